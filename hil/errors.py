@@ -1,0 +1,49 @@
+"""Errors of the bench. One sentence each says why it exists; ``exit_code`` is what ``hil`` returns."""
+
+from __future__ import annotations
+
+from flightsw.codec.errors import FlatsatError
+
+
+class HilError(FlatsatError):
+    """Root of everything that the bench raises on purpose."""
+
+
+class UsageError(HilError):
+    """The command line or a value given by the user cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A board file, mission profile or fault plan is wrong; the text names file, key and remedy."""
+
+
+class HostError(HilError):
+    """The host lacks something the run needs; the text gives the command that mends it."""
+
+    exit_code = 3
+
+
+class RunDirectoryError(HostError):
+    """The run directory cannot be made, written or finished."""
+
+
+class ParticipantError(HilError):
+    """A participant broke the time protocol, left, or stalled; the text names it and its last act."""
+
+    exit_code = 4
+
+
+class StalledError(ParticipantError):
+    """A participant did not answer within its wall limit: it is named, with what it last did."""
+
+
+class TransportError(HilError):
+    """A channel between bench and participant could not be opened or was refused."""
+
+    exit_code = 4
+
+
+class CaptureError(HilError):
+    """A capture cannot be read or written; the text says where the damage starts."""
