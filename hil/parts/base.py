@@ -26,6 +26,16 @@ class Quantity(NamedTuple):
     epsilon: float
 
 
+class Param(NamedTuple):
+    """One key of a part in the board file: its SI unit (None: a plain number or word), its default.
+
+    A default of None means that the board file must give it.
+    """
+
+    unit: str | None
+    default: Any
+
+
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return the counter-based random stream of one component: same (seed, name), same numbers."""
     import hashlib
@@ -39,6 +49,8 @@ class Part:
 
     #: physical inputs by name; the rig and tests set them through :meth:`set`
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {}
+    #: the part's own keys in a board file; each becomes a keyword argument of the constructor
+    PARAMS: ClassVar[Mapping[str, Param]] = {}
 
     def __init__(self, name: str, seed: int = 0) -> None:
         self.name = name
