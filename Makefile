@@ -1,0 +1,34 @@
+# `make run` flies one orbit, `make test` runs the suite; both build what they need first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml $(wildcard csrc/*.c csrc/*.h csrc/*.py)
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/.run
+	$(BIN)/hil run $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/.run
+	$(BIN)/hil bench time
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.run: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet -e '.[orbit]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) build dist runs

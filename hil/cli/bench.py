@@ -1,0 +1,60 @@
+"""``hil bench NAME``: our figure, its floor and its peers, from the same run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+from typing import Any
+
+#: name -> (module with ``run(quick) -> list[dict]``, what it measures)
+BENCHES = {
+    "time": ("hil.benches.time", "lock-step speed over each transport, barriers"),
+    "capture": ("hil.benches.capture", "cost of a record in the capture"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run one benchmark and print its rows."""
+    parser = argparse.ArgumentParser(prog="hil bench", description=__doc__)
+    parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
+    parser.add_argument("--json", action="store_true", help="print a list of objects")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher figures")
+    args = parser.parse_args(argv)
+    rows = importlib.import_module(BENCHES[args.name][0]).run(quick=args.quick)
+    if args.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print_table(rows)
+    return 0
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the rows as a table; ratios say how many times the floor or the peer we reach."""
+    print(f"# {platform.machine()}, Python {platform.python_version()}", file=sys.stderr)
+    header = ("op", "ours", "unit", "floor", "x floor", "peer", "x peer", "peer is")
+    table = [header] + [
+        (
+            str(row["op"]),
+            figure(row["ours"]),
+            str(row["unit"]),
+            figure(row["floor"]),
+            figure(row["ratio_to_floor"]),
+            figure(row["peer"]),
+            figure(row["ratio_to_peer"]),
+            str(row["peer_name"] or "-"),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def figure(value: float | None) -> str:
+    """Return a number with four digits that count, or a dash."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
