@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from construct import Bytes, Int8ul, Int32ul, Int64ul, Struct, this
 
-from flightsw.codec._codec import ffi, lib
+from flightsw.codec.native import ffi, lib
 from flightsw.codec.errors import TruncatedError
 
 
