@@ -1,0 +1,32 @@
+"""Emulated parts: one module a part, written from its data sheet.
+
+The table says which class stands behind each ``type`` of a board file; a part's module is imported
+only when a board names it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil.parts.base import Part
+
+#: ``type`` in a board file -> "module:Class"
+PART_TYPES: dict[str, str] = {
+    "ina3221": "hil.parts.ina3221:Ina3221",
+    "tmp117": "hil.parts.tmp117:Tmp117",
+    "lsm6dsox": "hil.parts.lsm6dsox:Lsm6dsox",
+    "w25q128": "hil.parts.w25q:W25Q128",
+    "ublox": "hil.parts.ublox:Ublox",
+    "eps_node": "hil.parts.eps_node:EpsNode",
+    "watchdog": "hil.parts.watchdog:Watchdog",
+    "ttc": "hil.parts.ttc:Ttc",
+    "imager": "hil.parts.imager:Imager",
+}
+
+
+def part_class(type_name: str) -> type[Part]:
+    """Return the class of a part type; raises KeyError for a type that is not in the table."""
+    module, _, name = PART_TYPES[type_name].partition(":")
+    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
