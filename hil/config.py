@@ -60,10 +60,13 @@ def one_line(text: str) -> str:
 
 
 class Document:
-    """A TOML file: its ``data``, and where each key stands."""
+    """A TOML file: its text in ``source``, its ``data``, and where each key stands."""
 
-    def __init__(self, path: Path, data: dict[str, Any], lines: dict[KeyPath, int]) -> None:
+    def __init__(
+        self, path: Path, source: str, data: dict[str, Any], lines: dict[KeyPath, int]
+    ) -> None:
         self.path = path
+        self.source = source
         self.data = data
         self.lines = lines
 
@@ -184,7 +187,7 @@ def load_toml(path: str | Path) -> Document:
         raise ConfigError(one_line(f"{path}: arrays or tables are nested too deeply")) from None
     except ValueError as wrong:  # TOMLDecodeError, and integers beyond the interpreter's limit
         raise ConfigError(_syntax_message(path, str(wrong))) from None
-    return Document(path, data, lines)
+    return Document(path, text, data, lines)
 
 
 def _read_text(path: Path) -> str:

@@ -1,0 +1,219 @@
+"""Board files: the payload computer under test, its buses, and the parts wired to them.
+
+:func:`load_board` reads ``boards/NAME.toml`` (or any path) and checks everything that can be known
+without building the rig. Whatever is wrong is one :class:`~hil.errors.ConfigError` that names file,
+line, key and, where there is one, the nearest known name. ``docs/board-file.md`` is the manual.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hil.boardparts import KINDS, read_part
+from hil.config import Document, load_toml, nearest
+from hil.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+#: adapter profiles that the buses know (errno, limits)
+ADAPTERS = ("bcm2835", "tegra", "mcp2221")
+#: The record header gives a channel one octet, and the rig adds channels of its own.
+BUS_LIMIT = 64
+PART_LIMIT = 128
+
+
+class Pin(NamedTuple):
+    """A pin of a part on a line of a GPIO chip."""
+
+    name: str
+    bus: str
+    line: int
+
+
+@dataclass(frozen=True)
+class BusSpec:
+    """A bus of the payload computer. ``index`` is its place in the channel table."""
+
+    name: str
+    kind: str
+    index: int
+    #: the bus's own keys in SI units: ``bitrate_hz``, ``baud``, ``lines``
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """A part, where it is wired, and what the flight software calls it."""
+
+    name: str
+    type: str
+    bus: str
+    #: I2C address or SPI chip select; 0 on the other buses
+    address: int
+    pins: tuple[Pin, ...] = ()
+    #: keyword arguments of the part's constructor, SI units
+    params: Mapping[str, Any] = field(default_factory=dict)
+    #: physical input of the part -> name of a value of the world
+    world: Mapping[str, str] = field(default_factory=dict)
+    #: SPI only: ``speed_hz`` and ``mode``
+    spi: Mapping[str, int] = field(default_factory=dict)
+    role: str | None = None
+    driver: str | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """A whole board file."""
+
+    name: str
+    title: str
+    adapter: str
+    path: Path
+    buses: tuple[BusSpec, ...]
+    parts: tuple[PartSpec, ...]
+    #: the text of the file, stored in the capture
+    source: str = field(repr=False, default="")
+
+    def bus(self, name: str) -> BusSpec:
+        """Return a bus by name."""
+        return next(bus for bus in self.buses if bus.name == name)
+
+    def devices(self) -> list[dict[str, Any]]:
+        """Return the device table for the flight software, ready for JSON, in file order."""
+        return [
+            {
+                "role": part.role,
+                "driver": part.driver,
+                "channel": part.bus,
+                "address": part.address,
+                "params": {
+                    **part.params,
+                    **part.spi,
+                    "pins": {pin.name: [pin.bus, pin.line] for pin in part.pins},
+                },
+            }
+            for part in self.parts
+            if part.role is not None
+        ]
+
+
+def board_folders() -> list[Path]:
+    """Return the folders that hold named boards: the checkout's, then the installed package's."""
+    package = Path(__file__).resolve().parent
+    return [package.parent / "boards", package / "_boards"]
+
+
+def board_names() -> list[str]:
+    """Return the names of all boards that :func:`load_board` finds by name."""
+    return sorted({path.stem for folder in board_folders() for path in folder.glob("*.toml")})
+
+
+def find_board(name: str) -> Path:
+    """Return the path of a board given by name or by path.
+
+    Raises :class:`~hil.errors.ConfigError` if no such board is known.
+    """
+    if name.endswith(".toml") or "/" in name:
+        return Path(name)
+    for folder in board_folders():
+        if name in {path.stem for path in folder.glob("*.toml")}:
+            return folder / f"{name}.toml"
+    known = board_names()
+    hint = nearest(name, known) or f"; known: {', '.join(known) or 'none'}"
+    raise ConfigError(f"no board named {name[:64]!r}{hint}; a path must end in .toml")
+
+
+def load_board(name_or_path: str | Path) -> Board:
+    """Read and check a board file, given by name (``raspberrypi4``) or path."""
+    doc = load_toml(find_board(str(name_or_path)))
+    doc.check_keys("", ("board", "bus", "part"))
+    doc.check_keys("board", ("name", "title", "adapter"))
+    buses = _read_buses(doc)
+    parts = _read_parts(doc, {bus.name: bus for bus in buses})
+    _check_clashes(doc, parts)
+    return Board(
+        name=_checked_name(doc, ("board", "name"), doc.text("board.name")),
+        title=doc.text("board.title"),
+        adapter=doc.choice("board.adapter", ADAPTERS),
+        path=doc.path,
+        buses=buses,
+        parts=parts,
+        source=doc.source,
+    )
+
+
+def _checked_name(doc: Document, key: tuple[str, ...], name: str) -> str:
+    """Return ``name`` if it can name a thing in paths and topics."""
+    if not _NAME.fullmatch(name):
+        raise doc.error(
+            key, "a name is a letter, then at most 31 letters, digits, underscores or hyphens"
+        )
+    return name
+
+
+def _read_buses(doc: Document) -> tuple[BusSpec, ...]:
+    """Return the buses in file order."""
+    tables = doc.table("bus")
+    if not 0 < len(tables) <= BUS_LIMIT:
+        raise doc.error("bus", f"a board has 1 to {BUS_LIMIT} buses, this one has {len(tables)}")
+    buses = []
+    for index, name in enumerate(tables):
+        key = ("bus", _checked_name(doc, ("bus", name), name))
+        doc.table(key)
+        kind = doc.choice((*key, "kind"), KINDS)
+        readers = KINDS[kind].params
+        doc.check_keys(key, ("kind", *(reader.key for reader in readers)))
+        params = {reader.name: reader.read(doc, key) for reader in readers}
+        buses.append(BusSpec(name, kind, index, params))
+    return tuple(buses)
+
+
+def _read_parts(doc: Document, buses: Mapping[str, BusSpec]) -> tuple[PartSpec, ...]:
+    """Return the parts in file order."""
+    tables = doc.table("part", {})
+    if len(tables) > PART_LIMIT:
+        raise doc.error("part", f"{len(tables)} parts; a board has at most {PART_LIMIT}")
+    parts = []
+    for name in tables:
+        key = ("part", _checked_name(doc, ("part", name), name))
+        doc.table(key)
+        fields = read_part(doc, key, buses)
+        pins = tuple(Pin(*pin) for pin in fields.pop("pins"))
+        parts.append(PartSpec(name=name, pins=pins, **fields))
+    return tuple(parts)
+
+
+def _check_clashes(doc: Document, parts: tuple[PartSpec, ...]) -> None:
+    """Raise ConfigError if two parts claim one address, chip select, line, point or role."""
+    taken: dict[tuple[Any, ...], str] = {}
+
+    def claim(what: tuple[Any, ...], part: PartSpec, key: str, words: str) -> None:
+        other = taken.setdefault(what, part.name)
+        if other != part.name:
+            raise doc.error(("part", part.name, key), f"{words} is already taken by {other!r}")
+
+    for part in parts:
+        kind = KINDS[_kind_of(doc, part.bus)]
+        if kind.place is not None:
+            words = kind.place_words.format(part.address, part.bus)
+            claim(("place", part.bus, part.address), part, kind.place, words)
+        elif kind.is_point_to_point:
+            claim(("line", part.bus), part, "bus", f"the one end of {part.bus}")
+        if part.role is not None:
+            claim(("role", part.role), part, "role", f"role {part.role!r}")
+        lines: set[tuple[str, int]] = set()
+        for pin in part.pins:
+            if (pin.bus, pin.line) in lines:
+                raise doc.error(
+                    ("part", part.name, "pins"), f"two pins on line {pin.line} of {pin.bus}"
+                )
+            lines.add((pin.bus, pin.line))
+            claim(("pin", pin.bus, pin.line), part, "pins", f"line {pin.line} of {pin.bus}")
+
+
+def _kind_of(doc: Document, bus: str) -> str:
+    """Return the kind of a bus that has been checked."""
+    return str(doc.find(("bus", bus, "kind")))
