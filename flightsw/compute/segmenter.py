@@ -1,0 +1,217 @@
+"""Water, land or cloud, for every pixel: the onboard network, and the rule for when it is off.
+
+Both take tiles uint8[N, 128, 128, 3] (RGB) and return classes uint8[N, 128, 128]. The network's
+weights and activations are integers small enough that float32 sums are exact in any order, so its
+classes are the same on every processor and runtime; ``tests/flightsw/compute`` proves the bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flightsw.errors import FlightError
+
+Bytes = NDArray[np.uint8]
+
+WATER, LAND, CLOUD = 0, 1, 2
+CLASS_NAMES = ("water", "land", "cloud")
+TILE = 128
+
+_MODEL = Path(__file__).parent / "models" / "segmenter.onnx"
+_REMEDY = "pip install flatsat[compute]"
+# the default algorithm is a plain matrix product; the others may use inexact transforms
+_CUDA_OPTIONS = {"cudnn_conv_algo_search": "DEFAULT", "use_tf32": "0"}
+
+
+class ModelError(FlightError):
+    """A model cannot be loaded: runtime or file missing, or not the bytes that were scored."""
+
+    exit_code = 3
+
+
+class TileClassifier(Protocol):
+    """What the compute service needs of a segmenter."""
+
+    @property
+    def name(self) -> str:
+        """A short name for events and reports."""
+
+    @property
+    def provider(self) -> str:
+        """What executes it."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what decides its results, hexadecimal."""
+
+    def classify(self, tiles: Bytes) -> Bytes:
+        """Return classes uint8[N, 128, 128] of tiles uint8[N, 128, 128, 3]."""
+
+
+class Segmenter:
+    """The ONNX network, on one thread of onnxruntime."""
+
+    name = "segmenter"
+
+    def __init__(
+        self, path: Path | str | None = None, providers: Sequence[str] | None = None
+    ) -> None:
+        """Load a model and the JSON file beside it; ``providers`` in order of preference.
+
+        Raises ModelError when onnxruntime or a file is missing, or the hash does not match.
+        """
+        model = Path(path) if path is not None else _MODEL
+        self.card = _read_card(model.with_suffix(".json"))
+        data = _read(model)
+        self._sha256 = hashlib.sha256(data).hexdigest()
+        if self._sha256 != self.card.get("sha256"):
+            raise ModelError(
+                f"model {model}: sha256 {self._sha256[:12]} is not that of its card "
+                f"({str(self.card.get('sha256'))[:12]}); restore the file or train it again"
+            )
+        self._session = _session(data, providers, model)
+        self._provider = str(self._session.get_providers()[0])
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that onnxruntime chose first."""
+        return self._provider
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the model file."""
+        return self._sha256
+
+    def classify(self, tiles: Bytes) -> Bytes:
+        """Return classes uint8[N, 128, 128] of tiles uint8[N, 128, 128, 3]."""
+        _check_tiles(tiles)
+        if len(tiles) == 0:
+            return np.empty((0, TILE, TILE), np.uint8)
+        classes: Bytes = self._session.run(None, {"tiles": np.ascontiguousarray(tiles)})[0]
+        return classes
+
+
+class ThresholdSegmenter:
+    """Two thresholds in plain NumPy, for when inference is off: bright grey is cloud, blue water.
+
+    It takes snow for cloud; its scores stand beside the network's in ``segmenter.json``.
+    """
+
+    name = "threshold"
+    provider = "numpy"
+
+    #: the darkest channel of a cloud pixel, and the widest spread of its channels, in counts
+    CLOUD_DARKEST = 105
+    CLOUD_SPREAD = 60
+    #: water is at least this much bluer than red, in counts
+    WATER_BLUER = 10
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the constants."""
+        text = f"{self.CLOUD_DARKEST},{self.CLOUD_SPREAD},{self.WATER_BLUER}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def classify(self, tiles: Bytes) -> Bytes:
+        """Return classes uint8[N, 128, 128] of tiles uint8[N, 128, 128, 3]."""
+        _check_tiles(tiles)
+        red, green, blue = (tiles[..., i].astype(np.int16) for i in range(3))
+        classes: Bytes = (blue - red <= self.WATER_BLUER).astype(np.uint8)
+        darkest = np.minimum(np.minimum(red, green), blue)
+        brightest = np.maximum(np.maximum(red, green), blue)
+        cloud = (darkest >= self.CLOUD_DARKEST) & (brightest - darkest <= self.CLOUD_SPREAD)
+        classes[cloud] = CLOUD
+        return classes
+
+
+class Grid(NamedTuple):
+    """How an image was cut: tile rows and columns, and the size of the image itself."""
+
+    rows: int
+    columns: int
+    height: int
+    width: int
+
+
+def split_tiles(image: Bytes) -> tuple[Bytes, Grid]:
+    """Cut uint8[H, W, 3] into tiles uint8[N, 128, 128, 3], row by row; black fills the margin."""
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"an image is uint8[H, W, 3] and not empty, not {image.shape}")
+    height, width = image.shape[:2]
+    grid = Grid(-(-height // TILE), -(-width // TILE), height, width)
+    full = (grid.rows * TILE, grid.columns * TILE)
+    if full != (height, width):
+        padded = np.zeros((*full, 3), np.uint8)
+        padded[:height, :width] = image
+        image = padded
+    blocks = image.reshape(grid.rows, TILE, grid.columns, TILE, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(blocks).reshape(-1, TILE, TILE, 3), grid
+
+
+def join(classes: Bytes, grid: Grid) -> Bytes:
+    """Put classes uint8[N, 128, 128] of :func:`split_tiles` together to uint8[H, W]."""
+    if classes.shape != (grid.rows * grid.columns, TILE, TILE):
+        raise ValueError(f"classes of shape {classes.shape} do not fill {grid}")
+    blocks = classes.reshape(grid.rows, grid.columns, TILE, TILE).swapaxes(1, 2)
+    whole = blocks.reshape(grid.rows * TILE, grid.columns * TILE)
+    return np.ascontiguousarray(whole[: grid.height, : grid.width])
+
+
+def _check_tiles(tiles: Bytes) -> None:
+    """Refuse anything but uint8[N, 128, 128, 3]."""
+    if tiles.dtype != np.uint8 or tiles.ndim != 4 or tiles.shape[1:] != (TILE, TILE, 3):
+        raise ValueError(f"tiles are uint8[N, 128, 128, 3], not {tiles.dtype}{tiles.shape}")
+
+
+def _read(path: Path) -> bytes:
+    """Read a file of the model; raises ModelError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelError(
+            f"model {path}: cannot be read ({reason}); reinstall flatsat or train it: "
+            "python -m hil.world.imagery.training"
+        ) from error
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """Return the JSON card of a model; raises ModelError."""
+    try:
+        card = json.loads(_read(path))
+    except ValueError as error:
+        raise ModelError(f"model card {path}: not JSON ({error}); restore the file") from error
+    if not isinstance(card, dict):
+        raise ModelError(f"model card {path}: not a JSON object; restore the file")
+    return card
+
+
+def _session(data: bytes, providers: Sequence[str] | None, model: Path) -> Any:
+    """Return an onnxruntime session on one thread; raises ModelError."""
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise ModelError(f"model {model}: onnxruntime is not installed; {_REMEDY}") from error
+    available = ort.get_available_providers()
+    wanted = [p for p in providers or ["CPUExecutionProvider"] if p in available]
+    if not wanted:
+        raise ModelError(
+            f"model {model}: none of the providers {list(providers or [])} is in this "
+            f"onnxruntime, which has {available}; name one of those"
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    named = [(p, _CUDA_OPTIONS if p == "CUDAExecutionProvider" else {}) for p in wanted]
+    try:
+        return ort.InferenceSession(data, options, providers=named)
+    except Exception as error:  # onnxruntime raises a dozen unrelated classes
+        raise ModelError(f"model {model}: onnxruntime cannot load it ({error})") from error

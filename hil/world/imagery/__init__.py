@@ -1,0 +1,1 @@
+"""The ground below the camera: Blue Marble, the land-sea mask, seeded cloud, and the truth."""
