@@ -30,6 +30,18 @@ class DeviceTableError(FlightError):
     exit_code = 2
 
 
+class StorageError(FlightError):
+    """State or a journal could not be written or read: the medium is full, read-only or away."""
+
+    exit_code = 3
+
+
+class ModelError(FlightError):
+    """A model cannot be loaded: runtime or file missing, or not the bytes that were scored."""
+
+    exit_code = 3
+
+
 class BenchLostError(FlightError):
     """The bench on the other end of the channel is gone or silent; the payload cannot go on."""
 

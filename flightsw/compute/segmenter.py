@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flightsw.errors import FlightError
+from flightsw.errors import ModelError
 
 Bytes = NDArray[np.uint8]
 
@@ -28,12 +28,6 @@ _MODEL = Path(__file__).parent / "models" / "segmenter.onnx"
 _REMEDY = "pip install flatsat[compute]"
 # the default algorithm is a plain matrix product; the others may use inexact transforms
 _CUDA_OPTIONS = {"cudnn_conv_algo_search": "DEFAULT", "use_tf32": "0"}
-
-
-class ModelError(FlightError):
-    """A model cannot be loaded: runtime or file missing, or not the bytes that were scored."""
-
-    exit_code = 3
 
 
 class TileClassifier(Protocol):
