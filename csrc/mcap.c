@@ -1,0 +1,159 @@
+#include "flatsat.h"
+
+#include <string.h>
+
+/* MCAP (https://mcap.dev/spec): a record is an opcode octet, a u64 length and its content, all
+ * little-endian. The content of a Message is u16 channel id, u32 sequence, u64 log time, u64
+ * publish time, data; of a Message Index u16 channel id, u32 octets, then (u64 time, u64 offset)
+ * of each message. */
+enum { OP_MESSAGE = 0x05, OP_MESSAGE_INDEX = 0x07 };
+enum { RECORD_HEAD = 1 + 8, MESSAGE_HEAD = RECORD_HEAD + 2 + 4 + 8 + 8, INDEX_HEAD = RECORD_HEAD + 2 + 4 };
+
+/* Kinds whose payload is JSON (flightsw.codec.wire.Kind: LINK, EVENT, WORLD, FAULT). */
+static int is_json_kind(uint8_t kind)
+{
+    return kind == 0x22 || (kind >= 0x30 && kind <= 0x32);
+}
+
+static uint8_t *put16(uint8_t *to, uint16_t value)
+{
+    memcpy(to, &value, sizeof value);
+    return to + sizeof value;
+}
+
+static uint8_t *put32(uint8_t *to, uint32_t value)
+{
+    memcpy(to, &value, sizeof value);
+    return to + sizeof value;
+}
+
+static uint8_t *put64(uint8_t *to, uint64_t value)
+{
+    memcpy(to, &value, sizeof value);
+    return to + sizeof value;
+}
+
+static uint8_t *put_message_head(uint8_t *to, uint16_t id, const fs_record *head, size_t ndata, uint64_t epoch_ns)
+{
+    uint64_t start_ns = epoch_ns + head->t_ns;
+    *to++ = OP_MESSAGE;
+    to = put64(to, MESSAGE_HEAD - RECORD_HEAD + ndata);
+    to = put16(to, id);
+    to = put32(to, head->seq);
+    to = put64(to, start_ns);
+    return put64(to, start_ns + head->duration_ns);
+}
+
+int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns, size_t soft_limit,
+                     uint8_t *chunk, size_t capacity, fs_mcap_entry *entries, size_t entry_capacity,
+                     fs_mcap_chunk *state)
+{
+    size_t at = 0;
+    int64_t packed = 0;
+    for (; at < nbytes; packed++) {
+        fs_record head;
+        if (nbytes - at < sizeof head)
+            return FS_E_SHORT;
+        memcpy(&head, buf + at, sizeof head);
+        if (nbytes - at - sizeof head < head.length)
+            return FS_E_SHORT;
+        /* Bare JSON is stored only if flags, status and address have nothing to say. */
+        int bare = is_json_kind(head.kind) && !head.flags && !head.status && !head.address;
+        uint16_t id = ids[(size_t)bare << 16 | (size_t)head.kind << 8 | head.channel];
+        size_t skip = bare ? sizeof head : 0, ndata = sizeof head + head.length - skip;
+        size_t need = MESSAGE_HEAD + ndata;
+        if (id == 0 || state->nentries == entry_capacity || need > capacity - state->used ||
+            (state->nentries > 0 && state->used + need > soft_limit))
+            break;
+        uint64_t time_ns = epoch_ns + head.t_ns;
+        fs_mcap_entry *entry = &entries[state->nentries];
+        *entry = (fs_mcap_entry){time_ns, (uint32_t)state->used, id, 0};
+        if (state->nentries == 0 || time_ns < state->start_ns)
+            state->start_ns = time_ns;
+        if (state->nentries == 0 || time_ns > state->end_ns)
+            state->end_ns = time_ns;
+        uint8_t *to = put_message_head(chunk + state->used, id, &head, ndata, epoch_ns);
+        memcpy(to, buf + at + skip, ndata);
+        state->used += need;
+        state->nentries++;
+        at += sizeof head + head.length;
+    }
+    state->consumed = at;
+    return packed;
+}
+
+int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts, uint64_t *places, size_t nids,
+                      uint8_t *out, size_t capacity)
+{
+    memset(counts, 0, nids * sizeof *counts);
+    for (size_t i = 0; i < nentries; i++) {
+        if (entries[i].id >= nids)
+            return FS_E_RANGE;
+        counts[entries[i].id]++;
+    }
+    uint64_t end = 0;
+    for (size_t id = 0; id < nids; id++) {
+        places[id] = end;
+        if (counts[id] == 0)
+            continue;
+        uint32_t noctets = counts[id] * 16;
+        if (capacity - end < INDEX_HEAD + (size_t)noctets)
+            return FS_E_CAPACITY;
+        uint8_t *to = out + end;
+        *to++ = OP_MESSAGE_INDEX;
+        to = put64(to, INDEX_HEAD - RECORD_HEAD + noctets);
+        to = put16(to, (uint16_t)id);
+        put32(to, noctets);
+        places[id] += INDEX_HEAD;
+        end += INDEX_HEAD + noctets;
+    }
+    for (size_t i = 0; i < nentries; i++) {
+        uint8_t *to = out + places[entries[i].id];
+        put64(put64(to, entries[i].time_ns), entries[i].offset);
+        places[entries[i].id] += 16;
+    }
+    return (int64_t)end;
+}
+
+int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources, uint64_t epoch_ns, uint8_t *out,
+                       size_t capacity)
+{
+    size_t at = 0, used = 0;
+    while (at < nbytes) {
+        uint64_t length, log_ns, publish_ns;
+        uint16_t id;
+        fs_record head = {0};
+        if (nbytes - at < RECORD_HEAD)
+            return FS_E_SHORT;
+        memcpy(&length, chunk + at + 1, sizeof length);
+        if (nbytes - at - RECORD_HEAD < length)
+            return FS_E_SHORT;
+        const uint8_t *message = chunk + at;
+        at += RECORD_HEAD + length;
+        if (message[0] != OP_MESSAGE)
+            continue;
+        if (length < MESSAGE_HEAD - RECORD_HEAD)
+            return FS_E_FORMAT;
+        memcpy(&id, message + RECORD_HEAD, sizeof id);
+        if (sources[id] == FS_MCAP_SKIP)
+            continue;
+        size_t ndata = length - (MESSAGE_HEAD - RECORD_HEAD), nhead = 0;
+        if (sources[id] != FS_MCAP_RECORD) {
+            nhead = sizeof head;
+            head.kind = (uint8_t)(sources[id] >> 8);
+            head.channel = (uint8_t)sources[id];
+            head.length = (uint32_t)ndata;
+            memcpy(&head.seq, message + RECORD_HEAD + 2, sizeof head.seq);
+            memcpy(&log_ns, message + RECORD_HEAD + 6, sizeof log_ns);
+            memcpy(&publish_ns, message + RECORD_HEAD + 14, sizeof publish_ns);
+            head.t_ns = log_ns - epoch_ns;
+            head.duration_ns = publish_ns - log_ns;
+        }
+        if (capacity - used < nhead + ndata)
+            return FS_E_CAPACITY;
+        memcpy(out + used, &head, nhead);
+        memcpy(out + used + nhead, message + MESSAGE_HEAD, ndata);
+        used += nhead + ndata;
+    }
+    return (int64_t)used;
+}
