@@ -1,0 +1,167 @@
+"""The verdict of a run: the conditions of the mission profile, each with its figure.
+
+A condition that rests on a value which the profile marks unknown or assumed says so: such a verdict
+is good only as far as that value is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+GOOD, BAD = "good", "bad"
+
+
+@dataclass
+class Books:
+    """What a run leaves behind for its verdict."""
+
+    min_battery_v: float
+    max_chip_c: float
+    #: job id -> how it ended: ``acknowledged``, ``discarded (CLOUD)``, ``queued``, ...
+    jobs: Mapping[int, str]
+    #: jobs that are neither finished nor accounted for, with what is known of them
+    jobs_lost: Mapping[int, str]
+    products_made: Mapping[int, bytes]
+    products_received: Mapping[int, bytes]
+    products_sent_twice: int
+    telecommands_sent: int
+    telecommands_verified: int
+    #: name -> state, of telecommands that are neither verified nor excused
+    telecommands_open: Mapping[str, str]
+    overruns: int
+    restarts: int
+    restarts_expected: int
+    #: what went wrong in the machinery of the bench itself, e.g. a digest that does not match
+    faults_of_bench: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One judged condition."""
+
+    name: str
+    good: bool
+    figure: str
+    limit: str
+    #: keys of the mission profile that this rests on
+    rests_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All conditions; good only if each is."""
+
+    conditions: tuple[Condition, ...]
+    #: profile keys that are unknown or assumed and that a condition rests on, with their reason
+    unknowns: Mapping[str, str]
+
+    @property
+    def good(self) -> bool:
+        """True when every condition holds."""
+        return all(condition.good for condition in self.conditions)
+
+    def lines(self) -> list[str]:
+        """Return the verdict as text, a line a condition, then the values it rests on."""
+        width = max(len(condition.name) for condition in self.conditions)
+        out = [f"verdict: {GOOD if self.good else BAD}"]
+        for condition in self.conditions:
+            mark = "ok " if condition.good else "BAD"
+            text = f"  {mark} {condition.name:<{width}}  {condition.figure}"
+            out.append(f"{text}  ({condition.limit})")
+        if self.unknowns:
+            out.append(
+                f"  this verdict rests on {len(self.unknowns)} values not known from flight:"
+            )
+            out += [f"      {key}: {why}" for key, why in self.unknowns.items()]
+        return out
+
+
+Judge = Callable[[Books, Any], Condition]
+
+
+def brown_out(books: Books, limit: float) -> Condition:
+    """No brown-out: the battery never fell to its lower limit."""
+    figure = f"battery down to {books.min_battery_v:.2f} V"
+    keys = ("power.battery_capacity_wh", "power.bus_load_w", "verdict.min_battery_v")
+    good = books.min_battery_v > limit
+    return Condition("no brown-out", good, figure, f"above {limit:g} V", keys)
+
+
+def chip(books: Books, limit: float) -> Condition:
+    """The processor stays below its limit."""
+    figure = f"chip up to {books.max_chip_c:.1f} °C"
+    good = books.max_chip_c <= limit
+    return Condition("temperature", good, figure, f"at most {limit:g} °C", ("verdict.max_chip_c",))
+
+
+def jobs(books: Books, wanted: float) -> Condition:
+    """Each accepted job is finished or accounted for."""
+    done = len(books.jobs)
+    figure = f"{done} of {done + len(books.jobs_lost)} jobs finished or accounted for"
+    if books.jobs_lost:
+        figure += "; lost: " + ", ".join(f"{job} {why}" for job, why in books.jobs_lost.items())
+    limit = f"none lost, at least {wanted:g} jobs"
+    return Condition("jobs", not books.jobs_lost and done >= wanted, figure, limit)
+
+
+def products(books: Books, wanted: float) -> Condition:
+    """Every product received equals the product made, and none came twice."""
+    received = books.products_received
+    wrong = [job for job in received if books.products_made.get(job) != received[job]]
+    figure = f"{len(received) - len(wrong)} of {len(received)} equal"
+    if wrong:
+        figure += f"; different: {wrong}"
+    if books.products_sent_twice:
+        figure += f"; {books.products_sent_twice} parts sent twice unasked"
+    good = not wrong and not books.products_sent_twice and len(received) >= wanted
+    return Condition("products", good, figure, f"all, at least {wanted:g} received")
+
+
+def telecommands(books: Books, _: float) -> Condition:
+    """Every telecommand whose report could come is verified."""
+    figure = f"{books.telecommands_verified} of {books.telecommands_sent} verified"
+    if books.telecommands_open:
+        figure += "; open: " + ", ".join(f"{n} {s}" for n, s in books.telecommands_open.items())
+    return Condition("telecommands", not books.telecommands_open, figure, "all verified")
+
+
+def overruns(books: Books, limit: float) -> Condition:
+    """Rate groups keep their time."""
+    good = books.overruns <= limit
+    return Condition("overruns", good, f"{books.overruns}", f"at most {limit:g}")
+
+
+def restarts(books: Books, _: float) -> Condition:
+    """The payload computer restarts only where the fault plan makes it."""
+    figure = f"{books.restarts} restarts, {books.restarts_expected} injected"
+    good = books.restarts == books.restarts_expected
+    return Condition("restarts", good, figure, "only injected ones")
+
+
+#: key of the profile's [verdict] group -> how it is judged
+JUDGES: dict[str, Judge] = {
+    "min_battery_v": brown_out,
+    "max_chip_c": chip,
+    "min_jobs": jobs,
+    "min_products": products,
+    "telecommands_verified": telecommands,
+    "max_overruns": overruns,
+    "only_injected_restarts": restarts,
+}
+
+
+def judge(
+    books: Books, limits: Mapping[str, Any], unknown: Callable[[tuple[str, ...]], Mapping[str, str]]
+) -> Verdict:
+    """Judge a run by the limits of its mission profile.
+
+    ``unknown(keys)`` returns those of the keys that the profile does not know, with the reason.
+    """
+    conditions = [JUDGES[key](books, limits[key]) for key in JUDGES if key in limits]
+    if books.faults_of_bench:
+        text = "; ".join(books.faults_of_bench)
+        conditions.append(Condition("bench", False, text, "no fault of the bench itself"))
+    keys = tuple(dict.fromkeys(key for c in conditions for key in c.rests_on))
+    return Verdict(tuple(conditions), unknown(keys))
