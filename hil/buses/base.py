@@ -29,8 +29,10 @@ class Bus(Protocol):
     name: str
     #: ``i2c``, ``spi``, ``uart``, ``can``, ``gpio`` or ``frames``
     kind: str
-    #: counts of everything skipped, dropped or refused, by name
-    counters: dict[str, int]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counts of everything carried, skipped, dropped or refused, by name."""
 
     def describe(self) -> dict[str, Any]:
         """Return what the payload computer may know of this channel (bit rate, limits)."""

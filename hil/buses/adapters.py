@@ -1,0 +1,140 @@
+"""What the controller and its Linux driver allow, and which errno they answer with, as data.
+
+A driver sees a bus through an adapter. The same NAK is EREMOTEIO on a Raspberry Pi and ENXIO on
+an MCP2221, and a transaction that one adapter runs another refuses. Each profile is one row; the
+sources are the drivers of the Linux kernel named beside it and ``Documentation/i2c/fault-codes``.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from flightsw.codec.wire import Status
+from hil.errors import ConfigError
+
+
+class AdapterProfile(NamedTuple):
+    """One adapter: I2C limits, SPI limits, and its errno for each :class:`Status`."""
+
+    name: str
+    errno: Mapping[int, int]
+    #: I2C: most messages in one transaction (``I2C_RDWR`` itself stops at 42)
+    i2c_max_messages: int = 42
+    #: I2C: most octets in one message (i2c-dev refuses more than 8192)
+    i2c_max_octets: int = 8192
+    #: I2C: quick write (address only) works
+    i2c_zero_length: bool = True
+    #: I2C: at most one read message, and that the last
+    i2c_one_read_last: bool = False
+    #: I2C: only ``write``, ``read``, or ``write, read`` to one address
+    i2c_write_read_only: bool = False
+    #: I2C: 10-bit addresses work
+    i2c_ten_bit: bool = True
+    #: I2C: what a stretched clock does to the next octet: ``wait`` or ``corrupt``
+    i2c_stretch: str = "wait"
+    #: the driver gives up on a stuck or endlessly stretched line after this long
+    timeout_ns: int = 1_000_000_000
+    #: SPI: most octets in one message (spidev's ``bufsiz``)
+    spi_max_octets: int = 4096
+    #: SPI: bits per word that the controller can do
+    spi_bits: frozenset[int] = frozenset({8})
+    #: SPI: the controller shifts the least significant bit first on request
+    spi_lsb_first: bool = False
+
+
+#: What the I2C core returns by itself, and what most adapters share.
+_COMMON = {
+    Status.NAK_ADDRESS: errno.ENXIO,
+    Status.NAK_DATA: errno.EIO,
+    Status.ARBITRATION_LOST: errno.EAGAIN,
+    Status.TIMEOUT: errno.ETIMEDOUT,
+    Status.STUCK: errno.ETIMEDOUT,
+    Status.UNSUPPORTED: errno.EOPNOTSUPP,
+    Status.INVALID: errno.EINVAL,
+    Status.BUS_OFF: errno.ENETDOWN,
+    Status.OVERRUN: errno.EMSGSIZE,
+    Status.FRAMING: errno.EIO,
+    Status.DAMAGED: errno.EBADMSG,
+    Status.ABSENT: errno.ENXIO,
+    Status.BUSY: errno.EBUSY,
+}
+
+
+def _codes(**changes: int) -> dict[int, int]:
+    return {int(status): changes.get(status.name, code) for status, code in _COMMON.items()}
+
+
+PROFILES: Mapping[str, AdapterProfile] = {
+    profile.name: profile
+    for profile in (
+        # No adapter in the way: everything that the I2C specification allows (UM10204).
+        AdapterProfile(
+            "ideal",
+            _codes(),
+            spi_bits=frozenset(range(4, 33)),
+            spi_lsb_first=True,
+            spi_max_octets=1 << 20,
+        ),
+        # drivers/i2c/busses/i2c-bcm2835.c: any NAK sets S_ERR and returns EREMOTEIO; the transfer
+        # function refuses a read that is not last; quirk I2C_AQ_NO_CLK_STRETCH, and the silicon
+        # bug behind it spoils the bit after the stretch (raspberrypi/linux 254).
+        # drivers/spi/spi-bcm2835.c: 8 bits per word, most significant bit first.
+        AdapterProfile(
+            "bcm2835",
+            _codes(
+                NAK_ADDRESS=errno.EREMOTEIO,
+                NAK_DATA=errno.EREMOTEIO,
+                ABSENT=errno.EREMOTEIO,
+                ARBITRATION_LOST=errno.EIO,
+            ),
+            i2c_one_read_last=True,
+            i2c_ten_bit=False,
+            i2c_stretch="corrupt",
+        ),
+        # drivers/i2c/busses/i2c-tegra.c: NAK is EREMOTEIO, lost arbitration EAGAIN; quirk
+        # I2C_AQ_NO_ZERO_LEN (the I2C core answers EOPNOTSUPP) and 4096 octets a message.
+        AdapterProfile(
+            "tegra",
+            _codes(
+                NAK_ADDRESS=errno.EREMOTEIO,
+                NAK_DATA=errno.EREMOTEIO,
+                ABSENT=errno.EREMOTEIO,
+            ),
+            i2c_zero_length=False,
+            i2c_max_octets=4096,
+            spi_bits=frozenset({8, 16, 32}),
+        ),
+        # drivers/hid/hid-mcp2221.c: one message, or a write and a read to one address.
+        AdapterProfile(
+            "mcp2221",
+            _codes(NAK_DATA=errno.ENXIO),
+            i2c_max_messages=2,
+            i2c_write_read_only=True,
+            i2c_ten_bit=False,
+            i2c_max_octets=0xFFFF,
+        ),
+    )
+}
+
+
+def profile_of(profile: AdapterProfile | str) -> AdapterProfile:
+    """Return the profile of that name; a profile is returned as it is.
+
+    Raises :class:`hil.errors.ConfigError` for a name that is not there.
+    """
+    if isinstance(profile, AdapterProfile):
+        return profile
+    try:
+        return PROFILES[profile]
+    except KeyError:
+        known = ", ".join(sorted(PROFILES))
+        raise ConfigError(f"adapter profile {profile!r} is unknown; take one of {known}") from None
+
+
+def errno_for(profile: AdapterProfile | str, status: int) -> int:
+    """Return the errno with which this adapter reports ``status``; 0 for OK, EIO for the rest."""
+    if status == Status.OK:
+        return 0
+    return profile_of(profile).errno.get(int(status), errno.EIO)

@@ -1,0 +1,185 @@
+"""Texas Instruments INA3221: three channels of shunt and bus voltage.
+
+Source: data sheet SBOS576B (March 2016), sections 8.3 (alerts), 8.4 (modes, averaging), 8.6.2
+(registers). Outputs latch at the end of a measurement cycle: number of averages times the sum of
+the conversion times of all enabled measurements (section 8.4.2.2).
+
+Not modelled: the alert pins (their flags are), the timing-control sequence (TCF stays set, as it
+does when no supply sequence fails), offset and gain errors and noise of the converter, SMBus alert
+response, high-speed mode. All averages of a cycle see the input as it is when the cycle is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from hil.errors import ConfigError
+from hil.parts.base import Param, Quantity
+from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
+
+CONFIG, SHUNT_SUM, SUM_LIMIT, MASK_ENABLE = 0x00, 0x0D, 0x0E, 0x0F
+POWER_VALID_UPPER, POWER_VALID_LOWER = 0x10, 0x11
+SHUNT_LSB_V = 40e-6
+BUS_LSB_V = 8e-3
+#: Table 5 and Table 6: VBUSCT and VSHCT
+CONVERSION_NS = (140_000, 204_000, 332_000, 588_000, 1_100_000, 2_116_000, 4_156_000, 8_244_000)
+#: Table 4: AVG
+AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)
+
+CVRF, TCF, PVF, SF = 1 << 0, 1 << 1, 1 << 2, 1 << 6
+CEN, WEN = 1 << 10, 1 << 11
+
+
+def _signed(word: int, shift: int) -> int:
+    """Return a left-aligned two's complement word as a number of LSB."""
+    return (word - 0x10000 if word & 0x8000 else word) >> shift
+
+
+def _limits(channel: int) -> tuple[Register, Register]:
+    at = 0x07 + 2 * channel
+    return (
+        Register(at, f"CRITICAL_LIMIT_{channel + 1}", 0x7FF8, writable=0xFFF8),
+        Register(at + 1, f"WARNING_LIMIT_{channel + 1}", 0x7FF8, writable=0xFFF8),
+    )
+
+
+class Ina3221(RegisterTarget):
+    """INA3221 at register level; ``shunts`` are the three shunt resistors in ohm."""
+
+    MAP = RegisterMap(
+        (
+            Register(CONFIG, "CONFIG", 0x7127, clearing=0x8000),
+            *(ro(1 + n, f"{'BUS' if n & 1 else 'SHUNT'}_VOLTAGE_{n // 2 + 1}") for n in range(6)),
+            *_limits(0),
+            *_limits(1),
+            *_limits(2),
+            ro(SHUNT_SUM, "SHUNT_SUM"),
+            Register(SUM_LIMIT, "SHUNT_SUM_LIMIT", 0x7FFE, writable=0xFFFE),
+            Register(MASK_ENABLE, "MASK_ENABLE", 0x0002, writable=0x7C00),
+            Register(POWER_VALID_UPPER, "POWER_VALID_UPPER", 0x2710, writable=0xFFF8),
+            Register(POWER_VALID_LOWER, "POWER_VALID_LOWER", 0x2328, writable=0xFFF8),
+            ro(0xFE, "MANUFACTURER_ID", 0x5449),
+            ro(0xFF, "DIE_ID", 0x3220),
+        ),
+        width=16,
+        increment=False,
+    )
+    # A reading is within half an LSB plus rounding of the driver; currents for a 10 mohm shunt.
+    QUANTITIES: ClassVar[Mapping[str, Quantity]] = {
+        **{f"bus{n}_v": Quantity("V", 0.0, 26.0, BUS_LSB_V) for n in (1, 2, 3)},
+        **{f"current{n}_a": Quantity("A", -16.38, 16.38, SHUNT_LSB_V / 0.01) for n in (1, 2, 3)},
+    }
+    PARAMS: ClassVar[Mapping[str, Param]] = {"shunts": Param("ohm", [0.1, 0.1, 0.1])}
+
+    def __init__(self, name: str, seed: int = 0, shunts: Sequence[float] = (0.1, 0.1, 0.1)) -> None:
+        if len(shunts) != 3 or not all(shunt > 0 for shunt in shunts):
+            raise ConfigError(f"part {name!r}: shunts must be three positive resistances in ohm")
+        super().__init__(name, seed)
+        self.shunts = tuple(shunts)
+        #: readings at the end of the converter's range, by register name
+        self.values = dict.fromkeys(self.QUANTITIES, 0.0)
+        self._start_ns = 0
+        self._cycle_ns = 0
+        self._cycles = 0  # cycles already latched since the configuration was written
+        self._held: dict[str, float] | None = None  # inputs of a single-shot conversion
+        self._configure(0)
+
+    # Conversion -------------------------------------------------------------------------------
+
+    def _configure(self, t_ns: int) -> None:
+        """Start over with the mode in CONFIG (section 8.6.2.1)."""
+        config = self.file.values[CONFIG]
+        mode = config & 7
+        shunt = CONVERSION_NS[config >> 3 & 7] if mode & 1 else 0
+        bus = CONVERSION_NS[config >> 6 & 7] if mode & 2 else 0
+        channels = (config >> 12 & 7).bit_count()
+        self._cycle_ns = AVERAGES[config >> 9 & 7] * channels * (shunt + bus)
+        self._start_ns = t_ns
+        self._cycles = 0
+        self._held = dict(self.values) if mode in (1, 2, 3) else None
+        if mode & 3:
+            self.file.values[MASK_ENABLE] &= ~CVRF
+
+    def refresh(self, t_ns: int) -> None:
+        """Latch the outputs if a cycle has ended since the last access."""
+        if not self._cycle_ns:
+            return
+        cycles = (t_ns - self._start_ns) // self._cycle_ns
+        if cycles <= self._cycles:
+            return
+        single_shot = self._held is not None
+        if single_shot and self._cycles:
+            return
+        self._cycles = cycles
+        self._latch(self.values if self._held is None else self._held)
+
+    def _latch(self, inputs: Mapping[str, float]) -> None:
+        registers = self.file.values
+        config = registers[CONFIG]
+        for channel in range(3):
+            if not config >> (14 - channel) & 1:
+                continue
+            if config & 1:
+                volts = inputs[f"current{channel + 1}_a"] * self.shunts[channel]
+                counts = min(max(round(volts / SHUNT_LSB_V), -4096), 4095)
+                registers[1 + 2 * channel] = (counts << 3) & 0xFFFF
+            if config & 2:
+                counts = min(max(round(inputs[f"bus{channel + 1}_v"] / BUS_LSB_V), -4096), 4095)
+                registers[2 + 2 * channel] = (counts << 3) & 0xFFFF
+        self._alerts(config)
+        registers[MASK_ENABLE] |= CVRF
+
+    def _alerts(self, config: int) -> None:
+        """Compare with the limits (section 8.3.2)."""
+        registers = self.file.values
+        mask = registers[MASK_ENABLE]
+        if not mask & CEN:
+            mask &= ~0x0380  # transparent: flags follow the comparison
+        if not mask & WEN:
+            mask &= ~0x0038
+        total = 0
+        for channel in range(3):
+            shunt = _signed(registers[1 + 2 * channel], 3)
+            if config >> (14 - channel) & 1:
+                if shunt > _signed(registers[7 + 2 * channel], 3):
+                    mask |= 1 << (9 - channel)
+                if shunt > _signed(registers[8 + 2 * channel], 3):
+                    mask |= 1 << (5 - channel)
+            if mask >> (14 - channel) & 1:
+                total += shunt
+        registers[SHUNT_SUM] = (total << 1) & 0xFFFF
+        if total > _signed(registers[SUM_LIMIT], 1):
+            mask |= SF
+        if config & 2:
+            mask = self._power_valid(config, mask)
+        registers[MASK_ENABLE] = mask
+
+    def _power_valid(self, config: int, mask: int) -> int:
+        """Section 8.3.2.3: valid once all channels passed the upper limit, until one is below."""
+        registers = self.file.values
+        volts = [
+            _signed(registers[2 + 2 * channel], 3)
+            for channel in range(3)
+            if config >> (14 - channel) & 1
+        ]
+        if volts and all(v > _signed(registers[POWER_VALID_UPPER], 3) for v in volts):
+            mask |= PVF
+        elif any(v < _signed(registers[POWER_VALID_LOWER], 3) for v in volts):
+            mask &= ~PVF
+        return mask
+
+    # Side effects of the bus --------------------------------------------------------------------
+
+    def on_read(self, t_ns: int, address: int) -> None:
+        """Reading MASK_ENABLE clears the latched flags (section 8.6.2.16)."""
+        if address == MASK_ENABLE:
+            self.file.values[MASK_ENABLE] &= ~(0x03F8 | SF | CVRF)
+
+    def on_write(self, t_ns: int, address: int, value: int) -> None:
+        """Writing CONFIG starts conversions over; its top bit resets the part."""
+        if address != CONFIG:
+            return
+        if value & 0x8000:
+            self.file.reset()
+        self._configure(t_ns)
