@@ -1,0 +1,65 @@
+/* CRC-16 of CCSDS and PUS frames and packets: P = x^16 + x^12 + x^5 + 1, preset to ones, most
+ * significant bit first, no final exclusive or.
+ *
+ * By definition, one bit at a time: r = x * r mod P. An octet at a time, r' = T0[(r >> 8) ^ octet] ^
+ * (r << 8), with T0[i] = i * x^16 mod P. Because the map is linear, sixteen octets can be looked up
+ * side by side: the octet that stands k octets before the end of the group contributes i * x^(16 + 8k)
+ * mod P, and the old register only enters with the first two octets. The sixteen loads do not wait
+ * for one another; the octet at a time waits for each. */
+#include "flatsat.h"
+#include "linear.h"
+
+#define FS_STEP(r) ((((r) << 1) & 0xFFFF) ^ ((((r) >> 15) & 1) * 0x1021))
+
+/* Zk_b = x^(16 + 8k + b) mod P; x^15 stands in front of the chain. */
+enum {
+    FS_CHAIN_8(Z0_, 0x8000),
+    FS_CHAIN_8(Z1_, Z0_7),
+    FS_CHAIN_8(Z2_, Z1_7),
+    FS_CHAIN_8(Z3_, Z2_7),
+    FS_CHAIN_8(Z4_, Z3_7),
+    FS_CHAIN_8(Z5_, Z4_7),
+    FS_CHAIN_8(Z6_, Z5_7),
+    FS_CHAIN_8(Z7_, Z6_7),
+    FS_CHAIN_8(Z8_, Z7_7),
+    FS_CHAIN_8(Z9_, Z8_7),
+    FS_CHAIN_8(Z10_, Z9_7),
+    FS_CHAIN_8(Z11_, Z10_7),
+    FS_CHAIN_8(Z12_, Z11_7),
+    FS_CHAIN_8(Z13_, Z12_7),
+    FS_CHAIN_8(Z14_, Z13_7),
+    FS_CHAIN_8(Z15_, Z14_7),
+};
+
+static const uint16_t T[16][256] = {
+    {FS_LINEAR_256(Z0_)},  {FS_LINEAR_256(Z1_)},  {FS_LINEAR_256(Z2_)},  {FS_LINEAR_256(Z3_)},
+    {FS_LINEAR_256(Z4_)},  {FS_LINEAR_256(Z5_)},  {FS_LINEAR_256(Z6_)},  {FS_LINEAR_256(Z7_)},
+    {FS_LINEAR_256(Z8_)},  {FS_LINEAR_256(Z9_)},  {FS_LINEAR_256(Z10_)}, {FS_LINEAR_256(Z11_)},
+    {FS_LINEAR_256(Z12_)}, {FS_LINEAR_256(Z13_)}, {FS_LINEAR_256(Z14_)}, {FS_LINEAR_256(Z15_)},
+};
+
+uint16_t fs_crc16(const uint8_t *buf, size_t nbytes, uint16_t init)
+{
+    uint32_t r = init;
+    for (; nbytes >= 16; buf += 16, nbytes -= 16)
+        r = T[15][buf[0] ^ (r >> 8)] ^ T[14][buf[1] ^ (r & 0xFF)] ^ T[13][buf[2]] ^ T[12][buf[3]] ^
+            T[11][buf[4]] ^ T[10][buf[5]] ^ T[9][buf[6]] ^ T[8][buf[7]] ^ T[7][buf[8]] ^
+            T[6][buf[9]] ^ T[5][buf[10]] ^ T[4][buf[11]] ^ T[3][buf[12]] ^ T[2][buf[13]] ^
+            T[1][buf[14]] ^ T[0][buf[15]];
+    for (; nbytes >= 4; buf += 4, nbytes -= 4)
+        r = T[3][buf[0] ^ (r >> 8)] ^ T[2][buf[1] ^ (r & 0xFF)] ^ T[1][buf[2]] ^ T[0][buf[3]];
+    for (; nbytes; buf++, nbytes--)
+        r = T[0][*buf ^ (r >> 8)] ^ ((r << 8) & 0xFFFF);
+    return (uint16_t)r;
+}
+
+int64_t fs_crc16_batch(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
+                       const uint32_t *lengths, size_t count, uint16_t init, uint16_t *out)
+{
+    for (size_t i = 0; i < count; i++)
+        if (offsets[i] > nbytes || lengths[i] > nbytes - offsets[i])
+            return FS_E_SHORT;
+    for (size_t i = 0; i < count; i++)
+        out[i] = fs_crc16(buf + offsets[i], lengths[i], init);
+    return (int64_t)count;
+}

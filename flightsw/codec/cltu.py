@@ -1,0 +1,65 @@
+"""Communications link transmission units: what carries a telecommand frame (CCSDS 231.0-B-4).
+
+Start sequence EB90, codeblocks of 7 octets and one of BCH(63,56) parity, tail C5 x 7, 79. The
+receiver looks for the start at octet boundaries, takes it with one wrong bit, and corrects one wrong
+bit in each codeblock; a codeblock beyond correction, which the tail is made to be, ends the unit.
+"""
+
+from __future__ import annotations
+
+from flightsw.codec.errors import TruncatedError
+from flightsw.codec.native import ffi, lib
+
+COUNTERS = (
+    "units",
+    "empty_units",
+    "overlong_units",
+    "tails",
+    "rejected_codeblocks",
+    "codeblocks",
+    "corrected_bits",
+    "start_errors",
+    "skipped_octets",
+)
+
+
+def encode(tc_frame: bytes) -> bytes:
+    """Return the unit around ``tc_frame``; 55 fills the last codeblock."""
+    if not tc_frame:
+        raise TruncatedError("CLTU: no octets to carry; give a telecommand frame")
+    capacity = lib.fs_cltu_nbytes(len(tc_frame))
+    out = ffi.new("uint8_t[]", capacity)
+    nbytes = lib.fs_cltu_encode(tc_frame, len(tc_frame), out, capacity)
+    assert nbytes == capacity
+    return bytes(ffi.buffer(out, nbytes))
+
+
+class Receiver:
+    """Takes octets from the uplink in chunks of any size and gives the octets of each unit.
+
+    A unit's octets still hold the fill behind the frame: the frame's own length says where it ends.
+    ``counters`` tells what was corrected, refused or passed over.
+    """
+
+    def __init__(self) -> None:
+        self._state = ffi.new("fs_cltu_receiver *")
+
+    def feed(self, octets: bytes) -> list[bytes]:
+        """Return the octets of every unit that ends within ``octets``."""
+        state, units = self._state, []
+        view, at = ffi.from_buffer(octets), 0
+        while at < len(octets):
+            at += lib.fs_cltu_feed(state, view + at, len(octets) - at)
+            if state.ready:
+                units.append(bytes(ffi.buffer(state.data, state.nbytes)))
+        return units
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by name."""
+        return {name: getattr(self._state, name) for name in COUNTERS}
+
+
+def decode(octets: bytes) -> list[bytes]:
+    """Return the octets of every complete unit in ``octets``, as a fresh :class:`Receiver` would."""
+    return Receiver().feed(octets)

@@ -1,0 +1,289 @@
+"""TM transfer frames (CCSDS 132.0-B-3) and the synchronisation layer around them (131.0-B-5).
+
+:class:`Encoder` multiplexes packets of up to eight virtual channels into frames of one length,
+:func:`cadu` makes of a frame what goes on the air, and :class:`Receiver` does the reverse in C:
+marker, randomiser, frame check, counts, packets across frames.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from struct import Struct, iter_unpack
+from typing import Any
+
+from flightsw.codec.crc import crc16
+from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.native import ffi, lib
+from flightsw.codec.space_packet import IDLE_APID
+from flightsw.codec.tc_frame import Clcw
+
+ASM = bytes.fromhex("1ACFFC1D")
+HEADER_NBYTES = 6
+OCF_NBYTES = 4
+FECF_NBYTES = 2
+MAX_NBYTES: int = lib.FS_TM_FRAME_NBYTES
+MIN_NBYTES: int = lib.FS_TM_FRAME_MIN_NBYTES
+VIRTUAL_CHANNELS = 8
+#: Virtual channel of frames that hold nothing but idle data.
+IDLE_VCID = 7
+
+POINTER_NONE = 0x7FF
+POINTER_IDLE = 0x7FE
+
+COUNTERS = (
+    "frames",
+    "bad_fecf",
+    "bad_version",
+    "foreign_frames",
+    "ocf_mismatches",
+    "marker_bit_errors",
+    "skipped_octets",
+    "mc_gaps",
+    "mc_lost_frames",
+    "vc_gaps",
+    "vc_lost_frames",
+    "idle_frames",
+    "unpacketised_frames",
+    "pointer_errors",
+    "unaligned_octets",
+    "bad_packets",
+    "packets",
+    "idle_packets",
+    "packets_lost_pieces",
+)
+
+_HEADER = Struct(">HBBH")
+_FECF = Struct(">H")
+_IDLE_HEADER = Struct(">HHH")
+_IDLE_MIN_NBYTES = 7
+_SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
+_E_CHECK = -5  # FS_E_CHECK of flatsat.h, a macro that cffi does not read
+_ROW = "=IIQ"
+_ROW_NBYTES = 16
+
+
+def cadu(frame: bytes) -> bytes:
+    """Return what goes on the air for ``frame``: marker, then the frame under the randomiser."""
+    capacity = len(frame) + len(ASM)
+    out = ffi.new("uint8_t[]", capacity)
+    if lib.fs_tm_cadu(frame, len(frame), out, capacity) < 0:
+        raise FieldRangeError(f"TM frame of {len(frame)} octets: at most {MAX_NBYTES}")
+    return bytes(ffi.buffer(out, capacity))
+
+
+def _check_config(scid: int, nbytes: int) -> None:
+    if not (-1 <= scid < 1024 and MIN_NBYTES <= nbytes <= MAX_NBYTES):
+        raise FieldRangeError(
+            f"TM frames of spacecraft {scid} and {nbytes} octets: at most 1023, and"
+            f" {MIN_NBYTES} to {MAX_NBYTES} octets"
+        )
+
+
+class _Channel:
+    """What one virtual channel still has to send: octets, and where packets begin in them.
+
+    ``starts`` counts from the first octet that the channel ever sent, as ``sent`` does. ``filler`` is
+    how many octets at the front are the rest of an idle packet.
+    """
+
+    __slots__ = ("count", "filler", "idle_seq", "queue", "sent", "starts", "total")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.queue = bytearray()
+        self.starts: deque[int] = deque()
+        self.sent = self.total = self.filler = self.idle_seq = 0
+
+    def append(self, packet: bytes) -> None:
+        self.starts.append(self.total)
+        self.queue += packet
+        self.total += len(packet)
+
+    def pad(self, nbytes: int) -> None:
+        """Fill at least ``nbytes`` with an idle packet, whose rest stays for the next frame."""
+        length = max(nbytes, _IDLE_MIN_NBYTES)
+        self.filler = length - nbytes
+        head = _IDLE_HEADER.pack(IDLE_APID, 0xC000 | self.idle_seq, length - _IDLE_MIN_NBYTES)
+        self.append(head + bytes(length - len(head)))
+        self.idle_seq = (self.idle_seq + 1) & 0x3FFF
+
+    def take(self, nbytes: int) -> tuple[bytes, int]:
+        """Remove the next ``nbytes`` octets; return them and their first header pointer."""
+        starts, end = self.starts, self.sent + nbytes
+        pointer = starts[0] - self.sent if starts and starts[0] < end else POINTER_NONE
+        while starts and starts[0] < end:
+            starts.popleft()
+        data = bytes(self.queue[:nbytes])
+        del self.queue[:nbytes]
+        self.sent = end
+        return data, pointer
+
+
+class Encoder:
+    """Makes the frames of one spacecraft: a queue of packets for each virtual channel.
+
+    ``nbytes`` is the length of every frame. With ``ocf`` each frame carries an operational control
+    field, with ``fecf`` it ends in a CRC. ``counters`` counts frames, idle frames and idle packets.
+    """
+
+    def __init__(self, scid: int, nbytes: int = 256, ocf: bool = True, fecf: bool = True) -> None:
+        _check_config(scid, nbytes)
+        self.nbytes = nbytes
+        self.data_nbytes = nbytes - HEADER_NBYTES - OCF_NBYTES * ocf - FECF_NBYTES * fecf
+        self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
+        self._word = max(scid, 0) << 4 | int(ocf)
+        self._ocf_nbytes = OCF_NBYTES * ocf
+        self._fecf = fecf
+        self._mc_count = 0
+        self._channels = [_Channel() for _ in range(VIRTUAL_CHANNELS)]
+
+    def add(self, vcid: int, packet: bytes) -> None:
+        """Queue one space packet on a virtual channel."""
+        if len(packet) < _IDLE_MIN_NBYTES or (packet[4] << 8 | packet[5]) + 7 != len(packet):
+            raise SyncError(
+                f"TM encoder, virtual channel {vcid}: {len(packet)} octets that are not one space"
+                " packet; its length field must tell the truth, or the receiver loses its place"
+            )
+        self._channel(vcid).append(packet)
+        self.counters["packets"] += 1
+
+    def pending(self, vcid: int) -> int:
+        """Return the octets of packets that are queued; the rest of an idle packet does not count."""
+        channel = self._channel(vcid)
+        return len(channel.queue) - channel.filler
+
+    def next_frame(self, vcid: int, ocf: bytes = b"", *, flush: bool = False) -> bytes | None:
+        """Return the next frame of a channel, or None if its packets do not fill one.
+
+        With ``flush`` an idle packet fills the frame; the answer is then None only if nothing is
+        queued. ``ocf`` has four octets, or none if the encoder was made without.
+        """
+        channel, room = self._channel(vcid), self.data_nbytes
+        queued = len(channel.queue)
+        if queued < room:
+            if not flush or queued == channel.filler:
+                return None
+            channel.pad(room - queued)
+            self.counters["idle_packets"] += 1
+        else:
+            channel.filler = max(0, channel.filler - room)
+        data, pointer = channel.take(room)
+        return self._frame(vcid, data, pointer, ocf)
+
+    def idle_frame(self, ocf: bytes = b"", *, vcid: int = IDLE_VCID) -> bytes:
+        """Return a frame that holds only idle data, to keep the link in lock."""
+        self.counters["idle_frames"] += 1
+        self._channel(vcid)
+        return self._frame(vcid, bytes(self.data_nbytes), POINTER_IDLE, ocf)
+
+    def _channel(self, vcid: int) -> _Channel:
+        if not 0 <= vcid < VIRTUAL_CHANNELS:
+            raise FieldRangeError(f"TM encoder: virtual channel {vcid}, must be 0 to 7")
+        return self._channels[vcid]
+
+    def _frame(self, vcid: int, data: bytes, pointer: int, ocf: bytes) -> bytes:
+        if len(ocf) != self._ocf_nbytes:
+            raise FieldRangeError(
+                f"TM encoder: operational control field of {len(ocf)} octets, {self._ocf_nbytes}"
+                " in every frame of this encoder"
+            )
+        channel, mc_count = self._channels[vcid], self._mc_count
+        head = _HEADER.pack(self._word | vcid << 1, mc_count, channel.count, _SEGMENT_ID | pointer)
+        self._mc_count = (mc_count + 1) & 0xFF
+        channel.count = (channel.count + 1) & 0xFF
+        self.counters["frames"] += 1
+        frame = head + data + ocf
+        return frame + _FECF.pack(crc16(frame)) if self._fecf else frame
+
+
+class Receiver:
+    """Takes what comes off the air, in chunks of any size, and gives packets by virtual channel.
+
+    ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what else
+    is dropped, and why, is in ``counters``.
+    """
+
+    _ROWS = 4096
+    _OCTETS = 1 << 18
+
+    def __init__(
+        self, scid: int | None, nbytes: int = 256, ocf: bool = True, fecf: bool = True
+    ) -> None:
+        number = -1 if scid is None else scid
+        _check_config(number, nbytes)
+        self.nbytes = nbytes
+        self._state = ffi.new("fs_tm_receiver *")
+        code = lib.fs_tm_reset(self._state, nbytes, number, ocf, fecf)
+        assert code == 0
+        self._rows = ffi.new("fs_packet_row[]", self._ROWS)
+        self._out = ffi.new("uint8_t[]", self._OCTETS)
+        self._row_view = ffi.buffer(self._rows)
+        self._out_view = ffi.buffer(self._out)
+        self._consumed = ffi.new("uint64_t *")
+        self._held = b""
+
+    def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
+        """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""
+        held = self._held + octets if self._held else bytes(octets)
+        packets: list[tuple[int, bytes]] = []
+        view, at, left = ffi.from_buffer(held), 0, len(held)
+        while True:
+            found = lib.fs_tm_feed(
+                self._state,
+                view + at,
+                left,
+                self._consumed,
+                self._rows,
+                self._ROWS,
+                self._out,
+                self._OCTETS,
+            )
+            assert found >= 0
+            consumed = self._consumed[0]
+            if found:
+                packets += self._collect(found)
+            if not consumed:
+                break
+            at, left = at + consumed, left - consumed
+        self._held = held[at:]
+        return packets
+
+    def frame(self, frame: bytes) -> list[tuple[int, bytes]]:
+        """Take one frame that has neither marker nor randomiser; return packets as :meth:`feed`.
+
+        Raises SyncError for a wrong length and ChecksumError for a wrong frame check; the latter is
+        counted.
+        """
+        found = lib.fs_tm_frame(
+            self._state, frame, len(frame), self._rows, self._ROWS, self._out, self._OCTETS
+        )
+        if found == _E_CHECK:
+            raise ChecksumError(f"TM frame of {len(frame)} octets: frame check does not match")
+        if found < 0:
+            raise SyncError(f"TM frame of {len(frame)} octets, must be {self.nbytes}")
+        return self._collect(found)
+
+    def _collect(self, found: int) -> list[tuple[int, bytes]]:
+        out = self._out_view
+        return [
+            (vcid, out[offset : offset + nbytes])
+            for vcid, nbytes, offset in iter_unpack(_ROW, self._row_view[: found * _ROW_NBYTES])
+        ]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by name."""
+        state: Any = self._state
+        return {name: getattr(state, name) for name in COUNTERS}
+
+    @property
+    def ocf(self) -> bytes | None:
+        """The last operational control field, or None before the first."""
+        state: Any = self._state
+        return int(state.ocf_word).to_bytes(OCF_NBYTES, "big") if state.ocfs else None
+
+    @property
+    def clcw(self) -> Clcw | None:
+        """The last operational control field as a command link control word; None if it is none."""
+        word = self.ocf
+        return Clcw.unpack(word) if word is not None and not word[0] & 0x80 else None
