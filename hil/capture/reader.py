@@ -192,7 +192,8 @@ class Capture:
             self.attachments[info.name] = info
 
     def _add_metadata(self, fields: Fields) -> None:
-        self.metadata[fields.string()] = fields.string_map()
+        name = fields.string()
+        self.metadata[name] = fields.string_map()
 
     # --- chunks -----------------------------------------------------------------------------------
 
