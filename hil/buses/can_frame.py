@@ -1,0 +1,86 @@
+"""The bits of a classic CAN frame: arbitration order, CRC-15, bit stuffing, length.
+
+ISO 11898-1 (data link layer): SOF, arbitration field, control field, data, CRC sequence are
+stuffed; CRC delimiter, acknowledge field and end of frame are not. Identifiers carry the SocketCAN
+flag bits of ``linux/can.h``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+EXTENDED_FLAG: Final = 0x8000_0000
+REMOTE_FLAG: Final = 0x4000_0000
+ERROR_FLAG: Final = 0x2000_0000
+STANDARD_MASK: Final = 0x7FF
+EXTENDED_MASK: Final = 0x1FFF_FFFF
+
+#: CRC delimiter, ACK slot, ACK delimiter and end of frame: never stuffed.
+TAIL_NBITS: Final = 1 + 1 + 1 + 7
+INTERFRAME_NBITS: Final = 3
+#: x^15 + x^14 + x^10 + x^8 + x^7 + x^4 + x^3 + 1
+CRC_POLYNOMIAL: Final = 0x4599
+
+
+def is_valid(can_id: int, data: bytes) -> bool:
+    """Return whether identifier and length make a classic data or remote frame."""
+    limit = EXTENDED_MASK if can_id & EXTENDED_FLAG else STANDARD_MASK
+    return not can_id & ERROR_FLAG and can_id & EXTENDED_MASK <= limit and len(data) <= 8
+
+
+def arbitration_key(can_id: int) -> int:
+    """Return the arbitration field as a number: the smaller one wins the bus.
+
+    A standard frame beats an extended one with the same eleven bits (its RTR and IDE bits are
+    dominant where SRR and IDE of the other are recessive), a data frame beats a remote one.
+    """
+    remote = can_id >> 30 & 1
+    if can_id & EXTENDED_FLAG:
+        identifier = can_id & EXTENDED_MASK
+        return (identifier >> 18) << 21 | 0b11 << 19 | (identifier & 0x3FFFF) << 1 | remote
+    return (can_id & STANDARD_MASK) << 21 | remote << 20
+
+
+def crc15(bits: str) -> int:
+    """Return the CRC sequence over a string of ``0`` and ``1``, most significant bit first."""
+    crc = 0
+    for bit in bits:
+        crc = (crc << 1) ^ (CRC_POLYNOMIAL if (crc >> 14 & 1) != (bit == "1") else 0)
+        crc &= 0x7FFF
+    return crc
+
+
+def stuff(bits: str) -> str:
+    """Insert the complement after each run of five equal bits, stuff bits counting."""
+    out: list[str] = []
+    last, run = "", 0
+    for bit in bits:
+        run = run + 1 if bit == last else 1
+        last = bit
+        out.append(bit)
+        if run == 5:
+            last = "0" if bit == "1" else "1"
+            out.append(last)
+            run = 1
+    return "".join(out)
+
+
+def unstuffed_bits(can_id: int, data: bytes) -> str:
+    """Return start of frame to CRC sequence, before stuffing, as a string of ``0`` and ``1``."""
+    remote = can_id >> 30 & 1
+    if can_id & EXTENDED_FLAG:
+        identifier = can_id & EXTENDED_MASK
+        head = f"0{identifier >> 18:011b}11{identifier & 0x3FFFF:018b}{remote}00"
+    else:
+        head = f"0{can_id & STANDARD_MASK:011b}{remote}00"
+    bits = f"{head}{len(data):04b}"
+    if data and not remote:
+        bits += f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
+    return f"{bits}{crc15(bits):015b}"
+
+
+@lru_cache(maxsize=4096)
+def frame_nbits(can_id: int, data: bytes) -> int:
+    """Return the exact bits on the wire from start of frame to the last of end of frame."""
+    return len(stuff(unstuffed_bits(can_id, data))) + TAIL_NBITS
