@@ -196,9 +196,9 @@ typedef struct {
 int64_t fs_layout_decode(const fs_field *plan, size_t nfields, const uint8_t *packet, size_t nbytes,
                          uint64_t *slots);
 
-/* Values to one packet. The packet holds its fixed octets, and zeros where fields stand. Returns
+/* Values to one packet; slots as above, of any alignment. The packet holds its fixed octets, and zeros where fields stand. Returns
  * nbytes, or FS_E_RANGE, and then the packet must be thrown away. */
-int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint64_t *slots,
+int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint8_t *slots,
                          uint8_t *packet, size_t nbytes);
 
 /* Packets at `offsets`, or every `stride` octets when that is null, to one native-endian column a

@@ -127,14 +127,16 @@ int64_t fs_layout_decode(const fs_field *plan, size_t nfields, const uint8_t *pa
     return slot - slots;
 }
 
-int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint64_t *slots,
+int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint8_t *slots,
                          uint8_t *packet, size_t nbytes)
 {
     uint8_t copy[WORD] = {0};
     uint8_t *to = nbytes < WORD ? memcpy(copy, packet, nbytes) : packet;
     for (const fs_field *f = plan; f < plan + nfields; f++)
         for (uint32_t j = 0; j < f->count; j++) {
-            uint64_t value = *slots++;
+            uint64_t value;
+            memcpy(&value, slots, sizeof value);
+            slots += sizeof value;
             if (f->kind == FS_FLOAT ? narrow_float(&value, f->width) != 0
                                     : misfit(value, f->width, f->kind) != 0)
                 return FS_E_RANGE;

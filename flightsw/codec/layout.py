@@ -1,0 +1,350 @@
+"""Layouts: one construct declaration that encodes, decodes, makes columns and documents itself.
+
+    STATUS = compile_layout(Struct(
+        field("mode", Int8ub, doc="operating mode"),
+        field("bus_v", Int16ub, unit="mV"),
+        "flags" / BitStruct("armed" / Flag, "state" / BitsInteger(7)),
+    ))
+    STATUS.encode({"mode": 2, "bus_v": 5012, "flags": {"armed": True, "state": 3}})
+    STATUS.decode(packet, at=17)
+    columns = STATUS.decode_columns(dump, stride=64)
+    columns["flags.state"]
+
+A layout is immutable and holds a table (see :mod:`flightsw.codec.plan`) that one interpreter in C
+(``csrc/layout.c``) walks both ways. Column names are the path of a field; a decoded packet nests as
+construct's own result does, with plain dicts and lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from struct import Struct
+from struct import error as struct_error
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flightsw.codec.columns import Columns, as_column, offending
+from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
+from flightsw.codec.native import ffi, lib
+from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan, field
+
+__all__ = ["Columns", "Field", "Layout", "LayoutError", "Row", "compile_layout", "field"]
+
+_KINDS = {"uint": lib.FS_UINT, "bytes": lib.FS_UINT, "int": lib.FS_INT, "float": lib.FS_FLOAT}
+_SLOT_CODES = {"uint": "Q", "int": "q", "float": "d"}
+
+
+class Row(NamedTuple):
+    """One line of a layout's documentation; offset and width in bits."""
+
+    name: str
+    offset: int
+    width: int
+    type: str
+    unit: str
+    doc: str
+
+
+def compile_layout(declaration: Any) -> Layout:
+    """Compile a construct Struct or BitStruct of fixed size; LayoutError names what it cannot take."""
+    return Layout(compile_plan(declaration))
+
+
+def _table(fields: tuple[Field, ...]) -> Any:
+    rows = [(f.bit, f.count, f.width, _KINDS[f.kind], f.dtype.itemsize, f.swap) for f in fields]
+    return ffi.new("fs_field[]", rows)
+
+
+def _slots(fields: tuple[Field, ...]) -> Struct:
+    codes = ["?7x" if f.flag else _SLOT_CODES[f.kind] * f.count for f in fields]
+    return Struct("=" + "".join(codes))
+
+
+class Layout:
+    """A compiled layout of ``nbytes`` octets with ``fields`` in wire order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.fields = plan.fields
+        self.nbytes = plan.nbytes
+        self._blank = plan.blank
+        numbers = tuple(f for f in plan.fields if f.kind != "bytes")
+        inputs = tuple(f for f in numbers if f.const is None)
+        self._octets = tuple(f for f in plan.fields if f.kind == "bytes")
+        self._all_table, self._nall = _table(plan.fields), len(plan.fields)
+        self._out_table, self._nout = _table(numbers), len(numbers)
+        self._in_table, self._nin = _table(inputs), len(inputs)
+        self._out_slots, self._in_slots = _slots(numbers), _slots(inputs)
+        self._inputs, self._numbers = inputs, numbers
+        self._slots_type = ffi.typeof(f"uint64_t[{max(self._out_slots.size // 8, 1)}]")
+        self._gather, self._build = _gatherer(inputs), _builder(numbers, self._octets)
+
+    def encode(self, values: Mapping[str, Any]) -> bytes:
+        """Return one packet. Raises FieldRangeError, which names the field, and then nothing is made.
+
+        Enums take their label or their number. Constants need not be given, defaults may be left out.
+        """
+        packet = bytearray(self._blank)
+        try:
+            slots = self._in_slots.pack(*self._gather(values))
+            code = lib.fs_layout_encode(
+                self._in_table, self._nin, slots, ffi.from_buffer(packet), self.nbytes
+            )
+        except (struct_error, TypeError, KeyError, OverflowError, LookupError) as error:
+            raise self._explain(values, error) from None
+        if code < 0:
+            raise self._explain(values, None)
+        if self._octets:
+            self._place_octets(values, packet)
+        return bytes(packet)
+
+    def decode(self, buf: bytes | bytearray | memoryview, at: int = 0) -> dict[str, Any]:
+        """Return the values of the packet at octet ``at``; enums as labels where they have one.
+
+        Raises TruncatedError if ``buf`` ends inside it, SyncError if a constant is not as declared.
+        """
+        if at < 0 or len(buf) - at < self.nbytes:
+            raise TruncatedError(
+                f"layout of {self.nbytes} octets at octet {at}: the buffer has {len(buf)}"
+            )
+        slots = ffi.new(self._slots_type)
+        packet = ffi.from_buffer(buf)
+        lib.fs_layout_decode(
+            self._out_table, self._nout, packet + at if at else packet, self.nbytes, slots
+        )
+        return self._build(self._out_slots.unpack_from(ffi.buffer(slots)), buf, at)
+
+    def encode_columns(self, columns: Mapping[str, npt.ArrayLike]) -> bytes:
+        """Return packets one behind the other from one array a field, all of the same length.
+
+        Raises FieldRangeError that names the field and the row of the first value that does not fit.
+        """
+        arrays = [as_column(f, columns) for f in self.fields if f.const is None]
+        count = len(arrays[0]) if arrays else 0
+        wrong = [len(a) for a in arrays if len(a) != count]
+        if wrong:
+            raise FieldRangeError(
+                f"layout: columns of {count} and of {wrong[0]} rows; give equal ones"
+            )
+        inputs = tuple(f for f in self.fields if f.const is None)
+        out = bytearray(count * self.nbytes)
+        keep = [ffi.from_buffer("uint8_t[]", a.view(np.uint8).reshape(-1)) for a in arrays]
+        code = lib.fs_layout_encode_columns(
+            _table(inputs),
+            len(inputs),
+            self._blank,
+            self.nbytes,
+            ffi.new("uint8_t *[]", keep),
+            count,
+            ffi.from_buffer(out),
+            len(out),
+        )
+        if code < 0:
+            raise offending(inputs, arrays)
+        return bytes(out)
+
+    def decode_columns(
+        self,
+        buf: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
+        *,
+        offsets: npt.NDArray[Any] | None = None,
+        stride: int | None = None,
+        count: int | None = None,
+        out: Columns | None = None,
+    ) -> Columns:
+        """Return one native-endian array a field, by name, for many packets.
+
+        Packets stand at ``offsets`` (octets), or every ``stride`` octets (default: one behind the
+        other) and then ``count`` of them (default: as many as fit). All arrays lie in one arena;
+        ``out``, a result of this method, is filled again where it is large enough, without
+        allocation. Raises TruncatedError if a packet ends behind ``buf``.
+        """
+        nbytes, step = len(buf), self.nbytes if stride is None else stride
+        where: Any = ffi.NULL
+        if offsets is not None:
+            offsets = np.ascontiguousarray(offsets, dtype=np.uint64)
+            where, count = ffi.from_buffer("uint64_t[]", offsets), len(offsets)
+        elif step <= 0:
+            raise FieldRangeError(f"layout: stride {step}, must be at least 1 octet")
+        elif count is None:
+            count = (nbytes - self.nbytes) // step + 1 if nbytes >= self.nbytes else 0
+        if out is None or out.capacity < count or out.owner is not self:
+            out = Columns(self, self.fields, count)
+        code = lib.fs_layout_decode_columns(
+            self._all_table,
+            self._nall,
+            self.nbytes,
+            ffi.from_buffer(buf),
+            nbytes,
+            where,
+            step,
+            count,
+            out.pointers,
+        )
+        if code < 0:
+            raise TruncatedError(
+                f"layout of {self.nbytes} octets: one of {count} packets ends behind the {nbytes}"
+                " octets of the buffer"
+            )
+        return out if count == out.count else out.first(count)
+
+    def document(self) -> list[Row]:
+        """Return one row a field, in wire order, for a table or an interface document."""
+        return [
+            Row(f.name, f.bit, f.width * f.count, _type_name(f), f.unit, f.doc) for f in self.fields
+        ]
+
+    def _place_octets(self, values: Mapping[str, Any], packet: bytearray) -> None:
+        for f in self._octets:
+            if f.const is not None:
+                continue
+            octets = _look_up(values, f)
+            if len(octets) != f.count:
+                raise FieldRangeError(f"{f.name}: {len(octets)} octets, must be {f.count}")
+            packet[f.bit // 8 : f.bit // 8 + f.count] = octets
+
+    def _explain(self, values: Mapping[str, Any], error: Exception | None) -> Exception:
+        """Find the field that could not be encoded and say why; the fast path only knows that."""
+        for f in self._inputs:
+            try:
+                value = _look_up(values, f)
+                given = list(value) if f.array else [value]
+            except (LookupError, TypeError) as missing:
+                return FieldRangeError(
+                    f"{f.name}: no value given ({missing!r}); every field needs one"
+                )
+            if len(given) != f.count:
+                return FieldRangeError(f"{f.name}: {len(given)} values, must be {f.count}")
+            for each in given:
+                if (why := _misfit(f, each)) is not None:
+                    return FieldRangeError(f"{f.name}: {each!r} {why}; nothing was written")
+        return FieldRangeError(f"layout of {self.nbytes} octets: {error}")
+
+
+def _misfit(f: Field, value: Any) -> str | None:
+    """Return why a value does not fit a field, or None if it does."""
+    if f.flag:
+        return None
+    if f.labels is not None and isinstance(value, str):
+        if value not in f.labels.values():
+            return f"is none of its labels {', '.join(f.labels.values())}"
+        return None
+    try:
+        if f.kind == "float":
+            Struct("f" if f.width == 32 else "d").pack(value)
+            return None
+        number = value.__index__()
+    except (struct_error, OverflowError, AttributeError, TypeError):
+        return f"is not {'a number' if f.kind == 'float' else 'an integer'} of {f.width} bits"
+    low = -(1 << f.width - 1) if f.kind == "int" else 0
+    high = low + (1 << f.width) - 1
+    return None if low <= number <= high else f"is not within {low} to {high}"
+
+
+def _type_name(f: Field) -> str:
+    if f.kind == "bytes":
+        return f"octets[{f.count}]"
+    name = "flag" if f.flag else "enum" if f.labels is not None else f"{f.kind}{f.width}"
+    order = " little-endian" if f.swap else ""
+    return f"{name}[{f.count}]{order}" if f.array else name + order
+
+
+def _look_up(values: Mapping[str, Any], f: Field) -> Any:
+    value: Any = values
+    try:
+        for part in f.path:
+            value = value[part]
+    except LookupError:
+        if f.default is None:
+            raise
+        return f.default
+    return value
+
+
+def _gatherer(inputs: tuple[Field, ...]) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what turns a mapping into the values of the slots, as fast as the fields allow."""
+    plain = all(
+        len(f.path) == 1 and not f.array and f.labels is None and f.default is None for f in inputs
+    )
+    if plain and len(inputs) > 1:
+        return itemgetter(*(f.path[0] for f in inputs))
+    numbers = [
+        {label: value for value, label in f.labels.items()} if f.labels is not None else None
+        for f in inputs
+    ]
+
+    def gather(values: Mapping[str, Any]) -> list[Any]:
+        flat: list[Any] = []
+        for f, labels in zip(inputs, numbers, strict=True):
+            value = _look_up(values, f)
+            if f.array:
+                if len(value) != f.count:
+                    raise LookupError(f"{f.name}: {len(value)} values, must be {f.count}")
+                flat += value
+            else:
+                flat.append(
+                    labels[value] if labels is not None and isinstance(value, str) else value
+                )
+        return flat
+
+    return gather
+
+
+def _builder(
+    numbers: tuple[Field, ...], octets: tuple[Field, ...]
+) -> Callable[[tuple[Any, ...], Any, int], dict[str, Any]]:
+    """Return what turns slots, and the octets between them, into the result of decode."""
+    if not octets and all(
+        len(f.path) == 1 and not f.array and f.labels is None and f.const is None for f in numbers
+    ):
+        names = [str(f.path[0]) for f in numbers]
+        return lambda slots, buf, at: dict(zip(names, slots, strict=True))
+    return _general_builder(numbers, octets)
+
+
+def _general_builder(
+    numbers: tuple[Field, ...], octets: tuple[Field, ...]
+) -> Callable[[tuple[Any, ...], Any, int], dict[str, Any]]:
+    slot_of, n = {}, 0
+    for f in numbers:
+        slot_of[f.path] = n
+        n += f.count
+    in_order = sorted((*numbers, *octets), key=lambda f: f.bit)
+
+    def build(slots: tuple[Any, ...], buf: Any, at: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for f in in_order:
+            value: Any
+            if f.kind == "bytes":
+                first = at + f.bit // 8
+                value = bytes(buf[first : first + f.count])
+            else:
+                slot = slot_of[f.path]
+                value = list(slots[slot : slot + f.count]) if f.array else slots[slot]
+                if f.labels is not None:
+                    value = f.labels.get(value, value)
+            if f.const is not None and value != f.const:
+                raise SyncError(f"{f.name}: {value!r} where the layout has {f.const!r}")
+            _store(result, f.path, value)
+        return result
+
+    return build
+
+
+def _store(result: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
+    """Put a value where its path says, making the dicts and lists on the way."""
+    at: Any = result
+    for part, following in zip(path[:-1], path[1:], strict=True):
+        fresh: Any = [] if isinstance(following, int) else {}
+        if isinstance(part, int):
+            if part == len(at):
+                at.append(fresh)
+            at = at[part]
+        else:
+            at = at.setdefault(part, fresh)
+    if isinstance(path[-1], int):
+        at.append(value)
+    else:
+        at[path[-1]] = value
