@@ -11,26 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from hil.boardparts import KINDS, read_part
+from hil.boardparts import KINDS, Pin, read_part
+from hil.buses.adapters import PROFILES
 from hil.config import Document, load_toml, nearest
 from hil.errors import ConfigError
+from hil.parts import part_class
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-#: adapter profiles that the buses know (errno, limits)
-ADAPTERS = ("bcm2835", "tegra", "mcp2221")
 #: The record header gives a channel one octet, and the rig adds channels of its own.
 BUS_LIMIT = 64
 PART_LIMIT = 128
-
-
-class Pin(NamedTuple):
-    """A pin of a part on a line of a GPIO chip."""
-
-    name: str
-    bus: str
-    line: int
 
 
 @dataclass(frozen=True)
@@ -54,9 +46,9 @@ class PartSpec:
     #: I2C address or SPI chip select; 0 on the other buses
     address: int
     pins: tuple[Pin, ...] = ()
-    #: keyword arguments of the part's constructor, SI units
+    #: keyword arguments of the part's constructor that the file gives, SI units
     params: Mapping[str, Any] = field(default_factory=dict)
-    #: physical input of the part -> name of a value of the world
+    #: physical input of the part -> name of a value of the world, in the same unit
     world: Mapping[str, str] = field(default_factory=dict)
     #: SPI only: ``speed_hz`` and ``mode``
     spi: Mapping[str, int] = field(default_factory=dict)
@@ -90,6 +82,7 @@ class Board:
                 "channel": part.bus,
                 "address": part.address,
                 "params": {
+                    **{name: param.default for name, param in part_class(part.type).PARAMS.items()},
                     **part.params,
                     **part.spi,
                     "pins": {pin.name: [pin.bus, pin.line] for pin in part.pins},
@@ -137,7 +130,7 @@ def load_board(name_or_path: str | Path) -> Board:
     return Board(
         name=_checked_name(doc, ("board", "name"), doc.text("board.name")),
         title=doc.text("board.title"),
-        adapter=doc.choice("board.adapter", ADAPTERS),
+        adapter=doc.choice("board.adapter", PROFILES),
         path=doc.path,
         buses=buses,
         parts=parts,
@@ -181,8 +174,7 @@ def _read_parts(doc: Document, buses: Mapping[str, BusSpec]) -> tuple[PartSpec, 
         key = ("part", _checked_name(doc, ("part", name), name))
         doc.table(key)
         fields = read_part(doc, key, buses)
-        pins = tuple(Pin(*pin) for pin in fields.pop("pins"))
-        parts.append(PartSpec(name=name, pins=pins, **fields))
+        parts.append(PartSpec(name=name, **fields))
     return tuple(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,20 +14,24 @@ from hil.parts.base import Param, Part
 if TYPE_CHECKING:
     from hil.board import BusSpec
 
-#: what a physical input of a part can be bound to: the state vector of the world, SI units
-WORLD_NAMES = (
-    *(f"orbit.{name}" for name in ("lat_deg", "lon_deg", "alt_km")),
-    *(f"orbit.{name}" for name in ("vn_m_s", "ve_m_s", "vd_m_s")),
-    *(f"sun.{name}" for name in ("illumination", "beta_deg")),
-    *(f"power.{name}" for name in ("solar_w", "solar_v", "solar_a", "load_w")),
-    *(f"power.battery_{name}" for name in ("v", "soc", "a")),
-    *(f"power.payload_{name}" for name in ("v", "a", "w")),
-    *(f"power.bus_{name}" for name in ("v", "a")),
-    *(f"thermal.{name}_c" for name in ("chip", "board", "environment")),
-    *(f"att.gyro_{axis}_rad_s" for axis in "xyz"),
-    *(f"att.accel_{axis}_m_s2" for axis in "xyz"),
-    *(f"link.{name}" for name in ("elevation_deg", "locked")),
-)
+#: what a physical input of a part can be bound to, and its unit: the state vector of the world
+WORLD_UNITS: Mapping[str, str] = {
+    **dict.fromkeys(("orbit.lat_deg", "orbit.lon_deg"), "deg"),
+    "orbit.alt_km": "km",
+    "orbit.alt_m": "m",
+    **{f"orbit.{axis}_m_s": "m/s" for axis in ("vn", "ve", "vd")},
+    "sun.illumination": "1",
+    "sun.beta_deg": "deg",
+    **{f"power.{what}_w": "W" for what in ("solar", "load", "payload")},
+    **{f"power.{what}_v": "V" for what in ("battery", "bus", "payload", "solar")},
+    **{f"power.{what}_a": "A" for what in ("battery", "bus", "payload", "solar")},
+    "power.battery_soc": "1",
+    **{f"thermal.{what}_c": "degC" for what in ("chip", "board", "environment")},
+    **{f"att.gyro_{axis}_rad_s": "rad/s" for axis in "xyz"},
+    **{f"att.accel_{axis}_m_s2": "m/s2" for axis in "xyz"},
+    "link.elevation_deg": "deg",
+    "link.locked": "1",
+}
 
 _REQUIRED: Any = object()
 _LIST_LIMIT = 64
@@ -52,6 +57,15 @@ class Number(NamedTuple):
         if not self.lower <= value <= self.upper:
             raise doc.error(key, f"is outside {self.lower:g} to {self.upper:g} {self.unit}")
         return round(value)
+
+
+class Pin(NamedTuple):
+    """A pin of a part on a line of a GPIO chip; ``direction`` is seen from the part."""
+
+    name: str
+    bus: str
+    line: int
+    direction: str
 
 
 class BusKind(NamedTuple):
@@ -94,7 +108,7 @@ _GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver")
 
 
 def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict[str, Any]:
-    """Return the fields of a ``PartSpec`` (but its name; pins as tuples), or raise ConfigError."""
+    """Return the fields of a ``PartSpec`` (but its name), or raise ConfigError."""
     type_name = doc.choice((*key, "type"), PART_TYPES)
     part = part_class(type_name)
     bus = buses[_known(doc, (*key, "bus"), doc.text((*key, "bus")), buses, "bus")]
@@ -104,7 +118,12 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
     spi_keys = tuple(number.key for number in SPI_NUMBERS) if bus.kind == "spi" else ()
     place = (kind.place,) if kind.place else ()
     doc.check_keys(key, (*_GENERIC_KEYS, *place, *spi_keys, *part.PARAMS))
-    params = {name: _read_param(doc, (*key, name), param) for name, param in part.PARAMS.items()}
+    given = doc.table(key)
+    params = {
+        name: _read_param(doc, (*key, name), param)
+        for name, param in part.PARAMS.items()
+        if name in given or param.default is None
+    }
     _check_construction(doc, key, part, params)
     return {
         "type": type_name,
@@ -150,13 +169,15 @@ def _read_place(doc: Document, key: KeyPath, kind: str) -> int:
 
 def _read_pins(
     doc: Document, key: KeyPath, part: type[Part], buses: Mapping[str, BusSpec]
-) -> list[tuple[str, str, int]]:
-    """Return (pin, bus, line) of each entry of ``pins``."""
+) -> tuple[Pin, ...]:
+    """Return the entries of ``pins``."""
     pins = []
-    known: tuple[str, ...] = getattr(part, "PINS", ())
+    directions: Mapping[str, str] = getattr(part, "PINS", {})
     table = doc.table(key, {})
-    doc.check_keys(key, known) if table else None
+    if table and not directions:
+        raise doc.error(key, "this part has no pins")
     for name in table:
+        _known(doc, (*key, name), name, directions, "pin of this part")
         text = doc.text((*key, name))
         chip, colon, line = text.rpartition(":")
         if not colon or not (line.isascii() and line.isdigit() and len(line) <= 4):
@@ -167,24 +188,29 @@ def _read_pins(
         if int(line) >= bus.params["lines"]:
             last = bus.params["lines"] - 1
             raise doc.error((*key, name), f"line {line} is outside 0 to {last} of {chip}")
-        pins.append((name, chip, int(line)))
-    return pins
+        pins.append(Pin(name, chip, int(line), directions[name]))
+    return tuple(pins)
 
 
 def _read_world(doc: Document, key: KeyPath, part: type[Part]) -> dict[str, str]:
     """Return the bindings of the part's physical inputs to values of the world."""
     bindings = {}
     for quantity in doc.table(key, {}):
-        _known(doc, (*key, quantity), quantity, part.QUANTITIES, "physical input of this part")
-        bindings[quantity] = doc.choice((*key, quantity), WORLD_NAMES)
+        place = (*key, quantity)
+        _known(doc, place, quantity, part.QUANTITIES, "physical input of this part")
+        name, unit = doc.choice(place, WORLD_UNITS), part.QUANTITIES[quantity].unit
+        if WORLD_UNITS[name] != unit:
+            raise doc.error(place, f"takes {unit}, but {name} is in {WORLD_UNITS[name]}")
+        bindings[quantity] = name
     return bindings
 
 
 def _read_param(doc: Document, key: KeyPath, param: Param) -> Any:
     """Return one of the part's own keys, converted to SI."""
-    value = doc.find(key, *(() if param.default is None else (param.default,)))
-    if value is param.default:
-        return value
+    value = doc.find(key)
+    wants_list = isinstance(param.default, list | tuple)
+    if param.default is not None and wants_list != isinstance(value, list):
+        raise doc.error(key, f"must be {'an array' if wants_list else 'one value'}")
     if isinstance(value, list):
         if not 0 < len(value) <= _LIST_LIMIT:
             raise doc.error(key, f"expected 1 to {_LIST_LIMIT} values, found {len(value)}")
@@ -194,17 +220,27 @@ def _read_param(doc: Document, key: KeyPath, param: Param) -> Any:
 
 def _scalar(doc: Document, key: KeyPath, value: Any, param: Param) -> Any:
     """Return one value, converted if the parameter has a unit."""
-    if param.unit is not None:
+    example = param.default[0] if isinstance(param.default, list | tuple) else param.default
+    if param.unit is not None and not _names_unit(key, param.unit, value):
         try:
-            return parse_quantity(value, param.unit)
+            number = parse_quantity(value, param.unit)
         except ConfigError as wrong:
             raise doc.error(key, str(wrong)) from None
+        return int(number) if isinstance(example, int) and number.is_integer() else number
     if not isinstance(value, bool | int | float | str):
         raise doc.error(key, f"must be a number or a word, is {type(value).__name__}")
-    example = param.default[0] if isinstance(param.default, list | tuple) else param.default
+    if isinstance(value, float) and not math.isfinite(value):
+        raise doc.error(key, f"{value} is not a number that a part can have")
     if example is not None and not _same_kind(value, example):
         raise doc.error(key, f"must be {type(example).__name__}, is {type(value).__name__}")
     return value
+
+
+def _names_unit(key: KeyPath, unit: str, value: Any) -> bool:
+    """Return whether ``value`` is a plain number whose unit the key names, as in ``timeout_s``."""
+    suffix = {"bit/s": "_bps", "m/s": "_m_s", "degC": "_c"}.get(unit, f"_{unit.lower()}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and str(key[-1]).endswith(suffix)
 
 
 def _same_kind(value: Any, example: Any) -> bool:
