@@ -30,7 +30,7 @@ KEYS: dict[str, Key] = {
     "apid": Key(int, APID, 0, 2046, doc="application process of the payload computer"),
     "downlink_bps": Key(int, 38400, 100, 100_000_000, doc="rate of the downlink, octets on air"),
     "pass_budget_octets": Key(int, 1_000_000, 260, 1 << 40, doc="octets allowed in one pass"),
-    "model_class": Key(str, "segment", doc="class of model in the mission's table of loads"),
+    "model_class": Key(str, "segmentation", doc="class of model in the mission's table of loads"),
     "inference": Key(str, "onnx", choices=("onnx", "threshold"), doc="what classifies tiles"),
     "store_max_packets": Key(int, 4096, 16, 65535, doc="telemetry packets kept for a pass"),
     "product_max_octets": Key(int, 6000, 400, 65536, doc="products are decimated to fit"),

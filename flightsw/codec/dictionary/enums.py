@@ -124,7 +124,6 @@ class Failure(IntEnum):
     UNKNOWN_SERVICE = 0x05
     UNKNOWN_SUBTYPE = 0x06
     BAD_LAYOUT = 0x07
-    DUPLICATE = 0x08
     OUT_OF_RANGE = 0x10
     UNKNOWN_ID = 0x11
     ALREADY_EXISTS = 0x12

@@ -85,12 +85,11 @@ THERMAL = Structure(
     Struct(
         field("chip_cdeg", Int16sb, "0.01 degC", "TMP117 at the processor"),
         field("board_cdeg", Int16sb, "0.01 degC", "TMP117 at the board"),
-        field("eps_cdeg", Int16sb, "0.01 degC", "battery temperature told by the EPS"),
         field("imu_cdeg", Int16sb, "0.01 degC", "die temperature of the IMU"),
         field("governed_cdeg", Int16sb, "0.01 degC", "temperature that the governor acts on"),
         field("chip_suspicion", Int8ub, "", "why the chip reading is not believed, see Suspicion"),
         field("board_suspicion", Int8ub, "", "why the board reading is not believed"),
-        field("eps_suspicion", Int8ub, "", "why the EPS reading is not believed"),
+        field("imu_suspicion", Int8ub, "", "why the IMU reading is not believed"),
     ),
 )
 
