@@ -28,6 +28,8 @@ CONVERSION_NS = (140_000, 204_000, 332_000, 588_000, 1_100_000, 2_116_000, 4_156
 AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)
 
 CVRF, TCF, PVF, SF = 1 << 0, 1 << 1, 1 << 2, 1 << 6
+#: flags that reading MASK_ENABLE clears (section 8.6.2.16)
+FLAGS = 0x03F8 | SF | CVRF
 CEN, WEN = 1 << 10, 1 << 11
 
 
@@ -77,13 +79,19 @@ class Ina3221(RegisterTarget):
             raise ConfigError(f"part {name!r}: shunts must be three positive resistances in ohm")
         super().__init__(name, seed)
         self.shunts = tuple(shunts)
-        #: readings at the end of the converter's range, by register name
         self.values = dict.fromkeys(self.QUANTITIES, 0.0)
         self._start_ns = 0
         self._cycle_ns = 0
         self._cycles = 0  # cycles already latched since the configuration was written
         self._held: dict[str, float] | None = None  # inputs of a single-shot conversion
+        self._stale = True  # an input, limit or mode changed since the last latch
+        self._raised = 0  # flags that the last latch raised
         self._configure(0)
+
+    def set(self, quantity: str, value: float) -> None:
+        """Set a physical input; the next conversion cycle sees it."""
+        super().set(quantity, value)
+        self._stale = True
 
     # Conversion -------------------------------------------------------------------------------
 
@@ -98,6 +106,7 @@ class Ina3221(RegisterTarget):
         self._start_ns = t_ns
         self._cycles = 0
         self._held = dict(self.values) if mode in (1, 2, 3) else None
+        self._stale = True
         if mode & 3:
             self.file.values[MASK_ENABLE] &= ~CVRF
 
@@ -112,6 +121,10 @@ class Ina3221(RegisterTarget):
         if single_shot and self._cycles:
             return
         self._cycles = cycles
+        if not self._stale:
+            self.file.values[MASK_ENABLE] |= self._raised
+            return
+        self._stale = False
         self._latch(self.values if self._held is None else self._held)
 
     def _latch(self, inputs: Mapping[str, float]) -> None:
@@ -129,6 +142,7 @@ class Ina3221(RegisterTarget):
                 registers[2 + 2 * channel] = (counts << 3) & 0xFFFF
         self._alerts(config)
         registers[MASK_ENABLE] |= CVRF
+        self._raised = registers[MASK_ENABLE] & FLAGS
 
     def _alerts(self, config: int) -> None:
         """Compare with the limits (section 8.3.2)."""
@@ -172,12 +186,13 @@ class Ina3221(RegisterTarget):
     # Side effects of the bus --------------------------------------------------------------------
 
     def on_read(self, t_ns: int, address: int) -> None:
-        """Reading MASK_ENABLE clears the latched flags (section 8.6.2.16)."""
+        """Reading MASK_ENABLE clears the flags."""
         if address == MASK_ENABLE:
-            self.file.values[MASK_ENABLE] &= ~(0x03F8 | SF | CVRF)
+            self.file.values[MASK_ENABLE] &= ~FLAGS
 
     def on_write(self, t_ns: int, address: int, value: int) -> None:
         """Writing CONFIG starts conversions over; its top bit resets the part."""
+        self._stale = True
         if address != CONFIG:
             return
         if value & 0x8000:

@@ -6,18 +6,18 @@ application note AN5272 Rev 3, sections 3 (modes, rates), 4 (reading, block data
 
 A sample is a function of its index on that grid: the physical input plus noise of the stated
 density over half the rate, drawn by index, rounded to an LSB. How often a driver polls changes
-nothing. A burst read is atomic: registers do not change inside one message.
+nothing. Temperature is taken with each sample, without noise (the part refreshes it at 52 Hz). A
+burst read is atomic: registers do not change inside one message.
 
 Not modelled (touches are counted): FIFO, embedded functions, finite state machine and machine
 learning core, sensor hub, OIS and I3C, interrupt pins, self-test, digital filters beyond the first
 low-pass, low-power modes and their noise, user offset, start-up and settling time, zero-rate and
-zero-g offset, sensitivity tolerance. Temperature carries no noise.
+zero-g offset, sensitivity tolerance.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -34,7 +34,8 @@ IF_INC, BDU, TIMESTAMP_EN = 0x04, 0x40, 0x20
 
 #: One sample at 6667 Hz, to the nanosecond; slower rates take every 2**n-th.
 BASE_NS = 149_993
-TEMPERATURE_SHIFT = 7  # 52 Hz
+_GYRO = ("gyro_x_rad_s", "gyro_y_rad_s", "gyro_z_rad_s")
+_ACCEL = ("accel_x_m_s2", "accel_y_m_s2", "accel_z_m_s2")
 TIMESTAMP_LSB_NS = 25_000
 STANDARD_GRAVITY = 9.80665
 #: g per LSB by FS_XL: 2, 16, 4, 8 g
@@ -45,8 +46,8 @@ ACCEL_NOISE_G = (70e-6, 110e-6, 75e-6, 80e-6)
 GYRO_LSB_DPS = (8.75e-3, 17.5e-3, 35e-3, 70e-3, 4.375e-3)
 GYRO_NOISE_DPS = 3.8e-3
 
-#: samples of noise made at a time
-BLOCK = 1024
+#: samples of noise drawn at a time, and samples quantised at a time
+BLOCK, CHUNK = 1024, 32
 #: Noise is the sum of the eight octets of a random word: bounded at 4.9 standard deviations,
 #: exact in integers, and the same on every machine.
 _NOISE_MEAN = 8 * 255 // 2
@@ -55,12 +56,8 @@ _PEAK = _NOISE_MEAN / _NOISE_SIGMA
 #: fractional bits of the fixed-point sum of input and noise, in LSB
 _FRACTION = 8
 
-_PACK = struct.Struct("<6h").pack
-_PACK3 = struct.Struct("<3h").pack
-_BURST = bytes((OUT_G,))
-_BURST_END = OUT_G + 12
-
-Triple = tuple[int, int, int]
+_FROM_TEMP, _FROM_G = bytes((OUT_TEMP,)), bytes((OUT_G,))
+_OUT_END = OUT_A + 6
 
 _TAGGED = (
     (0x07, "FIFO_CTRL1"),
@@ -117,22 +114,22 @@ class Lsm6dsox(RegisterTarget):
     # Epsilon: at rates up to 104 Hz and in any full scale that holds the value.
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {
         **{
-            f"gyro_{axis}_rad_s": Quantity(
+            name: Quantity(
                 "rad/s",
                 math.radians(-2000.0),
                 math.radians(2000.0),
                 math.radians(epsilon(GYRO_NOISE_DPS, 70e-3, 104.2)),
             )
-            for axis in "xyz"
+            for name in _GYRO
         },
         **{
-            f"accel_{axis}_m_s2": Quantity(
+            name: Quantity(
                 "m/s2",
                 -16 * STANDARD_GRAVITY,
                 16 * STANDARD_GRAVITY,
                 epsilon(110e-6, 0.488e-3, 104.2) * STANDARD_GRAVITY,
             )
-            for axis in "xyz"
+            for name in _ACCEL
         },
         "temperature_c": Quantity("degC", -40.0, 85.0, 1 / 256),
     }
@@ -147,20 +144,25 @@ class Lsm6dsox(RegisterTarget):
         self.saturated = 0
         self._shadow: dict[tuple[int, int], int] = {}  # the embedded and sensor hub banks
         self._half: dict[int, int] = {}  # BDU: high octets that wait for their read, by address
-        self._out = bytes(12)
-        self._temperature = 0
-        self._noise_g: list[Triple] = []
-        self._noise_a: list[Triple] = []
-        self._index_g = self._index_a = self._index_t = 0
-        self._read_g = self._read_a = self._read_t = 0
+        self._out = bytes(14)  # OUT_TEMP_L to OUTZ_H_A
+        # Noise of the current blocks: columns temperature (none), gyro, accelerometer.
+        self._noise = np.zeros((BLOCK, 7), np.int64)
+        self._chunk = b""  # samples that are ready, from index _chunk_from to before _chunk_end
+        self._chunk_from, self._chunk_end = 0, -1
+        self._index_g = self._index_a = 0
+        self._read_g = self._read_a = 0
+        self._fresh_t = False
         self._timestamp_ns = 0
         self._shift_g = self._shift_a = -1
         self._configure(0)
 
     def set(self, quantity: str, value: float) -> None:
         """Set a physical input; the next sample sees it."""
+        before = self.values[quantity]
         super().set(quantity, value)
-        self._stale = True
+        if self.values[quantity] != before:
+            self._stale = True
+            self._chunk_end = -1
 
     # Configuration ------------------------------------------------------------------------------
 
@@ -173,10 +175,8 @@ class Lsm6dsox(RegisterTarget):
         tick = t_ns // BASE_NS
         if shift_g != self._shift_g:
             self._index_g = self._read_g = tick >> max(shift_g, 0)
-            self._block_g = -1
         if shift_a != self._shift_a:
             self._index_a = self._read_a = tick >> max(shift_a, 0)
-            self._block_a = -1
         self._shift_g, self._shift_a = shift_g, shift_a
         scale_a = values[CTRL1_XL] >> 2 & 3
         if values[CTRL8_XL] & 2 and scale_a == 1:
@@ -186,7 +186,7 @@ class Lsm6dsox(RegisterTarget):
         self._lsb_g = math.radians(GYRO_LSB_DPS[scale_g])
         self._sigma_g = _sigma(GYRO_NOISE_DPS / GYRO_LSB_DPS[scale_g], shift_g)
         self._sigma_a = _sigma(ACCEL_NOISE_G[scale_a] / ACCEL_LSB_G[scale_a], shift_a)
-        self._block_g = self._block_a = -1
+        self._block_g = self._block_a = self._chunk_end = -1
         self._stale = True
         self._period_ns = BASE_NS << max(shift_g, 0)
         self._choose_way()
@@ -195,26 +195,23 @@ class Lsm6dsox(RegisterTarget):
         """Turn the physical inputs into fixed-point LSB, with the half that rounds."""
         values, half = self.values, 1 << (_FRACTION - 1)
         scale_g, scale_a = (1 << _FRACTION) / self._lsb_g, (1 << _FRACTION) / self._lsb_a
-        self._base = (
-            round(values["gyro_x_rad_s"] * scale_g) + half,
-            round(values["gyro_y_rad_s"] * scale_g) + half,
-            round(values["gyro_z_rad_s"] * scale_g) + half,
-            round(values["accel_x_m_s2"] * scale_a) + half,
-            round(values["accel_y_m_s2"] * scale_a) + half,
-            round(values["accel_z_m_s2"] * scale_a) + half,
-        )
+        base = [round((values["temperature_c"] - 25.0) * 256) << _FRACTION]
+        base += [round(values[name] * scale_g) + half for name in _GYRO]
+        base += [round(values[name] * scale_a) + half for name in _ACCEL]
+        self._base = np.array(base, np.int64)
+        peak = _NOISE_MEAN * max(self._sigma_g, self._sigma_a) >> 16
+        self._inside = max(map(abs, base)) + peak < 0x7FFF << _FRACTION
         self._stale = False
 
-    def _noise(self, sensor: str, block: int, sigma: int) -> list[Triple]:
-        """Return the noise of one block of sample indices, in fixed-point LSB."""
+    def _draw(self, sensor: str, columns: slice, block: int, sigma: int) -> None:
+        """Draw the noise of one block of sample indices, in fixed-point LSB."""
         generator = stream(self.seed, f"{self.name}/{sensor}/{block}").bit_generator
         words = generator.random_raw(3 * BLOCK)
         low = np.uint64(0x00FF00FF00FF00FF)
         pairs = (words & low) + ((words >> np.uint64(8)) & low)
         total = ((pairs * np.uint64(0x0001000100010001)) >> np.uint64(48)).astype(np.int64)
         scaled = ((total - _NOISE_MEAN) * sigma + (1 << 15)) >> 16
-        flat = iter(scaled.tolist())
-        return list(zip(flat, flat, flat, strict=True))
+        self._noise[:, columns] = scaled.reshape(BLOCK, 3)
 
     # Sampling -----------------------------------------------------------------------------------
 
@@ -223,91 +220,74 @@ class Lsm6dsox(RegisterTarget):
         tick = t_ns // BASE_NS
         values = self.file.values
         if self._shift_g >= 0 and tick >> self._shift_g > self._index_g:
-            self._sample_g(tick >> self._shift_g)
+            self._index_g = tick >> self._shift_g
+            self._prepare(self._index_g, -1)
+            self._out = self._counts(self._index_g, 1, slice(0, 4)) + self._out[8:]
+            self._fresh_t = True
         if self._shift_a >= 0 and tick >> self._shift_a > self._index_a:
-            self._sample_a(tick >> self._shift_a)
-        if max(self._shift_g, self._shift_a) >= 0 and tick >> TEMPERATURE_SHIFT > self._index_t:
-            self._index_t = tick >> TEMPERATURE_SHIFT
-            counts = round((self.values["temperature_c"] - 25.0) * 256)
-            self._temperature = min(max(counts, -0x8000), 0x7FFF) & 0xFFFF
-        values[STATUS] = (
-            (self._index_a > self._read_a)
-            | (self._index_g > self._read_g) << 1
-            | (self._index_t > self._read_t) << 2
-        )
-        values[OUT_TEMP], values[OUT_TEMP + 1] = self._temperature & 0xFF, self._temperature >> 8
-        values[OUT_G : OUT_G + 12] = self._out
+            self._index_a = tick >> self._shift_a
+            self._prepare(-1, self._index_a)
+            temperature = self._counts(self._index_a, 1, slice(0, 1))
+            acceleration = self._counts(self._index_a, 1, slice(4, 7))
+            self._out = temperature + self._out[2:8] + acceleration
+            self._fresh_t = True
+        fresh_a, fresh_g = self._index_a > self._read_a, self._index_g > self._read_g
+        values[STATUS] = fresh_a | fresh_g << 1 | self._fresh_t << 2
+        values[OUT_TEMP:_OUT_END] = self._out
         if values[CTRL10_C] & TIMESTAMP_EN:
             ticks = (t_ns - self._timestamp_ns) // TIMESTAMP_LSB_NS & 0xFFFFFFFF
             values[TIMESTAMP0 : TIMESTAMP0 + 4] = ticks.to_bytes(4, "little")
 
-    def _sample_g(self, index: int) -> None:
-        self._index_g = index
-        self._prepare_g(index)
-        n0, n1, n2 = self._noise_g[index % BLOCK]
-        b0, b1, b2, _, _, _ = self._base
-        self._out = self._clamp((b0 + n0, b1 + n1, b2 + n2)) + self._out[6:]
-
-    def _sample_a(self, index: int) -> None:
-        self._index_a = index
-        self._prepare_a(index)
-        n0, n1, n2 = self._noise_a[index % BLOCK]
-        _, _, _, b0, b1, b2 = self._base
-        self._out = self._out[:6] + self._clamp((b0 + n0, b1 + n1, b2 + n2))
-
-    def _prepare_g(self, index: int) -> None:
+    def _prepare(self, index_g: int, index_a: int) -> None:
+        """Have scales and noise ready for these samples; -1: not for that sensor."""
         if self._stale:
             self._rescale()
-        if index // BLOCK != self._block_g:
-            self._block_g = index // BLOCK
-            self._noise_g = self._noise("gyro", self._block_g, self._sigma_g)
+        if index_g >= 0 and index_g // BLOCK != self._block_g:
+            self._block_g = index_g // BLOCK
+            self._draw("gyro", slice(1, 4), self._block_g, self._sigma_g)
+        if index_a >= 0 and index_a // BLOCK != self._block_a:
+            self._block_a = index_a // BLOCK
+            self._draw("accel", slice(4, 7), self._block_a, self._sigma_a)
 
-    def _prepare_a(self, index: int) -> None:
-        if self._stale:
-            self._rescale()
-        if index // BLOCK != self._block_a:
-            self._block_a = index // BLOCK
-            self._noise_a = self._noise("accel", self._block_a, self._sigma_a)
+    def _counts(self, index: int, number: int, columns: slice) -> bytes:
+        """Return the octets of ``number`` samples from ``index`` on."""
+        first = index % BLOCK
+        counts = (self._noise[first : first + number, columns] + self._base[columns]) >> _FRACTION
+        if not self._inside:
+            clipped = np.clip(counts, -0x8000, 0x7FFF)
+            self.saturated += int(np.count_nonzero(clipped != counts))
+            counts = clipped
+        return counts.astype("<i2").tobytes()
 
-    def _clamp(self, triple: Triple) -> bytes:
-        words = []
-        for fixed in triple:
-            counts = fixed >> _FRACTION
-            inside = min(max(counts, -0x8000), 0x7FFF)
-            self.saturated += inside != counts
-            words.append(inside)
-        return _PACK3(*words)
+    def _make_chunk(self, index: int) -> None:
+        """Quantise the next samples of both sensors at once, until an input changes."""
+        self._prepare(index, index)
+        # Near the end of the range one at a time, so that only samples that are taken count.
+        number = min(CHUNK, BLOCK - index % BLOCK) if self._inside else 1
+        self._chunk = self._counts(index, number, slice(0, 7))
+        self._chunk_from, self._chunk_end = index, index + number
 
     # Bus face -----------------------------------------------------------------------------------
 
     def i2c_write_read(self, t_ns: int, data: bytes, nread: int) -> bytes | int:
-        """Run a whole transaction; the burst over both sensors is the short way."""
-        if nread != 12 or data != _BURST or not self._plain:
+        """Run a whole transaction; bursts over both sensors go the short way."""
+        if not self._plain or not (
+            (nread == 14 and data == _FROM_TEMP) or (nread == 12 and data == _FROM_G)
+        ):
             return super().i2c_write_read(t_ns, data, nread)
-        self.pointer = _BURST_END
+        self.pointer = _OUT_END
         index = t_ns // self._period_ns
         if index > self._index_g:
-            if self._stale or index // BLOCK != self._block_g or self._block_a != self._block_g:
-                self._prepare_g(index)
-                self._prepare_a(index)
-            at = index % BLOCK
-            n0, n1, n2 = self._noise_g[at]
-            n3, n4, n5 = self._noise_a[at]
-            b0, b1, b2, b3, b4, b5 = self._base
-            try:
-                self._out = _PACK(
-                    (b0 + n0) >> 8,
-                    (b1 + n1) >> 8,
-                    (b2 + n2) >> 8,
-                    (b3 + n3) >> 8,
-                    (b4 + n4) >> 8,
-                    (b5 + n5) >> 8,
-                )
-            except struct.error:
-                self._sample_g(index)
-                self._sample_a(index)
+            if not self._chunk_from <= index < self._chunk_end:
+                self._make_chunk(index)
+            at = 14 * (index - self._chunk_from)
+            self._out = self._chunk[at : at + 14]
             self._index_g = self._index_a = index
-        self._read_g = self._read_a = index
+            self._fresh_t = True
+        self._read_g = self._read_a = self._index_g
+        if nread == 12:
+            return self._out[2:]
+        self._fresh_t = False
         return self._out
 
     def i2c_write(self, t_ns: int, data: bytes) -> int:
@@ -342,7 +322,7 @@ class Lsm6dsox(RegisterTarget):
             if bank and address != FUNC_CFG_ACCESS:
                 self.touch(f"read bank {bank:02X}h register {address:02X}h")
                 out.append(self._shadow.get((bank, address), 0))
-            elif OUT_TEMP <= address < _BURST_END:
+            elif OUT_TEMP <= address < _OUT_END:
                 out.append(self._load_output(address, bool(control & BDU)))
             else:
                 out.append(self.file.load(address, self))
@@ -366,7 +346,7 @@ class Lsm6dsox(RegisterTarget):
         elif address >= OUT_G:
             self._read_g = self._index_g
         else:
-            self._read_t = self._index_t
+            self._fresh_t = False
         octet = half.pop(address, values[address])
         if half.pop(address - 1, None) is not None and not half:
             self._choose_way()
@@ -376,7 +356,7 @@ class Lsm6dsox(RegisterTarget):
         """Decide whether the short way of ``i2c_write_read`` holds: one index, nothing pending."""
         values = self.file.values
         self._plain = (
-            self._shift_g == self._shift_a >= 0
+            0 <= self._shift_g == self._shift_a
             and bool(values[CTRL3_C] & IF_INC)
             and not values[FUNC_CFG_ACCESS]
             and not self._half

@@ -182,7 +182,15 @@ class RegisterTarget(Part):
         """See the stop condition: nothing waits for it in a register part."""
 
     def i2c_write_read(self, t_ns: int, data: bytes, nread: int) -> bytes | int:
-        """Run a whole transaction in one call."""
+        """Run a whole transaction in one call; reading one 16-bit register is the usual one."""
+        if nread == 2 and len(data) == 1 and self.MAP.width == 16:
+            table = self.MAP
+            address = data[0] % table.size
+            self.refresh(t_ns)
+            word = self.file.load(address, self).to_bytes(2, table.order)
+            self.on_read(t_ns, address)
+            self.pointer = (address + 1) % table.size if table.increment else address
+            return word
         if data and self.i2c_write(t_ns, data) != len(data):
             return 0
         return (self.i2c_read(t_ns, nread) or b"") if nread else b""
