@@ -95,17 +95,17 @@ class Segmenter:
 class ThresholdSegmenter:
     """Two thresholds in plain NumPy, for when inference is off: bright grey is cloud, blue water.
 
-    It takes snow for cloud; its scores stand beside the network's in ``segmenter.json``.
+    The constants are the best on the network's training longitudes. Snow it takes for cloud.
     """
 
     name = "threshold"
     provider = "numpy"
 
     #: the darkest channel of a cloud pixel, and the widest spread of its channels, in counts
-    CLOUD_DARKEST = 105
-    CLOUD_SPREAD = 60
+    CLOUD_DARKEST = 100
+    CLOUD_SPREAD = 40
     #: water is at least this much bluer than red, in counts
-    WATER_BLUER = 10
+    WATER_BLUER = 5
 
     @property
     def sha256(self) -> str:
@@ -117,7 +117,7 @@ class ThresholdSegmenter:
         """Return classes uint8[N, 128, 128] of tiles uint8[N, 128, 128, 3]."""
         _check_tiles(tiles)
         red, green, blue = (tiles[..., i].astype(np.int16) for i in range(3))
-        classes: Bytes = (blue - red <= self.WATER_BLUER).astype(np.uint8)
+        classes: Bytes = (blue - red < self.WATER_BLUER).astype(np.uint8)
         darkest = np.minimum(np.minimum(red, green), blue)
         brightest = np.maximum(np.maximum(red, green), blue)
         cloud = (darkest >= self.CLOUD_DARKEST) & (brightest - darkest <= self.CLOUD_SPREAD)

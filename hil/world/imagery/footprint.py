@@ -51,8 +51,7 @@ def sine_cosine(angle_deg: float) -> tuple[float, float]:
 def atan2_deg(y: Floats, x: Floats) -> Floats:
     """Return the angle of (x, y) in degrees, -180..180, within 5e-6 deg; 0 at the origin."""
     along, up = np.abs(x), np.abs(y)
-    high = np.maximum(along, up)
-    np.maximum(high, 1e-300, out=high)
+    high = np.maximum(np.maximum(along, up), 1e-300)
     t = np.minimum(along, up)
     t /= high
     square = t * t
