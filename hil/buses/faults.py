@@ -120,3 +120,16 @@ class FaultTable:
                 self.hits[row.kind] += 1
                 return row
         return None
+
+
+def flip_bit(parts: list[bytes], args: Mapping[str, int]) -> list[bytes]:
+    """Flip bit ``bit`` of octet ``octet``, counted over all parts and modulo their length."""
+    joined = bytearray(b"".join(parts))
+    if not joined:
+        return parts
+    joined[args.get("octet", 0) % len(joined)] ^= 1 << (args.get("bit", 0) & 7)
+    flipped, at = [], 0
+    for part in parts:
+        flipped.append(bytes(joined[at : at + len(part)]))
+        at += len(part)
+    return flipped

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from flightsw.codec.wire import Status
 from hil.buses.adapters import AdapterProfile, profile_of
 from hil.buses.base import Outcome
-from hil.buses.faults import I2C_KINDS, BusFault, FaultTable
+from hil.buses.faults import I2C_KINDS, BusFault, FaultTable, flip_bit
 from hil.errors import ConfigError
 from hil.parts.base import I2CTarget
 
@@ -332,13 +332,13 @@ class I2CBus:
         if kind == "nak_data" or (kind == "truncate" and not reads):
             return self._cut(t_ns, messages, args.get("after", 0))
         if kind == "bit_flip" and args.get("write", 0):
-            flipped = _flip([m[2] for m in messages if isinstance(m[2], bytes)], args)
+            flipped = flip_bit([m[2] for m in messages if isinstance(m[2], bytes)], args)
             outgoing = iter(flipped)
             messages = [m if m[1] & READ else (m[0], m[1], next(outgoing)) for m in messages]
             return self._run(t_ns, messages)
         status, duration_ns, data = self._run(t_ns, messages)
         if kind == "bit_flip":
-            return status, duration_ns, _flip(data, args)
+            return status, duration_ns, flip_bit(data, args)
         if kind == "truncate":
             after = args.get("after", 0)
             return status, duration_ns, [d[:after].ljust(len(d), b"\xff") for d in data]
@@ -363,19 +363,5 @@ class I2CBus:
             return int(Status.TIMEOUT), self.profile.timeout_ns, []
         if self.profile.i2c_stretch == "corrupt":
             # The first bit after the stretch is sampled wrong: the top bit of the first octet read.
-            data = _flip(data, {"bit": 7})
+            data = flip_bit(data, {"bit": 7})
         return status, duration_ns + ns, data
-
-
-def _flip(parts: list[bytes], args: Any) -> list[bytes]:
-    """Return the octet strings with one bit flipped, counted over all of them, modulo length."""
-    lengths = [len(part) for part in parts]
-    if not sum(lengths):
-        return parts
-    joined = bytearray(b"".join(parts))
-    joined[args.get("octet", 0) % len(joined)] ^= 1 << (args.get("bit", 0) & 7)
-    flipped, at = [], 0
-    for length in lengths:
-        flipped.append(bytes(joined[at : at + length]))
-        at += length
-    return flipped
