@@ -72,7 +72,7 @@ class Verdict:
             out.append(f"{text}  ({condition.limit})")
         if self.unknowns:
             out.append(
-                f"  this verdict rests on {len(self.unknowns)} values not known from flight:"
+                f"  rests on {len(self.unknowns)} values that nobody published:"
             )
             out += [f"      {key}: {why}" for key, why in self.unknowns.items()]
         return out

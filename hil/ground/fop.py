@@ -12,8 +12,7 @@ from enum import Enum
 
 from flightsw.codec import tc_frame
 
-#: Control commands (232.0-B-4, 4.1.3.3): Unlock, and Set V(R) with the value behind it.
-UNLOCK = b"\x00"
+#: Control command Set V(R) (232.0-B-4, 4.1.3.3); the value follows.
 SET_VR = b"\x82\x00"
 
 
@@ -65,13 +64,13 @@ class Fop:
             self._unlock_due = True
             return
         if self.state is State.INITIALISING:
-            if clcw.report_value == self._next:
+            if clcw.report == self._next:
                 self.state = State.ACTIVE
                 self._tries = 0
             return
         if self.state is State.INITIAL:
             return
-        acknowledged = (clcw.report_value - (self._next - len(self._sent))) % 256
+        acknowledged = (clcw.report - (self._next - len(self._sent))) % 256
         if acknowledged > len(self._sent):
             # The far end restarted and counts from elsewhere: begin the sequence anew.
             self.counters["resynchronised"] += 1
@@ -93,7 +92,7 @@ class Fop:
         """Return the transfer frames to radiate now, in order."""
         out: list[bytes] = []
         if self._unlock_due:
-            out.append(self._control(UNLOCK))
+            out.append(self._control(tc_frame.UNLOCK))
             self._unlock_due = False
             self._reinitialise()
         if self.state is State.INITIAL:
@@ -139,6 +138,4 @@ class Fop:
 
     def _control(self, command: bytes) -> bytes:
         self.counters["control"] += 1
-        return tc_frame.pack(
-            self.scid, self.vcid, 0, command, bypass=True, control=True, segment_header=False
-        )
+        return tc_frame.pack(self.scid, self.vcid, 0, command, bypass=True, control=True)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from flightsw.codec import cltu, dictionary, pus, tc_frame, tm_frame
+from flightsw.codec import cltu, dictionary, pus, tm_frame
 from flightsw.codec.dictionary.commands import TELECOMMANDS
 from flightsw.codec.errors import CodecError
 from hil.ground.fop import Fop
@@ -168,15 +168,14 @@ class GroundSegment:
 
     def receive(self, t_ns: int, octets: bytes) -> None:
         """Take what the station demodulated; decode, file and act on each packet."""
+        frames = self.receiver.counters["frames"]
         for virtual_channel, packet in self.receiver.feed(octets):
             self.archive.append(Received(t_ns, virtual_channel, packet))
             self._take_packet(t_ns, packet)
-        if self.receiver.clcw is not None:
-            self.fop.on_clcw(t_ns, self._clcw())
-
-    def _clcw(self) -> tc_frame.Clcw:
         clcw = self.receiver.clcw
-        return clcw if isinstance(clcw, tc_frame.Clcw) else tc_frame.Clcw.unpack(clcw)
+        # The receiver keeps the last report; only one that has just come is news.
+        if clcw is not None and self.receiver.counters["frames"] != frames:
+            self.fop.on_clcw(t_ns, clcw)
 
     def _take_packet(self, t_ns: int, packet: bytes) -> None:
         try:

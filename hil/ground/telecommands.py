@@ -53,7 +53,7 @@ class Telecommand:
 
 
 class TelecommandLog:
-    """Makes telecommands with sequence counts of their own and matches service 1 reports to them."""
+    """Makes telecommands with sequence counts of their own; matches service 1 reports to them."""
 
     def __init__(self, apid: int) -> None:
         self.apid = apid
@@ -114,7 +114,12 @@ class TelecommandLog:
         elif subtype in _FAILURES:
             report = _FAILURE_REPORT.parse(data[:_REQUEST_NBYTES] + data[-6:])
             code = self._code_name(report.code)
-            telecommand.failure = Failure(_FAILURES[subtype], code, report.detail)
+            if code == dictionary.Failure.DUPLICATE.name:
+                # It had been accepted before, and its report was lost: so it stands.
+                self.counters["refused_as_duplicates"] += 1
+                telecommand.t_accepted_ns = telecommand.t_accepted_ns or t_ns
+            else:
+                telecommand.failure = Failure(_FAILURES[subtype], code, report.detail)
         return telecommand
 
     @staticmethod

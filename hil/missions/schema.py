@@ -110,6 +110,12 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "exposure": _number("s", 1e-6, 60.0),
         "readout": _number("s", 0.0, 600.0),
     },
+    "plan": {
+        "images": _count("1", 0, 1000),
+        "min_spacing": _number("s", 1.0, 1e6),
+        "min_sun_elevation": _number("deg", -90.0, 90.0),
+        "margin": _number("s", 0.0, 1e6),
+    },
     "governor": {"*": Field("free", required=False)},
     "verdict": {
         "min_battery_v": _number("V", 0.0, 1000.0, required=False),

@@ -22,7 +22,7 @@ PART_TYPES: dict[str, str] = {
     "eps_node": "hil.parts.eps_node:EpsNode",
     "watchdog": "hil.parts.watchdog:Watchdog",
     "ttc": "hil.parts.ttc:Ttc",
-    "imager": "hil.parts.imager:Imager",
+    "imager": "hil.parts.imager:ImagerPart",
 }
 
 

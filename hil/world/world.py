@@ -88,6 +88,7 @@ class World:
             "orbit.lat_deg": np.degrees(latitude),
             "orbit.lon_deg": np.degrees(longitude),
             "orbit.alt_km": height,
+            "orbit.alt_m": height * 1000.0,
             "orbit.vn_m_s": ned.x * 1000.0,
             "orbit.ve_m_s": ned.y * 1000.0,
             "orbit.vd_m_s": ned.z * 1000.0,

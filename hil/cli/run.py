@@ -1,0 +1,89 @@
+"""``hil run``: fly a mission against the emulated bench and judge it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hil.cli.progress import Progress
+from hil.session import TRANSPORTS, Options, Outcome, fly, parse_pace
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``hil run``."""
+    p = argparse.ArgumentParser(
+        prog="hil run",
+        description="Fly a mission against the emulated bench and judge it.",
+        epilog="Exit codes: 0 verdict good, 1 verdict bad, 2 usage, 3 host not fit, 4 lost.",
+    )
+    p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
+    p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
+    p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
+    p.add_argument("--out", type=Path, help="run directory (default runs/MISSION-NUMBER)")
+    p.add_argument("--duration", type=float, metavar="S", help="virtual seconds (default: profile)")
+    p.add_argument("--transport", choices=TRANSPORTS, default="ipc", help="(default ipc)")
+    p.add_argument("--pace", default="max", help="max, real or xN, N times real (default max)")
+    p.add_argument(
+        "--inference",
+        choices=("onnx", "threshold"),
+        default="onnx",
+        help="onnx: the network; threshold: a one-line rule, no onnxruntime needed",
+    )
+    p.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND@T",
+        help="fault at T seconds, e.g. kill@1200 (SIGKILL of the flight software); repeatable",
+    )
+    p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
+    p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
+    p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    return p
+
+
+def options(args: argparse.Namespace) -> Options:
+    """Turn parsed arguments into the options of a session."""
+    return Options(
+        board=args.board,
+        mission=args.mission,
+        seed=args.seed,
+        out=args.out,
+        duration_s=args.duration,
+        transport=args.transport,
+        pace=parse_pace(args.pace),
+        inference=args.inference,
+        faults=tuple(args.fault),
+        pin=not args.no_pin,
+        stall_limit_s=args.stall_limit,
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Fly, print the verdict, return 0 if it is good and 1 if it is bad."""
+    args = parser().parse_args(argv)
+    progress = Progress(sys.stderr, enabled=not args.quiet)
+    with progress:
+        outcome = fly(options(args), progress)
+    talk = sys.stderr if args.json else sys.stdout
+    print(summary(outcome), file=talk)
+    if args.json:
+        print(json.dumps(outcome.as_json(), sort_keys=True))
+    return 0 if outcome.verdict.good else 1
+
+
+def summary(outcome: Outcome) -> str:
+    """Return what a person wants to read at the end of a run."""
+    lines = outcome.verdict.lines()
+    lines.append(
+        f"flew {outcome.virtual_s:.0f} s in {outcome.wall_s:.1f} s: "
+        f"{outcome.real_time_factor:.0f} times real time"
+    )
+    lines += [f"  {name:<22} {seconds:6.2f} s" for name, seconds in outcome.where_time_goes]
+    lines.append(f"digest {outcome.digest}")
+    lines.append(f"report {outcome.run_dir / 'report.html'}")
+    lines.append(f"again  {outcome.command}")
+    return "\n".join(lines)

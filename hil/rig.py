@@ -1,0 +1,279 @@
+"""The rig: the one place that composes clock, buses, parts, world, radio, ground and records."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flightsw.codec.tm_frame import ASM
+from flightsw.codec.wire import Kind
+from hil.board import Board
+from hil.camera import CameraView, coastal_score, sun_elevation_deg
+from hil.digest import RecordStream
+from hil.exchange import Exchange
+from hil.ground import plan
+from hil.ground.radio import Radio
+from hil.ground.segment import Acquisition, GroundSegment
+from hil.missions.mission import Mission
+from hil.series import Series
+from hil.time.kernel import Kernel
+from hil.time.phase import Phase
+from hil.wiring import Wiring
+from hil.world.world import World
+
+SECOND = 1_000_000_000
+FRAME_NBYTES = 256
+#: Channel numbers of records that belong to no bus of the board.
+LINK_CHANNEL, EVENT_CHANNEL, WORLD_CHANNEL = 0xF0, 0xF1, 0xF2
+CHANNEL_NAMES = {LINK_CHANNEL: "link", EVENT_CHANNEL: "event", WORLD_CHANNEL: "world"}
+#: Order of ties at one instant (see hil.time.phase); buses and parts come after, in hil.wiring.
+WORLD_SOURCE, RADIO_SOURCE, GROUND_SOURCE = 0, 1, 2
+WORLD_SAMPLE_S = 10
+LIGHT_KM_S = 299_792.458
+
+
+class Rig:
+    """A composed bench. Build it, let a participant fly on ``exchange``, then read the books.
+
+    ``sink`` gets whole wire records in batches, for the capture. ``watch(rig)`` is called once a
+    second of virtual time, outside everything that is recorded.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        mission: Mission,
+        *,
+        seed: int,
+        duration_s: float | None = None,
+        inference: str = "onnx",
+        sink: Callable[[bytes], None] | None = None,
+        watch: Callable[[Rig], None] = lambda rig: None,
+    ) -> None:
+        self.board = board
+        self.mission = mission
+        self.seed = seed
+        self.watch = watch
+        self.world = World(mission, seed, duration_s)
+        self.world.payload.boot_left_s = 0.0  # the run begins with the computer up
+        self.stream = RecordStream(sink)
+        self.kernel = Kernel()
+        self.end_ns = round(self.world.duration_s * SECOND)
+        self.exchange = Exchange(self.kernel, self.stream, self.end_ns)
+        self.exchange.on_load = self._load
+        self.events: list[dict[str, Any]] = []
+        self.counters: Counter[str] = Counter()
+        self.series = Series()
+        self.station = ""
+        self.wiring = Wiring(board, self.exchange, seed, self._overrides())
+        self.camera = CameraView(mission, self.world, seed)
+        self.radio = self._radio()
+        self.plan = self._plan()
+        self.ground = GroundSegment(
+            self.radio,
+            scid=mission.integer("link.spacecraft_id"),
+            frame_nbytes=FRAME_NBYTES,
+            plan=self.plan,
+            log=self._ground_event,
+        )
+        self.exchange.identity = {
+            "rig": mission.id,
+            "board": board.name,
+            "boot_count": 1,
+            "devices": board.devices(),
+            "config": self._flight_config(inference),
+        }
+        self._wire_up()
+
+    # --- composition ---------------------------------------------------------------------------
+
+    def _overrides(self) -> dict[str, dict[str, Any]]:
+        """Return what the mission says of parts: rates of the radio, size of the camera."""
+        mission = self.mission
+        return {
+            "ttc": {
+                "downlink_bps": mission.integer("link.downlink_bps"),
+                "uplink_bps": mission.integer("link.uplink_bps"),
+                "cadu_nbytes": FRAME_NBYTES + len(ASM),
+            },
+            "imager": {
+                "width": mission.integer("imager.width"),
+                "height": mission.integer("imager.height"),
+                "readout_ms": mission.number("imager.readout") * 1000.0,
+            },
+        }
+
+    def _flight_config(self, inference: str) -> dict[str, Any]:
+        mission = self.mission
+        config = {**mission.group("governor"), **mission.group("flight")}
+        config.setdefault("scid", mission.integer("link.spacecraft_id"))
+        config.setdefault("downlink_bps", mission.integer("link.downlink_bps"))
+        config.setdefault("pass_budget_octets", mission.integer("link.pass_byte_budget"))
+        config.setdefault("epoch_unix_s", int(mission.start_utc.timestamp()))
+        config["inference"] = inference
+        return config
+
+    def _radio(self) -> Radio:
+        mission = self.mission
+        return Radio(
+            self.kernel,
+            RADIO_SOURCE,
+            self._link_record,
+            seed=self.seed,
+            frame_error_rate=mission.number("link.frame_error_rate"),
+            pass_budget_octets=mission.integer("link.pass_byte_budget"),
+            uplink_bps=mission.number("link.uplink_bps"),
+            light_time_ns=lambda t_ns: self._light_ns,
+        )
+
+    def _plan(self) -> list[Acquisition]:
+        """Choose the images: sunlit, after the first contact has had time to load the plan."""
+        mission, world = self.mission, self.world
+        whole = [p for p in world.passes if p.aos_ns >= 0] or world.passes
+        if not whole:
+            return []
+        first_s = whole[0].los_ns // SECOND + 5
+        last_s = self.end_ns // SECOND - round(mission.number("plan.margin"))
+        lowest_deg = mission.number("plan.min_sun_elevation")
+        step = plan.CANDIDATE_STEP_S
+        times = [
+            t_s
+            for t_s in range(first_s, last_s, step)
+            if sun_elevation_deg(world, t_s * SECOND) >= lowest_deg
+        ]
+        scores = {t_s: coastal_score(world, t_s * SECOND) for t_s in times}
+        chosen = plan.choose(
+            times,
+            scores.__getitem__,
+            mission.integer("plan.images"),
+            mission.number("plan.min_spacing"),
+        )
+        exposure_us = round(mission.number("imager.exposure") * 1e6)
+        return plan.acquisitions(chosen, scores.__getitem__, exposure_us)
+
+    def _wire_up(self) -> None:
+        ttc = self.wiring.of_type("ttc")
+        if ttc is not None:
+            ttc.on_downlink = self.radio.downlink
+            self.radio.transceiver = ttc
+        imager = self.wiring.of_type("imager")
+        if imager is not None:
+            imager.render = self.camera.render
+        gnss = self.wiring.of_type("ublox")
+        if gnss is not None:
+            gnss.epoch_utc = self.mission.start_utc
+        self._light_ns = 0
+        self._ttc = ttc
+        self.wiring.feel(self.world.state)
+        self.wiring.start()
+        self.kernel.at(0, Phase.PHYSICS, WORLD_SOURCE, self._second)
+
+    # --- what happens by itself ----------------------------------------------------------------
+
+    def _second(self, t_ns: int) -> None:
+        """Advance the world to ``t_ns`` and let parts, radio and ground feel it."""
+        world = self.world
+        world.step(t_ns)
+        self.wiring.feel(world.state)
+        self._contact(t_ns)
+        self.ground.tick(t_ns)
+        second = t_ns // SECOND
+        if second % WORLD_SAMPLE_S == 0:
+            self._sample(t_ns)
+        self.series.extremes(world.state)
+        self.watch(self)
+        self.kernel.at(t_ns + SECOND, Phase.PHYSICS, WORLD_SOURCE, self._second)
+
+    def _contact(self, t_ns: int) -> None:
+        """Follow the passes: lock the carrier while a station sees the spacecraft."""
+        station = next((p for p in self.world.passes if p.aos_ns <= t_ns < p.los_ns), None)
+        name = station.station if station else ""
+        self._light_ns = self._range_ns(t_ns) if station else 0
+        if self._ttc is not None:
+            self._ttc.set("locked", 1.0 if station else 0.0)
+        if name == self.station:
+            return
+        if self.station:
+            self.ground.end_contact(t_ns)
+            self._link_event(t_ns, {"carrier": 0, "station": self.station})
+        self.station = name
+        if name:
+            self._link_event(t_ns, {"carrier": 1, "station": name})
+            self.ground.begin_contact(t_ns, name)
+
+    def _range_ns(self, t_ns: int) -> int:
+        """Return the light time to the station in ns, from elevation and height (round Earth)."""
+        state = self.world.state
+        return slant_light_ns(state["link.elevation_deg"], state["orbit.alt_km"])
+
+    def _sample(self, t_ns: int) -> None:
+        state = self.world.state
+        self.series.add(t_ns, state)
+        sample = {name: round(value, 6) for name, value in state.items()}
+        self._json(Kind.WORLD, WORLD_CHANNEL, t_ns, sample)
+
+    def _load(self, participant: str, t_ns: int, model_class: str, units: int) -> tuple[int, int]:
+        """Answer what a piece of computation costs, and let the world draw its power."""
+        if units == 0:
+            self.world.payload.end()
+            return 0, 0
+        self.counters["load.units"] += units
+        return self.world.payload.begin(model_class, units)
+
+    # --- records -------------------------------------------------------------------------------
+
+    def _link_record(
+        self,
+        kind: int,
+        channel: int,
+        flags: int,
+        status: int,
+        t_ns: int,
+        duration_ns: int,
+        address: int,
+        payload: bytes,
+    ) -> None:
+        self.stream.record(kind, LINK_CHANNEL, flags, status, t_ns, duration_ns, address, payload)
+
+    def _link_event(self, t_ns: int, values: Mapping[str, Any]) -> None:
+        self._json(Kind.LINK, LINK_CHANNEL, t_ns, values)
+
+    def event(self, t_ns: int, source: str, severity: int, name: str, **values: Any) -> None:
+        """Put an event of the bench into the records and into ``events.jsonl``."""
+        event = {"source": source, "severity": severity, "name": name, **values}
+        self._json(Kind.EVENT, EVENT_CHANNEL, t_ns, event)
+        self.events.append({"t_s": round(t_ns / SECOND, 6), **event})
+
+    def fault(self, t_ns: int, **values: Any) -> None:
+        """Put a fault that took effect into the records and into ``events.jsonl``."""
+        self._json(Kind.FAULT, EVENT_CHANNEL, t_ns, values)
+        self.events.append({"t_s": round(t_ns / SECOND, 6), "source": "fault", **values})
+
+    def _ground_event(self, t_ns: int, severity: int, name: str, values: dict[str, Any]) -> None:
+        now_ns = self.kernel.now_ns
+        event = {"source": "ground", "severity": severity, "name": name, **values}
+        if t_ns != now_ns:
+            event["t_onboard_s"] = round(t_ns / SECOND, 6)
+        self._json(Kind.EVENT, EVENT_CHANNEL, now_ns, event)
+        self.events.append({"t_s": round(now_ns / SECOND, 6), **event})
+
+    def _json(self, kind: int, channel: int, t_ns: int, value: Mapping[str, Any]) -> None:
+        payload = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        self.stream.record(kind, channel, 0, 0, t_ns, 0, 0, payload)
+
+    def channel_names(self) -> dict[int, str]:
+        """Return the names of all channels by index, for the capture."""
+        return {**{spec.index: spec.name for spec in self.board.buses}, **CHANNEL_NAMES}
+
+
+def slant_light_ns(elevation_deg: float, alt_km: float) -> int:
+    """Return the one-way light time of a slant range over a round Earth of 6371 km, nanoseconds."""
+    import math
+
+    earth_km = 6371.0
+    sine = math.sin(math.radians(max(0.0, elevation_deg)))
+    orbit_km = earth_km + alt_km
+    range_km = math.sqrt((earth_km * sine) ** 2 + orbit_km**2 - earth_km**2) - earth_km * sine
+    return round(range_km / LIGHT_KM_S * 1e9)

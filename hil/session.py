@@ -1,0 +1,326 @@
+"""One run from options to verdict: run directory, rig, unit under test, books, report."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hil import __version__, books, verdict
+from hil.board import Board, load_board
+from hil.capture.writer import CaptureWriter
+from hil.errors import UsageError
+from hil.missions import load as load_mission
+from hil.missions.mission import Mission
+from hil.report.write import write_report
+from hil.rig import SECOND, Rig
+from hil.rundir import RunDirectory, host_errors
+from hil.time.pacing import Pacer
+from hil.time.pinning import pin_to_one_core
+from hil.time.transports.keys import make_keys
+from hil.uut import DirectFlight, Flight, ProcessFlight, Supervisor, ThreadFlight
+
+TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
+RUNS = Path("runs")
+DURATION_LIMIT_S = 40 * 86400.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked to be. ``pace`` is None for as fast as it goes, else times real time."""
+
+    board: str = "raspberrypi4"
+    mission: str = "tiansuan_bupt1"
+    seed: int = 1
+    out: Path | None = None
+    duration_s: float | None = None
+    transport: str = "ipc"
+    pace: float | None = None
+    inference: str = "onnx"
+    faults: tuple[str, ...] = ()
+    pin: bool = True
+    stall_limit_s: float = 60.0
+
+    def command(self) -> str:
+        """Return the command that flies the same again, anywhere."""
+        parts = ["hil", "run", "--seed", str(self.seed)]
+        default = Options()
+        for name in ("board", "mission", "transport", "inference"):
+            if getattr(self, name) != getattr(default, name):
+                parts += [f"--{name}", str(getattr(self, name))]
+        if self.duration_s is not None:
+            parts += ["--duration", f"{self.duration_s:g}"]
+        if self.pace is not None:
+            parts += ["--pace", "real" if self.pace == 1.0 else f"x{self.pace:g}"]
+        for fault in self.faults:
+            parts += ["--fault", fault]
+        return shlex.join(parts)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a progress bar shows."""
+
+    done: float
+    orbit_phase: float
+    illumination: float
+    battery_v: float
+    battery_soc: float
+    chip_c: float
+    jobs: int
+    jobs_done: int
+    station: str
+    real_time_factor: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to."""
+
+    verdict: verdict.Verdict
+    digest: str
+    records: int
+    virtual_s: float
+    wall_s: float
+    run_dir: Path
+    command: str
+    where_time_goes: list[tuple[str, float]]
+    lateness: dict[str, Any]
+
+    @property
+    def real_time_factor(self) -> float:
+        """How many times faster than real time it flew."""
+        return self.virtual_s / self.wall_s if self.wall_s else math.inf
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object of ``hil run --json``."""
+        return {
+            "verdict": verdict.GOOD if self.verdict.good else verdict.BAD,
+            "digest": self.digest,
+            "records": self.records,
+            "real_time_factor": round(self.real_time_factor, 2),
+            "virtual_s": self.virtual_s,
+            "wall_s": round(self.wall_s, 3),
+            "run_dir": str(self.run_dir),
+            "command": self.command,
+            "conditions": [
+                {"name": c.name, "good": c.good, "figure": c.figure, "limit": c.limit}
+                for c in self.verdict.conditions
+            ],
+            "unknowns": dict(self.verdict.unknowns),
+            "where_time_goes_s": {name: round(value, 3) for name, value in self.where_time_goes},
+            "lateness": self.lateness,
+        }
+
+
+def parse_pace(text: str) -> float | None:
+    """Return how many times real time to go: None for ``max``. Raises ``UsageError``."""
+    if text == "max":
+        return None
+    if text == "real":
+        return 1.0
+    try:
+        factor = float(text.removeprefix("x"))
+    except ValueError:
+        factor = 0.0
+    if not text.startswith("x") or not 0.001 <= factor <= 1e6:
+        raise UsageError(f"pace {text!r}: say max, real or xN with N from 0.001 to 1000000")
+    return factor
+
+
+def parse_fault(text: str) -> tuple[str, int]:
+    """Return (kind, t_ns) of a ``KIND@SECONDS`` fault. Raises ``UsageError``."""
+    kind, _, when = text.partition("@")
+    if kind != "kill":
+        raise UsageError(f"fault {text!r}: unknown kind {kind!r}; known: kill")
+    try:
+        t_s = float(when)
+    except ValueError:
+        t_s = -1.0
+    if not 0.0 <= t_s <= DURATION_LIMIT_S:
+        raise UsageError(f"fault {text!r}: give the time in seconds after the '@', as kill@1200")
+    return kind, round(t_s * SECOND)
+
+
+def default_out(mission: Mission) -> Path:
+    """Return the first free ``runs/MISSION-NUMBER``."""
+    number = 1
+    while (RUNS / f"{mission.id}-{number:04d}").exists():
+        number += 1
+    return RUNS / f"{mission.id}-{number:04d}"
+
+
+def fly(options: Options, progress: Callable[[View], None] = lambda view: None) -> Outcome:
+    """Fly once. Everything a user can get wrong is found before anything is written."""
+    if options.transport not in TRANSPORTS:
+        raise UsageError(f"transport {options.transport!r}: say one of {', '.join(TRANSPORTS)}")
+    if options.duration_s is not None and not 0.0 < options.duration_s <= DURATION_LIMIT_S:
+        raise UsageError(f"duration {options.duration_s:g} s: 0 to {DURATION_LIMIT_S:g} s")
+    if not 0 <= options.seed < 1 << 63:
+        raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
+    kills = [parse_fault(text)[1] for text in options.faults]
+    mission, board = load_mission(options.mission), load_board(options.board)
+    options = replace(options, out=options.out or default_out(mission))
+    assert options.out is not None
+    with RunDirectory(options.out) as directory, host_errors(options.out):
+        return Session(options, board, mission, directory, progress).run(kills)
+
+
+class Session:
+    """One run in its directory."""
+
+    def __init__(
+        self,
+        options: Options,
+        board: Board,
+        mission: Mission,
+        directory: RunDirectory,
+        progress: Callable[[View], None],
+    ) -> None:
+        self.options = options
+        self.directory = directory
+        self.progress = progress
+        self.seconds = {"capture": 0.0}
+        self._begin_s = time.perf_counter()
+        self._writer: CaptureWriter | None = None
+        self.rig = Rig(
+            board,
+            mission,
+            seed=options.seed,
+            duration_s=options.duration_s,
+            inference=options.inference,
+            sink=self._sink,
+            watch=self._watch,
+        )
+        self.supervisor = Supervisor(self.rig)
+        self.pacer: Pacer | None = None
+        if options.pace is not None:
+            self.pacer = Pacer(self.rig.kernel, options.pace)
+
+    def run(self, kills: list[int]) -> Outcome:
+        """Fly, close the books, write every file, name the directory."""
+        for t_ns in kills:
+            self.supervisor.inject_kill(t_ns)
+        rig = self.rig
+        epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
+        path = self.directory.path / "capture.mcap"
+        cpu = os.times()
+        with CaptureWriter(path, epoch_ns, rig.channel_names(), self._metadata()) as writer:
+            self._writer = writer
+            self._attach(writer)
+            if self.options.pin:
+                pin_to_one_core()
+            self._begin_s = time.perf_counter()
+            flight = self._flight()
+            self.supervisor.flight = flight
+            try:
+                flight.run()
+            finally:
+                flight.close()
+            wall_s = time.perf_counter() - self._begin_s
+            rig.stream.flush()
+        now = os.times()
+        used = {
+            "rig": now.user + now.system - cpu.user - cpu.system,
+            "flight": now.children_user
+            + now.children_system
+            - cpu.children_user
+            - cpu.children_system,
+        }
+        return self._close(wall_s, used)
+
+    def _flight(self) -> Flight:
+        options, storage = self.options, self.directory.path / "payload"
+        storage.mkdir(mode=0o700)
+        if options.transport == "direct":
+            return DirectFlight(self.supervisor, storage)
+        limit_s = options.stall_limit_s
+        if options.transport == "inproc":
+            return ThreadFlight(self.supervisor, "inproc://flatsat", storage, limit_s)
+        keys = None
+        endpoint = options.transport
+        if options.transport == "tcp":
+            keys = self.directory.path / "keys"
+            make_keys(keys)
+            endpoint = "tcp://127.0.0.1:0"
+        return ProcessFlight(self.supervisor, endpoint, storage, limit_s, keys)
+
+    # --- while it flies ------------------------------------------------------------------------
+
+    def _sink(self, octets: bytes) -> None:
+        if self._writer is not None:
+            begin = time.perf_counter()
+            self._writer.write(octets)
+            self.seconds["capture"] += time.perf_counter() - begin
+
+    def _watch(self, rig: Rig) -> None:
+        state = rig.world.state
+        wall_s = time.perf_counter() - self._begin_s
+        virtual_s = rig.kernel.now_ns / SECOND
+        self.progress(
+            View(
+                done=rig.kernel.now_ns / rig.end_ns,
+                orbit_phase=virtual_s / rig.world.period_s % 1.0,
+                illumination=state["sun.illumination"],
+                battery_v=state["power.battery_v"],
+                battery_soc=state["power.battery_soc"],
+                chip_c=state["thermal.chip_c"],
+                jobs=len(rig.plan),
+                jobs_done=len(rig.ground.products.complete),
+                station=rig.station,
+                real_time_factor=virtual_s / wall_s if wall_s else 0.0,
+            )
+        )
+
+    # --- afterwards ----------------------------------------------------------------------------
+
+    def _metadata(self) -> dict[str, str]:
+        options = self.options
+        return {
+            "version": __version__,
+            "board": self.rig.board.name,
+            "mission": self.rig.mission.id,
+            "seed": str(options.seed),
+            "inference": options.inference,
+            "command": options.command(),
+        }
+
+    def _attach(self, writer: CaptureWriter) -> None:
+        board, mission = self.rig.board, self.rig.mission
+        writer.add_attachment("board.toml", "application/toml", board.path.read_bytes())
+        writer.add_attachment("mission.toml", "application/toml", Path(mission.path).read_bytes())
+
+    def _close(self, wall_s: float, used: dict[str, float]) -> Outcome:
+        rig, directory, options = self.rig, self.directory, self.options
+        closed = books.close(rig, self.supervisor, directory.path / "payload")
+        judged = books.judge(rig, closed)
+        times = [
+            ("rig (processor)", used["rig"]),
+            ("  of it capture", self.seconds["capture"]),
+            ("  of it images", rig.camera.seconds),
+            ("  of it world, ground", rig.seconds),
+            ("flight software", used["flight"]),
+            ("waiting, switching", max(0.0, wall_s - used["rig"] - used["flight"])),
+        ]
+        outcome = Outcome(
+            judged,
+            rig.stream.hexdigest(),
+            rig.stream.count,
+            rig.end_ns / SECOND,
+            wall_s,
+            directory.final,
+            options.command(),
+            times,
+            self.pacer.counters() if self.pacer is not None else {},
+        )
+        books.write(directory, rig, closed, outcome.as_json())
+        with host_errors(directory.final):
+            write_report(directory.path / "report.html", books.report(rig, closed, outcome))
+        run_dir = directory.finish()
+        return replace(outcome, run_dir=run_dir)
