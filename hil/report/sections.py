@@ -1,0 +1,257 @@
+"""The sections of the report, each from its part of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hil.report.html import Html, clock, escape, number, octets, section, table, tile
+from hil.report.model import ImageRow, Report
+from hil.report.timeline import state_class
+
+_EVENT_LIMIT = 150
+
+
+def head(report: Report) -> str:
+    """Return the verdict and the large figures."""
+    good = report["verdict"] == "good"
+    word = "GOOD" if good else "BAD"
+    held = sum(condition["good"] for condition in report["conditions"])
+    facts = (
+        f"{report['mission']} on {report['board']} · from {report['start_utc']} · "
+        f"seed {report['seed']}"
+    )
+    return (
+        f"<header><div class='badge {'good' if good else 'bad'}'>{word}</div>"
+        f"<div><h1>{escape(report['title'])}</h1><p>{escape(facts)}</p></div></header>"
+        f"<div class='tiles'>{_tiles(report, held)}</div>"
+    )
+
+
+def _tiles(report: Report, held: int) -> str:
+    total = len(report["conditions"])
+    tiles = [
+        tile("conditions held", f"{held} of {total}", mood="good" if held == total else "bad"),
+        tile("flown", clock(report["virtual_s"]), f"in {report['wall_s']:.1f} s of wall time"),
+        tile("speed", f"{number(report['real_time_factor'])} ×", "times real time"),
+    ]
+    columns = report["series"]["columns"]
+    if columns.get("battery_v"):
+        lowest, highest = min(columns["battery_v"]), max(columns["battery_v"])
+        tiles.append(tile("battery", f"{lowest:.2f} V", f"lowest; highest {highest:.2f} V"))
+    if columns.get("chip_c"):
+        lowest, highest = min(columns["chip_c"]), max(columns["chip_c"])
+        tiles.append(tile("chip", f"{highest:.1f} °C", f"highest; lowest {lowest:.1f} °C"))
+    if "images" in report:
+        images = report["images"]
+        down = sum("delivered_s" in image for image in images)
+        tiles.append(tile("images", str(len(images)), f"{down} products on the ground"))
+    if report.get("passes"):
+        received = sum(row.get("octets", 0) for row in report["passes"])
+        detail = f"{octets(received)} received" if received else ""
+        tiles.append(tile("passes", str(len(report["passes"])), detail))
+    return "".join(tiles)
+
+
+def verdict(report: Report) -> str:
+    """Return the conditions with their figures, and what they rest on."""
+    rows = [
+        (
+            Html(f"<i class='mark {'good' if c['good'] else 'bad'}'></i>"),
+            c["name"],
+            c["figure"],
+            c["limit"],
+        )
+        for c in report["conditions"]
+    ]
+    body = table(("", "condition", "figure", "must be"), rows)
+    unknowns = report.get("unknowns", {})
+    if unknowns:
+        body += (
+            f"<h3>Rests on {len(unknowns)} values that are not known from flight</h3>"
+            "<p class='note'>The verdict is good only as far as these are right.</p>"
+        )
+        body += table(("value", "why"), unknowns.items(), "small")
+    return section("Verdict", body)
+
+
+def charts(report: Report, specs: Sequence[tuple[str, str]]) -> str:
+    """Return the places of the charts: ``specs`` are (id, title)."""
+    return "".join(
+        section(title, f"<div class='chart' id='{name}'></div>", kind="half")
+        for name, title in specs
+    )
+
+
+def gallery(images: Sequence[ImageRow], pictures: Sequence[tuple[str | None, str | None]]) -> str:
+    """Return the images taken with their class maps."""
+    cards = "".join(_image(*pair) for pair in zip(images, pictures, strict=True))
+    legend = "".join(
+        f"<span><i class='sw {name}'></i>{name}</span>" for name in ("water", "land", "cloud")
+    )
+    hidden = sum(
+        pair == (None, None) and ("pixels" in image or "classes" in image)
+        for image, pair in zip(images, pictures, strict=True)
+    )
+    note = "What the camera saw and what the network on board made of it."
+    if hidden:
+        note += f" {hidden} pictures are left out to keep this page small."
+    body = f"<div class='legend'>{legend}</div><div class='gallery'>{cards}</div>"
+    return section("Images and their products", body, note)
+
+
+def _image(image: ImageRow, picture: tuple[str | None, str | None]) -> str:
+    names = ("photograph", "class map")
+    tags = "".join(
+        f"<img src='{address}' alt='{name} of image {image['job']}' loading='lazy'>"
+        for name, address in zip(names, picture, strict=True)
+        if address
+    )
+    lines = [f"taken {clock(image['t_s'])}"]
+    if "lat_deg" in image and "lon_deg" in image:
+        lines.append(f"{image['lat_deg']:+.1f}° {image['lon_deg']:+.1f}°")
+    if shares := image.get("shares"):
+        lines.append(", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+    if "product_nbytes" in image:
+        lines.append(f"product {octets(image['product_nbytes'])}")
+    if "delivered_s" in image:
+        lines.append(f"on the ground {clock(image['delivered_s'])}")
+    state = f"<b class='state {state_class(image['state'])}'>{escape(image['state'])}</b>"
+    text = "<br>".join(escape(line) for line in lines)
+    return (
+        f"<figure><div class='pair'>{tags}</div><figcaption><b>#{image['job']}</b> {state}"
+        f"<p>{text}</p></figcaption></figure>"
+    )
+
+
+def passes(report: Report) -> str:
+    """Return the table of passes."""
+    heads = ["station", "from", "to", "length #", "highest #"]
+    extra = [
+        (key, head)
+        for key, head in (
+            ("telecommands", "telecommands #"),
+            ("frames", "frames #"),
+            ("damaged", "damaged #"),
+            ("octets", "received #"),
+        )
+        if any(key in row for row in report["passes"])
+    ]
+    rows = []
+    for row in report["passes"]:
+        length_s = row["los_s"] - row["aos_s"]
+        cells = [row["station"], clock(row["aos_s"]), clock(row["los_s"]), f"{length_s:.0f} s"]
+        cells.append(f"{row['max_elevation_deg']:.1f}°")
+        for key, _ in extra:
+            value = int(row.get(key, 0))  # type: ignore[call-overload]  # keys of PassRow
+            cells.append(octets(value) if key == "octets" else number(value))
+        rows.append(cells)
+    return section("Passes", table([*heads, *(head for _, head in extra)], rows))
+
+
+def telemetry(report: Report) -> str:
+    """Return what the ground received, by kind of report."""
+    minutes = max(report["virtual_s"] / 60.0, 1e-9)
+    rows = [
+        (
+            row["name"],
+            number(row["count"]),
+            f"{row['count'] / minutes:.1f}",
+            octets(row["octets"]) if "octets" in row else "",
+        )
+        for row in report["telemetry"]
+    ]
+    heads = ("report", "received #", "a minute #", "octets #")
+    return section("Telemetry", table(heads, rows), kind="half")
+
+
+def rates(report: Report) -> str:
+    """Return how the rate groups kept their time, and lateness in the paces that have one."""
+    body = ""
+    if report.get("rate_groups"):
+        rows = [
+            (
+                row["name"],
+                f"{row['period_ms']:g} ms",
+                number(row["runs"]),
+                number(row["overruns"]),
+                f"{row['worst_ms']:.2f} ms",
+            )
+            for row in report["rate_groups"]
+        ]
+        body += table(("rate group", "period #", "runs #", "overruns #", "worst #"), rows)
+    if report.get("lateness"):
+        most = max(count for _, count in report["lateness"]) or 1
+        rows2 = [
+            (f"≤ {number(edge)} µs", number(count), _bar(count / most))
+            for edge, count in report["lateness"]
+        ]
+        body += "<h3>Lateness of released events</h3>"
+        body += table(("late by #", "events #", ""), rows2)
+    return section("Overruns and lateness", body, kind="half")
+
+
+def breakdown(report: Report) -> str:
+    """Return where the wall time went."""
+    parts = report["time_breakdown"]
+    total = sum(seconds for _, seconds in parts) or 1.0
+    rows = [
+        (name, f"{seconds:.2f} s", f"{seconds / total:.0%}", _bar(seconds / total))
+        for name, seconds in parts
+    ]
+    body = table(("what", "wall time #", "share #", ""), rows)
+    return section("Where the time went", body, kind="half")
+
+
+def _bar(share: float) -> Html:
+    return Html(f"<span class='bar'><i style='width:{100 * share:.1f}%'></i></span>")
+
+
+def counters(report: Report) -> str:
+    """Return every counter of drops, skips and touches."""
+    rows = []
+    for group, values in report["counters"].items():
+        for name, value in values.items():
+            shown = number(value) if isinstance(value, int) else str(value)
+            rows.append((group, name.replace("_", " "), shown))
+    note = "Everything that was dropped, skipped, refused, damaged or is not modelled."
+    body = table(("where", "what", "count #"), rows, "small") if rows else "<p>Nothing.</p>"
+    return section("Counters", body, note, kind="half")
+
+
+def events(report: Report) -> str:
+    """Return the events that matter, the first ones if there are many."""
+    known = ("t_s", "source", "severity", "name")
+    wanted = [e for e in report["events"] if e.get("severity", 4) >= 2]
+    rows = [
+        (
+            clock(event["t_s"]),
+            event.get("source", ""),
+            Html(f"<i class='sev s{min(int(event.get('severity', 4)), 4)}'></i>"),
+            event.get("name", ""),
+            ", ".join(f"{k} {v}" for k, v in event.items() if k not in known),
+        )
+        for event in wanted[:_EVENT_LIMIT]
+    ]
+    more = len(wanted) - len(rows)
+    note = "Warnings and worse; events.jsonl holds all."
+    if more > 0:
+        note += f" {more} more are not shown."
+    if not rows:
+        return section("Events", "<p>No warning, no error.</p>", note)
+    body = table(("time", "source", "", "event", "values"), rows, "small")
+    return section(
+        "Events", f"<details open><summary>{len(rows)} events</summary>{body}</details>", note
+    )
+
+
+def again(report: Report) -> str:
+    """Return how to fly the same run again, and what it must give."""
+    rows = [
+        ("digest", Html(f"<code>{escape(report['digest'])}</code>")),
+        ("transport, pace", f"{report['transport']}, {report['pace']}"),
+        ("version", report["version"]),
+    ]
+    body = f"<pre class='cmd'>{escape(report['command'])}</pre>{table(('', ''), rows, 'plain')}"
+    return section(
+        "The same run again", body, "The same seed gives the same digest, on any machine."
+    )
