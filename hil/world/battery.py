@@ -53,9 +53,10 @@ class Battery:
         what is asked (beyond its maximum power, or empty) gives what it can; the voltage shows it.
         """
         ocv, r = self.open_circuit_v(), self.resistance_ohm
-        # net = (ocv + i r) i, the root that vanishes with net; sqrt is exact to the last bit.
+        # net = (ocv + i r) i: the root that vanishes with net, in the form that does not cancel;
+        # sqrt is exact to the last bit.
         root = ocv * ocv + 4.0 * r * net_w
-        current = (math.sqrt(root) - ocv) / (2.0 * r) if root > 0.0 else -ocv / (2.0 * r)
+        current = 2.0 * net_w / (ocv + math.sqrt(root)) if root > 0.0 else -ocv / (2.0 * r)
         if current > 0.0:
             if self.soc >= 1.0:
                 current = 0.0

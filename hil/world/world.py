@@ -36,7 +36,7 @@ STEP_NS = 1_000_000_000
 _STEP_S = 1.0
 #: computed before the start and after the end, so that arcs which reach over them are whole
 _MARGIN_S = 2700
-_DURATION_LIMIT_S = 40 * 86400
+_DURATION_LIMIT_S = 10 * 86400
 
 
 class World:
