@@ -113,6 +113,7 @@
       scales,
       axes,
       series,
+      legend: { markers: { width: 0, fill: (u, i) => (i ? series[i].stroke : "transparent") } },
       cursor: { sync: { key: sync.key }, points: { size: 6 } },
       hooks: { drawClear: [shade], draw: [limits(chart)] },
     };

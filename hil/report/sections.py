@@ -37,10 +37,10 @@ def _tiles(report: Report, held: int) -> str:
     columns = report["series"]["columns"]
     if columns.get("battery_v"):
         lowest, highest = min(columns["battery_v"]), max(columns["battery_v"])
-        tiles.append(tile("battery", f"{lowest:.2f} V", f"lowest; highest {highest:.2f} V"))
+        tiles.append(tile("battery", f"{lowest:.2f} V", f"at least; at most {highest:.2f} V"))
     if columns.get("chip_c"):
         lowest, highest = min(columns["chip_c"]), max(columns["chip_c"])
-        tiles.append(tile("chip", f"{highest:.1f} °C", f"highest; lowest {lowest:.1f} °C"))
+        tiles.append(tile("chip", f"{highest:.1f} °C", f"at most; at least {lowest:.1f} °C"))
     if "images" in report:
         images = report["images"]
         down = sum("delivered_s" in image for image in images)

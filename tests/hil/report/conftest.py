@@ -12,27 +12,15 @@ import pytest
 from hil.report.model import ImageRow, Report, Series
 
 ORBIT_S = 5650
+NAMES = ("battery_v", "battery_soc", "solar_w", "load_w", "payload_w", "chip_c", "board_c")
+NAMES += ("environment_c", "illumination", "elevation_deg")
 ECLIPSE_S = (2050.0, 4130.0)
 
 
 def series(step_s: int = 10) -> Series:
     """Return battery, power and temperature of an orbit with one eclipse."""
     times = [float(t) for t in range(0, ORBIT_S, step_s)]
-    columns: dict[str, list[float]] = {
-        name: []
-        for name in [
-            "battery_v",
-            "battery_soc",
-            "solar_w",
-            "load_w",
-            "payload_w",
-            "chip_c",
-            "board_c",
-            "environment_c",
-            "illumination",
-            "elevation_deg",
-        ]
-    }
+    columns: dict[str, list[float]] = {name: [] for name in NAMES}
     soc, chip, board = 0.85, 38.0, 14.0
     for t in times:
         light = 0.0 if ECLIPSE_S[0] < t < ECLIPSE_S[1] else 1.0
