@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-
 from flightsw.codec import eps_frames
 from flightsw.codec.errors import CodecError
 from flightsw.drivers.base import Traffic
-from flightsw.errors import BusTimeoutError
 from flightsw.hal import Device, Hal
 
-_START_LIMIT_NS = 2_500_000_000
-_START_STEP_NS = 250_000_000
 _NEVER_NS = -(1 << 62)
 
 
@@ -20,7 +15,6 @@ class Eps:
 
     def __init__(self, hal: Hal, device: Device) -> None:
         self.traffic = Traffic()
-        self._clock = hal.clock
         self._receive = hal.can(device.channel).receive
         self.battery_mv = 0
         self.battery_ma = 0
@@ -34,19 +28,8 @@ class Eps:
         self.foreign = 0
 
     def start(self) -> None:
-        """Wait for the first battery frame, at most 2.5 s; raises ``BusTimeoutError``."""
-        limit_ns = self._clock.now_ns() + _START_LIMIT_NS
-        while True:
-            self.poll()
-            if self.t_ns >= 0:
-                return
-            now_ns = self._clock.now_ns()
-            if now_ns >= limit_ns:
-                self.traffic.errors += 1
-                raise BusTimeoutError(
-                    errno.ETIMEDOUT, "eps: no battery frame within 2.5 s; is the node powered?"
-                )
-            self._clock.sleep_until(now_ns + _START_STEP_NS)
+        """Drop old frames; the node tells its presence by talking, see ``t_ns``."""
+        self.poll()
 
     def poll(self) -> None:
         """Take the frames that came since the last call."""

@@ -32,6 +32,9 @@ class PartSource(Protocol):
     def next_part(self) -> bytes | None:
         """Return the next part as a packet, already written down as sent; None if there is none."""
 
+    def settle(self) -> None:
+        """Note that the line has every part that was handed out."""
+
     def waiting(self) -> int:
         """Return how many parts wait."""
 
@@ -96,6 +99,7 @@ class Downlink:
             self._sent_ns = now_ns
             ttc.write(b"".join(out))
             self._store.settle()
+            self._parts.settle()
 
     def _begin(self, now_ns: int) -> None:
         self._up = True

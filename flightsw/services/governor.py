@@ -109,10 +109,10 @@ class PowerGovernor:
         state = self.ladder.state
         wanted: list[int] = []
         if mv is not None:
-            stimu = limits["battery_slow_v"], limits["battery_pause_v"], limits["battery_safe_v"]
+            steps = limits["battery_slow_v"], limits["battery_pause_v"], limits["battery_safe_v"]
             wanted.append(demand(mv / 1000, steps, limits["battery_hysteresis_v"], state))
         if permille is not None:
-            stimu = limits["soc_slow"], limits["soc_pause"], limits["soc_safe"]
+            steps = limits["soc_slow"], limits["soc_pause"], limits["soc_safe"]
             wanted.append(demand(permille / 1000, steps, limits["soc_hysteresis"], state))
         if not wanted:
             return max(GovernorState.PAUSE, state)
@@ -145,7 +145,7 @@ class ThermalGovernor:
             chip.suspicion == board.suspicion == Suspicion.NONE
             and chip.raw < board.raw - _CHIP_BELOW_BOARD_CDEG
         ):
-            # The IMU, on the same board, decides which of the two to believe; without it, the hotter one.
+            # The IMU, on the same board, decides whom to believe; without it, the hotter one.
             imu = self.imu.good if self.imu.suspicion == Suspicion.NONE else None
             if imu is None or abs(imu - board.raw) <= abs(imu - chip.raw):
                 chip.distrust(Suspicion.DISAGREES, *before)
@@ -153,7 +153,7 @@ class ThermalGovernor:
         if governed is None:
             return self.ladder.step(max(GovernorState.PAUSE, self.ladder.state))
         self.acted_cdeg = governed
-        stimu = -limits["chip_slow_c"], -limits["chip_pause_c"], -limits["chip_safe_c"]
+        steps = -limits["chip_slow_c"], -limits["chip_pause_c"], -limits["chip_safe_c"]
         hysteresis = limits["chip_hysteresis_c"]
         return self.ladder.step(demand(-governed / 100, steps, hysteresis, self.ladder.state))
 

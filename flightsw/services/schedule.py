@@ -17,6 +17,7 @@ from flightsw.codec.dictionary.commands import TIME_NBYTES
 from flightsw.codec.dictionary.events import ACTIVITY_LATE
 from flightsw.codec.errors import CodecError
 from flightsw.codec.time_code import pack_cuc, unpack_cuc
+from flightsw.errors import StorageError
 from flightsw.services.events import Events
 from flightsw.services.telemetry import REPORT, Telemetry
 from flightsw.services.verification import Refusal
@@ -76,6 +77,7 @@ class Schedule:
         self.next_ns = _NEVER_NS
         self.released = 0
         self.late = 0
+        self.unsaved = 0
         self.now_ns = 0
         self._load()
         for subtype, handler in {
@@ -107,7 +109,11 @@ class Schedule:
                 self._router.receive(activity.packet)
             # The router may have changed the schedule: only this very activity goes.
             self.entries = [entry for entry in self.entries if entry is not activity]
-            self._save()
+            try:
+                self._save()
+            except StorageError:
+                # A restart would offer it again, and the router would know it.
+                self.unsaved += 1
 
     def _save(self) -> None:
         self.next_ns = self.entries[0].release_ns if self.entries and self.enabled else _NEVER_NS

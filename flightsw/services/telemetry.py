@@ -12,6 +12,7 @@ import struct
 from collections import deque
 
 from flightsw.codec import pus
+from flightsw.errors import StorageError
 from flightsw.hal import Clock
 from flightsw.storage import Storage
 
@@ -34,6 +35,8 @@ class PacketStore:
         self._journaled = 0
         self.waiting = 0
         self.dropped = 0
+        #: records that the journal could not take; a restart forgets or repeats these packets
+        self.unsaved = 0
         self._load()
 
     def _load(self) -> None:
@@ -56,8 +59,11 @@ class PacketStore:
         self._queues[queue].append(packet)
         self.waiting += 1
         if queue in _DURABLE:
-            self._journal.append(bytes((queue,)) + packet)
-            self._journaled += 1
+            try:
+                self._journal.append(bytes((queue,)) + packet)
+                self._journaled += 1
+            except StorageError:
+                self.unsaved += 1
 
     def take(self) -> bytes | None:
         """Return and remove the next packet in order of importance, None if there is none."""
@@ -73,11 +79,14 @@ class PacketStore:
         """Strike off what was taken since the last call; call when the line has it."""
         if not (self._taken[0] or self._taken[1]):
             return
-        if self._journaled > 256 or not (self._queues[0] or self._queues[1]):
-            self._journal.rewrite(self._durable_records())
-            self._journaled = len(self._queues[0]) + len(self._queues[1])
-        else:
-            self._journal.append(_TAKEN_ROW.pack(_TAKEN, *self._taken))
+        try:
+            if self._journaled > 256 or not (self._queues[0] or self._queues[1]):
+                self._journal.rewrite(self._durable_records())
+                self._journaled = len(self._queues[0]) + len(self._queues[1])
+            else:
+                self._journal.append(_TAKEN_ROW.pack(_TAKEN, *self._taken))
+        except StorageError:
+            self.unsaved += 1
         self._taken = [0, 0]
 
     def _durable_records(self) -> list[bytes]:

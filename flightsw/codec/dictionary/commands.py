@@ -166,7 +166,7 @@ TAKE_IMAGE = Function(
     "TAKE_IMAGE",
     Struct(
         field("job", Int32ub, "", "job id chosen by ground, unique, from 1"),
-        field("exposure_us", Int32ub, "us", "exposure, 10 to 1 000 000"),
+        field("exposure_us", Int32ub, "us", "exposure, 10 to 1 000 000; 0: the parameter"),
         field("priority", Int8ub, "", "0 sent first, 255 last"),
         field("max_cloud", Int8ub, "%", "discard above this cloud cover; 255: the parameter"),
     ),

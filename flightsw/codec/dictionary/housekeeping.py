@@ -167,7 +167,7 @@ COUNTERS = Structure(
         field("tc_frames_bad", Int16ub, "", "telecommand units or frames refused"),
         field("tm_frames", Int32ub, "", "telemetry frames handed to the line"),
         field("parts_sent", Int32ub, "", "product parts handed to the line"),
-        field("carrier_losses", Int16ub, "", "passes ended by loss of carrier"),
+        field("passes", Int16ub, "", "passes since start"),
         field("config_slot", Int8sb, "", "flash slot the parameters came from, -1 if defaults"),
         field("storage_repairs", Int16ub, "", "damaged slots or journal tails found at start"),
     ),
