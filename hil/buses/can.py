@@ -30,9 +30,9 @@ from hil.buses.can_frame import (
 from hil.buses.can_node import RECOVERY_SEQUENCES, SEQUENCE_NBITS, Node, Pending, State
 from hil.errors import ConfigError
 from hil.parts.base import CANNode, Scheduler, stream
+from hil.parts.fault_windows import FOREVER_NS, FaultWindows
 from hil.time.phase import Phase
 
-FOREVER_NS: Final = 1 << 63
 #: What may go wrong with a frame, and the counter that it moves. ``crc`` and ``stuff`` are seen by
 #: receivers, ``bit`` by the transmitter, ``ack`` is a missing acknowledgement.
 FAULT_KINDS: Final = ("crc", "stuff", "bit", "ack")
@@ -98,8 +98,7 @@ class CANBus:
         self.source = source
         self.bitrate_hz = bitrate_hz
         self.restart_ms = restart_ms
-        #: faults that hold in their own windows
-        self.faults: list[CANFault] = []
+        self.faults: FaultWindows[CANFault] = FaultWindows(f"can {name}", FAULT_KINDS)
         self.controller = Node(name, None)
         self.nodes = [self.controller]
         self.counters: dict[str, int] = dict.fromkeys(
@@ -109,7 +108,7 @@ class CANBus:
             self.counters[f"{kind}_error"] = 0
         for reason in ("bus_off", "fd", "invalid"):
             self.counters[f"refused_{reason}"] = 0
-        self.counters |= {"dropped_bus_off": 0, "unheard": 0}
+        self.counters |= {"dropped_bus_off": 0, "cut_frames": 0, "unheard": 0}
         self._emit = emit
         self._random = stream(seed, name)
         self._order = 0
@@ -136,6 +135,14 @@ class CANBus:
         """Start the payload computer's controller again after bus off."""
         if self.controller.state == State.BUS_OFF:
             self._recover_from(t_ns, self.controller)
+
+    def power_off(self) -> None:
+        """Lose the payload computer's pending frames and its error counters, as without supply.
+
+        A frame of its own that is on the bus now runs to its end.
+        """
+        on_air = self._flight is not None and self.controller in self._flight.senders
+        self.counters["cut_frames"] += self.controller.power_off(on_air)
 
     def describe(self) -> dict[str, Any]:
         """Return the bit rate."""
@@ -211,13 +218,12 @@ class CANBus:
 
     def _error(self, t_ns: int, can_id: int) -> tuple[str, str]:
         """Return (kind, node that sees it first) of the fault that hits this frame."""
-        for fault in self.faults:
-            if (
-                fault.from_ns <= t_ns < fault.until_ns
-                and fault.can_id in (-1, can_id)
-                and (fault.rate >= 1.0 or float(self._random.random()) < fault.rate)
-            ):
-                return fault.kind, fault.node
+        if self.faults:
+            for fault in self.faults.at(t_ns):
+                if fault.can_id in (-1, can_id) and (
+                    fault.rate >= 1.0 or float(self._random.random()) < fault.rate
+                ):
+                    return fault.kind, fault.node
         return "", ""
 
     @staticmethod

@@ -94,6 +94,15 @@ class Node:
         self.ready.clear()
         return count
 
+    def power_off(self, on_air: bool) -> int:
+        """Forget frames and counters; ``on_air``: keep the one on the bus. Return frames lost."""
+        kept = self.ready[:1] if on_air else []
+        count = self.drop_all() - len(kept)
+        self.ready.extend(kept)
+        self.sequences_left = 0
+        self.restart()
+        return count
+
     def sent(self) -> None:
         """Account for a frame that went well and take it off the queue."""
         heapq.heappop(self.ready)

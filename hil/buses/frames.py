@@ -8,8 +8,10 @@ from flightsw.codec.wire import Status
 from hil.buses.base import Outcome
 from hil.errors import ConfigError
 from hil.parts.base import FrameSource
+from hil.parts.fault_windows import FOREVER_NS, FaultWindows
 
-FOREVER_NS: Final = 1 << 63
+#: What a fault of a camera port may be, and the counter that it moves.
+FAULT_KINDS: Final = ("absent", "timeout")
 #: How long a driver waits for a frame that does not come: the 1 s of libcamera's and V4L2's users.
 TIMEOUT_NS: Final = 1_000_000_000
 
@@ -29,7 +31,7 @@ class FrameBus:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.faults: list[FrameFault] = []
+        self.faults: FaultWindows[FrameFault] = FaultWindows(f"frames {name}", FAULT_KINDS)
         self.counters: dict[str, int] = dict.fromkeys(("frames", "absent", "timeout"), 0)
         self._source: FrameSource | None = None
 
@@ -44,12 +46,11 @@ class FrameBus:
 
         ``ABSENT`` when no imager answers, ``TIMEOUT`` after 1 s when a fault holds the frame back.
         """
-        for fault in self.faults:
-            if fault.from_ns <= t_ns < fault.until_ns:
-                self.counters[fault.kind] += 1
-                if fault.kind == "timeout":
-                    return int(Status.TIMEOUT), TIMEOUT_NS, b""
-                return int(Status.ABSENT), 0, b""
+        for fault in self.faults.at(t_ns):
+            self.counters[fault.kind] += 1
+            if fault.kind == "timeout":
+                return int(Status.TIMEOUT), TIMEOUT_NS, b""
+            return int(Status.ABSENT), 0, b""
         duration_ns, payload = (
             (0, b"") if self._source is None else self._source.frame_capture(t_ns, exposure_us)
         )

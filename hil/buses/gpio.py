@@ -18,9 +18,9 @@ from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
 from hil.errors import ConfigError
 from hil.parts.base import GPIODevice, Scheduler
+from hil.parts.fault_windows import FOREVER_NS, FaultWindows
 from hil.time.phase import Phase
 
-FOREVER_NS: Final = 1 << 63
 #: What a line fault may be, and the counter that it moves.
 FAULT_KINDS: Final = ("stuck", "missing_edge")
 
@@ -61,8 +61,7 @@ class GPIOChip:
         self.scheduler = scheduler
         self.source = source
         self.nlines = nlines
-        #: faults that hold in their own windows
-        self.faults: list[PinFault] = []
+        self.faults: FaultWindows[PinFault] = FaultWindows(f"gpio {name}", FAULT_KINDS)
         self.counters: dict[str, int] = dict.fromkeys(
             (*FAULT_KINDS, "conflict", "late", "no_such_line", "no_such_pin"), 0
         )
@@ -112,8 +111,14 @@ class GPIOChip:
         return "in" if self._lines[line].payload < 0 else "out"
 
     def release(self, line: int) -> None:
-        """Make ``line`` an input of the payload computer again, as when its process dies."""
-        self._lines[line].payload = -1
+        """Make ``line`` an input of the payload computer again; undriven it falls to 0 now."""
+        self._release(self.scheduler.now_ns, line)
+
+    def power_off(self) -> None:
+        """Make every line an input again, as when the supply of the payload computer is cut."""
+        for line, pin in enumerate(self._lines):
+            if pin.payload >= 0:
+                self._release(self.scheduler.now_ns, line)
 
     def describe(self) -> dict[str, Any]:
         """Return the number of lines and their levels at this time."""
@@ -135,6 +140,14 @@ class GPIOChip:
         pin.payload = level
         faulted = self._resolve(t_ns, line, pin)
         self._emit(t_ns, 0, int(Flag.FAULTED) if faulted else 0, 0, line, bytes((level,)))
+        if pin.level != before:
+            self._tell(t_ns, pin)
+
+    def _release(self, t_ns: int, line: int) -> None:
+        pin = self._lines[line]
+        before = pin.level
+        pin.payload = -1
+        self._resolve(t_ns, line, pin)
         if pin.level != before:
             self._tell(t_ns, pin)
 
@@ -165,10 +178,12 @@ class GPIOChip:
             self.counters["conflict"] += 1
             pin.level = pin.payload & pin.part
         else:
-            pin.level = pin.payload if pin.payload >= 0 else pin.part
+            pin.level = max(pin.payload, pin.part, 0)
+        if not self.faults:
+            return False
         faulted = False
-        for fault in self.faults:
-            if fault.line == line and fault.from_ns <= t_ns < fault.until_ns:
+        for fault in self.faults.at(t_ns):
+            if fault.line == line:
                 faulted = True
                 if fault.kind == "stuck" and pin.level != fault.level:
                     self.counters["stuck"] += 1
@@ -177,10 +192,7 @@ class GPIOChip:
 
     def _hidden(self, t_ns: int, line: int) -> bool:
         return any(
-            fault.kind == "missing_edge"
-            and fault.line == line
-            and fault.from_ns <= t_ns < fault.until_ns
-            for fault in self.faults
+            fault.kind == "missing_edge" and fault.line == line for fault in self.faults.at(t_ns)
         )
 
     def _tell(self, t_ns: int, pin: _Line) -> None:

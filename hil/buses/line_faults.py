@@ -7,17 +7,16 @@ rate reads a line is not drawn at all: it follows from sampling the wave form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from flightsw.codec.wire import Status
+from hil.parts.fault_windows import FOREVER_NS
 
 #: What a line fault may be, and the counter that it moves.
 KINDS: Final = ("bit_flip", "drop", "duplicate", "framing", "overrun", "silence")
-
-FOREVER_NS: Final = 1 << 63
 
 
 class LineFault(NamedTuple):
@@ -38,17 +37,8 @@ class LineFault(NamedTuple):
     bit: int = -1
 
 
-def active(faults: Sequence[LineFault], t_ns: int, direction: str) -> list[LineFault]:
-    """Return the faults that hold at ``t_ns`` in ``direction``."""
-    return [
-        fault
-        for fault in faults
-        if fault.from_ns <= t_ns < fault.until_ns and fault.direction in ("both", direction)
-    ]
-
-
 def damage(
-    data: bytes, faults: Sequence[LineFault], random: np.random.Generator, counters: dict[str, int]
+    data: bytes, faults: Iterable[LineFault], random: np.random.Generator, counters: dict[str, int]
 ) -> tuple[bytes, int]:
     """Pass ``data`` through ``faults``; return what arrives and the ``wire.Status`` of it."""
     status = int(Status.OK)

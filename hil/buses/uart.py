@@ -18,9 +18,10 @@ from typing import Any, Final
 
 from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
-from hil.buses.line_faults import KINDS, LineFault, active, damage, resample
+from hil.buses.line_faults import KINDS, LineFault, damage, resample
 from hil.errors import ConfigError
 from hil.parts.base import Scheduler, UARTDevice, stream
+from hil.parts.fault_windows import FaultWindows
 from hil.time.phase import Phase
 
 #: A write leaves in pieces of at most this many octets, as a driver refills a FIFO.
@@ -64,9 +65,18 @@ class _Way:
         self.sent, self.free_ns = sent, end_ns
         self.pending += len(data)
 
+    def clear(self) -> int:
+        """Forget what has not gone out; return how many octets."""
+        count, self.pending = self.pending, 0
+        self._queue.clear()
+        self.free_ns = self.bus.scheduler.now_ns
+        self.base_ns, self.sent = self.free_ns, 0
+        return count
+
     def _done(self, t_ns: int) -> None:
+        if not self._queue or self._queue[0][1] != t_ns:
+            return  # its chunk was cleared
         start_ns, end_ns, chunk = self._queue.popleft()
-        assert end_ns == t_ns, "chunks of one direction end in the order they were queued"
         self.pending -= len(chunk)
         self._deliver(start_ns, end_ns, chunk)
 
@@ -102,10 +112,10 @@ class UARTBus:
         self.source = source
         self.baud, self.data_bits, self.parity, self.stop_bits = baud, data_bits, parity, stop_bits
         self.rx_fifo = rx_fifo
-        #: faults that hold in their own windows; see :class:`~hil.buses.line_faults.LineFault`
-        self.faults: list[LineFault] = []
+        self.faults: FaultWindows[LineFault] = FaultWindows(f"uart {name}", KINDS)
         self.counters: dict[str, int] = dict.fromkeys(
-            (*KINDS, "baud_mismatch", "late", "unattached", "tx_octets", "rx_octets"), 0
+            (*KINDS, "baud_mismatch", "cut_octets", "late", "unattached", "tx_octets", "rx_octets"),
+            0,
         )
         self._emit = emit
         self._random = stream(seed, name)
@@ -131,6 +141,10 @@ class UARTBus:
         """Queue octets of the payload computer; they leave at ``t_ns`` or when the line is free."""
         if data:
             self._tx.push(t_ns, data)
+
+    def power_off(self) -> None:
+        """Lose what the payload computer has not sent yet, as when its supply is cut."""
+        self.counters["cut_octets"] += self._tx.clear()
 
     @property
     def tx_backlog(self) -> int:
@@ -188,7 +202,7 @@ class UARTBus:
             self.counters["framing"] += discarded
             status = int(Status.FRAMING if discarded else Status.DAMAGED)
         if self.faults:
-            faults = active(self.faults, t_ns, direction)
+            faults = [row for row in self.faults.at(t_ns) if row.direction in ("both", direction)]
             if faults:
                 chunk, hit = damage(chunk, faults, self._random, self.counters)
                 status = hit or status

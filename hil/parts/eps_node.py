@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 from flightsw.codec import eps_frames as eps
 from flightsw.codec.errors import TruncatedError
 from hil.parts.base import Param, Part, Quantity, Scheduler
+from hil.parts.limits import check_limits
 from hil.time.phase import Phase
 
 SECOND_NS: Final = 1_000_000_000
@@ -53,6 +54,16 @@ class EpsNode(Part):
         switches_on: int = 0x0001,
     ) -> None:
         super().__init__(name, seed)
+        check_limits(
+            name,
+            {
+                "period_s": (period_s, 1e-3, 3600),
+                "offset_s": (offset_s, 0, 3600),
+                "reply_s": (reply_s, 0, 60),
+                "low_soc": (low_soc, 0, 1),
+                "switches_on": (switches_on, 0, (1 << NSWITCHES) - 1),
+            },
+        )
         self.values.update(dict.fromkeys(self.QUANTITIES, 0.0))
         self.can_send: Callable[[int, int, bytes], None] = _unwired
         self.on_switch: Callable[[int, int, bool], None] = _unwired

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hil.errors import HilError
 from hil.parts.base import Param, Part
+from hil.parts.limits import check_limits
 
 #: width, height, channels, bits per sample, spare; then pixels row by row.
 FRAME_HEADER = struct.Struct("<HHBBH")
@@ -42,6 +43,14 @@ class ImagerPart(Part):
         readout_ms: float = 33.0,
     ) -> None:
         super().__init__(name, seed)
+        check_limits(
+            name,
+            {
+                "width": (width, 1, 0xFFFF),
+                "height": (height, 1, 0xFFFF),
+                "readout_ms": (readout_ms, 0, 60_000),
+            },
+        )
         self.width, self.height = width, height
         self.render: Render | None = None
         self.counters: dict[str, int] = dict.fromkeys(("frames", "absent"), 0)

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from hil.parts.base import Scheduler
+from hil.parts.fault_windows import FOREVER_NS, FaultWindows
 from hil.time.phase import Phase
 
-FOREVER_NS: Final = 1 << 63
+#: What a fault of a time pulse may be, and the counter that it moves.
+FAULT_KINDS: Final = ("missing", "shifted", "duplicate")
 
 
 class PulseFault(NamedTuple):
@@ -44,25 +46,21 @@ class TimePulse:
         self._draw = draw
         self._width_ns = width_ns
         self._jitter_ns = jitter_ns
-        #: faults that hold in their own windows
-        self.faults: list[PulseFault] = []
-        self.counters: dict[str, int] = dict.fromkeys(
-            ("pulses", "missing", "shifted", "duplicate"), 0
-        )
+        self.faults: FaultWindows[PulseFault] = FaultWindows("time pulse", FAULT_KINDS)
+        self.counters: dict[str, int] = dict.fromkeys(("pulses", *FAULT_KINDS), 0)
 
     def fire(self, scheduler: Scheduler, source: int, t_ns: int) -> None:
         """Give the pulse whose nominal edge is at ``t_ns``, which is now."""
         rise_ns = t_ns + (self._draw(self._jitter_ns + 1) if self._jitter_ns else 0)
         again_ns = -1
-        for fault in self.faults:
-            if fault.from_ns <= t_ns < fault.until_ns:
-                self.counters[fault.kind] += 1
-                if fault.kind == "missing":
-                    return
-                if fault.kind == "shifted":
-                    rise_ns += fault.value_ns
-                else:
-                    again_ns = fault.value_ns
+        for fault in self.faults.at(t_ns):
+            self.counters[fault.kind] += 1
+            if fault.kind == "missing":
+                return
+            if fault.kind == "shifted":
+                rise_ns += fault.value_ns
+            else:
+                again_ns = fault.value_ns
         self._pulse(scheduler, source, rise_ns)
         if again_ns >= 0:
             self._pulse(scheduler, source, rise_ns + self._width_ns + max(again_ns, 1))

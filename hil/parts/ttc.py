@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from hil.parts.base import Param, Part, Quantity, Scheduler
+from hil.parts.limits import check_limits
 from hil.time.phase import Phase
 
 SYNC_MARKER: Final = bytes.fromhex("1ACFFC1D")
@@ -51,6 +52,15 @@ class Ttc(Part):
         cadu_nbytes: int = 260,
     ) -> None:
         super().__init__(name, seed)
+        check_limits(
+            name,
+            {
+                "downlink_bps": (downlink_bps, 1, 1e9),
+                "uplink_bps": (uplink_bps, 1, 1e9),
+                "cadu_nbytes": (cadu_nbytes, len(SYNC_MARKER) + 1, 1 << 16),
+                "tx_buffer": (tx_buffer, cadu_nbytes, 1 << 30),
+            },
+        )
         self.values["locked"] = 0.0
         self.uart_send: Callable[[int, bytes], None] = _unwired
         self.gpio_drive: Callable[[int, str, int], None] = _unwired
@@ -130,8 +140,8 @@ class Ttc(Part):
         self._cut()
         self._send_next(t_ns)
 
-    def uplink(self, t_ns: int, octets: bytes) -> int:
-        """Take octets whose first bit arrives at ``t_ns``; return when the last one ends, ns.
+    def uplink(self, t_ns: int, octets: bytes) -> None:
+        """Take octets whose first bit arrives at ``t_ns``.
 
         They follow each other at the uplink rate; those that end without lock are lost.
         """
@@ -143,7 +153,6 @@ class Ttc(Part):
             end_ns = begin_ns + _air_ns(i + len(chunk), self._uplink_bps)
             self._scheduler.at(end_ns, Phase.PART, self._source, partial(self._received, chunk))
         self._uplink_free_ns = end_ns
-        return end_ns
 
     def gpio_change(self, t_ns: int, pin: str, level: int) -> None:
         """Have no input pins; a wire to one is counted."""

@@ -27,6 +27,7 @@ from hil.errors import ConfigError
 from hil.parts import nmea, ubx
 from hil.parts.base import Param, Part, Quantity, Scheduler
 from hil.parts.gps_time import GPS_EPOCH, time_of_week_ms
+from hil.parts.limits import check_limits
 from hil.parts.pps import TimePulse
 from hil.parts.ublox_config import Configuration
 from hil.time.phase import Phase
@@ -85,6 +86,19 @@ class Ublox(Part):
         send_ubx: bool = True,
     ) -> None:
         super().__init__(name, seed)
+        check_limits(
+            name,
+            {
+                "ttff_s": (ttff_s, 0, 1e5),
+                "reacquisition_s": (reacquisition_s, 0, 1e5),
+                "latency_s": (latency_s, 0, 10),
+                "pulse_s": (pulse_s, 1e-6, 0.999),
+                "noise_m": (noise_m, 0, 1e4),
+                "velocity_noise_m_s": (velocity_noise_m_s, 0, 1e3),
+                "geoid_separation_m": (geoid_separation_m, -200, 200),
+                "satellites": (satellites, 4, 92),
+            },
+        )
         self.values.update(dict.fromkeys(self.QUANTITIES, 0.0), fix=1.0)
         self.epoch_utc: datetime | None = None
         self.uart_send: Callable[[int, bytes], None] = _unwired

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from hil.parts.base import Param, Part, Scheduler
+from hil.parts.limits import check_limits
 from hil.time.phase import Phase
 
 
@@ -43,6 +44,14 @@ class Watchdog(Part):
         pulse_s: float = 0.100,
     ) -> None:
         super().__init__(name, seed)
+        check_limits(
+            name,
+            {
+                "timeout_s": (timeout_s, 1e-6, 1e6),
+                "startup_s": (startup_s, 0, 1e6),
+                "pulse_s": (pulse_s, 1e-6, 1e3),
+            },
+        )
         self.gpio_drive: Callable[[int, str, int], None] = _unwired
         self.on_reset: Callable[[int], None] = _unwired
         self.counters: dict[str, int] = dict.fromkeys(("kicks", "ignored", "resets"), 0)

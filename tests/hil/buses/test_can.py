@@ -292,7 +292,7 @@ def test_a_second_node_lets_the_waiting_frame_through() -> None:
 def test_a_disturbed_frame_is_sent_again() -> None:
     """One CRC error costs an error frame, 8 in TEC, 9 in REC, and the frame arrives after all."""
     bench = Bench()
-    bench.bus.faults.append(CANFault("crc", 0, 1))
+    bench.bus.faults.add(CANFault("crc", 0, 1))
     bench.bus.send(0, 0x226, bytes.fromhex("5a55335569696996"))
     bench.run()
     damaged, sent = bench.records
@@ -309,7 +309,7 @@ def test_a_disturbed_frame_is_sent_again() -> None:
 def test_each_error_moves_the_counters_of_its_side(kind: str, tec: int, rec: int) -> None:
     """A receiver that saw the error first adds 9, one that follows the transmitter's flag 1."""
     bench = Bench()
-    bench.bus.faults.append(CANFault(kind, 0, 1))
+    bench.bus.faults.add(CANFault(kind, 0, 1))
     bench.bus.send(0, 0x100, b"")
     bench.run(130_000)
     assert (bench.bus.controller.tec, bench.bus.nodes[1].rec) == (tec, rec)
@@ -319,7 +319,7 @@ def test_each_error_moves_the_counters_of_its_side(kind: str, tec: int, rec: int
 def test_an_error_at_one_receiver_charges_it_more() -> None:
     """The node that sees the error first adds 9 to REC, the one that follows adds 1."""
     bench = Bench(2)
-    bench.bus.faults.append(CANFault("crc", 0, 1, node="node0"))
+    bench.bus.faults.add(CANFault("crc", 0, 1, node="node0"))
     bench.bus.send(0, 0x100, b"")
     bench.run(130_000)
     assert [node.rec for node in bench.bus.nodes] == [0, 9, 1]
@@ -328,7 +328,7 @@ def test_an_error_at_one_receiver_charges_it_more() -> None:
 def test_a_controller_goes_through_its_states_to_bus_off_and_back() -> None:
     """Warning, passive, bus off in 32 errors; recovery after 128 times 11 bits; then it sends."""
     bench = Bench(restart_ms=100)
-    bench.bus.faults.append(CANFault("bit", 0, 50_000_000, can_id=0x100))
+    bench.bus.faults.add(CANFault("bit", 0, 50_000_000, can_id=0x100))
     bench.bus.send(0, 0x100, b"")
     bench.run(50_000_000)
     states = [(record[4] & 0x1FF, record[5][1], record[5][6]) for record in bench.errors]
@@ -350,7 +350,7 @@ def test_a_controller_goes_through_its_states_to_bus_off_and_back() -> None:
 def test_without_automatic_restart_a_controller_stays_off() -> None:
     """With restart_ms 0 the controller is deaf until an explicit restart brings it back."""
     bench = Bench(2, restart_ms=0)
-    bench.bus.faults.append(CANFault("bit", can_id=0x100))
+    bench.bus.faults.add(CANFault("bit", can_id=0x100))
     bench.bus.send(0, 0x100, b"")
     bench.run()
     bench.nodes[0].can_send(bench.scheduler.now_ns, 0x300, b"")
@@ -366,7 +366,7 @@ def test_without_automatic_restart_a_controller_stays_off() -> None:
 def test_traffic_of_others_counts_towards_recovery() -> None:
     """On a busy bus each frame ends in 11 recessive bits, so 128 frames bring a node back."""
     bench = Bench(3)
-    bench.bus.faults.append(CANFault("bit", can_id=0x100))
+    bench.bus.faults.add(CANFault("bit", can_id=0x100))
     bench.nodes[0].can_send(0, 0x100, b"")
     node = bench.bus.nodes[1]
     bench.run_while(lambda: node.state != State.BUS_OFF)
@@ -398,3 +398,20 @@ def test_a_passive_transmitter_lets_others_go_first() -> None:
     bench.nodes[0].can_send(1_000, 0x700, b"")
     bench.run()
     assert [record[4] for record in bench.records] == [0x100, 0x700, 0x100]
+
+
+def test_a_power_cut_loses_pending_frames_but_not_the_one_on_the_bus() -> None:
+    """The frame on the bus ends well, the two behind it are lost and counted, TEC is zero."""
+    bench = Bench()
+    bench.bus.controller.tec = 50
+    for i in range(3):
+        bench.bus.send(0, 0x100 + i, b"")
+    bench.run(20_000)
+    bench.bus.power_off()
+    assert bench.bus.controller.tec == 0
+    bench.run()
+    assert [can_id for _, can_id, _ in bench.nodes[0].heard] == [0x100]
+    assert bench.bus.counters["cut_frames"] == 2
+    bench.bus.send(bench.scheduler.now_ns, 0x200, b"")
+    bench.run()
+    assert bench.nodes[0].heard[-1][1] == 0x200

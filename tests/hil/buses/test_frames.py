@@ -38,7 +38,8 @@ def test_faults_hold_in_their_window() -> None:
     """An unplugged or hanging imager says so, and works again afterwards."""
     bus = FrameBus("csi0")
     bus.attach(Still())
-    bus.faults += [FrameFault("absent", 0, 10), FrameFault("timeout", 10, 20)]
+    bus.faults.add(FrameFault("absent", 0, 10))
+    bus.faults.add(FrameFault("timeout", 10, 20))
     assert [bus.capture(t_ns, 1)[0] for t_ns in (0, 10, 20)] == [
         Status.ABSENT,
         Status.TIMEOUT,

@@ -101,7 +101,7 @@ def test_a_released_line_is_an_input_again(bench: Bench) -> None:
 def test_a_stuck_line_does_not_move(bench: Bench) -> None:
     """A stuck line keeps its level towards both sides while the fault holds."""
     scheduler, chip, probe, records = bench
-    chip.faults.append(PinFault("stuck", 3, 0, 1_000, level=0))
+    chip.faults.add(PinFault("stuck", 3, 0, 1_000, level=0))
     chip.set(0, 3, 1)
     assert probe.seen == []
     assert records[0][2] == Flag.FAULTED
@@ -114,7 +114,7 @@ def test_a_stuck_line_does_not_move(bench: Bench) -> None:
 def test_a_missing_edge_is_hidden_and_counted(bench: Bench) -> None:
     """An edge that the payload computer does not see is counted."""
     scheduler, chip, probe, records = bench
-    chip.faults.append(PinFault("missing_edge", 4, 0, 1_000))
+    chip.faults.add(PinFault("missing_edge", 4, 0, 1_000))
     probe.gpio_drive(0, "alarm", 0)
     scheduler.run_until(2_000)
     assert records == []
@@ -144,3 +144,13 @@ def test_bad_wiring_is_refused(
     """Wrong lines, clashes and directions are errors that say what to do."""
     with pytest.raises(ConfigError, match=message):
         bench[1].attach(Probe(), pins)
+
+
+def test_a_power_cut_makes_every_line_an_input(bench: Bench) -> None:
+    """Lines that the payload computer drove fall, and the part sees it."""
+    scheduler, chip, probe, _ = bench
+    chip.set(0, 3, 1)
+    scheduler.run_until(50)
+    chip.power_off()
+    assert probe.seen == [(0, "enable", 1), (50, "enable", 0)]
+    assert chip.direction(3) == "in"

@@ -137,7 +137,7 @@ def test_each_fault_does_its_damage_and_is_counted(
 ) -> None:
     """A fault changes what arrives, marks the record, and moves its own counter."""
     line = Line()
-    line.bus.faults.append(fault)
+    line.bus.faults.add(fault)
     line.bus.write(0, b"abcd")
     line.run()
     assert b"".join(data for _, data in line.device.heard) == heard
@@ -149,7 +149,7 @@ def test_each_fault_does_its_damage_and_is_counted(
 def test_faults_hold_in_their_window_and_direction_only() -> None:
     """A fault of the receive direction between two instants leaves everything else alone."""
     line = Line()
-    line.bus.faults.append(LineFault("silence", 1_000_000, 2_000_000, "rx"))
+    line.bus.faults.add(LineFault("silence", 1_000_000, 2_000_000, "rx"))
     for t_ns in (0, 1_000_000, 2_000_000):
         line.bus.write(t_ns, b"t")
         line.device.uart_send(t_ns, b"r")
@@ -164,7 +164,7 @@ def test_partial_faults_hit_the_same_octets_for_the_same_seed() -> None:
 
     def heard(seed: int) -> bytes:
         line = Line(seed=seed)
-        line.bus.faults.append(LineFault("bit_flip", rate=0.1))
+        line.bus.faults.add(LineFault("bit_flip", rate=0.1))
         line.bus.write(0, bytes(1000))
         line.run()
         assert 60 < line.bus.counters["bit_flip"] < 140
@@ -233,3 +233,18 @@ def test_an_empty_line_still_sends_and_counts() -> None:
     scheduler.run_until(10**9)
     assert len(records) == 1
     assert bus.counters["unattached"] == 3
+
+
+def test_a_power_cut_loses_what_has_not_left() -> None:
+    """Octets still in the payload computer are lost and counted; the line works on afterwards."""
+    line = Line()
+    line.bus.write(0, bytes(200))
+    line.device.uart_send(0, b"r")
+    line.scheduler.run_until(line.bus.line_time_ns(100))
+    line.bus.power_off()
+    line.bus.write(line.scheduler.now_ns, b"again")
+    line.run()
+    assert [data for _, data in line.device.heard] == [bytes(64), b"again"]
+    assert line.device.heard[1][0] == line.bus.line_time_ns(100) + line.bus.line_time_ns(5)
+    assert line.bus.counters["cut_octets"] == 136
+    assert line.bus.counters["rx_octets"] == 1

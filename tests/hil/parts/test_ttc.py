@@ -132,8 +132,8 @@ def test_a_radio_that_starts_in_lock_shows_it() -> None:
 def test_uplink_octets_arrive_at_the_uplink_rate() -> None:
     """Pieces of 32 octets come out as their last bit is demodulated, units one after the other."""
     bench = Bench(uplink_bps=8_000)
-    assert bench.radio.uplink(1_000, bytes(40)) == 40_001_000
-    assert bench.radio.uplink(2_000, b"next") == 44_001_000
+    bench.radio.uplink(1_000, bytes(40))
+    bench.radio.uplink(2_000, b"next")
     bench.run()
     assert [(t_ns, len(data)) for t_ns, data in bench.up] == [
         (32_001_000, 32),

@@ -250,7 +250,7 @@ def test_polls_are_answered() -> None:
 def test_pulse_faults_do_what_they_say(fault: PulseFault, rises: list[float]) -> None:
     """A missing pulse is not there, a shifted one late, a duplicate one twice; each counted."""
     bench = Bench()
-    bench.receiver.pulse.faults.append(fault)
+    bench.receiver.pulse.faults.add(fault)
     bench.run(5.0 - 1e-3)
     seen = [t_ns / SECOND_NS for t_ns, level in bench.edges if level]
     bench.run(0.5)
