@@ -20,15 +20,13 @@ POINTS_LIMIT = 1500
 _MARGIN_NBYTES = 6_000
 _HERE = Path(__file__).parent
 
-#: id, title, and the lines: (series, label, unit, colour, scale). The second scale is on the right.
-CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, str, int], ...]], ...] = (
+#: title, and the lines: (series, label, unit, colour, scale). The second scale is on the right.
+CHARTS: tuple[tuple[str, tuple[tuple[str, str, str, str, int], ...]], ...] = (
     (
-        "battery",
         "Battery",
         (("battery_v", "voltage", "V", "blue", 0), ("battery_soc", "charge", "%", "green", 1)),
     ),
     (
-        "power",
         "Power",
         (
             ("solar_w", "solar", "W", "amber", 0),
@@ -37,7 +35,6 @@ CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, str, int], ...]], ...] 
         ),
     ),
     (
-        "temperature",
         "Temperature",
         (
             ("chip_c", "chip", "°C", "red", 0),
@@ -46,7 +43,6 @@ CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, str, int], ...]], ...] 
         ),
     ),
     (
-        "light",
         "Sunlight and link",
         (
             ("illumination", "illumination", "%", "amber", 0),
@@ -149,15 +145,15 @@ def chart_data(report: Report) -> dict[str, Any]:
     times = series["t_s"]
     step = max(1, -(-len(times) // POINTS_LIMIT))
     columns = series["columns"]
-    known = {line[0] for _, _, lines in CHARTS for line in lines}
+    known = {line[0] for _, lines in CHARTS for line in lines}
     specs = [*CHARTS]
-    specs += [(name, name, ((name, name, "", "blue", 0),)) for name in columns if name not in known]
-    charts = []
-    for chart_id, title, lines in specs:
+    specs += [(name, ((name, name, "", "blue", 0),)) for name in columns if name not in known]
+    charts: list[dict[str, Any]] = []
+    for title, lines in specs:
         drawn = [line for line in lines if columns.get(line[0])]
         if drawn:
             rows = [_line(report, line, step) for line in drawn]
-            charts.append({"id": chart_id, "title": title, "lines": rows})
+            charts.append({"id": f"chart-{len(charts)}", "title": title, "lines": rows})
     return {
         "t": [round(float(t_s), 1) for t_s in times[::step]],
         "charts": charts,

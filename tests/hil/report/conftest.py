@@ -38,7 +38,7 @@ def series(step_s: int = 10) -> Series:
     return {"t_s": times, "columns": columns}
 
 
-def image(job: int, side: int = 512) -> ImageRow:
+def image(job: int, side: int = 208) -> ImageRow:
     """Return an image of a coast under clouds and its class map."""
     rng = np.random.default_rng(job)
     y, x = np.mgrid[0:side, 0:side] / side

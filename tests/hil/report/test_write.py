@@ -1,0 +1,186 @@
+"""The report is one small page that needs nothing else and says what the run did."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hil.errors import RunDirectoryError
+from hil.report.model import Report
+from hil.report.thumbnails import CLASS_COLOURS, class_map, png, shrink_mean
+from hil.report.timeline import eclipses_of
+from hil.report.write import POINTS_LIMIT, SIZE_LIMIT_NBYTES, chart_data, render, write_report
+
+VOID = {"meta", "img", "br"}
+
+
+class Checker(HTMLParser):
+    """Notes unbalanced tags and every address that the page refers to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.addresses += [v or "" for k, v in attrs if k in {"src", "href", "srcset", "action"}]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def embedded(page: str) -> dict[str, object]:
+    """Return the JSON that the charts are drawn from."""
+    found = re.search(r"id='data'>(.*?)</script>", page)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def test_the_page_is_small_whole_and_offline(report: Report, tmp_path: Path) -> None:
+    """The file is under 300 KB, its tags balance, and it refers to no other file."""
+    write_report(tmp_path / "report.html", report)
+    page = (tmp_path / "report.html").read_text()
+    assert len(page.encode()) <= SIZE_LIMIT_NBYTES == 300_000
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert checker.addresses
+    assert all(address.startswith("data:image/") for address in checker.addresses)
+    assert "default-src 'none'" in page
+
+
+def test_every_part_of_the_run_is_there(report: Report) -> None:
+    """Verdict, unknown values, passes, images, rates, counters, times and command are shown."""
+    page = render(report)
+    for text in (
+        "GOOD",
+        "battery down to 15.21 V",
+        "power.battery_initial_soc",
+        "inuvik",
+        "discarded (cloud)",
+        "product parts",
+        "10 Hz",
+        "bus.can0",
+        "inference",
+        "jobs_paused",
+        report["digest"],
+        "hil run --board raspberrypi4 --mission tiansuan_bupt1 --seed 1",
+    ):
+        assert text in page
+    assert "housekeeping</td><td>" not in page.split("Events</h2>")[1]
+
+
+def test_a_bad_verdict_is_shown_as_bad(report: Report) -> None:
+    """A condition that failed turns the badge and its own mark."""
+    report["verdict"] = "bad"
+    report["conditions"] = [
+        {"name": "temperature", "good": False, "figure": "91 °C", "limit": "at most 85 °C"}
+    ]
+    page = render(report)
+    assert "<div class='badge bad'>BAD</div>" in page
+    assert "<i class='mark bad'></i>" in page
+    assert "0 of 1" in page
+
+
+def test_text_from_a_run_cannot_become_markup(report: Report) -> None:
+    """Names and values are escaped in the page and in the embedded data."""
+    report["title"] = "<script>alert(1)</script>"
+    report["series"]["columns"] = {"</script><b>": [1.0] * len(report["series"]["t_s"])}
+    page = render(report)
+    assert "<script>alert" not in page
+    assert "</script><b>" not in page
+
+
+def test_many_large_images_stay_within_the_limit(report: Report) -> None:
+    """With more pictures than fit, they shrink, and those left out are counted on the page."""
+    rng = np.random.default_rng(1)
+    images = []
+    for job in range(120):
+        row = dict(report["images"][job % 10])
+        row["job"] = job
+        row["pixels"] = rng.integers(0, 255, (256, 256, 3), np.uint8)
+        images.append(row)
+    report["images"] = images  # type: ignore[typeddict-item]  # rows copied from typed ones
+    page = render(report)
+    assert len(page.encode()) <= SIZE_LIMIT_NBYTES
+    assert "pictures are left out to keep this page small" in page
+    assert page.count("<figure>") == 120
+
+
+def test_a_bare_run_still_makes_a_page(report: Report) -> None:
+    """Without the optional parts the page holds verdict, charts and command."""
+    for key in ("passes", "images", "telemetry", "rate_groups", "lateness", "counters", "events"):
+        report.pop(key)  # type: ignore[misc]  # all of these are NotRequired
+    for key in ("time_breakdown", "unknowns", "limits"):
+        report.pop(key)  # type: ignore[misc]  # all of these are NotRequired
+    report["series"] = {"t_s": [], "columns": {}}
+    page = render(report)
+    assert "Verdict" in page
+    assert embedded(page)["charts"] == []
+
+
+def test_long_series_are_thinned(report: Report) -> None:
+    """No line has more points than a screen can show, and all share the time axis."""
+    count = 90_000
+    report["series"] = {
+        "t_s": [float(i) for i in range(count)],
+        "columns": {"chip_c": [40.0] * count, "solar_w": [float("nan")] * count},
+    }
+    data = chart_data(report)
+    assert len(data["t"]) <= POINTS_LIMIT
+    lines = {line["label"]: line["values"] for chart in data["charts"] for line in chart["lines"]}
+    assert len(lines["chip"]) == len(lines["solar"]) == len(data["t"])
+    assert set(lines["solar"]) == {None}
+
+
+def test_eclipses_are_found_in_the_illumination(report: Report) -> None:
+    """Edges lie where the light crosses one half; a run may begin and end in shadow."""
+    light = [0.0, 0.0, 1.0, 1.0, 0.25, 0.0]
+    report["series"] = {"t_s": [0, 10, 20, 30, 40, 50], "columns": {"illumination": light}}
+    first, second = eclipses_of(report)
+    assert first == (0.0, 15.0)
+    assert second[0] == pytest.approx(36.67, abs=0.01)
+    assert second[1] == 50.0
+
+
+def test_given_eclipses_win(report: Report) -> None:
+    """Edges that the composer knows exactly are used as they are."""
+    report["eclipses"] = [(100.0, 200.0)]
+    assert eclipses_of(report) == [(100.0, 200.0)]
+    assert chart_data(report)["dark"] == [(100.0, 200.0)]
+
+
+def test_an_unwritable_place_is_one_clear_line(report: Report, tmp_path: Path) -> None:
+    """A report that cannot be written is an error of the run directory."""
+    with pytest.raises(RunDirectoryError, match=r"the report cannot be written: No such file"):
+        write_report(tmp_path / "absent" / "report.html", report)
+
+
+def test_pictures_hold_what_they_were_made_of() -> None:
+    """A PNG of ours decodes to the pixels and the palette that went in."""
+    image = pytest.importorskip("PIL.Image")
+    import io
+
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 256, (7, 5, 3), np.uint8)
+    assert np.array_equal(np.asarray(image.open(io.BytesIO(png(pixels, 2)))), pixels)
+    classes = rng.integers(0, 4, (9, 11), np.uint8)
+    raw = base64.b64decode(class_map(classes).partition(",")[2])
+    shown = np.asarray(image.open(io.BytesIO(raw)).convert("RGB"))
+    assert np.array_equal(shown, np.array(CLASS_COLOURS, np.uint8)[classes])
+
+
+def test_shrinking_keeps_the_mean() -> None:
+    """A picture is shrunk by the mean of blocks, so brightness stays."""
+    pixels = np.random.default_rng(4).integers(0, 256, (640, 480, 3), np.uint8)
+    small = shrink_mean(pixels, 160)
+    assert small.shape == (160, 120, 3)
+    assert abs(float(small.mean()) - float(pixels.mean())) < 1.0
