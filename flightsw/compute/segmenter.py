@@ -27,7 +27,7 @@ TILE = 128
 _MODEL = Path(__file__).parent / "models" / "segmenter.onnx"
 _REMEDY = "pip install flatsat[compute]"
 # the default algorithm is a plain matrix product; the others may use inexact transforms
-_CUDA_OPTIONS = {"cudnn_conv_algo_search": "DEFAULT", "use_tf32": "0"}
+_CUDA_OPTIONS = {"cudnn_conv_algo_search": "DEFAULT"}
 
 
 class TileClassifier(Protocol):

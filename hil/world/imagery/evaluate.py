@@ -68,11 +68,15 @@ def ratios(table: Table) -> dict[str, float]:
 
 
 def score(
-    model: Path, images: int = IMAGES, seed: int = SEED, latitude_deg: float = LATITUDE_DEG
+    model: Path,
+    images: int = IMAGES,
+    seed: int = SEED,
+    latitude_deg: float = LATITUDE_DEG,
+    camera: Camera | None = None,
 ) -> dict[str, Any]:
     """Return the scores of a model by the protocol above; raises HostError without onnxruntime."""
     session = _session(model)
-    camera = Camera()
+    camera = camera or Camera()
     network, rule = np.zeros((3, 3), np.int64), np.zeros((3, 3), np.int64)
     views = draw_views(seed, "evaluation.views", latitude_deg, held=True)
     for view in itertools.islice(views, images):
