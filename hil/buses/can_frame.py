@@ -7,6 +7,7 @@ flag bits of ``linux/can.h``.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -42,27 +43,47 @@ def arbitration_key(can_id: int) -> int:
     return (can_id & STANDARD_MASK) << 21 | remote << 20
 
 
+def _crc_of_octet(octet: int) -> int:
+    crc = octet << 7
+    for _ in range(8):
+        crc = crc << 1 ^ (CRC_POLYNOMIAL if crc & 0x4000 else 0)
+    return crc & 0x7FFF
+
+
+_CRC_TABLE: Final = tuple(_crc_of_octet(octet) for octet in range(256))
+
+
 def crc15(bits: str) -> int:
-    """Return the CRC sequence over a string of ``0`` and ``1``, most significant bit first."""
+    """Return the CRC sequence over a string of ``0`` and ``1``, most significant bit first.
+
+    The register starts at zero, so zeros put in front to fill an octet change nothing.
+    """
     crc = 0
-    for bit in bits:
-        crc = (crc << 1) ^ (CRC_POLYNOMIAL if (crc >> 14 & 1) != (bit == "1") else 0)
-        crc &= 0x7FFF
+    for octet in int(bits or "0", 2).to_bytes((len(bits) + 7) // 8, "big"):
+        crc = (crc << 8 & 0x7FFF) ^ _CRC_TABLE[crc >> 7 ^ octet]
     return crc
+
+
+_RUN_OF_FIVE: Final = re.compile("00000|11111")
 
 
 def stuff(bits: str) -> str:
     """Insert the complement after each run of five equal bits, stuff bits counting."""
     out: list[str] = []
-    last, run = "", 0
-    for bit in bits:
-        run = run + 1 if bit == last else 1
-        last = bit
-        out.append(bit)
-        if run == 5:
-            last = "0" if bit == "1" else "1"
+    at = 0
+    while (run := _RUN_OF_FIVE.search(bits, at)) is not None:
+        end = run.end()
+        out.append(bits[at:end])
+        last = "1" if bits[end - 1] == "0" else "0"
+        out.append(last)
+        at = end
+        # A stuff bit and four more of its sort are a run of five again.
+        while bits.startswith(last * 4, at):
+            out.append(last * 4)
+            last = "1" if last == "0" else "0"
             out.append(last)
-            run = 1
+            at += 4
+    out.append(bits[at:])
     return "".join(out)
 
 

@@ -86,6 +86,16 @@ def test_crc_matches_the_catalogue() -> None:
     assert crc15("".join(f"{octet:08b}" for octet in b"123456789")) == 0x059E
 
 
+@given(bits=st.text("01", max_size=140))
+def test_the_table_is_the_shift_register(bits: str) -> None:
+    """The CRC by octets equals the register of ISO 11898-1, clocked bit by bit."""
+    register = 0
+    for bit in bits:
+        inverting = (register >> 14 & 1) ^ int(bit)
+        register = (register << 1 & 0x7FFF) ^ (0x4599 if inverting else 0)
+    assert crc15(bits) == register
+
+
 @given(can_id=can_ids, data=st.binary(max_size=8))
 def test_the_crc_of_a_frame_with_its_crc_is_zero(can_id: int, data: bytes) -> None:
     """The receiver's check over everything from start of frame to CRC sequence leaves zero."""
