@@ -186,7 +186,7 @@ def load_toml(path: str | Path) -> Document:
     except RecursionError:
         raise ConfigError(one_line(f"{path}: arrays or tables are nested too deeply")) from None
     except ValueError as wrong:  # TOMLDecodeError, and integers beyond the interpreter's limit
-        raise ConfigError(_syntax_message(path, str(wrong))) from None
+        raise ConfigError(_syntax_message(path, text, str(wrong))) from None
     return Document(path, text, data, lines)
 
 
@@ -212,10 +212,12 @@ def _read_text(path: Path) -> str:
         raise ConfigError(one_line(f"{path}:{line}: is not UTF-8; save it as UTF-8")) from None
 
 
-def _syntax_message(path: Path, text: str) -> str:
-    """Return ``file:line: what`` from the text of a TOML decode error."""
-    what, mark, place = text.rpartition(" (at line ")
+def _syntax_message(path: Path, text: str, complaint: str) -> str:
+    """Return ``file:line: what`` from what the standard library says of a text."""
+    what, mark, place = complaint.rpartition(" (at ")
     if not mark:
-        return one_line(f"{path}: not valid TOML: {text}")
-    line = place.split(",")[0].rstrip(")")
+        return one_line(f"{path}: not valid TOML: {complaint}")
+    line = place.removeprefix("line ").split(",")[0]
+    if not line.isdecimal():  # "end of document"
+        line = str(text.rstrip().count("\n") + 1)
     return one_line(f"{path}:{line}: not valid TOML: {what}")
