@@ -118,13 +118,18 @@ class Mission:
         return {k[len(lead) :]: v.value for k, v in self.values.items() if k.startswith(lead)}
 
     def unknowns(self, used_keys: Iterable[str]) -> list[Value]:
-        """Return those of the used values that nobody published; a group's name means all of it."""
-        wanted = set(used_keys)
-        return [
-            value
-            for key, value in self.values.items()
-            if value.unknown and (key in wanted or any(key.startswith(w + ".") for w in wanted))
-        ]
+        """Return those of the used values that nobody published; a group's name means all of it.
+
+        A name that is neither is an error: what a verdict rests on must not vanish by a misprint.
+        """
+        found: dict[str, Value] = {}
+        for used in used_keys:
+            lead = used + "."
+            matches = [v for k, v in self.values.items() if k == used or k.startswith(lead)]
+            if not matches:
+                self.value(used)
+            found.update((v.key, v) for v in matches if v.unknown)
+        return [value for key, value in self.values.items() if key in found]
 
     def by_evidence(self) -> dict[str, int]:
         """Return how many values stand on each kind of evidence, and how many are unknown."""
