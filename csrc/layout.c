@@ -182,15 +182,14 @@ static void read_field(const fs_field *f, const uint8_t *const *base, size_t n, 
 {
     for (uint32_t j = 0; j < f->count; j++, out += f->size) {
         place p = locate(f->bit + (size_t)j * f->width, f->width, nbytes);
+        place near = {p.load, p.before, 0};
         int is_signed = f->kind == FS_INT;
         if (p.ninth || f->swap)
             read_column(base, n, p, f->width, f->swap, is_signed, f->size, out, f->count);
         else if (is_signed)
-            read_column(base, n, (place){p.load, p.before, 0}, f->width, 0, 1, f->size, out,
-                        f->count);
+            read_column(base, n, near, f->width, 0, 1, f->size, out, f->count);
         else
-            read_column(base, n, (place){p.load, p.before, 0}, f->width, 0, 0, f->size, out,
-                        f->count);
+            read_column(base, n, near, f->width, 0, 0, f->size, out, f->count);
     }
 }
 
@@ -233,42 +232,49 @@ int64_t fs_layout_decode_columns(const fs_field *plan, size_t nfields, size_t la
     return (int64_t)count;
 }
 
-static inline uint64_t column_value(const uint8_t *at, unsigned size, int is_signed)
+#define FS_WRITE(type, signed_type)                                                                \
+    for (size_t i = 0; i < n; i++) {                                                               \
+        type raw = ((const type *)in)[i * step];                                                   \
+        uint64_t value = is_signed ? (uint64_t)(int64_t)(signed_type)raw : raw;                    \
+        bad |= misfit(value, width, is_signed ? FS_INT : FS_UINT);                                 \
+        put_top(out + i * stride, p, width, swap, value);                                          \
+    }                                                                                              \
+    break
+
+/* The reverse of read_column. Returns non-zero if a value does not fit; its bits are then cut. */
+static inline __attribute__((always_inline)) uint64_t
+write_column(const void *in, size_t step, uint8_t *out, size_t stride, size_t n, place p,
+             unsigned width, int swap, int is_signed, unsigned size)
 {
+    uint64_t bad = 0;
     switch (size) {
     case 1:
-        return is_signed ? (uint64_t)(int64_t)(int8_t)*at : *at;
-    case 2: {
-        uint16_t v;
-        memcpy(&v, at, sizeof v);
-        return is_signed ? (uint64_t)(int64_t)(int16_t)v : v;
+        FS_WRITE(uint8_t, int8_t);
+    case 2:
+        FS_WRITE(uint16_t, int16_t);
+    case 4:
+        FS_WRITE(uint32_t, int32_t);
+    default:
+        FS_WRITE(uint64_t, int64_t);
     }
-    case 4: {
-        uint32_t v;
-        memcpy(&v, at, sizeof v);
-        return is_signed ? (uint64_t)(int64_t)(int32_t)v : v;
-    }
-    default: {
-        uint64_t v;
-        memcpy(&v, at, sizeof v);
-        return v;
-    }
-    }
+    return bad;
 }
 
 static uint64_t write_field(const fs_field *f, const uint8_t *in, uint8_t *out, size_t n,
                             size_t stride, size_t nbytes)
 {
     uint64_t bad = 0;
-    size_t row = (size_t)f->count * f->size;
     for (uint32_t j = 0; j < f->count; j++, in += f->size) {
         place p = locate(f->bit + (size_t)j * f->width, f->width, nbytes);
+        place near = {p.load, p.before, 0};
         int is_signed = f->kind == FS_INT;
-        for (size_t i = 0; i < n; i++) {
-            uint64_t value = column_value(in + i * row, f->size, is_signed);
-            bad |= misfit(value, f->width, f->kind);
-            put_top(out + i * stride, p, f->width, f->swap, value);
-        }
+        if (p.ninth || f->swap)
+            bad |= write_column(in, f->count, out, stride, n, p, f->width, f->swap, is_signed,
+                                f->size);
+        else if (is_signed)
+            bad |= write_column(in, f->count, out, stride, n, near, f->width, 0, 1, f->size);
+        else
+            bad |= write_column(in, f->count, out, stride, n, near, f->width, 0, 0, f->size);
     }
     return bad;
 }
