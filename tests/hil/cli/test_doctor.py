@@ -1,0 +1,113 @@
+"""The doctor finds what a host lacks, says how to mend it, and returns 3 if a run would fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil.cli import doctor
+
+
+def test_this_host_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the suite runs, a run would too: exit code 0 and a line for each check."""
+    assert doctor.main([]) == 0
+    out = capsys.readouterr().out
+    assert "this host is fit to run" in out
+    assert len(out.splitlines()) >= len(doctor.CHECKS) + 1
+
+
+def test_json_holds_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json there is one object with each check, its state and its command."""
+    assert doctor.main(["--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["fit"] is True
+    assert len(found["checks"]) == len(doctor.CHECKS)
+    assert {check["state"] for check in found["checks"]} <= {"good", "warn"}
+    assert all(set(check) == {"name", "state", "detail", "fix"} for check in found["checks"])
+
+
+def test_every_warning_has_its_command() -> None:
+    """Whatever is not good comes with what to do about it."""
+    for check in doctor.CHECKS:
+        finding = check()
+        assert (finding.state == doctor.GOOD) == (finding.fix == "")
+
+
+def test_a_codec_that_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the C codec the host is not fit, and the command to build it is given."""
+    monkeypatch.setitem(sys.modules, "flightsw.codec.native", None)
+    monkeypatch.delitem(sys.modules, "flightsw.codec.wire", raising=False)
+    assert doctor.main([]) == 3
+    out = capsys.readouterr().out
+    assert "BAD   codec" in out
+    assert "mend: python -m pip install -e ." in out
+    assert "1 to mend before a run" in out
+
+
+def test_a_runtime_folder_with_a_long_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder whose sockets would not fit an address is found before a run finds it."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    finding = doctor.socket_path()
+    assert finding.state == doctor.BAD
+    assert "XDG_RUNTIME_DIR" in finding.fix
+
+
+def test_a_runtime_folder_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in which nothing can be made is bad, with its reason."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc")
+    finding = doctor.runtime()
+    assert finding.state == doctor.BAD
+    assert finding.detail.startswith("/proc: ")
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that is not installed is named, in the command too; optional ones only warn."""
+    monkeypatch.setattr(doctor, "REQUIRED", ("numpy", "flatsat-no-such-package"))
+    finding = doctor.required_packages()
+    assert finding.state == doctor.BAD
+    assert finding.fix == "python -m pip install flatsat-no-such-package"
+    monkeypatch.setattr(doctor, "OPTIONAL", {"flatsat-no-such-package": "nothing"})
+    assert doctor.optional_packages().state == doctor.WARN
+
+
+def test_one_processor_is_a_warning() -> None:
+    """Bound to one core, the host is fit and slower."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        finding = doctor.processors()
+    finally:
+        os.sched_setaffinity(0, before)
+    assert finding.state == doctor.WARN
+    assert finding.detail.startswith("1 of ")
+
+
+def test_an_unreadable_limit_never_raises() -> None:
+    """A small lock limit is good for root and a warning for others, never an error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (min(soft, 65536) if soft > 0 else 65536, hard))
+    try:
+        finding = doctor.memory_lock()
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (soft, hard))
+    assert finding.state == (doctor.GOOD if os.geteuid() == 0 else doctor.WARN)
+
+
+def test_the_command_line_knows_the_doctor() -> None:
+    """``hil doctor`` is there, and an unknown option is an error of usage."""
+    command = [sys.executable, "-m", "hil", "doctor"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["fit"]) == (0, True)
+    wrong = subprocess.run([*command, "--jsno"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
