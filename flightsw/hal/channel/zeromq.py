@@ -1,0 +1,136 @@
+"""A ZeroMQ PAIR socket towards the bench, with a monitor that tells when the bench is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from flightsw.errors import BenchRefusedError
+from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, SLICE_MS, Lost
+
+HEARTBEAT_MS = 250
+HEARTBEAT_TIMEOUT_MS = 1000
+_REFUSALS = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+
+
+def read_key_file(path: Path) -> dict[str, str]:
+    """Read the CURVE keys of a participant: ``public``, ``secret`` and ``server`` (Z85).
+
+    Raises :class:`~flightsw.errors.BenchRefusedError` if the file is not private to its owner.
+    """
+    try:
+        mode = path.stat().st_mode & 0o777
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise BenchRefusedError(
+            f"key file {path}: {error.strerror}: copy client.key of the bench there"
+        ) from None
+    if mode & 0o077:
+        raise BenchRefusedError(
+            f"key file {path} has mode {mode:04o}, others can read it: run chmod 600 {path}"
+        )
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    keys = {name.strip(): key.strip() for name, _, key in pairs}
+    if any(len(keys.get(name, "")) != 40 for name in ("public", "secret", "server")):
+        raise BenchRefusedError(
+            f"key file {path}: public, secret and server keys are not all there"
+        )
+    return keys
+
+
+class ZeroMQChannel:
+    """One PAIR socket, connected."""
+
+    def __init__(self, endpoint: str, keys: Path | None, patience_s: float) -> None:
+        self.endpoint = endpoint
+        shared = endpoint.startswith("inproc")
+        # Both ends of inproc must share a context; the process has one by convention.
+        self._context: zmq.Context[zmq.Socket[bytes]] = (
+            zmq.Context.instance() if shared else zmq.Context()
+        )
+        self._shared = shared
+        self._socket = peer = self._context.socket(zmq.PAIR)
+        peer.linger = 0
+        peer.immediate = True
+        peer.sndhwm = peer.rcvhwm = 0
+        peer.maxmsgsize = MESSAGE_LIMIT_NBYTES
+        peer.rcvtimeo = peer.sndtimeo = SLICE_MS
+        self._monitor = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED | _REFUSALS)
+        self._limit_s = time.monotonic() + patience_s
+        try:
+            if endpoint.startswith("tcp"):
+                self._secure(keys)
+            peer.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.close()
+            raise Lost(str(error)) from None
+        except BaseException:
+            self.close()
+            raise
+        self._send, self._recv = peer.send, peer.recv
+
+    def _secure(self, keys: Path | None) -> None:
+        if keys is None:
+            raise BenchRefusedError(
+                f"{self.endpoint}: tcp needs the key file of this participant: give client.key"
+            )
+        known = read_key_file(keys)
+        peer = self._socket
+        peer.curve_serverkey = known["server"].encode()
+        peer.curve_publickey = known["public"].encode()
+        peer.curve_secretkey = known["secret"].encode()
+        peer.heartbeat_ivl = HEARTBEAT_MS
+        peer.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+
+    def exchange(self, message: bytes) -> bytes:
+        """Send a message and return the reply."""
+        try:
+            self._send(message)
+        except zmq.Again:
+            self._send_patiently(message)
+        except zmq.ZMQError as error:
+            raise Lost(str(error)) from None
+        while True:
+            try:
+                return self._recv()
+            except zmq.Again:
+                self._check()
+            except zmq.ZMQError as error:
+                raise Lost(str(error)) from None
+
+    def _send_patiently(self, message: bytes) -> None:
+        while True:
+            self._check()
+            if time.monotonic() > self._limit_s:
+                raise Lost("nobody listens there")
+            try:
+                self._send(message)
+                return
+            except zmq.Again:
+                continue
+
+    def _check(self) -> None:
+        while self._monitor.poll(0):
+            event = recv_monitor_message(self._monitor)["event"]
+            if event & _REFUSALS:
+                raise BenchRefusedError(
+                    f"the bench at {self.endpoint} refused our key: "
+                    "copy its client.key again, or add our public key to its clients.allow"
+                )
+            raise Lost("it closed its connection")
+
+    def close(self) -> None:
+        """Close the socket."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._socket.close(linger=0)
+            if not self._shared:
+                self._context.term()

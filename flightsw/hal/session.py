@@ -1,0 +1,312 @@
+"""A session with the bench: local time, what is posted and not yet sent, what came in.
+
+A session is the :class:`flightsw.hal.Clock` of its hal.
+
+:class:`Session` speaks over a channel; :class:`DirectSession` calls a bench in the same process.
+The buses of ``flightsw.hal.ports`` use either without knowing which.
+
+Local time is the bench's time as of the last reply: the end of a transaction, or a grant. Records
+that nobody waits for ride in front of the next one that somebody does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, Protocol
+
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
+from flightsw.errors import (
+    BenchLostError,
+    BenchRefusedError,
+    BusError,
+    BusTimeoutError,
+    Shutdown,
+)
+from flightsw.hal.channel import Channel, Lost
+
+PROTOCOL = 1
+#: header of one record: kind, channel, flags, status, length, t_ns, duration_ns, seq, address
+Header = tuple[int, int, int, int, int, int, int, int, int]
+#: takes one record that came in: (header, message, offset of its payload)
+Sink = Callable[[Header, bytes, int], None]
+
+_NEXT, _GRANT, _END = int(Kind.NEXT), int(Kind.GRANT), int(Kind.END)
+_WAKE = int(Flag.WAKE)
+_TIMEOUTS = (int(Status.TIMEOUT), int(Status.STUCK))
+_END_ACK = struct.Struct("<Q32s")
+_ENDED = "the bench ended the run"
+_BATCH = 256
+
+
+class Port(Protocol):
+    """A bench in the same process; see the bench's ``DirectPort``."""
+
+    welcome: dict[str, Any]
+
+    def sleep(self, t_ns: int) -> bool: ...
+    def inputs(self) -> bytes: ...
+    def request(self, message: bytes) -> bytes: ...
+    def post(self, message: bytes) -> None: ...
+    def i2c(self, index: int) -> Callable[[int, int, bytes, int], tuple[int, int, bytes]]: ...
+
+
+def raise_bus_error(errno: int, where: str, what: str, status: int) -> NoReturn:
+    """Raise what a failed transaction raises; ``errno`` is the adapter's."""
+    kind = BusTimeoutError if status in _TIMEOUTS else BusError
+    try:
+        name = Status(status).name
+    except ValueError:
+        name = f"status {status}"
+    raise kind(errno, f"{where}: {what} failed ({name}: {os.strerror(errno)})")
+
+
+class Session:
+    """A session over a channel. ``lazy``: see :class:`flightsw.hal.bench.BenchHal`."""
+
+    def __init__(self, channel: Channel, name: str, lazy: bool = False) -> None:
+        self.t_ns = 0
+        self.sinks: dict[int, Sink] = {}
+        self._channel = channel
+        self._exchange = channel.exchange
+        self._lazy = lazy
+        self._ahead = False  # local time was moved on and the bench does not know yet
+        self._seq = 0
+        self._posted: list[bytes] = []
+        self._received = 0
+        self._octets: list[bytes] = []
+        self._heard = hashlib.blake2b(digest_size=32)
+        self._rig = "bench"
+        self.welcome = self._greet(name)
+
+    def _greet(self, name: str) -> Mapping[str, Any]:
+        hello = {"protocol": PROTOCOL, "name": name, "pid": os.getpid()}
+        try:
+            reply = self._exchange(pack(Kind.HELLO, payload=json.dumps(hello).encode()))
+        except Lost as error:
+            self.close()
+            raise BenchLostError(
+                f"no answer from the bench at {self._channel.endpoint}: {error}; "
+                "start the bench first, or see why it ended"
+            ) from None
+        except BaseException:
+            self.close()
+            raise
+        if reply[0] != Kind.WELCOME:
+            self.close()
+            raise BenchRefusedError(
+                f"the bench at {self._channel.endpoint} refused us: "
+                f"{reply[HEADER_NBYTES:].decode(errors='replace')}"
+            )
+        welcome: dict[str, Any] = json.loads(reply[HEADER_NBYTES:])
+        self._rig = welcome["rig"]
+        self.t_ns = welcome["t_ns"]
+        return welcome
+
+    # --- what buses and clock call ------------------------------------------------------------
+
+    def call(self, kind: int, channel: int, address: int, payload: bytes) -> tuple[int, bytes]:
+        """Run one transaction to its end; return its status and the payload of its record."""
+        self._seq = seq = self._seq + 1
+        message = (
+            HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, seq, address) + payload
+        )
+        if self._posted:
+            message = b"".join(self._posted) + message
+            self._posted.clear()
+        self._ahead = False
+        try:
+            reply = self._exchange(message)
+        except Lost as error:
+            self._lose(error)
+        header = HEADER.unpack_from(reply)
+        if header[4] + HEADER_NBYTES == len(reply) and header[0] == kind:
+            self._received += 1
+            self._octets.append(reply)
+            if len(self._octets) >= _BATCH:
+                self._hash()
+            self.t_ns = header[5] + header[6]
+            return header[3], reply[HEADER_NBYTES:]
+        header, at = self._walk(reply)
+        self._received += 1
+        self._octets.append(reply)
+        self.t_ns = header[5] + header[6]
+        return header[3], reply[at:]
+
+    def post(self, kind: int, channel: int, address: int, payload: bytes) -> None:
+        """Say something that nobody waits for."""
+        self._seq = seq = self._seq + 1
+        self._posted.append(
+            HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, seq, address) + payload
+        )
+
+    def post_record(self, octets: bytes) -> None:
+        """Send a record with a time of its own in front of the next message."""
+        self._posted.append(octets)
+
+    def now_ns(self) -> int:
+        """Return the time now, nanoseconds since the mission epoch."""
+        return self.t_ns
+
+    def number(self) -> int:
+        """Return the number of the next record."""
+        self._seq += 1
+        return self._seq
+
+    def sleep_until(self, t_ns: int) -> None:
+        """Block until ``t_ns``."""
+        if t_ns <= self.t_ns:
+            return
+        if self._lazy and not self._ahead:
+            self._ahead = True
+            self.t_ns = t_ns
+            return
+        self._next(t_ns, 0)
+
+    def wait_until(self, t_ns: int) -> None:
+        """Block until ``t_ns`` or until something comes in, whichever is first."""
+        self.sync()
+        self._next(max(t_ns, self.t_ns), _WAKE)
+
+    def sync(self) -> None:
+        """Make sure that everything that has come in by now is here."""
+        if self._ahead:
+            self._next(self.t_ns, 0)
+
+    def _next(self, t_ns: int, flags: int) -> None:
+        self._seq = seq = self._seq + 1
+        message = HEADER.pack(_NEXT, 0, flags, 0, 0, t_ns, 0, seq, 0)
+        if self._posted:
+            message = b"".join(self._posted) + message
+            self._posted.clear()
+        self._ahead = False
+        try:
+            reply = self._exchange(message)
+        except Lost as error:
+            self._lose(error)
+        if len(reply) == HEADER_NBYTES and reply[0] == _GRANT:
+            self.t_ns = HEADER.unpack(reply)[5]
+            return
+        header, at = self._walk(reply)
+        if at > HEADER_NBYTES:
+            self._octets.append(reply[: at - HEADER_NBYTES])
+        self.t_ns = header[5]
+
+    # --- what comes in ------------------------------------------------------------------------
+
+    def _walk(self, reply: bytes) -> tuple[Header, int]:
+        """Take every record of a reply but the last; return its header and payload offset."""
+        at, end = 0, len(reply)
+        sinks, unpack_from = self.sinks, HEADER.unpack_from
+        while True:
+            header = unpack_from(reply, at)
+            body = at + HEADER_NBYTES
+            following = body + header[4]
+            if following >= end:
+                break
+            self._received += 1
+            sinks[header[1]](header, reply, body)
+            at = following
+        if header[0] == _END:
+            self._end(reply[:at])
+        return header, body
+
+    def _end(self, before: bytes) -> NoReturn:
+        """Acknowledge the end of the run with what was received, and leave."""
+        self._octets.append(before)
+        self._hash()
+        payload = _END_ACK.pack(self._received, self._heard.digest())
+        self._exchange, exchange = _ended, self._exchange
+        try:
+            # The bench answers once more: only then is it certain that it has our word.
+            exchange(pack(Kind.END_ACK, t_ns=self.t_ns, payload=payload))
+        except Lost as error:
+            self._lose(error)
+        finally:
+            self.close()
+        raise Shutdown(_ENDED)
+
+    def _hash(self) -> None:
+        self._heard.update(b"".join(self._octets))
+        self._octets.clear()
+
+    def _lose(self, error: Lost) -> NoReturn:
+        self.close()
+        raise BenchLostError(
+            f"bench {self._rig!r} at {self._channel.endpoint} was lost at "
+            f"t={self.t_ns / 1e9:.6f} s: {error}; see why it ended, and start both again"
+        ) from None
+
+    def close(self) -> None:
+        """Leave without a word; the bench sees a participant that is gone."""
+        self._channel.close()
+
+
+def _ended(message: bytes) -> bytes:
+    raise Shutdown(_ENDED)
+
+
+class DirectSession(Session):
+    """A session by calls. What came in stays with the bench until somebody reads."""
+
+    def __init__(self, port: Port) -> None:  # no channel, and so none of its state
+        self.t_ns = port.welcome["t_ns"]
+        self.sinks = {}
+        self.welcome = port.welcome
+        self._port = port
+        self._seq = 0
+        self._received = 0
+
+    def call(self, kind: int, channel: int, address: int, payload: bytes) -> tuple[int, bytes]:
+        """Run one transaction to its end; return its status and the payload of its record."""
+        header, reply, at = self._request(kind, channel, 0, self.t_ns, address, payload)
+        self.t_ns = header[5] + header[6]
+        return header[3], reply[at:]
+
+    def _request(
+        self, kind: int, channel: int, flags: int, t_ns: int, address: int, payload: bytes
+    ) -> tuple[Header, bytes, int]:
+        head = HEADER.pack(kind, channel, flags, 0, len(payload), t_ns, 0, self.number(), address)
+        reply = self._port.request(head + payload)
+        if not reply:
+            raise Shutdown(_ENDED)
+        header, at = self._walk(reply)
+        return header, reply, at
+
+    def post(self, kind: int, channel: int, address: int, payload: bytes) -> None:
+        """Say something that nobody waits for."""
+        head = HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, self.number(), address)
+        self._port.post(head + payload)
+
+    def post_record(self, octets: bytes) -> None:
+        """Hand over a record with a time of its own."""
+        self._port.post(octets)
+
+    def sleep_until(self, t_ns: int) -> None:
+        """Block until ``t_ns``."""
+        if t_ns > self.t_ns:
+            if not self._port.sleep(t_ns):
+                raise Shutdown(_ENDED)
+            self.t_ns = t_ns
+
+    def wait_until(self, t_ns: int) -> None:
+        """Block until ``t_ns`` or until something comes in, whichever is first."""
+        self.sync()
+        header, _, _ = self._request(_NEXT, 0, _WAKE, max(t_ns, self.t_ns), 0, b"")
+        self.t_ns = header[5]
+
+    def sync(self) -> None:
+        """Take everything that has come in by now."""
+        octets = self._port.inputs()
+        at = 0
+        while at < len(octets):
+            header = HEADER.unpack_from(octets, at)
+            at += HEADER_NBYTES
+            self.sinks[header[1]](header, octets, at)
+            at += header[4]
+
+    def close(self) -> None:
+        """Nothing is held."""

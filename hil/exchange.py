@@ -1,0 +1,510 @@
+"""The exchange: turns what participants say into bus calls, and what buses do into records.
+
+Every unit of traffic passes here once: it is numbered and recorded, and it goes to whom it
+concerns. A participant acts at phase FLIGHT of its instant, after everything else of that instant
+up to that phase: its request finds the buses as its last reply left them, and checks of the same
+instant see what it did.
+
+Wiring one bus of each sort, and one participant that calls directly::
+
+    kernel = Kernel()
+    stream = RecordStream(sink=capture.write)
+    exchange = Exchange(kernel, stream, end_ns=60_000_000_000)
+    i2c = I2CBus("i2c-1", 400_000, "bcm2835")
+    exchange.connect(0, i2c, errno_table(profile))
+    uart = UARTBus("ttyAMA1", kernel, 1, exchange.emitter(1, Kind.UART), 115_200)
+    exchange.connect(1, uart)
+    exchange.identity = {"rig": "r1", "board": "raspberrypi4", "devices": [...], "config": {...}}
+
+    hal = DirectHal(DirectPort(exchange, exchange.join("fsw")))     # in one process
+    try:
+        app.run(hal)                                                # until Shutdown
+    finally:
+        digest = stream.hexdigest()
+
+    with listen("ipc") as listener:                                 # or in two
+        process = subprocess.Popen([..., listener.endpoint])
+        coordinator = Coordinator(exchange)
+        coordinator.add(listener.channel(), "fsw", died=...)
+        coordinator.run()                                           # until end_ns
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from flightsw.codec.errors import CodecError
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, pack
+from hil.digest import Recorder
+from hil.errors import ParticipantError
+from hil.time.kernel import AFTER_ALL, NEVER_NS, Kernel
+from hil.time.participant import Participant
+from hil.time.phase import Phase
+from hil.time.transports import Channel
+from hil.transactions import NO_CHANNEL, Call, Lane, LoadHandler, Transactor
+
+PROTOCOL = 1
+END_ACK = struct.Struct("<Q32s")
+
+_FLIGHT, _CHECK = int(Phase.FLIGHT), int(Phase.CHECK)
+_I2C, _NEXT, _GRANT, _UART, _CAN, _GPIO = (
+    int(kind) for kind in (Kind.I2C, Kind.NEXT, Kind.GRANT, Kind.UART, Kind.CAN, Kind.GPIO)
+)
+_INPUT, _WAKE = int(Flag.INPUT), int(Flag.WAKE)
+_POSTED = frozenset((_UART, _CAN, _GPIO))
+_REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD)))
+_KIND_OF = {
+    _I2C: "i2c",
+    int(Kind.SPI): "spi",
+    int(Kind.FRAME): "frames",
+    _UART: "uart",
+    _CAN: "can",
+    _GPIO: "gpio",
+}
+
+_GRANT_HEAD = pack(_GRANT)[:8]
+_GRANT_TAIL = struct.Struct("<8sQQII")
+
+
+def grant(t_ns: int) -> bytes:
+    """Return the GRANT record of a time."""
+    return _GRANT_TAIL.pack(_GRANT_HEAD, t_ns, 0, 0, 0)
+
+
+#: who asked, whether it waits for the end, and what is to be done
+Job = tuple[Participant, bool, Call]
+
+
+class Exchange:
+    """The channel table of a rig, and the participants on it."""
+
+    def __init__(self, kernel: Kernel, recorder: Recorder, end_ns: int = NEVER_NS) -> None:
+        self.kernel = kernel
+        self.recorder = recorder
+        self.lanes: dict[int, Lane] = {}
+        self.participants: list[Participant] = []
+        #: what WELCOME says besides the channels: rig, board, devices, config
+        self.identity: dict[str, Any] = {}
+        self.transactor = Transactor(recorder)
+        self.counters = {"inputs_unheard": 0, "abandoned": 0}
+        #: the run has reached its end: everyone blocked is to be told END
+        self.over = False
+        #: somebody joined or left: time must stand until the coordinator has seen it
+        self.disturbed = False
+        self._end_ns = end_ns
+        self._ready = 0
+
+    # --- set-up -------------------------------------------------------------------------------
+
+    def connect(self, index: int, bus: Any, errno: Mapping[int, int] | None = None) -> None:
+        """Put ``bus`` on channel ``index``; ``errno`` is its adapter's table {status: errno}."""
+        assert 0 <= index < NO_CHANNEL, f"channel {index} is out of range"
+        assert index not in self.lanes, f"channel {index} has a bus already"
+        self.lanes[index] = Lane(index, bus, errno or {})
+
+    def emitter(self, index: int, kind: int) -> Callable[[int, int, int, int, int, bytes], None]:
+        """Return the ``emit`` of the bus on channel ``index`` (see ``hil.buses.base.Emit``)."""
+        record = self.recorder.record
+
+        def emit(
+            t_ns: int, duration_ns: int, flags: int, status: int, address: int, payload: bytes
+        ) -> None:
+            octets = record(kind, index, flags, status, t_ns, duration_ns, address, payload)
+            if flags & _INPUT:
+                self._deliver(index, octets)
+
+        return emit
+
+    @property
+    def on_load(self) -> LoadHandler | None:
+        """What a LOAD record costs; None: nothing."""
+        return self.transactor.on_load
+
+    @on_load.setter
+    def on_load(self, handler: LoadHandler | None) -> None:
+        self.transactor.on_load = handler
+
+    @property
+    def end_ns(self) -> int:
+        """When the run ends; may be brought forward while it runs, to the present at the least."""
+        return self._end_ns
+
+    @end_ns.setter
+    def end_ns(self, t_ns: int) -> None:
+        self._end_ns = max(t_ns, self.kernel.now_ns)
+        for participant in self.participants:
+            participant.end_ns = self._end_ns
+        self.kernel.halt()
+
+    def join(
+        self,
+        name: str,
+        channel: Channel | None = None,
+        died: Callable[[], str | None] | None = None,
+        wall_limit_s: float = 60.0,
+        channels: frozenset[int] | None = None,
+        ident: int | None = None,
+    ) -> Participant:
+        """Add a participant (see :class:`~hil.time.participant.Participant`).
+
+        ``ident`` is its place among participants of one instant: by default the lowest free one,
+        so a new incarnation takes the place of the one before.
+        """
+        taken = {participant.id for participant in self.participants}
+        if ident is None:
+            ident = next(n for n in range(len(taken) + 1) if n not in taken)
+        assert ident not in taken, f"participant id {ident} is taken"
+        participant = Participant(ident, name, channel, died, wall_limit_s, channels)
+        participant.end_ns = self._end_ns
+        self.participants.append(participant)
+        self.participants.sort(key=lambda one: one.id)
+        self._disturb()
+        return participant
+
+    def leave(self, participant: Participant, reason: str) -> None:
+        """Take a participant out, now: nothing that it asked for and that has not begun happens."""
+        if participant.gone:
+            return
+        participant.gone = reason
+        participant.end_ns = -1
+        self.participants.remove(participant)
+        if participant.ready:
+            participant.ready = False
+            self._ready -= 1
+        if participant.grant is not None:
+            self.kernel.cancel(participant.grant)
+            participant.grant = None
+        self.counters["inputs_unheard"] += len(participant.inputs)
+        self._disturb()
+
+    def _disturb(self) -> None:
+        self.disturbed = True
+        self.kernel.halt()
+
+    def greet(self, participant: Participant, message: bytes) -> bytes:
+        """Answer a HELLO: WELCOME, or REFUSE to one that speaks another protocol."""
+        kind, hello = message[0], {}
+        if kind == Kind.HELLO:
+            hello = json.loads(message[HEADER_NBYTES:])
+        if hello.get("protocol") != PROTOCOL:
+            said = f"protocol {hello.get('protocol')!r}" if hello else f"record kind 0x{kind:02x}"
+            text = f"the bench speaks protocol {PROTOCOL}, not {said}: install the same version"
+            return pack(Kind.REFUSE, t_ns=self.kernel.now_ns, payload=text.encode())
+        participant.pid = int(hello.get("pid", 0))
+        payload = json.dumps(self.welcome(), sort_keys=True, separators=(",", ":")).encode()
+        return pack(Kind.WELCOME, t_ns=self.kernel.now_ns, payload=payload)
+
+    def welcome(self) -> dict[str, Any]:
+        """Return what a participant is told when it comes: who we are, the time, the channels."""
+        channels = [
+            {
+                **lane.bus.describe(),
+                "index": lane.index,
+                "name": lane.bus.name,
+                "kind": lane.kind,
+                "errno": {str(int(status)): code for status, code in lane.errno.items()},
+            }
+            for lane in self.lanes.values()
+        ]
+        base = {"rig": "rig", "board": "", "boot_count": 1, "devices": [], "config": {}}
+        return {**base, **self.identity, "t_ns": self.kernel.now_ns, "channels": channels}
+
+    # --- one participant in lock-step ---------------------------------------------------------
+
+    def handle(self, participant: Participant, message: bytes) -> bytes:
+        """Do what the only participant asks and return the reply: its results, inputs, answer.
+
+        Returns nothing when there is no answer now: the run is over, the participant left, or
+        another one joined.
+        """
+        self.disturbed = False
+        header = HEADER.unpack_from(message)
+        t_ns = header[5]
+        if (
+            header[4] + HEADER_NBYTES == len(message)
+            and self.kernel.now_ns <= t_ns < participant.end_ns
+            and not header[2]
+        ):
+            if header[0] == _I2C:
+                lane = self.lanes.get(header[1])
+                if lane is not None and lane.kind == "i2c" and lane.busy_ns <= t_ns:
+                    participant.last = (_I2C, header[1], t_ns, header[7])
+                    return self._i2c_now(participant, lane, t_ns, message)
+            elif header[0] == _NEXT and self._advance_to(t_ns):
+                participant.last = (_NEXT, 0, t_ns, header[7])
+                return self._reply(participant, grant(t_ns), 0)
+        self.begin(participant, message)
+        return self.settle(participant)
+
+    def settle(self, participant: Participant) -> bytes:
+        """Let time pass until the only participant can be answered; return the reply."""
+        while not (participant.ready or self.over or self.disturbed):
+            self.advance()
+        return self.reply(participant) if participant.ready else b""
+
+    def _advance_to(self, t_ns: int) -> bool:
+        """Let time pass to phase FLIGHT of ``t_ns``; tell whether it got there."""
+        kernel = self.kernel
+        if kernel.due_ns > t_ns:
+            kernel.now_ns = t_ns
+            return True
+        kernel.run_before(t_ns, _CHECK)
+        return kernel.now_ns == t_ns < self._end_ns and not self.disturbed
+
+    def _i2c_now(self, participant: Participant, lane: Lane, t_ns: int, message: bytes) -> bytes:
+        """Run an I2C request at ``t_ns`` and time to its end; the hot path of the channel."""
+        kernel = self.kernel
+        if kernel.due_ns > t_ns:
+            kernel.now_ns = t_ns
+        elif not self._advance_to(t_ns):
+            self.begin(participant, message)
+            return self.settle(participant)
+        try:
+            duration_ns, octets = self.transactor.i2c(lane, message[HEADER_NBYTES:], t_ns)
+        except CodecError as error:
+            raise self._broke(
+                participant, f"sent a record that cannot be read ({error})"
+            ) from error
+        lane.busy_ns = done_ns = t_ns + duration_ns
+        if kernel.due_ns > done_ns and done_ns < participant.end_ns:
+            kernel.now_ns = done_ns
+            if not participant.inputs and not participant.results:
+                participant.account_one(octets)
+                return octets
+            return self._reply(participant, octets, 1)
+        self._answer_at(participant, done_ns, octets)
+        return self.settle(participant)
+
+    def _reply(self, participant: Participant, tail: bytes, counted: int) -> bytes:
+        records = participant.take(self.kernel.now_ns)
+        if counted:
+            records.append(tail)
+            participant.account(records)
+            return b"".join(records) if len(records) > 1 else tail
+        if not records:
+            return tail
+        participant.account(records)
+        return b"".join(records) + tail
+
+    # --- any number of participants -----------------------------------------------------------
+
+    def begin(self, participant: Participant, message: bytes, posted: bool = False) -> None:
+        """Put everything that a message asks for on the clock; ``posted``: nothing waits for it.
+
+        Raises :class:`~hil.errors.ParticipantError` for a message that breaks the protocol.
+        """
+        participant.counters["messages"] += 1
+        at, end = 0, len(message)
+        while at < end:
+            if at + HEADER_NBYTES > end:
+                raise self._broke(
+                    participant, f"sent a message of {end} octets that ends mid-record"
+                )
+            header = HEADER.unpack_from(message, at)
+            kind, index, flags, _, length, t_ns, _, seq, address = header
+            body = at + HEADER_NBYTES
+            at = body + length
+            participant.last = (kind, index, t_ns, seq)
+            if at > end:
+                raise self._broke(
+                    participant, f"sent a message of {end} octets that ends mid-record"
+                )
+            if t_ns < self.kernel.now_ns:
+                raise self._broke(participant, f"acted in the past of t={self.kernel.now_ns} ns")
+            last = at == end and not posted
+            if kind == _NEXT and last:
+                self._wait(participant, t_ns, bool(flags & _WAKE))
+            elif kind in _POSTED and not last:
+                self._post(participant, kind, index, t_ns, address, message[body:at])
+            elif kind in _REQUESTS:
+                self._request(participant, header, message[body:at], last)
+            else:
+                raise self._broke(participant, "sent a record that has no place there")
+
+    def advance(self) -> None:
+        """Let time pass to the next instant at which something happens, and let it happen.
+
+        Stops at the end of the run (``over``), and when somebody came or left (``disturbed``).
+        """
+        kernel = self.kernel
+        t_ns, phase = kernel.next_key()
+        if t_ns >= self._end_ns:
+            self.finish()
+        else:
+            kernel.run_before(t_ns, _CHECK if phase < _CHECK else AFTER_ALL)
+
+    def run(self) -> list[Participant]:
+        """Let time pass until participants can be answered; return them in order of id."""
+        while not (self._ready or self.over or self.disturbed):
+            self.advance()
+        return [one for one in self.participants if one.ready] if self._ready else []
+
+    def reply(self, participant: Participant) -> bytes:
+        """Return the reply to a participant that is ready; it is then running again."""
+        assert participant.ready, f"participant {participant.name!r} waits for something else"
+        participant.ready = False
+        self._ready -= 1
+        tail, participant.tail = participant.tail, b""
+        return self._reply(participant, tail, tail[0] != _GRANT)
+
+    def end(self, participant: Participant) -> bytes:
+        """Return the END that a blocked participant gets when the run is over."""
+        return self._reply(participant, pack(Kind.END, t_ns=self.kernel.now_ns), 0)
+
+    def acknowledge(self, participant: Participant, message: bytes) -> None:
+        """Check an END_ACK: what the participant received must be what was sent to it."""
+        header = HEADER.unpack_from(message)
+        body = message[HEADER_NBYTES:]
+        if header[0] != Kind.END_ACK or len(body) != END_ACK.size:
+            raise self._broke(participant, "answered END with something else than END_ACK")
+        count, digest = END_ACK.unpack(body)
+        if (count, digest) != (participant.received, participant.sent_digest()):
+            raise self._broke(
+                participant,
+                f"received {count} records of the {participant.received} sent to it, or other "
+                "octets: the channel between them is damaged",
+            )
+
+    def finish(self) -> None:
+        """Run everything up to and including the end of the run."""
+        self.kernel.run_until(self._end_ns)
+        self.over = True
+
+    # --- what a message asks for --------------------------------------------------------------
+
+    def _wait(self, participant: Participant, t_ns: int, wake: bool) -> None:
+        if wake and (participant.inputs or participant.results):
+            t_ns = self.kernel.now_ns
+        participant.want_ns = t_ns
+        participant.wake = wake
+        if t_ns < participant.end_ns:
+            participant.grant = self.kernel.at(
+                t_ns, _FLIGHT, participant.source, partial(self._grant, participant)
+            )
+
+    def _grant(self, participant: Participant, t_ns: int) -> None:
+        participant.grant = None
+        participant.wake = False
+        self._answer(participant, grant(t_ns), t_ns)
+
+    def _answer(self, participant: Participant, tail: bytes, t_ns: int) -> None:
+        if not participant.gone and not participant.ready:
+            participant.tail = tail
+            participant.ready = True
+            self._ready += 1
+
+    def _answer_at(self, participant: Participant, t_ns: int, tail: bytes) -> None:
+        if t_ns < participant.end_ns:
+            self.kernel.at(
+                t_ns, _FLIGHT, participant.source, partial(self._answer, participant, tail)
+            )
+
+    def _deliver(self, index: int, octets: bytes) -> None:
+        """Queue an input for everyone who hears the channel; wake those who wait for one."""
+        unheard = 1
+        for participant in self.participants:
+            if participant.channels is not None and index not in participant.channels:
+                continue
+            unheard = 0
+            participant.hear(octets)
+            if participant.wake and participant.grant is not None:
+                self.kernel.cancel(participant.grant)
+                self._wait(participant, self.kernel.now_ns, wake=False)
+        self.counters["inputs_unheard"] += unheard
+
+    def _post(
+        self, participant: Participant, kind: int, index: int, t_ns: int, address: int, data: bytes
+    ) -> None:
+        lane = self._lane(participant, index, _KIND_OF[kind])
+        if t_ns >= participant.end_ns:
+            participant.counters["after_end"] += 1
+            return
+        if kind == _UART:
+            act = partial(self._act, participant, lane.bus.write, (data,))
+        elif kind == _CAN:
+            act = partial(self._act, participant, lane.bus.send, (address, data))
+        elif len(data) == 1:
+            act = partial(self._act, participant, lane.bus.set, (address, data[0]))
+        else:
+            raise self._broke(participant, f"set a GPIO line with {len(data)} octets, not 1")
+        if t_ns == self.kernel.now_ns:
+            act(t_ns)
+        else:
+            self.kernel.at(t_ns, _FLIGHT, participant.source, act)
+
+    def _act(
+        self,
+        participant: Participant,
+        method: Callable[..., None],
+        arguments: tuple[Any, ...],
+        t_ns: int,
+    ) -> None:
+        if participant.gone:
+            self.counters["abandoned"] += 1
+        else:
+            method(t_ns, *arguments)
+
+    def _request(
+        self, participant: Participant, header: tuple[int, ...], payload: bytes, last: bool
+    ) -> None:
+        kind, index, _, _, _, t_ns, _, _, address = header
+        if t_ns >= participant.end_ns:
+            participant.counters["after_end"] += 1
+            return
+        lane = None
+        if kind != Kind.LOAD:
+            lane = self._lane(participant, index, _KIND_OF[kind])
+        try:
+            call = self.transactor.call(kind, lane, address, payload, participant.name)
+        except CodecError as error:
+            raise self._broke(
+                participant, f"sent a record that cannot be read ({error})"
+            ) from error
+        job = (participant, last, call)
+        self.kernel.at(t_ns, _FLIGHT, participant.source, partial(self._start, lane, job))
+
+    def _start(self, lane: Lane | None, job: Job, t_ns: int) -> None:
+        """Begin a transaction, or queue it behind the one that the bus is busy with."""
+        if lane is None or (lane.busy_ns <= t_ns and not lane.waiting):
+            self._perform(lane, job, t_ns)
+            return
+        lane.waiting.append(job)
+        if len(lane.waiting) == 1:
+            self.kernel.at(lane.busy_ns, _FLIGHT, job[0].source, partial(self._drain, lane))
+
+    def _drain(self, lane: Lane, t_ns: int) -> None:
+        job = lane.waiting.popleft()
+        self._perform(lane, job, t_ns)
+        if lane.waiting:
+            source = lane.waiting[0][0].source
+            self.kernel.at(lane.busy_ns, _FLIGHT, source, partial(self._drain, lane))
+
+    def _perform(self, lane: Lane | None, job: Job, t_ns: int) -> None:
+        participant, blocking, call = job
+        if participant.gone:
+            self.counters["abandoned"] += 1
+            return
+        duration_ns, octets = call(t_ns)
+        done_ns = t_ns + duration_ns
+        if lane is not None:
+            lane.busy_ns = done_ns
+        if blocking:
+            self._answer_at(participant, done_ns, octets)
+        else:
+            participant.results.append((done_ns, octets))
+
+    def _lane(self, participant: Participant, index: int, kind: str) -> Lane:
+        lane = self.lanes.get(index)
+        if lane is None or lane.kind != kind:
+            there = "no such channel" if lane is None else f"that is {lane.kind} {lane.bus.name!r}"
+            raise self._broke(participant, f"used channel {index} as {kind}, but {there} is there")
+        return lane
+
+    def _broke(self, participant: Participant, what: str) -> ParticipantError:
+        return ParticipantError(
+            f"participant {participant.name!r} {what}; {participant.describe_last()}"
+        )

@@ -1,0 +1,197 @@
+"""ZeroMQ: ipc between processes, tcp between machines, inproc between threads.
+
+One PAIR socket an incarnation, one frame a message. ipc lives in a directory that only we can
+enter; tcp always runs CURVE with an allow-list, because encryption without one admits anyone who
+knows our public key. A socket monitor tells of a lost peer; nothing is ever queued for one that is
+not there, and a run ends by END and its acknowledgement because closing a socket loses the tail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import zmq
+from zmq.auth.thread import ThreadAuthenticator
+from zmq.utils.monitor import recv_monitor_message
+
+from hil.errors import TransportError
+from hil.time.transports import SLICE_MS, ChannelLost
+from hil.time.transports.keys import SERVER, allowed_keys, read_private
+from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, private_directory
+
+#: A lost peer of tcp is noticed after at most this long without its heartbeat.
+HEARTBEAT_MS = 250
+HEARTBEAT_TIMEOUT_MS = 1000
+#: How long binding waits for the socket of the incarnation before to let go of the address.
+_REBIND_TRIES = 100
+#: Names of inproc endpoints that were not given one.
+_NAMES = itertools.count(1)
+
+
+class ZeroMQChannel:
+    """One PAIR socket, bound, and its monitor."""
+
+    def __init__(self, peer: zmq.Socket[bytes]) -> None:
+        self._socket = peer
+        # inproc has no wire and so no connection events; its end is seen by END or by the caller.
+        self._monitor: zmq.Socket[bytes] = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        peer.rcvtimeo = SLICE_MS
+        peer.sndtimeo = SLICE_MS
+        self._recv, self._send = peer.recv, peer.send
+
+    def recv(self) -> bytes | None:
+        """Return the next message, None when none came within a slice."""
+        try:
+            return self._recv()
+        except zmq.Again:
+            self._check()
+            return None
+        except zmq.ZMQError as error:
+            raise ChannelLost(f"its socket failed ({error})") from None
+
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+        while True:
+            try:
+                self._send(message)
+                return
+            except zmq.Again:
+                self._check()
+            except zmq.ZMQError as error:
+                raise ChannelLost(f"its socket failed ({error})") from None
+
+    def _check(self) -> None:
+        while self._monitor.poll(0):
+            if recv_monitor_message(self._monitor)["event"] == zmq.EVENT_DISCONNECTED:
+                raise ChannelLost("it closed its connection")
+
+    def close(self) -> None:
+        """Close the socket; what is on its way to a peer that lives gets a moment to arrive."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+            self._monitor.close(linger=0)
+            self._socket.close(linger=SLICE_MS)
+
+
+class ZeroMQListener:
+    """Binds one endpoint, again for each incarnation."""
+
+    def __init__(self, endpoint: str, keys: Path | None = None) -> None:
+        scheme, _, place = endpoint.partition("://")
+        self._made: Path | None = None
+        self._authenticator: ThreadAuthenticator | None = None
+        self._keys: dict[str, str] = {}
+        self._channel: ZeroMQChannel | None = None
+        if scheme == "ipc" and not place:
+            self._made = private_directory()
+            place = str(self._made / "z")
+        if scheme == "inproc":
+            # Both ends of inproc must share a context; the process has one by convention.
+            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        else:
+            self._context = zmq.Context()
+        self.endpoint = f"{scheme}://{place or self._default_place(scheme)}"
+        try:
+            if scheme == "tcp":
+                self._authenticate(keys)
+            self._socket = self._bind()
+        except BaseException:
+            self._release()
+            raise
+
+    @staticmethod
+    def _default_place(scheme: str) -> str:
+        return {"tcp": "127.0.0.1:*", "inproc": f"hil-{next(_NAMES)}"}[scheme]
+
+    def _authenticate(self, keys: Path | None) -> None:
+        if keys is None:
+            raise TransportError(
+                f"{self.endpoint}: tcp needs the keys of this bench: give their directory, "
+                "or use ipc on one machine"
+            )
+        self._keys = read_private(keys / SERVER)
+        allowed = allowed_keys(keys)
+
+        class AllowList:
+            """The ZAP question (RFC 27) of the authenticator thread: may this key connect?"""
+
+            def callback(self, domain: str, key: bytes) -> bool:
+                return zmq.utils.z85.encode(key).decode() in allowed
+
+        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_curve_callback("*", AllowList())
+
+    def _bind(self) -> zmq.Socket[bytes]:
+        peer = self._context.socket(zmq.PAIR)
+        peer.linger = 0
+        peer.immediate = True
+        peer.sndhwm = peer.rcvhwm = 0
+        peer.maxmsgsize = MESSAGE_LIMIT_NBYTES
+        if self._keys:
+            peer.curve_server = True
+            peer.curve_secretkey = self._keys["secret"].encode()
+            peer.curve_publickey = self._keys["public"].encode()
+            peer.zap_domain = b"hil"
+            peer.heartbeat_ivl = HEARTBEAT_MS
+            peer.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        for last in range(_REBIND_TRIES - 1, -1, -1):
+            try:
+                peer.bind(self.endpoint)
+                break
+            except zmq.ZMQError as error:
+                if error.errno == zmq.EADDRINUSE and last:
+                    # A closed socket gives up its address in another thread; let that run.
+                    peer.poll(SLICE_MS // 10)
+                    continue
+                peer.close(linger=0)
+                raise TransportError(
+                    f"{self.endpoint}: cannot listen ({error}): take another address, or end "
+                    "what holds this one"
+                ) from None
+        if self.endpoint.startswith("tcp"):
+            self.endpoint = peer.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        return peer
+
+    def channel(self) -> ZeroMQChannel:
+        """Return a channel for the next participant that connects."""
+        if self._channel is not None:
+            self._channel.close()
+            self._socket = self._bind()
+        self._channel = ZeroMQChannel(self._socket)
+        return self._channel
+
+    def close(self) -> None:
+        """Close everything and remove what was made."""
+        if self._channel is not None:
+            self._channel.close()
+        self._socket.close(linger=SLICE_MS)
+        self._release()
+
+    def _release(self) -> None:
+        if self._authenticator is not None:
+            self._authenticator.stop()
+            self._authenticator = None
+        if self._context is not zmq.Context.instance():
+            self._context.term()
+        if self._made is not None:
+            shutil.rmtree(self._made, ignore_errors=True)
+        elif self.endpoint.startswith("ipc://"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(self.endpoint.removeprefix("ipc://")).unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

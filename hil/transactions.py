@@ -1,0 +1,141 @@
+"""One transaction: from the payload of a request, through a bus, to the record of what happened."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from flightsw.codec import bus_payload
+from flightsw.codec.errors import SyncError
+from flightsw.codec.wire import Flag, Kind
+from hil.digest import Recorder
+
+if TYPE_CHECKING:
+    from hil.time.participant import Participant
+
+#: Channel number of records that belong to no bus (LOAD).
+NO_CHANNEL = 0xFF
+
+#: LOAD: (participant name, t_ns, class of model, units; 0 units: stop) -> (duration_ns, energy_uj)
+LoadHandler = Callable[[str, int, str, int], tuple[int, int]]
+#: One transaction as it runs: t_ns -> (duration_ns, record as recorded)
+Call = Callable[[int], tuple[int, bytes]]
+
+_REPLY = int(Flag.REPLY)
+_REPLY_FAULTED = int(Flag.REPLY | Flag.FAULTED)
+_I2C = int(Kind.I2C)
+#: Requests are few and come again and again; a program that makes up new ones all the time only
+#: loses the short cut.
+MEMO_LIMIT = 4096
+
+
+class Lane:
+    """One channel: its bus, and who waits for it."""
+
+    __slots__ = ("bus", "busy_ns", "errno", "index", "kind", "waiting")
+
+    def __init__(self, index: int, bus: Any, errno: Mapping[int, int]) -> None:
+        self.index = index
+        self.bus = bus
+        self.errno = errno
+        self.kind: str = bus.kind
+        #: the transaction under way ends at this time
+        self.busy_ns = 0
+        #: jobs that found the bus busy, in order
+        self.waiting: deque[tuple[Participant, bool, Call]] = deque()
+
+
+class Transactor:
+    """Calls buses and records the outcome."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.record = recorder.record
+        self.on_load: LoadHandler | None = None
+        # request payload -> (address, octets to write, length to read)
+        self._memo: dict[bytes, tuple[int, bytes, int]] = {}
+
+    def call(self, kind: int, lane: Lane | None, address: int, payload: bytes, name: str) -> Call:
+        """Return what runs a request later. Raises ``CodecError`` when it cannot be read."""
+        if lane is None:
+            units = bus_payload.LOAD_REQUEST.unpack_from(payload)[0] if len(payload) > 3 else -1
+            if units < 0:
+                raise SyncError(f"LOAD request of {len(payload)} octets, at least 4 expected")
+            return partial(self.load, name, payload, units)
+        if kind == _I2C:
+            bus_payload.unpack_i2c(payload, reply=False)
+            return partial(self.i2c, lane, payload)
+        if kind == Kind.SPI:
+            segments, _ = bus_payload.unpack_spi(payload, reply=False)
+            return partial(self.spi, lane, address, segments)
+        if len(payload) != bus_payload.FRAME_REQUEST.size:
+            raise SyncError(f"FRAME request of {len(payload)} octets, 4 expected")
+        return partial(self.frame, lane, address, bus_payload.FRAME_REQUEST.unpack(payload)[0])
+
+    def i2c(self, lane: Lane, request: bytes, t_ns: int) -> tuple[int, bytes]:
+        """Run an I2C request; a write, a read, or both at one address takes the short way."""
+        shape = self._memo.get(request) or self._shape(request)
+        if shape is None:
+            return self._i2c_messages(lane, request, t_ns)
+        address, write, nread = shape
+        bus = lane.bus
+        status, duration_ns, data = bus.transfer(t_ns, address, write, nread)
+        # A request ends where the octets read begin, so the reply is the request and those.
+        payload = bus_payload.i2c_failure(address, write, nread) if status else request + data
+        flags = _REPLY_FAULTED if bus.faulted else _REPLY
+        return duration_ns, self.record(
+            _I2C, lane.index, flags, status, t_ns, duration_ns, address, payload
+        )
+
+    def _shape(self, request: bytes) -> tuple[int, bytes, int] | None:
+        """Remember a request that is a plain write then read; None for any other."""
+        messages = bus_payload.unpack_i2c(request, reply=False)
+        address = messages[0][0]
+        write = messages[0][2] if isinstance(messages[0][2], bytes) else b""
+        nread = messages[-1][2] if isinstance(messages[-1][2], int) else 0
+        if bus_payload.pack_i2c(address, write, nread) != request:
+            return None
+        if len(self._memo) >= MEMO_LIMIT:
+            self._memo.clear()
+        self._memo[request] = shape = (address, write, nread)
+        return shape
+
+    def _i2c_messages(self, lane: Lane, request: bytes, t_ns: int) -> tuple[int, bytes]:
+        messages = bus_payload.unpack_i2c(request, reply=False)
+        status, duration_ns, read = lane.bus.transfer_messages(t_ns, messages)
+        payload = bus_payload.pack_i2c_reply(messages, read)
+        flags = _REPLY_FAULTED if lane.bus.faulted else _REPLY
+        octets = self.record(
+            _I2C, lane.index, flags, status, t_ns, duration_ns, messages[0][0], payload
+        )
+        return duration_ns, octets
+
+    def spi(
+        self, lane: Lane, chip_select: int, segments: list[bus_payload.SPISegment], t_ns: int
+    ) -> tuple[int, bytes]:
+        """Run an SPI request."""
+        if len(segments) == 1 and segments[0][1:] == bus_payload.SPI_DEFAULTS:
+            status, duration_ns, data = lane.bus.transfer(t_ns, chip_select, segments[0][0])
+            received = [data]
+        else:
+            status, duration_ns, received = lane.bus.transfer_segments(t_ns, chip_select, segments)
+        payload = bus_payload.pack_spi(segments, received)
+        flags = _REPLY_FAULTED if lane.bus.faulted else _REPLY
+        return duration_ns, self.record(
+            int(Kind.SPI), lane.index, flags, status, t_ns, duration_ns, chip_select, payload
+        )
+
+    def frame(self, lane: Lane, address: int, exposure_us: int, t_ns: int) -> tuple[int, bytes]:
+        """Capture a frame."""
+        status, duration_ns, payload = lane.bus.capture(t_ns, exposure_us)
+        return duration_ns, self.record(
+            int(Kind.FRAME), lane.index, _REPLY, status, t_ns, duration_ns, address, payload
+        )
+
+    def load(self, name: str, request: bytes, units: int, t_ns: int) -> tuple[int, bytes]:
+        """Tell the power model what is computed, and the participant what that costs."""
+        model_class = request[bus_payload.LOAD_REQUEST.size :].decode(errors="replace")
+        cost = (0, 0) if self.on_load is None else self.on_load(name, t_ns, model_class, units)
+        payload = bus_payload.LOAD_REPLY.pack(*cost) + request
+        return 0, self.record(int(Kind.LOAD), NO_CHANNEL, _REPLY, 0, t_ns, 0, 0, payload)
