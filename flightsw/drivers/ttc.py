@@ -18,8 +18,7 @@ class Ttc:
         self.write = self._uart.write
 
     def start(self) -> None:
-        """Drop what came in before the flight software ran; half a unit is of no use."""
-        self._uart.read()
+        """Do nothing: a line has no identity, and units received before the start are good."""
 
     def carrier(self) -> bool:
         """Return whether the ground hears us now."""
