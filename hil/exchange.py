@@ -11,22 +11,21 @@ Wiring one bus of each sort, and one participant that calls directly::
     stream = RecordStream(sink=capture.write)
     exchange = Exchange(kernel, stream, end_ns=60_000_000_000)
     i2c = I2CBus("i2c-1", 400_000, "bcm2835")
-    exchange.connect(0, i2c, errno_table(profile))
+    exchange.connect(0, i2c, i2c.profile.errno)
     uart = UARTBus("ttyAMA1", kernel, 1, exchange.emitter(1, Kind.UART), 115_200)
     exchange.connect(1, uart)
     exchange.identity = {"rig": "r1", "board": "raspberrypi4", "devices": [...], "config": {...}}
 
     hal = DirectHal(DirectPort(exchange, exchange.join("fsw")))     # in one process
-    try:
-        app.run(hal)                                                # until Shutdown
-    finally:
-        digest = stream.hexdigest()
+    app.run(hal)                                                    # until Shutdown
 
     with listen("ipc") as listener:                                 # or in two
         process = subprocess.Popen([..., listener.endpoint])
         coordinator = Coordinator(exchange)
         coordinator.add(listener.channel(), "fsw", died=...)
         coordinator.run()                                           # until end_ns
+
+    digest = stream.hexdigest()
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class Scheduler(Protocol):
 
     now_ns: int
 
-    def at(self, t_ns: int, phase: int, source: int, callback: Callable[[int], None]) -> None:
+    def at(self, t_ns: int, phase: int, source: int, callback: Callable[[int], None]) -> object:
         """Call ``callback(t_ns)`` at virtual time ``t_ns``; ties go by phase, source, order."""
 
 

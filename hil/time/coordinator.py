@@ -195,7 +195,8 @@ class Coordinator:
                 now_s = self.exchange.kernel.now_ns / 1e9
                 raise StalledError(
                     f"participant {participant.name!r} has not asked for time since "
-                    f"t={now_s:.6f} s, {silent_s:.1f} s of wall time ago; {participant.describe_last()}: "
+                    f"t={now_s:.6f} s, {silent_s:.1f} s of wall time ago; "
+                    f"{participant.describe_last()}: "
                     "see whether it loops or waits for something outside virtual time"
                 )
 
