@@ -20,8 +20,8 @@ from typing import Any, Final, NamedTuple
 
 from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
+from hil.buses.can_errors import bus_error_frame, state_frame
 from hil.buses.can_frame import (
-    ERROR_FLAG,
     INTERFRAME_NBITS,
     TAIL_NBITS,
     frame_nbits,
@@ -39,10 +39,6 @@ FAULT_KINDS: Final = ("crc", "stuff", "bit", "ack")
 ERROR_FLAG_NBITS: Final = 6
 ERROR_DELIMITER_NBITS: Final = 8
 SUSPEND_NBITS: Final = 8
-
-# Error classes and controller states of linux/can/error.h.
-ERR_CONTROLLER, ERR_BUS_OFF, ERR_RESTARTED, ERR_COUNTERS = 0x004, 0x040, 0x100, 0x200
-CRTL_RX_WARNING, CRTL_TX_WARNING, CRTL_RX_PASSIVE, CRTL_TX_PASSIVE, CRTL_ACTIVE = 4, 8, 16, 32, 64
 
 
 class CANFault(NamedTuple):
@@ -76,7 +72,8 @@ class CANBus:
 
     ``restart_ms`` is the time after bus off at which the payload computer's controller is started
     again, as the option of ``ip link`` of that name; 0 leaves it off until :meth:`restart`. Parts
-    start again by themselves.
+    start again by themselves. ``bus_errors`` reports every error on the bus to the payload
+    computer (``berr-reporting``), not only changes of state.
     """
 
     kind = "can"
@@ -90,6 +87,7 @@ class CANBus:
         bitrate_hz: int,
         seed: int = 0,
         restart_ms: int = 100,
+        bus_errors: bool = False,
     ) -> None:
         if not 0 < bitrate_hz <= 1_000_000:
             raise ConfigError(f"can {name}: {bitrate_hz} bit/s; classic CAN ends at 1 Mbit/s")
@@ -98,6 +96,7 @@ class CANBus:
         self.source = source
         self.bitrate_hz = bitrate_hz
         self.restart_ms = restart_ms
+        self.bus_errors = bus_errors
         self.faults: FaultWindows[CANFault] = FaultWindows(f"can {name}", FAULT_KINDS)
         self.controller = Node(name, None)
         self.nodes = [self.controller]
@@ -290,6 +289,9 @@ class CANBus:
                 can_id,
                 data,
             )
+        if self.bus_errors and self.controller.state != State.BUS_OFF:
+            sending = self.controller in flight.senders
+            self._report(t_ns, bus_error_frame(self.controller, flight.error, sending))
         seen = flight.error in ("crc", "stuff")
         for node in self.nodes:
             if node in flight.senders:
@@ -313,7 +315,7 @@ class CANBus:
             self.counters["bus_off"] += 1
             self.counters["dropped_bus_off"] += node.drop_all()
         if node is self.controller:
-            self._report(t_ns, node)
+            self._report(t_ns, state_frame(node))
         if node.state == State.BUS_OFF:
             wait_ns = self.restart_ms * 1_000_000 if node is self.controller else 0
             if node is not self.controller or self.restart_ms:
@@ -354,29 +356,10 @@ class CANBus:
             return
         node.restart()
         if node is self.controller:
-            self._report(t_ns, node, ERR_RESTARTED)
+            self._report(t_ns, state_frame(node, restarted=True))
 
-    def _report(self, t_ns: int, node: Node, extra: int = 0) -> None:
-        """Tell the payload computer of a change of state with an error frame."""
-        data = bytearray(8)
-        error = ERR_COUNTERS | extra
-        status = Status.OK
-        if node.state == State.BUS_OFF:
-            error |= ERR_BUS_OFF
-            status = Status.BUS_OFF
-        else:
-            error |= ERR_CONTROLLER
-            data[1] = self._controller_state(node)
-        data[6], data[7] = min(node.tec, 255), node.rec
-        self._emit(t_ns, 0, int(Flag.INPUT), int(status), ERROR_FLAG | error, bytes(data))
-
-    @staticmethod
-    def _controller_state(node: Node) -> int:
-        if node.state == State.ACTIVE:
-            return CRTL_ACTIVE
-        tx, rx = (
-            (CRTL_TX_WARNING, CRTL_RX_WARNING)
-            if node.state == State.WARNING
-            else (CRTL_TX_PASSIVE, CRTL_RX_PASSIVE)
-        )
-        return (tx if node.tec >= node.rec else 0) | (rx if node.rec >= node.tec else 0)
+    def _report(self, t_ns: int, error_frame: tuple[int, bytes]) -> None:
+        """Give the payload computer an error frame."""
+        off = self.controller.state == State.BUS_OFF
+        status = Status.BUS_OFF if off else Status.OK
+        self._emit(t_ns, 0, int(Flag.INPUT), int(status), *error_frame)

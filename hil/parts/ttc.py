@@ -26,6 +26,8 @@ from hil.time.phase import Phase
 SYNC_MARKER: Final = bytes.fromhex("1ACFFC1D")
 #: Uplink octets reach the serial line in pieces of at most this many.
 UPLINK_CHUNK_NBYTES: Final = 32
+#: The rest of a CADU is not waited for longer than this: whoever sent its beginning has stopped.
+ASSEMBLY_LIMIT_NS: Final = 1_000_000_000
 
 
 class Ttc(Part):
@@ -84,6 +86,7 @@ class Ttc(Part):
         self._scheduler: Scheduler | None = None
         self._source = 0
         self._assembly = bytearray()  # octets not yet known to be a CADU or junk
+        self._fed_ns = 0  # when octets last came in
         self._units: deque[tuple[bytes, bool]] = deque()  # (octets, is a CADU)
         self._buffered = 0  # octets of the units, the one on the air included
         self._sending_until_ns = -1  # end of the unit on the air, -1: none
@@ -132,6 +135,10 @@ class Ttc(Part):
         if not self.locked:
             self.counters["refused_octets"] += len(data)
             return
+        if self._assembly and t_ns - self._fed_ns > ASSEMBLY_LIMIT_NS:
+            self._queue(bytes(self._assembly), cadu=False)
+            self._assembly.clear()
+        self._fed_ns = t_ns
         room = max(self._capacity - self.backlog, 0)
         if len(data) > room:
             self.counters["overflow_octets"] += len(data) - room

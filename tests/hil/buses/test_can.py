@@ -48,10 +48,18 @@ class Listener:
 class Bench:
     """A bus of 500 kbit/s with some nodes and all that it emits."""
 
-    def __init__(self, nodes: int = 1, restart_ms: int = 100) -> None:
+    def __init__(self, nodes: int = 1, restart_ms: int = 100, bus_errors: bool = False) -> None:
         self.scheduler = SimpleScheduler()
         self.records: list[Record] = []
-        self.bus = CANBus("can0", self.scheduler, 1, self._emit, 500_000, restart_ms=restart_ms)
+        self.bus = CANBus(
+            "can0",
+            self.scheduler,
+            1,
+            self._emit,
+            500_000,
+            restart_ms=restart_ms,
+            bus_errors=bus_errors,
+        )
         self.nodes = [Listener(f"node{i}") for i in range(nodes)]
         for node in self.nodes:
             self.bus.attach(node)
@@ -324,6 +332,29 @@ def test_each_error_moves_the_counters_of_its_side(kind: str, tec: int, rec: int
     bench.run(130_000)
     assert (bench.bus.controller.tec, bench.bus.nodes[1].rec) == (tec, rec)
     assert bench.bus.counters[f"{kind}_error"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "what", "where"),
+    [
+        ("crc", 0x288, 0x80, 0x08),
+        ("stuff", 0x288, 0x84, 0x0A),
+        ("bit", 0x288, 0x81, 0x0A),
+        ("ack", 0x2A0, 0x80, 0x19),
+    ],
+)
+def test_errors_are_reported_when_asked_for(kind: str, error: int, what: int, where: int) -> None:
+    """With bus_errors each error is an error frame in the layout of linux/can/error.h."""
+    bench = Bench(bus_errors=True)
+    bench.bus.faults.add(CANFault(kind, 0, 1))
+    bench.bus.send(0, 0x100, b"")
+    bench.nodes[0].can_send(5_000_000, 0x200, b"")
+    bench.bus.faults.add(CANFault(kind, 5_000_000, 5_000_001))
+    bench.run()
+    sending, hearing = bench.errors
+    assert sending[4] == 0x2000_0000 | error
+    assert (sending[5][2], sending[5][3]) == (what, where)
+    assert hearing[5][2] == what & 0x7F
 
 
 def test_an_error_at_one_receiver_charges_it_more() -> None:

@@ -81,10 +81,10 @@ def test_the_buffer_overflows_into_a_counter() -> None:
     bench = Bench(tx_buffer=150)
     bench.send(cadu(1) + cadu(2) + cadu(3))
     assert bench.radio.counters["overflow_octets"] == 30
-    bench.run()
+    bench.run(SECOND_NS)
     assert [data for _, _, data in bench.down] == [cadu(1), cadu(2)]
     bench.send(cadu(4))
-    bench.run()
+    bench.run(SECOND_NS)
     # The 30 octets left of the third and 30 of the fourth make one damaged unit.
     assert bench.down[-1][2] == cadu(3)[:30] + cadu(4)[:30]
     bench.send(cadu(5))
@@ -162,3 +162,14 @@ def test_a_marker_across_two_reads_is_found(split: int) -> None:
     bench.radio.uart_receive(0, stream[split:])
     bench.run()
     assert [data for _, _, data in bench.down] == [cadu(9)]
+
+
+def test_half_a_cadu_from_before_a_restart_does_not_spoil_the_next() -> None:
+    """If the rest does not come within a second, the beginning is junk and the next CADU whole."""
+    bench = Bench()
+    bench.send(cadu(1)[:30])
+    bench.run(2 * SECOND_NS)
+    bench.send(cadu(2))
+    bench.run()
+    assert [data for _, _, data in bench.down] == [cadu(2)]
+    assert bench.radio.counters["junk_octets"] == 30
