@@ -163,7 +163,7 @@ def test_an_undisturbed_run_sends_each_product_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_a_second_stop_while_it_recovers_does_no_more_harm(seed: int, tmp_path: Path) -> None:
-    """Stopped once at work and once while recovering, it still loses nothing and repeats nothing."""
+    """Stopped once at work and once while recovering, nothing is lost or repeated."""
     mission = Mission()
     for n in (20 + seed * 5, 1 + seed * 2):
         with contextlib.suppress(Killed):
