@@ -21,7 +21,24 @@ def _parser() -> argparse.ArgumentParser:
         "--storage", required=True, type=Path, metavar="DIR", help="jobs, products and journals"
     )
     parser.add_argument("--name", default="fsw", help="name of this participant (default: fsw)")
+    parser.add_argument(
+        "--keys", type=Path, metavar="DIR", help="keys of an encrypted channel (tcp)"
+    )
     return parser
+
+
+def fly(endpoint: str, storage: Path, name: str = "fsw", keys: Path | None = None) -> None:
+    """Fly against the bench at ``endpoint`` until it ends the run."""
+    from flightsw.app import create
+    from flightsw.errors import Shutdown
+    from flightsw.hal.bench import connect
+
+    with connect(endpoint, name, keys) as hal:
+        try:
+            app = create(hal, storage)
+        except Shutdown:
+            return  # the run was over before the start was
+        app.run()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -38,11 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, _stop)
     try:
-        from flightsw.app import create
-        from flightsw.hal.bench import connect
-
-        hal = connect(arguments.bench, arguments.name)
-        create(hal, arguments.storage).run()
+        fly(arguments.bench, arguments.storage, arguments.name, arguments.keys)
     except Shutdown:
         return 0
     except KeyboardInterrupt:

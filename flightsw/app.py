@@ -247,6 +247,8 @@ class App:
             self.scheduler.run()
         except Shutdown:
             return
+        finally:
+            self.storage.close()
 
     def status(self) -> dict[str, Any]:
         """Return counters of everything, for tests and reports."""

@@ -60,6 +60,7 @@ class Storage:
         self._fsync = fsync
         #: damaged slots and journal tails met so far
         self.repairs = 0
+        self._journals: list[Journal] = []
         self._newest: dict[str, tuple[int, int]] = {}  # name -> (generation, slot)
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,14 @@ class Storage:
 
     def journal(self, name: str) -> Journal:
         """Open the journal ``name``."""
-        return Journal(self, self.root / f"{name}.journal")
+        journal = Journal(self, self.root / f"{name}.journal")
+        self._journals.append(journal)
+        return journal
+
+    def close(self) -> None:
+        """Close the journals; nothing is written afterwards."""
+        while self._journals:
+            self._journals.pop().close()
 
     def sync(self, fd: int) -> None:
         """Force a file to the medium, where the mission asks for it."""
