@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hil.parts.base import Active, GPIODevice, UARTDevice
 from hil.parts.ttc import SYNC_MARKER, Ttc
@@ -173,3 +175,33 @@ def test_half_a_cadu_from_before_a_restart_does_not_spoil_the_next() -> None:
     bench.run()
     assert [data for _, _, data in bench.down] == [cadu(2)]
     assert bench.radio.counters["junk_octets"] == 30
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.binary(max_size=90) | st.integers(1, 255).map(cadu),
+            st.integers(0, 2 * CADU_NS),
+            st.booleans(),
+        ),
+        max_size=30,
+    )
+)
+def test_every_octet_is_accounted_for(steps: list[tuple[bytes, int, bool]]) -> None:
+    """Whatever comes in, octets sent, cut, junk, refused and overflowed add up to it."""
+    bench = Bench(tx_buffer=200)
+    total = 0
+    for data, wait_ns, locked in steps:
+        bench.send(data)
+        total += len(data)
+        bench.run(wait_ns)
+        bench.radio.set("locked", float(locked))
+    bench.radio.set("locked", 1)
+    bench.run()
+    counters = bench.radio.counters
+    whole = (counters["cadus"] + counters["cadus_cut"]) * CADU_NBYTES
+    dropped = sum(counters[f"{what}_octets"] for what in ("junk", "refused", "overflow"))
+    assert whole + dropped + bench.radio.backlog == total
+    assert bench.radio.backlog < CADU_NBYTES
+    assert len(bench.down) == counters["cadus"]
