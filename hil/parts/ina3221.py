@@ -141,8 +141,6 @@ class Ina3221(RegisterTarget):
                 counts = min(max(round(inputs[f"bus{channel + 1}_v"] / BUS_LSB_V), -4096), 4095)
                 registers[2 + 2 * channel] = (counts << 3) & 0xFFFF
         self._alerts(config)
-        registers[MASK_ENABLE] |= CVRF
-        self._raised = registers[MASK_ENABLE] & FLAGS
 
     def _alerts(self, config: int) -> None:
         """Compare with the limits (section 8.3.2)."""
@@ -152,22 +150,24 @@ class Ina3221(RegisterTarget):
             mask &= ~0x0380  # transparent: flags follow the comparison
         if not mask & WEN:
             mask &= ~0x0038
+        raised = CVRF
         total = 0
         for channel in range(3):
             shunt = _signed(registers[1 + 2 * channel], 3)
             if config >> (14 - channel) & 1:
                 if shunt > _signed(registers[7 + 2 * channel], 3):
-                    mask |= 1 << (9 - channel)
+                    raised |= 1 << (9 - channel)
                 if shunt > _signed(registers[8 + 2 * channel], 3):
-                    mask |= 1 << (5 - channel)
+                    raised |= 1 << (5 - channel)
             if mask >> (14 - channel) & 1:
                 total += shunt
         registers[SHUNT_SUM] = (total << 1) & 0xFFFF
         if total > _signed(registers[SUM_LIMIT], 1):
-            mask |= SF
+            raised |= SF
         if config & 2:
             mask = self._power_valid(config, mask)
-        registers[MASK_ENABLE] = mask
+        registers[MASK_ENABLE] = mask | raised
+        self._raised = raised
 
     def _power_valid(self, config: int, mask: int) -> int:
         """Section 8.3.2.3: valid once all channels passed the upper limit, until one is below."""

@@ -9,9 +9,9 @@ A command acts when chip select goes high. While the part is busy it takes statu
 only; everything else is ignored and counted. Programming clears bits, erasing a sector sets them.
 
 Not modelled (touches are counted): dual and quad instructions, suspend and resume, security
-registers, individual block locks (WPS), the /WP, /HOLD and /RESET pins, power-down by SRL, wear
-out. A page takes the typical page time whatever its length. Erase and program are whole: a reset
-while busy does not leave them half done.
+registers, individual block locks (WPS), the /WP, /HOLD and /RESET pins, wear out. A page takes the
+typical page time whatever its length. Erase and program are whole: a reset while busy does not
+leave them half done.
 """
 
 from __future__ import annotations
@@ -308,12 +308,11 @@ class W25Q128(Part):
         """
         self.store.load(image[3:])
         self._kept = list(image[:3])
-        self.status = list(self._kept)
-        self._busy_until_ns = 0
-        self._asleep = False
+        self.power_up()
 
     def power_up(self) -> None:
-        """Lose what a part without power loses: latches, sleep, a write that was under way."""
+        """Lose what a part without power loses: latches, sleep, busy, the lock by SRL."""
+        self._kept[1] &= ~SRL
         self._reset(0)
         self._busy_until_ns = 0
 
