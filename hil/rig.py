@@ -67,6 +67,10 @@ class Rig:
         self.counters: Counter[str] = Counter()
         self.series = Series()
         self.station = ""
+        #: what each pass carried, by its AOS
+        self.pass_figures: dict[int, dict[str, int]] = {}
+        self._pass_aos_ns = 0
+        self._before: dict[str, int] = {}
         self.wiring = Wiring(board, self.exchange, seed, self._overrides())
         self.camera = CameraView(mission, self.world, seed)
         self.radio = self._radio()
@@ -196,12 +200,35 @@ class Rig:
         if name == self.station:
             return
         if self.station:
+            self._note_pass()
             self.ground.end_contact(t_ns)
             self._link_event(t_ns, {"carrier": 0, "station": self.station})
         self.station = name
-        if name:
+        if station:
+            self._pass_aos_ns = station.aos_ns
+            self._before = self._pass_totals()
             self._link_event(t_ns, {"carrier": 1, "station": name})
             self.ground.begin_contact(t_ns, name)
+
+    def _pass_totals(self) -> dict[str, int]:
+        air, ground = self.radio.counters, self.ground
+        return {
+            "frames": air["downlink_units"],
+            "damaged": air["downlink_units_damaged"],
+            "telecommands": ground.fop.counters["acknowledged"],
+        }
+
+    def _note_pass(self) -> None:
+        """Keep what the pass that is now over has carried."""
+        now = self._pass_totals()
+        figures = {name: now[name] - before for name, before in self._before.items()}
+        self.pass_figures[self._pass_aos_ns] = {**figures, "octets": self.radio.pass_octets}
+
+    def finish(self) -> None:
+        """End an open pass and flush the records; call once, when the run is over."""
+        if self.station:
+            self._note_pass()
+        self.stream.flush()
 
     def _range_ns(self, t_ns: int) -> int:
         """Return the light time to the station in ns, from elevation and height (round Earth)."""

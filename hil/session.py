@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from hil.capture.writer import CaptureWriter
 from hil.errors import UsageError
 from hil.missions import load as load_mission
 from hil.missions.mission import Mission
-from hil.report.write import write_report
+from hil.report import write_report
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, host_errors
 from hil.time.pacing import Pacer
@@ -186,7 +185,8 @@ class Session:
         self.options = options
         self.directory = directory
         self.progress = progress
-        self.seconds = {"capture": 0.0}
+        #: wall seconds by what they went to
+        self.seconds = {"capture": 0.0, "images": 0.0}
         self._begin_s = time.perf_counter()
         self._writer: CaptureWriter | None = None
         self.rig = Rig(
@@ -198,6 +198,9 @@ class Session:
             sink=self._sink,
             watch=self._watch,
         )
+        imager = self.rig.wiring.of_type("imager")
+        if imager is not None:
+            imager.render = self._render
         self.supervisor = Supervisor(self.rig)
         self.pacer: Pacer | None = None
         if options.pace is not None:
@@ -224,7 +227,7 @@ class Session:
             finally:
                 flight.close()
             wall_s = time.perf_counter() - self._begin_s
-            rig.stream.flush()
+            rig.finish()
         now = os.times()
         used = {
             "rig": now.user + now.system - cpu.user - cpu.system,
@@ -258,6 +261,12 @@ class Session:
             begin = time.perf_counter()
             self._writer.write(octets)
             self.seconds["capture"] += time.perf_counter() - begin
+
+    def _render(self, t_ns: int, exposure_us: int) -> Any:
+        begin = time.perf_counter()
+        pixels = self.rig.camera.render(t_ns, exposure_us)
+        self.seconds["images"] += time.perf_counter() - begin
+        return pixels
 
     def _watch(self, rig: Rig) -> None:
         state = rig.world.state
@@ -303,8 +312,7 @@ class Session:
         times = [
             ("rig (processor)", used["rig"]),
             ("  of it capture", self.seconds["capture"]),
-            ("  of it images", rig.camera.seconds),
-            ("  of it world, ground", rig.seconds),
+            ("  of it images", self.seconds["images"]),
             ("flight software", used["flight"]),
             ("waiting, switching", max(0.0, wall_s - used["rig"] - used["flight"])),
         ]
@@ -321,6 +329,8 @@ class Session:
         )
         books.write(directory, rig, closed, outcome.as_json())
         with host_errors(directory.final):
-            write_report(directory.path / "report.html", books.report(rig, closed, outcome))
+            pace = "max" if options.pace is None else f"x{options.pace:g}"
+            page = books.report(rig, closed, outcome, options.transport, pace)
+            write_report(directory.path / "report.html", page)
         run_dir = directory.finish()
         return replace(outcome, run_dir=run_dir)

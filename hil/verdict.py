@@ -6,6 +6,7 @@ is good only as far as that value is right.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +20,16 @@ class Books:
 
     min_battery_v: float
     max_chip_c: float
+    max_board_c: float
+    brown_outs: int
     #: job id -> how it ended: ``acknowledged``, ``discarded (CLOUD)``, ``queued``, ...
     jobs: Mapping[int, str]
     #: jobs that are neither finished nor accounted for, with what is known of them
     jobs_lost: Mapping[int, str]
     products_made: Mapping[int, bytes]
     products_received: Mapping[int, bytes]
-    products_sent_twice: int
+    #: product parts that came again without being asked for
+    parts_sent_twice: int
     telecommands_sent: int
     telecommands_verified: int
     #: name -> state, of telecommands that are neither verified nor excused
@@ -33,6 +37,8 @@ class Books:
     overruns: int
     restarts: int
     restarts_expected: int
+    #: the payload computer was down when the run ended
+    down_at_end: bool
     #: what went wrong in the machinery of the bench itself, e.g. a digest that does not match
     faults_of_bench: list[str] = field(default_factory=list)
 
@@ -71,9 +77,7 @@ class Verdict:
             text = f"  {mark} {condition.name:<{width}}  {condition.figure}"
             out.append(f"{text}  ({condition.limit})")
         if self.unknowns:
-            out.append(
-                f"  rests on {len(self.unknowns)} values that nobody published:"
-            )
+            out.append(f"  rests on {len(self.unknowns)} values that nobody published:")
             out += [f"      {key}: {why}" for key, why in self.unknowns.items()]
         return out
 
@@ -81,50 +85,70 @@ class Verdict:
 Judge = Callable[[Books, Any], Condition]
 
 
-def brown_out(books: Books, limit: float) -> Condition:
-    """No brown-out: the battery never fell to its lower limit."""
-    figure = f"battery down to {books.min_battery_v:.2f} V"
-    keys = ("power.battery_capacity_wh", "power.bus_load_w", "verdict.min_battery_v")
-    good = books.min_battery_v > limit
-    return Condition("no brown-out", good, figure, f"above {limit:g} V", keys)
+def brown_out(books: Books, _: Any) -> Condition:
+    """The supply never failed."""
+    keys = ("power",)
+    good = books.brown_outs == 0
+    return Condition("no brown-out", good, f"{books.brown_outs} brown-outs", "none", keys)
+
+
+def battery(books: Books, limit: float) -> Condition:
+    """The battery stays above its limit."""
+    figure = f"down to {books.min_battery_v:.2f} V"
+    good = books.min_battery_v >= limit
+    return Condition("battery", good, figure, f"at least {limit:g} V", ("power",))
 
 
 def chip(books: Books, limit: float) -> Condition:
     """The processor stays below its limit."""
-    figure = f"chip up to {books.max_chip_c:.1f} °C"
-    good = books.max_chip_c <= limit
-    return Condition("temperature", good, figure, f"at most {limit:g} °C", ("verdict.max_chip_c",))
+    figure = f"up to {books.max_chip_c:.1f} °C"
+    keys = ("thermal", "payload")
+    return Condition("chip", books.max_chip_c <= limit, figure, f"at most {limit:g} °C", keys)
 
 
-def jobs(books: Books, wanted: float) -> Condition:
+def board(books: Books, limit: float) -> Condition:
+    """The board stays below its limit."""
+    figure = f"up to {books.max_board_c:.1f} °C"
+    keys = ("thermal", "payload")
+    return Condition("board", books.max_board_c <= limit, figure, f"at most {limit:g} °C", keys)
+
+
+def jobs(books: Books, _: Any) -> Condition:
     """Each accepted job is finished or accounted for."""
     done = len(books.jobs)
-    figure = f"{done} of {done + len(books.jobs_lost)} jobs finished or accounted for"
+    figure = f"{done} of {done + len(books.jobs_lost)} finished or accounted for"
+    states = Counter(books.jobs.values())
+    figure += "".join(f"; {n} {state}" for state, n in sorted(states.items()))
     if books.jobs_lost:
         figure += "; lost: " + ", ".join(f"{job} {why}" for job, why in books.jobs_lost.items())
-    limit = f"none lost, at least {wanted:g} jobs"
-    return Condition("jobs", not books.jobs_lost and done >= wanted, figure, limit)
+    return Condition("jobs", not books.jobs_lost, figure, "none lost")
 
 
-def products(books: Books, wanted: float) -> Condition:
+def products(books: Books, _: Any) -> Condition:
     """Every product received equals the product made, and none came twice."""
     received = books.products_received
     wrong = [job for job in received if books.products_made.get(job) != received[job]]
-    figure = f"{len(received) - len(wrong)} of {len(received)} equal"
+    figure = f"{len(received) - len(wrong)} of {len(received)} received equal those made"
     if wrong:
         figure += f"; different: {wrong}"
-    if books.products_sent_twice:
-        figure += f"; {books.products_sent_twice} parts sent twice unasked"
-    good = not wrong and not books.products_sent_twice and len(received) >= wanted
-    return Condition("products", good, figure, f"all, at least {wanted:g} received")
+    if books.parts_sent_twice:
+        figure += f"; {books.parts_sent_twice} parts sent twice unasked"
+    return Condition("products", not wrong and not books.parts_sent_twice, figure, "all")
 
 
-def telecommands(books: Books, _: float) -> Condition:
+def enough(books: Books, wanted: float) -> Condition:
+    """Enough products came down."""
+    n = len(books.products_received)
+    keys = ("link", "imager")
+    return Condition("delivery", n >= wanted, f"{n} products", f"at least {wanted:g}", keys)
+
+
+def telecommands(books: Books, _: Any) -> Condition:
     """Every telecommand whose report could come is verified."""
     figure = f"{books.telecommands_verified} of {books.telecommands_sent} verified"
     if books.telecommands_open:
         figure += "; open: " + ", ".join(f"{n} {s}" for n, s in books.telecommands_open.items())
-    return Condition("telecommands", not books.telecommands_open, figure, "all verified")
+    return Condition("telecommands", not books.telecommands_open, figure, "all that could be")
 
 
 def overruns(books: Books, limit: float) -> Condition:
@@ -133,19 +157,24 @@ def overruns(books: Books, limit: float) -> Condition:
     return Condition("overruns", good, f"{books.overruns}", f"at most {limit:g}")
 
 
-def restarts(books: Books, _: float) -> Condition:
+def restarts(books: Books, _: Any) -> Condition:
     """The payload computer restarts only where the fault plan makes it."""
-    figure = f"{books.restarts} restarts, {books.restarts_expected} injected"
-    good = books.restarts == books.restarts_expected
-    return Condition("restarts", good, figure, "only injected ones")
+    figure = f"{books.restarts} restarts, {books.restarts_expected} injected stops"
+    if books.down_at_end:
+        figure += ", down at the end"
+    wanted = books.restarts_expected - books.down_at_end
+    return Condition("restarts", books.restarts == wanted, figure, "only injected ones")
 
 
 #: key of the profile's [verdict] group -> how it is judged
 JUDGES: dict[str, Judge] = {
-    "min_battery_v": brown_out,
+    "no_brown_out": brown_out,
+    "min_battery_v": battery,
     "max_chip_c": chip,
-    "min_jobs": jobs,
-    "min_products": products,
+    "max_board_c": board,
+    "jobs_accounted": jobs,
+    "products_equal": products,
+    "min_products": enough,
     "telecommands_verified": telecommands,
     "max_overruns": overruns,
     "only_injected_restarts": restarts,
@@ -159,7 +188,8 @@ def judge(
 
     ``unknown(keys)`` returns those of the keys that the profile does not know, with the reason.
     """
-    conditions = [JUDGES[key](books, limits[key]) for key in JUDGES if key in limits]
+    asked = {key: limits[key] for key in JUDGES if limits.get(key, False) is not False}
+    conditions = [JUDGES[key](books, limit) for key, limit in asked.items()]
     if books.faults_of_bench:
         text = "; ".join(books.faults_of_bench)
         conditions.append(Condition("bench", False, text, "no fault of the bench itself"))

@@ -34,7 +34,8 @@ verbs:
 {verbs}
 
 `hil VERB --help` lists the options of a verb. `hil --version [--json]` names the build.
-Exit codes: 0 good, 1 checked and failed, 2 usage, 3 host not fit, 4 participant lost, 130 interrupted.
+Exit codes: 0 good, 1 checked and failed, 2 usage, 3 host not fit, 4 participant lost,
+130 interrupted.
 """
 
 

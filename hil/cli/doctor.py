@@ -106,7 +106,8 @@ def disk() -> Finding:
 def runtime_folder() -> Path:
     """Return the folder in which the sockets of a run are made."""
     given = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(given) if given and Path(given).is_dir() else Path(tempfile.gettempdir())
+    usable = given is not None and os.access(given, os.W_OK)
+    return Path(given if usable and given else tempfile.gettempdir())
 
 
 def runtime() -> Finding:

@@ -1,4 +1,4 @@
-"""The progress bar of a run: orbit phase, sunlight, battery, temperature, jobs. Only on a terminal."""
+"""The progress bar of a run: orbit, sunlight, battery, temperature, jobs. Only on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 24
 
 
 class Progress:
-    """Draws one line, at most ten times a second of wall time. Call it with a View as often as you like."""
+    """Draws one line, at most ten times a second of wall time, however often it is called."""
 
     def __init__(self, stream: TextIO, enabled: bool = True) -> None:
         self.stream = stream

@@ -90,6 +90,16 @@ class ProductAssembler:
             assembly.total = number
         return self._finish(t_ns, job, assembly)
 
+    def expect(self, t_ns: int, job: int, total: int) -> None:
+        """Note that a product of ``total`` parts was sent, so that one lost entirely is missed."""
+        if job in self.complete or not total:
+            return
+        assembly = self.open.get(job)
+        if assembly is None:
+            assembly = self.open[job] = Assembly()
+            assembly.t_last_ns = t_ns
+        assembly.total = total
+
     def _finish(self, t_ns: int, job: int, assembly: Assembly) -> Product | None:
         octets = assembly.octets()
         if octets is None:

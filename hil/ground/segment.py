@@ -1,7 +1,7 @@
 """The ground end: receives telemetry, keeps the books of telecommands and products, sends plans.
 
 An automatic operator does what a shift would: says hello, loads the plan, acknowledges products,
-asks for what is missing, and repeats a telecommand whose acceptance was not reported.
+asks for what is missing, and repeats a telecommand whose reports did not come.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from hil.ground.telecommands import Telecommand, TelecommandLog
 SECOND = 1_000_000_000
 #: A product that falls silent is asked for after this.
 QUIET_NS = 8 * SECOND
-#: A telecommand without an acceptance report is radiated again after this much contact.
-ACCEPTANCE_TIMEOUT_NS = 45 * SECOND
+#: A telecommand whose completion was not reported is radiated again after this much contact: the
+#: spacecraft knows it again and repeats its reports.
+REPORT_TIMEOUT_NS = 30 * SECOND
 FOP_TIMER_NS = 12 * SECOND
 #: Activities in one TC[11,4]: the frame holds 1024 octets.
 PLAN_CHUNK = 8
@@ -81,7 +82,7 @@ class GroundSegment:
         self._contacts = 0
         self._contact_begin_ns = 0
         self._repeats: Counter[bytes] = Counter()
-        self._pending: dict[bytes, int] = {}
+        self._asked: dict[bytes, int] = {}
 
     # --- contacts ------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class GroundSegment:
             self.counters["repairs_asked"] += 1
             values = {"job": job, "first": first, "count": count}
             self._send(self.telecommands.function("RESEND_PARTS", t_ns, values))
-        self._repeat_unaccepted(t_ns)
+        self._repeat_unreported(t_ns)
         if self.radio.uplink_busy_until_ns > t_ns + SECOND:
             return
         for frame in self.fop.frames(t_ns):
@@ -142,27 +143,39 @@ class GroundSegment:
 
     def _send(self, telecommand: Telecommand) -> None:
         telecommand.t_sent_ns = telecommand.t_made_ns
-        self._pending[telecommand.request] = telecommand.t_made_ns
         self.fop.enqueue(telecommand.packet)
 
-    def _repeat_unaccepted(self, t_ns: int) -> None:
-        """Radiate again what went out in this contact and was never reported accepted."""
+    def _repeat_unreported(self, t_ns: int) -> None:
+        """Radiate again what should have been reported complete in this contact, and was not."""
         if not self.fop.idle:
             return
         for telecommand in self.telecommands.all:
-            since = self._pending.get(telecommand.request)
-            if since is None:
+            if telecommand.verified or telecommand.failure or not self._due(telecommand, t_ns):
                 continue
-            if t_ns - max(since, self._contact_begin_ns) < ACCEPTANCE_TIMEOUT_NS:
-                continue
-            if self._repeats[telecommand.request] >= REPEAT_LIMIT:
-                del self._pending[telecommand.request]
+            if self._repeats[telecommand.request] == REPEAT_LIMIT:
+                self._repeats[telecommand.request] += 1
+                self.counters["telecommands_given_up"] += 1
                 self.log(t_ns, 3, "TELECOMMAND_GIVEN_UP", {"telecommand": telecommand.name})
-                continue
-            self._repeats[telecommand.request] += 1
-            self.counters["telecommands_repeated"] += 1
-            self._pending[telecommand.request] = t_ns
-            self.fop.enqueue(telecommand.packet)
+            elif self._repeats[telecommand.request] < REPEAT_LIMIT:
+                self._repeats[telecommand.request] += 1
+                self.counters["telecommands_repeated"] += 1
+                self._asked[telecommand.request] = t_ns
+                self.fop.enqueue(telecommand.packet)
+
+    def _due(self, telecommand: Telecommand, t_ns: int) -> bool:
+        """Tell whether the reports of a telecommand are overdue.
+
+        An activity of the plan counts only when the job is known to have begun: repeating one that
+        never ran would run it at the wrong time.
+        """
+        since_ns = self._asked.get(telecommand.request, telecommand.t_sent_ns)
+        if telecommand.release_ns is not None and since_ns is None:
+            if telecommand.job not in self.jobs and telecommand.job not in self.products.complete:
+                return False
+            since_ns = telecommand.release_ns
+        if since_ns is None:
+            return False
+        return t_ns - max(since_ns, self._contact_begin_ns) >= REPORT_TIMEOUT_NS
 
     # --- telemetry -----------------------------------------------------------------------------
 
@@ -188,9 +201,9 @@ class GroundSegment:
         if report.service == 1:
             self._take_verification(t_ns, report.subtype, report.data)
         elif report.service == 3 and report.subtype == 25:
-            self._take_housekeeping(report.t_ns, report.data)
+            self._take_housekeeping(report.t_ns or 0, report.data)
         elif report.service == 5:
-            self._take_event(report.t_ns, report.subtype, report.data)
+            self._take_event(t_ns, report.t_ns or 0, report.subtype, report.data)
         elif report.service == 13:
             self._take_part(t_ns, report.subtype, report.data)
 
@@ -198,8 +211,6 @@ class GroundSegment:
         telecommand = self.telecommands.on_report(t_ns, subtype, data)
         if telecommand is None:
             return
-        if subtype in {1, 2, 10}:
-            self._pending.pop(telecommand.request, None)
         if telecommand.failure and subtype not in {1, 3, 5, 7}:
             failure = telecommand.failure._asdict()
             self.log(t_ns, 3, "TELECOMMAND_FAILED", {"telecommand": telecommand.name, **failure})
@@ -213,7 +224,7 @@ class GroundSegment:
         values.pop("_io", None)
         self.housekeeping.setdefault(structure.sid, []).append((t_ns, values))
 
-    def _take_event(self, t_ns: int, severity: int, data: bytes) -> None:
+    def _take_event(self, now_ns: int, t_ns: int, severity: int, data: bytes) -> None:
         event = dictionary.EVENT_BY_ID.get(int.from_bytes(data[:2], "big"))
         if severity > 4:
             return
@@ -225,6 +236,8 @@ class GroundSegment:
         self.log(t_ns, severity, event.name, values)
         if event.name == "JOB_STATE":
             self.jobs[values["job"]] = values
+            if values["state"] == dictionary.JobState.SENT:
+                self.products.expect(now_ns, values["job"], values["parts"])
         if event.name == "BOOT" and values["boot_count"] > 1:
             self.counters["restarts_reported"] += 1
 

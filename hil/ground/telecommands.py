@@ -30,6 +30,8 @@ class Telecommand:
         self.request = packet[:_REQUEST_NBYTES]
         self.t_made_ns = t_ns
         self.release_ns = release_ns
+        #: image job that it is about, None if about none
+        self.job: int | None = None
         self.t_sent_ns: int | None = None
         self.t_accepted_ns: int | None = None
         self.t_completed_ns: int | None = None
@@ -90,7 +92,9 @@ class TelecommandLog:
             {"function": function.id, "arguments": function.struct.build(values)}
         )
         label = name.lower() + "".join(f" {key} {values[key]}" for key in ("job",) if key in values)
-        return self.make(label, t_ns, 8, 1, arguments, release_ns)
+        telecommand = self.make(label, t_ns, 8, 1, arguments, release_ns)
+        telecommand.job = values.get("job")
+        return telecommand
 
     def plan(self, t_ns: int, activities: list[Telecommand]) -> Telecommand:
         """Make a TC[11,4] that inserts time-tagged activities into the on-board schedule."""
@@ -114,12 +118,7 @@ class TelecommandLog:
         elif subtype in _FAILURES:
             report = _FAILURE_REPORT.parse(data[:_REQUEST_NBYTES] + data[-6:])
             code = self._code_name(report.code)
-            if code == dictionary.Failure.DUPLICATE.name:
-                # It had been accepted before, and its report was lost: so it stands.
-                self.counters["refused_as_duplicates"] += 1
-                telecommand.t_accepted_ns = telecommand.t_accepted_ns or t_ns
-            else:
-                telecommand.failure = Failure(_FAILURES[subtype], code, report.detail)
+            telecommand.failure = Failure(_FAILURES[subtype], code, report.detail)
         return telecommand
 
     @staticmethod

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
-from flightsw.codec import tc_frame
-from hil.ground.fop import Fop, State
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from flightsw.codec import tc_frame
+from hil.ground.fop import Fop, State
 
 SECOND = 1_000_000_000
 TIMER = 5 * SECOND

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zlib
 
-from flightsw.codec.dictionary.products import PART_FIRST, PART_HEADER, PART_LAST, PART_NEXT
-from hil.ground.products import Assembly, ProductAssembler
 from hypothesis import given
 from hypothesis import strategies as st
+
+from flightsw.codec.dictionary.products import PART_FIRST, PART_HEADER, PART_LAST, PART_NEXT
+from hil.ground.products import Assembly, ProductAssembler
 
 QUIET = 8_000_000_000
 
@@ -72,3 +73,10 @@ def test_a_part_too_short_to_read_is_refused_and_counted():
     ground = ProductAssembler()
     assert ground.take(0, PART_FIRST, b"\x00\x00") is None
     assert ground.counters["bad_parts"] == 1
+
+
+def test_a_product_lost_entirely_is_asked_for_when_its_sending_was_reported():
+    """A product of which no part came is asked for whole once ground hears that it was sent."""
+    ground = ProductAssembler()
+    ground.expect(0, 3, 2)
+    assert ground.to_ask(2 * QUIET, QUIET) == [(3, 1, 2)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from flightsw.codec.wire import Kind, Status
 from hil.ground.plan import acquisitions, choose
 from hil.ground.radio import Radio
 from hil.time.kernel import Kernel
-from hypothesis import given
-from hypothesis import strategies as st
 
 SECOND = 1_000_000_000
 
@@ -108,7 +111,7 @@ def test_the_plan_keeps_its_spacing_and_takes_the_best_first(times, count, spaci
     chosen = choose(times, score.__getitem__, count, spacing)
     assert chosen == sorted(chosen)
     assert len(chosen) <= count
-    assert all(b - a >= spacing for a, b in zip(chosen, chosen[1:], strict=False))
+    assert all(b - a >= spacing for a, b in itertools.pairwise(chosen))
     best = min(times, key=lambda t: (-score[t], t))
     assert best in chosen
     numbered = acquisitions(chosen, score.__getitem__, 2000)
