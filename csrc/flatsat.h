@@ -175,9 +175,6 @@ int64_t fs_tm_frame(fs_tm_receiver *rx, const uint8_t *frame, size_t nbytes, fs_
 int64_t fs_tm_feed(fs_tm_receiver *rx, const uint8_t *in, size_t nbytes, uint64_t *consumed,
                    fs_packet_row *rows, size_t nrows, uint8_t *out, size_t nout);
 
-/* Marker and randomised frame. Returns octets written, or FS_E_CAPACITY. */
-int64_t fs_tm_cadu(const uint8_t *frame, size_t nbytes, uint8_t *out, size_t capacity);
-
 /* --- layouts: bit fields to and from values ------------------------------------------------------ */
 enum { FS_UINT = 0, FS_INT = 1, FS_FLOAT = 2 };
 

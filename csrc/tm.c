@@ -289,12 +289,3 @@ int64_t fs_tm_feed(fs_tm_receiver *rx, const uint8_t *in, size_t nbytes, uint64_
     *consumed = at;
     return (int64_t)to.nrows;
 }
-
-int64_t fs_tm_cadu(const uint8_t *frame, size_t nbytes, uint8_t *out, size_t capacity)
-{
-    if (capacity < MARKER_NBYTES + nbytes)
-        return FS_E_CAPACITY;
-    memcpy(out, MARKER, MARKER_NBYTES);
-    int64_t n = fs_randomise(FS_PN_TM, frame, out + MARKER_NBYTES, nbytes, 1);
-    return n < 0 ? n : n + MARKER_NBYTES;
-}

@@ -18,6 +18,7 @@ construct's own result does, with plain dicts and lists.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from operator import itemgetter
 from struct import Struct
 from struct import error as struct_error
@@ -49,17 +50,17 @@ class Row(NamedTuple):
 
 
 def compile_layout(declaration: Any) -> Layout:
-    """Compile a construct Struct or BitStruct of fixed size; LayoutError names what it cannot take."""
+    """Compile a construct declaration of fixed size; LayoutError names what it cannot take."""
     return Layout(compile_plan(declaration))
 
 
 def _table(fields: tuple[Field, ...]) -> Any:
-    rows = [(f.bit, f.count, f.width, _KINDS[f.kind], f.dtype.itemsize, f.swap) for f in fields]
+    rows = [(f.bit, f.elements, f.width, _KINDS[f.kind], f.dtype.itemsize, f.swap) for f in fields]
     return ffi.new("fs_field[]", rows)
 
 
 def _slots(fields: tuple[Field, ...]) -> Struct:
-    codes = ["?7x" if f.flag else _SLOT_CODES[f.kind] * f.count for f in fields]
+    codes = ["?7x" if f.flag else _SLOT_CODES[f.kind] * f.elements for f in fields]
     return Struct("=" + "".join(codes))
 
 
@@ -77,14 +78,17 @@ class Layout:
         self._out_table, self._nout = _table(numbers), len(numbers)
         self._in_table, self._nin = _table(inputs), len(inputs)
         self._out_slots, self._in_slots = _slots(numbers), _slots(inputs)
-        self._inputs, self._numbers = inputs, numbers
+        self._inputs = inputs
+        self._column_inputs = tuple(f for f in plan.fields if f.const is None)
+        self._column_table = _table(self._column_inputs)
         self._slots_type = ffi.typeof(f"uint64_t[{max(self._out_slots.size // 8, 1)}]")
         self._gather, self._build = _gatherer(inputs), _builder(numbers, self._octets)
 
     def encode(self, values: Mapping[str, Any]) -> bytes:
-        """Return one packet. Raises FieldRangeError, which names the field, and then nothing is made.
+        """Return one packet. Raises FieldRangeError, which names the field.
 
-        Enums take their label or their number. Constants need not be given, defaults may be left out.
+        Enums take their label or their number. Constants need not be given, defaults may be left
+        out.
         """
         packet = bytearray(self._blank)
         try:
@@ -119,21 +123,21 @@ class Layout:
     def encode_columns(self, columns: Mapping[str, npt.ArrayLike]) -> bytes:
         """Return packets one behind the other from one array a field, all of the same length.
 
-        Raises FieldRangeError that names the field and the row of the first value that does not fit.
+        Raises FieldRangeError that names the field and the row of the first value that does not
+        fit.
         """
-        arrays = [as_column(f, columns) for f in self.fields if f.const is None]
+        arrays = [as_column(f, columns) for f in self._column_inputs]
         count = len(arrays[0]) if arrays else 0
         wrong = [len(a) for a in arrays if len(a) != count]
         if wrong:
             raise FieldRangeError(
                 f"layout: columns of {count} and of {wrong[0]} rows; give equal ones"
             )
-        inputs = tuple(f for f in self.fields if f.const is None)
         out = bytearray(count * self.nbytes)
-        keep = [ffi.from_buffer("uint8_t[]", a.view(np.uint8).reshape(-1)) for a in arrays]
+        keep = [ffi.from_buffer("uint8_t[]", array) for array in arrays]
         code = lib.fs_layout_encode_columns(
-            _table(inputs),
-            len(inputs),
+            self._column_table,
+            len(arrays),
             self._blank,
             self.nbytes,
             ffi.new("uint8_t *[]", keep),
@@ -142,7 +146,7 @@ class Layout:
             len(out),
         )
         if code < 0:
-            raise offending(inputs, arrays)
+            raise offending(self._column_inputs, arrays)
         return bytes(out)
 
     def decode_columns(
@@ -161,7 +165,8 @@ class Layout:
         ``out``, a result of this method, is filled again where it is large enough, without
         allocation. Raises TruncatedError if a packet ends behind ``buf``.
         """
-        nbytes, step = len(buf), self.nbytes if stride is None else stride
+        octets = ffi.from_buffer(buf)
+        nbytes, step = len(octets), self.nbytes if stride is None else stride
         where: Any = ffi.NULL
         if offsets is not None:
             offsets = np.ascontiguousarray(offsets, dtype=np.uint64)
@@ -176,7 +181,7 @@ class Layout:
             self._all_table,
             self._nall,
             self.nbytes,
-            ffi.from_buffer(buf),
+            octets,
             nbytes,
             where,
             step,
@@ -193,7 +198,8 @@ class Layout:
     def document(self) -> list[Row]:
         """Return one row a field, in wire order, for a table or an interface document."""
         return [
-            Row(f.name, f.bit, f.width * f.count, _type_name(f), f.unit, f.doc) for f in self.fields
+            Row(f.name, f.bit, f.width * f.elements, _type_name(f), f.unit, f.doc)
+            for f in self.fields
         ]
 
     def _place_octets(self, values: Mapping[str, Any], packet: bytearray) -> None:
@@ -201,9 +207,9 @@ class Layout:
             if f.const is not None:
                 continue
             octets = _look_up(values, f)
-            if len(octets) != f.count:
-                raise FieldRangeError(f"{f.name}: {len(octets)} octets, must be {f.count}")
-            packet[f.bit // 8 : f.bit // 8 + f.count] = octets
+            if len(octets) != f.elements:
+                raise FieldRangeError(f"{f.name}: {len(octets)} octets, must be {f.elements}")
+            packet[f.bit // 8 : f.bit // 8 + f.elements] = octets
 
     def _explain(self, values: Mapping[str, Any], error: Exception | None) -> Exception:
         """Find the field that could not be encoded and say why; the fast path only knows that."""
@@ -215,8 +221,8 @@ class Layout:
                 return FieldRangeError(
                     f"{f.name}: no value given ({missing!r}); every field needs one"
                 )
-            if len(given) != f.count:
-                return FieldRangeError(f"{f.name}: {len(given)} values, must be {f.count}")
+            if len(given) != f.elements:
+                return FieldRangeError(f"{f.name}: {len(given)} values, must be {f.elements}")
             for each in given:
                 if (why := _misfit(f, each)) is not None:
                     return FieldRangeError(f"{f.name}: {each!r} {why}; nothing was written")
@@ -233,7 +239,7 @@ def _misfit(f: Field, value: Any) -> str | None:
         return None
     try:
         if f.kind == "float":
-            Struct("f" if f.width == 32 else "d").pack(value)
+            Struct(">f" if f.width == 32 else ">d").pack(value)  # native order checks no range
             return None
         number = value.__index__()
     except (struct_error, OverflowError, AttributeError, TypeError):
@@ -245,10 +251,10 @@ def _misfit(f: Field, value: Any) -> str | None:
 
 def _type_name(f: Field) -> str:
     if f.kind == "bytes":
-        return f"octets[{f.count}]"
+        return f"octets[{f.elements}]"
     name = "flag" if f.flag else "enum" if f.labels is not None else f"{f.kind}{f.width}"
     order = " little-endian" if f.swap else ""
-    return f"{name}[{f.count}]{order}" if f.array else name + order
+    return f"{name}[{f.elements}]{order}" if f.array else name + order
 
 
 def _look_up(values: Mapping[str, Any], f: Field) -> Any:
@@ -280,8 +286,8 @@ def _gatherer(inputs: tuple[Field, ...]) -> Callable[[Mapping[str, Any]], Any]:
         for f, labels in zip(inputs, numbers, strict=True):
             value = _look_up(values, f)
             if f.array:
-                if len(value) != f.count:
-                    raise LookupError(f"{f.name}: {len(value)} values, must be {f.count}")
+                if len(value) != f.elements:
+                    raise LookupError(f"{f.name}: {len(value)} values, must be {f.elements}")
                 flat += value
             else:
                 flat.append(
@@ -310,7 +316,7 @@ def _general_builder(
     slot_of, n = {}, 0
     for f in numbers:
         slot_of[f.path] = n
-        n += f.count
+        n += f.elements
     in_order = sorted((*numbers, *octets), key=lambda f: f.bit)
 
     def build(slots: tuple[Any, ...], buf: Any, at: int) -> dict[str, Any]:
@@ -319,10 +325,10 @@ def _general_builder(
             value: Any
             if f.kind == "bytes":
                 first = at + f.bit // 8
-                value = bytes(buf[first : first + f.count])
+                value = bytes(buf[first : first + f.elements])
             else:
                 slot = slot_of[f.path]
-                value = list(slots[slot : slot + f.count]) if f.array else slots[slot]
+                value = list(slots[slot : slot + f.elements]) if f.array else slots[slot]
                 if f.labels is not None:
                     value = f.labels.get(value, value)
             if f.const is not None and value != f.const:
@@ -336,7 +342,7 @@ def _general_builder(
 def _store(result: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
     """Put a value where its path says, making the dicts and lists on the way."""
     at: Any = result
-    for part, following in zip(path[:-1], path[1:], strict=True):
+    for part, following in pairwise(path):
         fresh: Any = [] if isinstance(following, int) else {}
         if isinstance(part, int):
             if part == len(at):

@@ -1,4 +1,4 @@
-"""Telecommand and telemetry packets of the packet utilisation standard (ECSS-E-ST-70-41C section 7.4).
+"""Packets of the packet utilisation standard, PUS-C (ECSS-E-ST-70-41C section 7.4).
 
 A PUS packet is a space packet with a secondary header and, as its last two octets, the packet error
 control: a CRC over everything before it.
@@ -79,7 +79,7 @@ def pack_tm(
     destination: int = 0,
     time_status: int = 0,
 ) -> bytes:
-    """Return a telemetry packet. ``t_ns`` counts from the mission epoch; None leaves the time out."""
+    """Return a telemetry packet; ``t_ns`` since the mission epoch, None leaves the time out."""
     time = b"" if t_ns is None else pack_cuc(t_ns)
     length = _TM.size - _PRIMARY_NBYTES + len(time) + len(data) + 1
     try:
@@ -159,15 +159,17 @@ def _check(packet: bytes, header_nbytes: int, telecommand: bool) -> None:
         )
 
 
-def unpack_tm(packet: bytes, time_nbytes: int = CUC_NBYTES) -> TmPacket:
-    """Take a telemetry packet apart; ``time_nbytes`` is the size of the mission's time field.
+def unpack_tm(packet: bytes, time_nbytes: int = CUC_NBYTES, preamble: bytes = b"") -> TmPacket:
+    """Take a telemetry packet apart.
 
+    ``time_nbytes`` is the size of the mission's time field, 0 for none; ``preamble`` is what a
+    mission that leaves the preamble of its times out would have written there.
     Raises ShortPacketError, PacketLengthError, PecError, PacketTypeError or PusVersionError.
     """
     at = _TM.size + time_nbytes
     _check(packet, at, telecommand=False)
     word, sequence, _, _, service, subtype, counter, destination = _TM.unpack_from(packet)
-    t_ns = unpack_cuc(packet[_TM.size : at]) if time_nbytes else None
+    t_ns = unpack_cuc(preamble + packet[_TM.size : at]) if time_nbytes else None
     data = packet[at : -_PEC.size]
     return TmPacket(
         word & 0x7FF, sequence & 0x3FFF, service, subtype, counter, destination, t_ns, data

@@ -14,6 +14,7 @@ from typing import Any
 from flightsw.codec.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.randomiser import tm_randomise
 from flightsw.codec.space_packet import IDLE_APID
 from flightsw.codec.tc_frame import Clcw
 
@@ -54,6 +55,8 @@ COUNTERS = (
 
 _HEADER = Struct(">HBBH")
 _FECF = Struct(">H")
+_feed = lib.fs_tm_feed
+_from_buffer = ffi.from_buffer
 _IDLE_HEADER = Struct(">HHH")
 _IDLE_MIN_NBYTES = 7
 _SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
@@ -64,11 +67,7 @@ _ROW_NBYTES = 16
 
 def cadu(frame: bytes) -> bytes:
     """Return what goes on the air for ``frame``: marker, then the frame under the randomiser."""
-    capacity = len(frame) + len(ASM)
-    out = ffi.new("uint8_t[]", capacity)
-    if lib.fs_tm_cadu(frame, len(frame), out, capacity) < 0:
-        raise FieldRangeError(f"TM frame of {len(frame)} octets: at most {MAX_NBYTES}")
-    return bytes(ffi.buffer(out, capacity))
+    return ASM + tm_randomise(frame)
 
 
 def _check_config(scid: int, nbytes: int) -> None:
@@ -82,8 +81,8 @@ def _check_config(scid: int, nbytes: int) -> None:
 class _Channel:
     """What one virtual channel still has to send: octets, and where packets begin in them.
 
-    ``starts`` counts from the first octet that the channel ever sent, as ``sent`` does. ``filler`` is
-    how many octets at the front are the rest of an idle packet.
+    ``starts`` counts from the first octet that the channel ever sent, as ``sent`` does. ``filler``
+    is how many octets at the front are the rest of an idle packet.
     """
 
     __slots__ = ("count", "filler", "idle_seq", "queue", "sent", "starts", "total")
@@ -148,7 +147,7 @@ class Encoder:
         self.counters["packets"] += 1
 
     def pending(self, vcid: int) -> int:
-        """Return the octets of packets that are queued; the rest of an idle packet does not count."""
+        """Return the octets of packets that are queued; idle fill does not count."""
         channel = self._channel(vcid)
         return len(channel.queue) - channel.filler
 
@@ -158,7 +157,7 @@ class Encoder:
         With ``flush`` an idle packet fills the frame; the answer is then None only if nothing is
         queued. ``ocf`` has four octets, or none if the encoder was made without.
         """
-        channel, room = self._channel(vcid), self.data_nbytes
+        channel, room = self._checked(vcid, ocf), self.data_nbytes
         queued = len(channel.queue)
         if queued < room:
             if not flush or queued == channel.filler:
@@ -172,8 +171,8 @@ class Encoder:
 
     def idle_frame(self, ocf: bytes = b"", *, vcid: int = IDLE_VCID) -> bytes:
         """Return a frame that holds only idle data, to keep the link in lock."""
+        self._checked(vcid, ocf)
         self.counters["idle_frames"] += 1
-        self._channel(vcid)
         return self._frame(vcid, bytes(self.data_nbytes), POINTER_IDLE, ocf)
 
     def _channel(self, vcid: int) -> _Channel:
@@ -181,12 +180,15 @@ class Encoder:
             raise FieldRangeError(f"TM encoder: virtual channel {vcid}, must be 0 to 7")
         return self._channels[vcid]
 
-    def _frame(self, vcid: int, data: bytes, pointer: int, ocf: bytes) -> bytes:
+    def _checked(self, vcid: int, ocf: bytes) -> _Channel:
         if len(ocf) != self._ocf_nbytes:
             raise FieldRangeError(
                 f"TM encoder: operational control field of {len(ocf)} octets, {self._ocf_nbytes}"
                 " in every frame of this encoder"
             )
+        return self._channel(vcid)
+
+    def _frame(self, vcid: int, data: bytes, pointer: int, ocf: bytes) -> bytes:
         channel, mc_count = self._channels[vcid], self._mc_count
         head = _HEADER.pack(self._word | vcid << 1, mc_count, channel.count, _SEGMENT_ID | pointer)
         self._mc_count = (mc_count + 1) & 0xFF
@@ -199,8 +201,8 @@ class Encoder:
 class Receiver:
     """Takes what comes off the air, in chunks of any size, and gives packets by virtual channel.
 
-    ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what else
-    is dropped, and why, is in ``counters``.
+    ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what
+    else is dropped, and why, is in ``counters``.
     """
 
     _ROWS = 4096
@@ -226,9 +228,9 @@ class Receiver:
         """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""
         held = self._held + octets if self._held else bytes(octets)
         packets: list[tuple[int, bytes]] = []
-        view, at, left = ffi.from_buffer(held), 0, len(held)
+        view, at, left = _from_buffer(held), 0, len(held)
         while True:
-            found = lib.fs_tm_feed(
+            found = _feed(
                 self._state,
                 view + at,
                 left,
@@ -242,9 +244,9 @@ class Receiver:
             consumed = self._consumed[0]
             if found:
                 packets += self._collect(found)
-            if not consumed:
-                break
             at, left = at + consumed, left - consumed
+            if not consumed or not left:
+                break
         self._held = held[at:]
         return packets
 
