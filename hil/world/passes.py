@@ -58,7 +58,8 @@ def find_passes(
     for aos_ns, los_ns in zip(edges.falling, edges.after_falling(), strict=True):
         if los_ns is not None:
             top_s, top_deg = _culmination(below, aos_ns * 1e-9, los_ns * 1e-9)
-            top_ns = round(top_s * 1e3) * 1_000_000
+            # At its flat top the elevation says no more than this of the time.
+            top_ns = round(top_s) * 1_000_000_000
             top_deg = round(station.min_elevation_deg - top_deg, 6)
             passes.append(Pass(station.name, aos_ns, los_ns, top_deg, top_ns))
     return passes
