@@ -47,7 +47,7 @@ class TimePulse:
         self._width_ns = width_ns
         self._jitter_ns = jitter_ns
         self.faults: FaultWindows[PulseFault] = FaultWindows("time pulse", FAULT_KINDS)
-        self.counters: dict[str, int] = dict.fromkeys(("pulses", *FAULT_KINDS), 0)
+        self.counters: dict[str, int] = dict.fromkeys(("given", *FAULT_KINDS), 0)
 
     def fire(self, scheduler: Scheduler, source: int, t_ns: int) -> None:
         """Give the pulse whose nominal edge is at ``t_ns``, which is now."""
@@ -66,7 +66,7 @@ class TimePulse:
             self._pulse(scheduler, source, rise_ns + self._width_ns + max(again_ns, 1))
 
     def _pulse(self, scheduler: Scheduler, source: int, rise_ns: int) -> None:
-        self.counters["pulses"] += 1
+        self.counters["given"] += 1
         if rise_ns == scheduler.now_ns:
             self._drive(rise_ns, 1)
         else:

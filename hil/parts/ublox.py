@@ -163,11 +163,9 @@ class Ublox(Part):
 
     def snapshot(self) -> dict[str, Any]:
         """Return counters for the report."""
-        return super().snapshot() | {
-            "counters": dict(self.counters),
-            "pulse": dict(self.pulse.counters),
-            "received": dict(self._splitter.counters),
-        }
+        counters = {**self.counters, **self._splitter.counters}
+        counters |= {f"pulse_{name}": count for name, count in self.pulse.counters.items()}
+        return super().snapshot() | {"counters": counters}
 
     def _second(self, t_ns: int) -> None:
         """Top of a second: judge the fix and give the time pulse."""

@@ -334,3 +334,14 @@ def test_leap_seconds_and_weeks() -> None:
     assert time_of_week_ms(datetime(2023, 4, 1, 23, 59, 42, tzinfo=UTC)) == 0
     with pytest.raises(ValueError, match="leap seconds of 1998-12-31"):
         leap_seconds(datetime(1998, 12, 31, tzinfo=UTC))
+
+
+def test_the_report_has_every_counter() -> None:
+    """Epochs, fixes, pulses and what was skipped of the input stand side by side."""
+    bench = Bench()
+    bench.receiver.uart_receive(0, b"noise")
+    bench.run(4.5)
+    counters = bench.receiver.snapshot()["counters"]
+    assert counters["epochs"] == 5
+    assert counters["pulse_given"] == 2
+    assert counters["skipped_octets"] == 5
