@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hil.report.model import Condition, ImageRow, Report, Series
+from hil.report.model import Condition, ImageRow, PassRow, Report, Series
 
 ORBIT_S = 5650
 NAMES = ("battery_v", "battery_soc", "solar_w", "load_w", "payload_w", "chip_c", "board_c")
@@ -111,6 +111,23 @@ CONDITIONS: list[Condition] = [
 ]
 
 
+PASSES = (("inuvik", 120.0, 61.2), ("beijing", 1180.0, 24.0), ("troll", 5060.0, 40.8))
+
+
+def make_pass(station: str, aos_s: float, max_elevation_deg: float) -> PassRow:
+    """Return a pass of 340 s."""
+    return {
+        "station": station,
+        "aos_s": aos_s,
+        "los_s": aos_s + 340.0,
+        "max_elevation_deg": max_elevation_deg,
+        "telecommands": 4,
+        "frames": 1480,
+        "damaged": 6,
+        "octets": 384_800,
+    }
+
+
 @pytest.fixture
 def report() -> Report:
     """A whole report."""
@@ -141,23 +158,7 @@ def make_report(images: int = 10) -> Report:
         },
         "series": series(),
         "limits": {"battery_v": 13.0, "chip_c": 85.0},
-        "passes": [
-            {
-                "station": name,
-                "aos_s": aos,
-                "los_s": aos + 340.0,
-                "max_elevation_deg": top,
-                "telecommands": 4,
-                "frames": 1480,
-                "damaged": 6,
-                "octets": 384_800,
-            }
-            for name, aos, top in (
-                ("inuvik", 120.0, 61.2),
-                ("beijing", 1180.0, 24.0),
-                ("troll", 5060.0, 40.8),
-            )
-        ],
+        "passes": [make_pass(*row) for row in PASSES],
         "images": [image(job) for job in range(images)],
         "telemetry": [
             {"name": "housekeeping", "count": 5650, "octets": 412_000},
