@@ -186,9 +186,11 @@ def test_geodetic_places_agree(sky: Sky) -> None:
 
 @pytest.mark.soak
 def test_edges_agree_within_a_second_over_a_year(
-    sky: Sky, capsys: pytest.CaptureFixture[str]
+    sky: Sky, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every shadow and pass edge of a whole year lies within a second of Skyfield's."""
+    if "soak" not in request.config.option.markexpr:
+        pytest.skip("takes four minutes: run it with -m soak")
     worst = {"shadow": 0.0, "pass": 0.0}
     count = {"shadow": 0, "pass": 0}
     for day in range(0, 366, 6):
