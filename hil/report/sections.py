@@ -193,9 +193,15 @@ def rates(report: Report) -> str:
 def breakdown(report: Report) -> str:
     """Return where the wall time went."""
     parts = report["time_breakdown"]
-    total = sum(seconds for _, seconds in parts) or 1.0
+    # A name that is indented is a share of the line above it, and is in the sum already.
+    total = sum(seconds for name, seconds in parts if not name.startswith(" ")) or 1.0
     rows = [
-        (name, f"{seconds:.2f} s", f"{seconds / total:.0%}", _bar(seconds / total))
+        (
+            name.replace("  ", "\u2003"),
+            f"{seconds:.2f} s",
+            f"{seconds / total:.0%}",
+            _bar(seconds / total),
+        )
         for name, seconds in parts
     ]
     body = table(("what", "wall time #", "share #", ""), rows)

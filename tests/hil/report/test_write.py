@@ -78,6 +78,14 @@ def test_every_part_of_the_run_is_there(report: Report) -> None:
     assert "housekeeping</td><td>" not in page.split("Events</h2>")[1]
 
 
+def test_indented_times_are_shares_of_the_line_above(report: Report) -> None:
+    """A part of a time is shown below it and is not counted twice."""
+    report["time_breakdown"] = [("rig", 6.0), ("  of it capture", 2.0), ("flight", 4.0)]
+    page = render(report)
+    shares = re.findall(r"<td class='r'>(\d+)%</td>", page.split("Where the time went")[1])
+    assert shares == ["60", "20", "40"]
+
+
 def test_a_bad_verdict_is_shown_as_bad(report: Report) -> None:
     """A condition that failed turns the badge and its own mark."""
     report["verdict"] = "bad"
