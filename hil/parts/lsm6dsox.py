@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -163,6 +163,10 @@ class Lsm6dsox(RegisterTarget):
         if self.values[quantity] != before:
             self._stale = True
             self._chunk_end = -1
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return counters for the report."""
+        return {**super().snapshot(), "saturated": self.saturated}
 
     # Configuration ------------------------------------------------------------------------------
 

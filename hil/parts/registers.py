@@ -12,7 +12,7 @@ name in :attr:`hil.parts.base.Part.touched`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from hil.parts.base import Part
 
@@ -126,6 +126,10 @@ class RegisterTarget(Part):
         self.pointer = 0
         #: writes that ended inside a 16-bit register, whose octet is lost
         self.cut_writes = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return counters for the report."""
+        return {**super().snapshot(), "cut_writes": self.cut_writes}
 
     # Hooks ------------------------------------------------------------------------------------
 

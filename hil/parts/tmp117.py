@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
@@ -86,6 +86,10 @@ class Tmp117(RegisterTarget):
             self._eeprom[address] = int.from_bytes(identity[2 * at : 2 * at + 2])
         self._busy_until_ns = 0
         self._reset(0)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return counters for the report."""
+        return {**super().snapshot(), "eeprom_dropped": self.eeprom_dropped}
 
     # Conversion -------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hil.parts.base import Param, Part, Quantity
 from hil.parts.flash_store import SECTOR, FlashStore
@@ -316,7 +316,7 @@ class W25Q128(Part):
         self._reset(0)
         self._busy_until_ns = 0
 
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, Any]:
         """Return counters for the report."""
         wear = self.store.wear
         return {
