@@ -1,11 +1,11 @@
 /* CRC-16 of CCSDS and PUS frames and packets: P = x^16 + x^12 + x^5 + 1, preset to ones, most
  * significant bit first, no final exclusive or.
  *
- * By definition, one bit at a time: r = x * r mod P. An octet at a time, r' = T0[(r >> 8) ^ octet] ^
- * (r << 8), with T0[i] = i * x^16 mod P. Because the map is linear, sixteen octets can be looked up
- * side by side: the octet that stands k octets before the end of the group contributes i * x^(16 + 8k)
- * mod P, and the old register only enters with the first two octets. The sixteen loads do not wait
- * for one another; the octet at a time waits for each. */
+ * By definition, one bit at a time: r = x * r mod P. An octet at a time, r' = T0[(r >> 8) ^
+ * octet] ^ (r << 8), with T0[i] = i * x^16 mod P. Because the map is linear, sixteen octets can
+ * be looked up side by side: the octet that stands k octets before the end of the group
+ * contributes i * x^(16 + 8k) mod P, and the old register only enters with the first two octets.
+ * The sixteen loads do not wait for one another; the octet at a time waits for each. */
 #include "flatsat.h"
 #include "linear.h"
 

@@ -36,7 +36,7 @@ typedef struct {
  * whole records found (at most capacity), or FS_E_SHORT if buf ends inside a record. */
 int64_t fs_wire_scan(const uint8_t *buf, size_t nbytes, uint64_t *offsets, size_t capacity);
 
-/* --- codes over octets -------------------------------------------------------------------------- */
+/* --- codes over octets ------------------------------------------------------------------------ */
 
 /* CRC-16 of x^16 + x^12 + x^5 + 1, most significant bit first; preset 0xFFFF for frames and
  * packets. Over contents and their CRC together it is 0. */
@@ -53,11 +53,12 @@ enum { FS_PN_TM = 0, FS_PN_TC = 1, FS_PN_TM17 = 2 };
 /* The first octets of a sequence. Returns nbytes, or FS_E_RANGE for an unknown kind. */
 int64_t fs_pn_fill(int32_t kind, uint8_t *out, size_t nbytes);
 
-/* Exclusive-or the sequence over `count` units of nbytes each, from its start in every unit; in and
- * out may be the same. A unit has at most 2,048 octets, else FS_E_CAPACITY. Returns octets written. */
+/* Exclusive-or the sequence over `count` units of nbytes each, from its start in every unit; in
+ * and out may be the same. A unit has at most 2,048 octets, else FS_E_CAPACITY. Returns octets
+ * written. */
 int64_t fs_randomise(int32_t kind, const uint8_t *in, uint8_t *out, size_t nbytes, size_t count);
 
-/* --- space packets ------------------------------------------------------------------------------ */
+/* --- space packets ---------------------------------------------------------------------------- */
 enum { FS_PACKET_NBYTES = 65542 }; /* of the longest packet */
 
 /* Where the columns of a scan go; each holds as many elements as the scan's capacity. */
@@ -73,7 +74,7 @@ typedef struct {
 int64_t fs_packet_scan(const uint8_t *buf, size_t nbytes, const fs_packet_columns *out,
                        size_t capacity, uint64_t *consumed);
 
-/* --- telecommand channel coding ----------------------------------------------------------------- */
+/* --- telecommand channel coding --------------------------------------------------------------- */
 
 /* Octets of the CLTU around nbytes of frame. */
 size_t fs_cltu_nbytes(size_t nbytes);
@@ -108,7 +109,7 @@ typedef struct {
 /* Take octets until a unit ends (rx->ready is then 1) or the input does. Returns octets taken. */
 int64_t fs_cltu_feed(fs_cltu_receiver *rx, const uint8_t *in, size_t nbytes);
 
-/* --- TM transfer frames ------------------------------------------------------------------------- */
+/* --- TM transfer frames ----------------------------------------------------------------------- */
 enum { FS_TM_FRAME_NBYTES = 2048, FS_TM_FRAME_MIN_NBYTES = 16 };
 
 /* A virtual channel: the packet that is being assembled. */
@@ -175,7 +176,7 @@ int64_t fs_tm_frame(fs_tm_receiver *rx, const uint8_t *frame, size_t nbytes, fs_
 int64_t fs_tm_feed(fs_tm_receiver *rx, const uint8_t *in, size_t nbytes, uint64_t *consumed,
                    fs_packet_row *rows, size_t nrows, uint8_t *out, size_t nout);
 
-/* --- layouts: bit fields to and from values ------------------------------------------------------ */
+/* --- layouts: bit fields to and from values --------------------------------------------------- */
 enum { FS_UINT = 0, FS_INT = 1, FS_FLOAT = 2 };
 
 /* `count` elements of `width` bits (1 to 64; floats 32 or 64), one behind the other. */
@@ -193,8 +194,9 @@ typedef struct {
 int64_t fs_layout_decode(const fs_field *plan, size_t nfields, const uint8_t *packet, size_t nbytes,
                          uint64_t *slots);
 
-/* Values to one packet; slots as above, of any alignment. The packet holds its fixed octets, and zeros where fields stand. Returns
- * nbytes, or FS_E_RANGE, and then the packet must be thrown away. */
+/* Values to one packet; slots as above, of any alignment. The packet holds its fixed octets, and
+ * zeros where fields stand. Returns nbytes, or FS_E_RANGE, and then the packet must be thrown
+ * away. */
 int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint8_t *slots,
                          uint8_t *packet, size_t nbytes);
 

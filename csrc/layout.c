@@ -1,10 +1,10 @@
 /* Layouts: a table of bit fields, walked both ways.
  *
- * A field is a run of 1 to 64 bits at any bit offset, most significant bit first. It is read with one
- * 64-bit big-endian load, a shift left that drops what stands before it and a shift right (arithmetic
- * for signed fields) that drops what follows. The load is moved back from the end of the packet, so
- * that it never reads past it; only a field that spreads over nine octets needs one more. Packets
- * shorter than the load go through an eight-octet copy.
+ * A field is a run of 1 to 64 bits at any bit offset, most significant bit first. It is read with
+ * one 64-bit big-endian load, a shift left that drops what stands before it and a shift right
+ * (arithmetic for signed fields) that drops what follows. The load is moved back from the end of
+ * the packet, so that it never reads past it; only a field that spreads over nine octets needs one
+ * more. Packets shorter than the load go through an eight-octet copy.
  *
  * Columns are made field by field over blocks of packets that stay in the first-level cache: a loop
  * over the whole input for each field would fetch the input once a field. */
@@ -81,7 +81,7 @@ static inline uint64_t misfit(uint64_t value, unsigned width, int kind)
     return width < 64 ? value >> width : 0;
 }
 
-/* --- one packet, values in slots of eight octets ------------------------------------------------ */
+/* --- one packet, values in slots of eight octets ---------------------------------------------- */
 
 static uint64_t widen_float(uint64_t bits, unsigned width)
 {
@@ -148,7 +148,7 @@ int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint8_t *sl
     return (int64_t)nbytes;
 }
 
-/* --- many packets, values in columns ------------------------------------------------------------ */
+/* --- many packets, values in columns ---------------------------------------------------------- */
 
 #define FS_READ(type)                                                                              \
     for (size_t i = 0; i < n; i++) {                                                               \

@@ -1,10 +1,10 @@
 /* Tables of a linear map of one octet, written by the compiler.
  *
- * Every table of a CRC or of a BCH code is linear over GF(2): the entry of an octet is the exclusive
- * or of the entries of its single bits. So a table needs eight numbers and no generator: name them
- * NAME0 (entry of 1) to NAME7 (entry of 128) as enumerators, and FS_LINEAR_256(NAME) lists all 256
- * entries. FS_CHAIN_8 makes such names, each from the one before by FS_STEP, which the including file
- * defines. */
+ * Every table of a CRC or of a BCH code is linear over GF(2): the entry of an octet is the
+ * exclusive or of the entries of its single bits. So a table needs eight numbers and no
+ * generator: name them NAME0 (entry of 1) to NAME7 (entry of 128) as enumerators, and
+ * FS_LINEAR_256(NAME) lists all 256 entries. FS_CHAIN_8 makes such names, each from the one
+ * before by FS_STEP, which the including file defines. */
 #ifndef FLATSAT_LINEAR_H
 #define FLATSAT_LINEAR_H
 

@@ -1,9 +1,10 @@
 /* Pseudo-random sequences that are exclusive-ored over frames (CCSDS 131.0-B, 231.0-B).
  *
- * A sequence obeys s[n + d] = sum of s[n + t] over the taps t of its polynomial, bit by bit. Squaring
- * a polynomial over GF(2) doubles its exponents, so the same recurrence holds at distances of 8 bits,
- * that is between whole octets: after the first d octets the sequence is made an octet at a time with
- * the same taps. That costs about a cycle an octet, so no table is kept. */
+ * A sequence obeys s[n + d] = sum of s[n + t] over the taps t of its polynomial, bit by bit.
+ * Squaring a polynomial over GF(2) doubles its exponents, so the same recurrence holds at
+ * distances of 8 bits, that is between whole octets: after the first d octets the sequence is
+ * made an octet at a time with the same taps. That costs about a cycle an octet, so no table is
+ * kept. */
 #include "flatsat.h"
 
 #include <string.h>

@@ -63,7 +63,8 @@ static int complete(const fs_tm_channel *vc)
     return vc->npending >= HEADER && vc->npending == packet_nbytes(vc->pending);
 }
 
-static void emit(fs_tm_receiver *rx, uint32_t vcid, const uint8_t *packet, uint32_t nbytes, sink *to)
+static void emit(fs_tm_receiver *rx, uint32_t vcid, const uint8_t *packet, uint32_t nbytes,
+                 sink *to)
 {
     if (((packet[0] & 7) << 8 | packet[1]) == APID_IDLE) {
         rx->idle_packets++;
@@ -75,8 +76,9 @@ static void emit(fs_tm_receiver *rx, uint32_t vcid, const uint8_t *packet, uint3
     rx->packets++;
 }
 
-/* Octets before the first header pointer continue the packet begun in an earlier frame. Returns 0 if
- * pointer and packet length tell the same story; the packet begun is then emitted if it ends here. */
+/* Octets before the first header pointer continue the packet begun in an earlier frame. Returns 0
+ * if pointer and packet length tell the same story; the packet begun is then emitted if it ends
+ * here. */
 static int continue_packet(fs_tm_receiver *rx, uint32_t vcid, const uint8_t *data, size_t ndata,
                            size_t pointer, sink *to)
 {

@@ -17,9 +17,7 @@ construct's own result does, with plain dicts and lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import pairwise
-from operator import itemgetter
+from collections.abc import Mapping
 from struct import Struct
 from struct import error as struct_error
 from typing import Any, NamedTuple
@@ -28,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.columns import Columns, as_column, offending
-from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
+from flightsw.codec.errors import FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan, field
+from flightsw.codec.values import builder, gatherer, look_up, misfit
 
 __all__ = ["Columns", "Field", "Layout", "LayoutError", "Row", "compile_layout", "field"]
 
@@ -82,7 +81,7 @@ class Layout:
         self._column_inputs = tuple(f for f in plan.fields if f.const is None)
         self._column_table = _table(self._column_inputs)
         self._slots_type = ffi.typeof(f"uint64_t[{max(self._out_slots.size // 8, 1)}]")
-        self._gather, self._build = _gatherer(inputs), _builder(numbers, self._octets)
+        self._gather, self._build = gatherer(inputs), builder(numbers, self._octets)
 
     def encode(self, values: Mapping[str, Any]) -> bytes:
         """Return one packet. Raises FieldRangeError, which names the field.
@@ -206,7 +205,7 @@ class Layout:
         for f in self._octets:
             if f.const is not None:
                 continue
-            octets = _look_up(values, f)
+            octets = look_up(values, f)
             if len(octets) != f.elements:
                 raise FieldRangeError(f"{f.name}: {len(octets)} octets, must be {f.elements}")
             packet[f.bit // 8 : f.bit // 8 + f.elements] = octets
@@ -215,7 +214,7 @@ class Layout:
         """Find the field that could not be encoded and say why; the fast path only knows that."""
         for f in self._inputs:
             try:
-                value = _look_up(values, f)
+                value = look_up(values, f)
                 given = list(value) if f.array else [value]
             except (LookupError, TypeError) as missing:
                 return FieldRangeError(
@@ -224,29 +223,9 @@ class Layout:
             if len(given) != f.elements:
                 return FieldRangeError(f"{f.name}: {len(given)} values, must be {f.elements}")
             for each in given:
-                if (why := _misfit(f, each)) is not None:
+                if (why := misfit(f, each)) is not None:
                     return FieldRangeError(f"{f.name}: {each!r} {why}; nothing was written")
         return FieldRangeError(f"layout of {self.nbytes} octets: {error}")
-
-
-def _misfit(f: Field, value: Any) -> str | None:
-    """Return why a value does not fit a field, or None if it does."""
-    if f.flag:
-        return None
-    if f.labels is not None and isinstance(value, str):
-        if value not in f.labels.values():
-            return f"is none of its labels {', '.join(f.labels.values())}"
-        return None
-    try:
-        if f.kind == "float":
-            Struct(">f" if f.width == 32 else ">d").pack(value)  # native order checks no range
-            return None
-        number = value.__index__()
-    except (struct_error, OverflowError, AttributeError, TypeError):
-        return f"is not {'a number' if f.kind == 'float' else 'an integer'} of {f.width} bits"
-    low = -(1 << f.width - 1) if f.kind == "int" else 0
-    high = low + (1 << f.width) - 1
-    return None if low <= number <= high else f"is not within {low} to {high}"
 
 
 def _type_name(f: Field) -> str:
@@ -255,102 +234,3 @@ def _type_name(f: Field) -> str:
     name = "flag" if f.flag else "enum" if f.labels is not None else f"{f.kind}{f.width}"
     order = " little-endian" if f.swap else ""
     return f"{name}[{f.elements}]{order}" if f.array else name + order
-
-
-def _look_up(values: Mapping[str, Any], f: Field) -> Any:
-    value: Any = values
-    try:
-        for part in f.path:
-            value = value[part]
-    except LookupError:
-        if f.default is None:
-            raise
-        return f.default
-    return value
-
-
-def _gatherer(inputs: tuple[Field, ...]) -> Callable[[Mapping[str, Any]], Any]:
-    """Return what turns a mapping into the values of the slots, as fast as the fields allow."""
-    plain = all(
-        len(f.path) == 1 and not f.array and f.labels is None and f.default is None for f in inputs
-    )
-    if plain and len(inputs) > 1:
-        return itemgetter(*(f.path[0] for f in inputs))
-    numbers = [
-        {label: value for value, label in f.labels.items()} if f.labels is not None else None
-        for f in inputs
-    ]
-
-    def gather(values: Mapping[str, Any]) -> list[Any]:
-        flat: list[Any] = []
-        for f, labels in zip(inputs, numbers, strict=True):
-            value = _look_up(values, f)
-            if f.array:
-                if len(value) != f.elements:
-                    raise LookupError(f"{f.name}: {len(value)} values, must be {f.elements}")
-                flat += value
-            else:
-                flat.append(
-                    labels[value] if labels is not None and isinstance(value, str) else value
-                )
-        return flat
-
-    return gather
-
-
-def _builder(
-    numbers: tuple[Field, ...], octets: tuple[Field, ...]
-) -> Callable[[tuple[Any, ...], Any, int], dict[str, Any]]:
-    """Return what turns slots, and the octets between them, into the result of decode."""
-    if not octets and all(
-        len(f.path) == 1 and not f.array and f.labels is None and f.const is None for f in numbers
-    ):
-        names = [str(f.path[0]) for f in numbers]
-        return lambda slots, buf, at: dict(zip(names, slots, strict=True))
-    return _general_builder(numbers, octets)
-
-
-def _general_builder(
-    numbers: tuple[Field, ...], octets: tuple[Field, ...]
-) -> Callable[[tuple[Any, ...], Any, int], dict[str, Any]]:
-    slot_of, n = {}, 0
-    for f in numbers:
-        slot_of[f.path] = n
-        n += f.elements
-    in_order = sorted((*numbers, *octets), key=lambda f: f.bit)
-
-    def build(slots: tuple[Any, ...], buf: Any, at: int) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        for f in in_order:
-            value: Any
-            if f.kind == "bytes":
-                first = at + f.bit // 8
-                value = bytes(buf[first : first + f.elements])
-            else:
-                slot = slot_of[f.path]
-                value = list(slots[slot : slot + f.elements]) if f.array else slots[slot]
-                if f.labels is not None:
-                    value = f.labels.get(value, value)
-            if f.const is not None and value != f.const:
-                raise SyncError(f"{f.name}: {value!r} where the layout has {f.const!r}")
-            _store(result, f.path, value)
-        return result
-
-    return build
-
-
-def _store(result: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
-    """Put a value where its path says, making the dicts and lists on the way."""
-    at: Any = result
-    for part, following in pairwise(path):
-        fresh: Any = [] if isinstance(following, int) else {}
-        if isinstance(part, int):
-            if part == len(at):
-                at.append(fresh)
-            at = at[part]
-        else:
-            at = at.setdefault(part, fresh)
-    if isinstance(path[-1], int):
-        at.append(value)
-    else:
-        at[path[-1]] = value
