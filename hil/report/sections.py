@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from hil.report.html import Html, clock, escape, number, octets, section, table, tile
 from hil.report.model import ImageRow, Report
@@ -216,12 +217,21 @@ def counters(report: Report) -> str:
     """Return every counter of drops, skips and touches."""
     rows = []
     for group, values in report["counters"].items():
-        for name, value in values.items():
+        for name, value in flatten(values):
             shown = number(value) if isinstance(value, int) else str(value)
             rows.append((group, name.replace("_", " "), shown))
     note = "Everything that was dropped, skipped, refused, damaged or is not modelled."
     body = table(("where", "what", "count #"), rows, "small") if rows else "<p>Nothing.</p>"
     return section("Counters", body, note, kind="half")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (name, value) of counters, those of groups inside a group by both names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}: ")
+        else:
+            yield prefix + str(name), value
 
 
 def events(report: Report) -> str:

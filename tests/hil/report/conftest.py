@@ -180,7 +180,7 @@ def make_report(images: int = 10) -> Report:
         "counters": {
             "bus.can0": {"retries": 3},
             "link": {"frames damaged": 18, "frames_after_budget": 0},
-            "part.imu": {"touched": 7},
+            "part.imu": {"touched": {"FIFO_CTRL1": 7}},
         },
         "time_breakdown": [
             ("flight software", 14.2),

@@ -69,6 +69,7 @@ def test_every_part_of_the_run_is_there(report: Report) -> None:
         "product parts",
         "10 Hz",
         "bus.can0",
+        "touched: FIFO CTRL1",
         "inference",
         "jobs_paused",
         report["digest"],
