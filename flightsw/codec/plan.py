@@ -1,8 +1,8 @@
 """From a construct declaration of fixed size to the list of bit fields that the C interpreter runs.
 
 Understood: Struct, BitStruct, Bitwise, Bytewise, Array, Padding and Padded, Int*, BytesInteger,
-BitsInteger, Float32 and Float64, Flag, Enum, Bytes, Const, Default. Everything else is refused by name,
-because a layout must mean the same to construct and to us.
+BitsInteger, Float32 and Float64, Flag, Enum, Bytes, Const, Default. Everything else is refused by
+name, because a layout must mean the same to construct and to us.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class LayoutError(CodecError):
 
 
 class Field(NamedTuple):
-    """One column: ``count`` elements of ``width`` bits from bit ``bit`` (0 is the first bit sent)."""
+    """One column: ``elements`` values of ``width`` bits from ``bit`` on (0 is sent first)."""
 
     name: str
     bit: int
     width: int
-    kind: str  #: "uint", "int", "float" or "bytes" (width 8, count octets)
+    kind: str  #: "uint", "int", "float" or "bytes" (of 8 bits each)
     dtype: np.dtype[Any]
-    count: int
-    array: bool  #: the value is a list of ``count`` elements
+    elements: int
+    array: bool  #: the value is a list
     swap: bool  #: least significant octet first
     path: Path
     unit: str
@@ -75,10 +75,7 @@ def compile_plan(declaration: Any) -> Plan:
     """Compile a construct declaration; raises LayoutError that names the field it cannot take."""
     walk = _Walk()
     nbits = walk.visit(declaration, _Frame(), 0)
-    if nbits % 8 or not nbits:
-        raise LayoutError(
-            f"layout of {nbits} bits: must be whole octets and not empty; add Padding"
-        )
+    assert nbits % 8 == 0, "every change to bits gives whole octets back"
     names = [f.name for f in walk.fields]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -159,7 +156,7 @@ class _Walk:
             first = len(self.fields)
             end = self.visit(inner, at, bit)
             (one,) = self.fields[first:]
-            self.fields[first:] = [one._replace(count=count, array=True)] if count else []
+            self.fields[first:] = [one._replace(elements=count, array=True)] if count else []
             return bit + count * (end - bit)
         for index in range(count):
             bit = self.visit(inner, at._replace(path=(*at.path, index)), bit)
@@ -246,9 +243,24 @@ class _Walk:
             doc, unit = doc[:cut].rstrip(), doc[cut + 1 : -1]
         name = name_of(at.path)
         self.fields.append(
-            Field(name, bit, width, kind, dtype, count, False, swap and width > 8, at.path, unit, doc,
-                  at.labels, flag, at.const, at.default)
-        )  # fmt: skip
+            Field(
+                name=name,
+                bit=bit,
+                width=width,
+                kind=kind,
+                dtype=dtype,
+                elements=count,
+                array=False,
+                swap=swap and width > 8,
+                path=at.path,
+                unit=unit,
+                doc=doc,
+                labels=at.labels,
+                flag=flag,
+                const=at.const,
+                default=at.default,
+            )
+        )
         return bit + width
 
 

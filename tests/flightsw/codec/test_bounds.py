@@ -97,5 +97,7 @@ def test_kernels_stay_inside_their_buffers() -> None:
 
 
 def test_the_guard_bites() -> None:
-    """Reading one octet behind a guarded buffer ends the process by signal."""
-    assert run("touch").returncode < 0
+    """Reading one octet behind a guarded buffer ends the process before it can print."""
+    result = run("touch")
+    assert result.returncode != 0
+    assert result.stdout == ""

@@ -333,6 +333,14 @@ def test_arena_is_filled_again() -> None:
     assert other.decode_columns(bytes(40), out=first) is not first
 
 
+def test_layout_of_nothing() -> None:
+    """A declaration without fields, as of a command without arguments, is no octets and no values."""
+    layout = compile_layout(c.Struct())
+    assert layout.encode({}) == b""
+    assert layout.decode(b"", 0) == layout.decode(b"xyz", 3) == {}
+    assert layout.document() == []
+
+
 def test_nothing_is_read_behind_the_buffer() -> None:
     """Packets that end behind the buffer are an error, single and in columns."""
     layout = compile_layout(c.Struct("n" / c.Int32ub))
@@ -386,7 +394,7 @@ def test_documentation_comes_from_the_declaration() -> None:
         (c.BitStruct("x" / c.BitsInteger(4), "b" / c.Bytewise(c.Bytes(1)), c.Padding(4)), "begin"),
         (c.Struct(c.Int8ub), "has no name"),
         (c.Struct("a" / c.Int8ub, "a" / c.Int8ub), "'a' is declared twice"),
-        (c.Struct(), "0 bits"),
+        (c.Bitwise(c.BitsInteger(3)), "3 bits"),
         (c.Struct("n" / c.PascalString(c.Byte, "utf8")), "n: construct"),
     ],
 )
