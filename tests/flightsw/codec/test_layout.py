@@ -334,7 +334,7 @@ def test_arena_is_filled_again() -> None:
 
 
 def test_layout_of_nothing() -> None:
-    """A declaration without fields, as of a command without arguments, is no octets and no values."""
+    """A declaration without fields, as of a command without arguments, is no octets at all."""
     layout = compile_layout(c.Struct())
     assert layout.encode({}) == b""
     assert layout.decode(b"", 0) == layout.decode(b"xyz", 3) == {}
