@@ -30,6 +30,37 @@ def test_header_of_a_frame() -> None:
     assert len(control) == 8
 
 
+def test_published_frame_and_its_codeblocks() -> None:
+    """A published frame of spacecraft 758, its CRC, and the codeblocks around it, octet for octet.
+
+    The octets are those of the unit tests of SpacePyLibrary (github.com/Stefan-Korner), whose tail
+    sequence is that of an older issue of the standard.
+    """
+    data = bytes.fromhex("000F001DFF000000000F001EFF000000000F001FFF000000000FAC8F")
+    frame = tc_frame.pack(758, 0, 0, data, bypass=True, map_id=2, segment_flags=2)
+    assert frame == bytes.fromhex("22F600230082") + data + bytes.fromhex("0068")
+    codeblocks = bytes.fromhex(
+        "22F6002300820024" "0F001DFF00000034" "000F001EFF000010" "00000F001FFF00D8"
+        "0000000FAC8F0090" "6855555555555506"
+    )  # fmt: skip
+    assert cltu.encode(frame)[:-8] == b"\xeb\x90" + codeblocks
+    (unit,) = cltu.decode(b"\xeb\x90" + codeblocks + b"\x55" * 8)
+    assert tc_frame.unpack(unit) == TcFrame(758, 0, 0, True, False, 2, 2, data)
+
+
+def test_published_frame_of_256_octets() -> None:
+    """The first segment of the same telecommand: its CRC, its map and its flags."""
+    head = bytes.fromhex("1A8CC00E010D19060200000100000000010000" "00FF000000000F")  # fmt: skip
+    steps = b"".join(i.to_bytes(2, "big") + bytes.fromhex("FF000000000F") for i in range(1, 29))
+    data = (head + steps)[:-2]
+    frame = tc_frame.pack(758, 0, 0, data, bypass=True, map_id=2, segment_flags=1)
+    assert frame[:6].hex() == "22f600ff0042"
+    assert (len(frame), frame[-2:].hex()) == (256, "ad1a")
+    blocks = cltu.encode(frame)[2:]
+    assert blocks[8:16].hex() == "8cc00e010d19065a"
+    assert blocks[-16:-8].hex() == "0000ad1a555555ec"
+
+
 @settings(deadline=None)
 @given(
     st.integers(0, 1023),

@@ -80,13 +80,22 @@ def test_header_of_a_frame() -> None:
     assert unit == b"\x1a\xcf\xfc\x1d" + tm_randomise(first)
 
 
-def test_published_frame_geometry() -> None:
-    """Frames of spacecraft 758 with 1,115 octets and OCF hold 1,103 octets of data."""
-    encoder = tm_frame.Encoder(758, 1115)
-    frame = encoder.idle_frame(OCF)
-    assert (len(frame), encoder.data_nbytes) == (1115, 1103)
-    assert (frame[0] << 8 | frame[1]) >> 4 & 0x3FF == 758
-    assert (frame[4] & 7) << 8 | frame[5] == 0x7FE
+def test_published_frame() -> None:
+    """A published frame of spacecraft 758: the same octets from its packets, the packets from it.
+
+    The octets are those of the unit tests of SpacePyLibrary (github.com/Stefan-Korner).
+    """
+    report = bytes.fromhex("0844C000000F000101") + bytes(13)
+    idle = bytes.fromhex("07FFC0000432") + bytes(1073) + bytes.fromhex("C508")
+    frame = bytes.fromhex("2F6100001800") + report + idle + OCF + bytes.fromhex("B2FC")
+    assert len(frame) == 1115
+    encoder, receiver = tm_frame.Encoder(758, 1115), tm_frame.Receiver(758, 1115)
+    encoder.add(0, report)
+    encoder.add(0, idle)
+    assert encoder.next_frame(0, OCF) == frame
+    assert receiver.frame(frame) == [(0, report)]
+    assert receiver.counters["idle_packets"] == 1
+    assert receiver.clcw == (0, 0, 0, False, False, False, False, False, 0)
 
 
 @settings(deadline=None, max_examples=60)
