@@ -1,8 +1,9 @@
 """Communications link transmission units: what carries a telecommand frame (CCSDS 231.0-B-4).
 
 Start sequence EB90, codeblocks of 7 octets and one of BCH(63,56) parity, tail C5 x 7, 79. The
-receiver looks for the start at octet boundaries, takes it with one wrong bit, and corrects one wrong
-bit in each codeblock; a codeblock beyond correction, which the tail is made to be, ends the unit.
+receiver looks for the start at octet boundaries, takes it with one wrong bit, and corrects one
+wrong bit in each codeblock; a codeblock beyond correction, which the tail is made to be, ends the
+unit.
 """
 
 from __future__ import annotations
@@ -61,5 +62,5 @@ class Receiver:
 
 
 def decode(octets: bytes) -> list[bytes]:
-    """Return the octets of every complete unit in ``octets``, as a fresh :class:`Receiver` would."""
+    """Return the octets of every complete unit in ``octets``, by a fresh receiver."""
     return Receiver().feed(octets)

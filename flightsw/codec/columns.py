@@ -1,8 +1,8 @@
 """Columns of decoded packets: one arena, one native-endian array a field.
 
-Fresh memory costs more than decoding into it, so an arena is made once and filled again. Columns whose
-addresses agree modulo a page would evict each other from the first-level cache, so large ones begin 33
-cache lines further on, each after the one before.
+Fresh memory costs more than decoding into it, so an arena is made once and filled again. Columns
+whose addresses agree modulo a page would evict each other from the first-level cache, so large ones
+begin 33 cache lines further on, each after the one before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Columns(dict[str, npt.NDArray[Any]]):
         self.capacity = self.count = capacity
         places, end = [], 0
         for k, f in enumerate(fields):
-            nbytes = capacity * f.count * f.dtype.itemsize
+            nbytes = capacity * f.elements * f.dtype.itemsize
             end = -(-end // _LINE) * _LINE
             if nbytes >= _PAGE:
                 end += (k * _SKEW - end) % _PAGE
@@ -46,7 +46,7 @@ class Columns(dict[str, npt.NDArray[Any]]):
         for f, (at, nbytes) in zip(fields, places, strict=True):
             column = self.arena[at : at + nbytes].view(f.dtype)
             wide = f.array or f.kind == "bytes"
-            self[f.name] = column.reshape(capacity, f.count) if wide else column
+            self[f.name] = column.reshape(capacity, f.elements) if wide else column
 
     def first(self, count: int) -> Columns:
         """Return views of the first rows, on the same arena."""
@@ -64,30 +64,27 @@ class Columns(dict[str, npt.NDArray[Any]]):
 
 
 def as_column(f: Field, columns: Mapping[str, npt.ArrayLike]) -> npt.NDArray[Any]:
-    """Return the column of a field as its C walker wants it; FieldRangeError if values do not fit."""
+    """Return the column of a field as C wants it; FieldRangeError if values do not fit."""
     if f.name not in columns:
         raise FieldRangeError(f"{f.name}: no column given; every field needs one")
     given = np.asarray(columns[f.name])
-    shape = (f.count,) if f.array or f.kind == "bytes" else ()
+    shape = (f.elements,) if f.array or f.kind == "bytes" else ()
     if given.shape[1:] != shape or given.ndim != 1 + len(shape):
         raise FieldRangeError(f"{f.name}: column of shape {given.shape}, must be (n,) + {shape}")
+    if given.dtype == f.dtype:
+        return given if given.flags.carray else np.array(given)
     if f.kind == "float":
-        if given.dtype != f.dtype:
-            with np.errstate(over="ignore"):
-                narrow = given.astype(f.dtype)
-            lost = np.isinf(narrow) & ~np.isinf(given)
-            if lost.any():
-                raise _misfit(f, given, lost)
-            given = narrow
-    elif given.dtype != f.dtype:
+        with np.errstate(over="ignore"):
+            made = given.astype(f.dtype)
+        bad = np.isinf(made) & ~np.isinf(given)
+    else:
         if given.dtype.kind not in "bui":
             raise FieldRangeError(f"{f.name}: column of {given.dtype}, must be integers")
-        low, high = _limits(f)
-        bad = _outside(given, low, high)
-        if bad.any():
-            raise _misfit(f, given, bad)
-        given = given.astype(f.dtype)
-    return np.ascontiguousarray(given)
+        made = given.astype(f.dtype)
+        bad = _outside(given, *_limits(f))
+    if bad.any():
+        raise _misfit(f, given, bad)
+    return np.ascontiguousarray(made)
 
 
 def _limits(f: Field) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Space packets (CCSDS 133.0-B-2): a header of six octets in front of at least one octet of data."""
+"""Space packets (CCSDS 133.0-B-2): a header of six octets, then at least one of data."""
 
 from __future__ import annotations
 
@@ -124,8 +124,8 @@ def scan(buf: bytes, capacity: int | None = None) -> PacketTable:
     return PacketTable(
         offset[:found],
         nbytes[:found],
-        word & 0x7FF,
-        sequence & 0x3FFF,
+        word & np.uint16(0x7FF),
+        sequence & np.uint16(0x3FFF),
         (sequence >> 14).astype(np.uint8),
         (word & 0x1000) != 0,
         (word & 0x0800) != 0,

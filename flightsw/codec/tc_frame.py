@@ -1,5 +1,6 @@
-"""Telecommand transfer frames (CCSDS 232.0-B-4), the command link control word that answers them, and
-FARM-1, the receiving half of their repetition scheme (CCSDS 232.1-B-2).
+"""Telecommand transfer frames (CCSDS 232.0-B-4) and their repetition scheme (CCSDS 232.1-B-2).
+
+The spacecraft's half of the scheme is :class:`Farm` (FARM-1); it reports in a :class:`Clcw`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ _FECF = Struct(">H")
 
 
 class TcFrame(NamedTuple):
-    """One telecommand frame taken apart. ``map_id`` and ``segment_flags`` are of the segment header;
-    control commands and frames without one say 0 and 3."""
+    """One telecommand frame taken apart.
+
+    ``map_id`` and ``segment_flags`` are of the segment header; without one they say 0 and 3.
+    """
 
     scid: int
     vcid: int
@@ -131,7 +134,7 @@ class Clcw(NamedTuple):
 
     @staticmethod
     def unpack(octets: bytes) -> Clcw:
-        """Decode an operational control field; raises SyncError if it is not a CLCW of version 0."""
+        """Decode an operational control field; SyncError if it is not a CLCW of version 0."""
         if len(octets) != 4:
             raise TruncatedError(f"CLCW: {len(octets)} octets, must be 4")
         word = int.from_bytes(octets, "big")

@@ -1,8 +1,8 @@
 """CCSDS unsegmented time (CUC, CCSDS 301.0-B-4 section 3.2), in integers throughout.
 
-The mission writes a preamble of 2F, four octets of seconds and three of binary fraction since its own
-epoch. One unit of the fraction is 2^-24 s, 59.6 ns: a time comes back within 30 ns of what went in,
-and packing what came back gives the same octets.
+The mission writes a preamble of 2F, four octets of seconds and three of binary fraction since its
+own epoch. One unit of the fraction is 2^-24 s, 59.6 ns: a time comes back within 30 ns of what went
+in, and packing what came back gives the same octets.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Cuc(NamedTuple):
 
 
 def pack_cuc(t_ns: int) -> bytes:
-    """Return the eight octets of ``t_ns`` nanoseconds since the mission epoch, to the nearest unit."""
+    """Return the eight octets of ``t_ns`` nanoseconds since the mission epoch, rounded."""
     units = (t_ns * _UNITS + _SECOND_NS // 2) // _SECOND_NS
     if not 0 <= units < _LIMIT:
         raise FieldRangeError(
