@@ -7,7 +7,11 @@
  * publish time, data; of a Message Index u16 channel id, u32 octets, then (u64 time, u64 offset)
  * of each message. */
 enum { OP_MESSAGE = 0x05, OP_MESSAGE_INDEX = 0x07 };
-enum { RECORD_HEAD = 1 + 8, MESSAGE_HEAD = RECORD_HEAD + 2 + 4 + 8 + 8, INDEX_HEAD = RECORD_HEAD + 2 + 4 };
+enum {
+    RECORD_HEAD = 1 + 8,
+    MESSAGE_HEAD = RECORD_HEAD + 2 + 4 + 8 + 8,
+    INDEX_HEAD = RECORD_HEAD + 2 + 4
+};
 
 /* Kinds whose payload is JSON (flightsw.codec.wire.Kind: LINK, EVENT, WORLD, FAULT). */
 static int is_json_kind(uint8_t kind)
@@ -33,7 +37,8 @@ static uint8_t *put64(uint8_t *to, uint64_t value)
     return to + sizeof value;
 }
 
-static uint8_t *put_message_head(uint8_t *to, uint16_t id, const fs_record *head, size_t ndata, uint64_t epoch_ns)
+static uint8_t *put_message_head(uint8_t *to, uint16_t id, const fs_record *head, size_t ndata,
+                                 uint64_t epoch_ns)
 {
     uint64_t start_ns = epoch_ns + head->t_ns;
     *to++ = OP_MESSAGE;
@@ -44,9 +49,9 @@ static uint8_t *put_message_head(uint8_t *to, uint16_t id, const fs_record *head
     return put64(to, start_ns + head->duration_ns);
 }
 
-int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns, size_t soft_limit,
-                     uint8_t *chunk, size_t capacity, fs_mcap_entry *entries, size_t entry_capacity,
-                     fs_mcap_chunk *state)
+int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns,
+                     size_t soft_limit, uint8_t *chunk, size_t capacity, fs_mcap_entry *entries,
+                     size_t entry_capacity, fs_mcap_chunk *state)
 {
     size_t at = 0;
     int64_t packed = 0;
@@ -82,8 +87,8 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
     return packed;
 }
 
-int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts, uint64_t *places, size_t nids,
-                      uint8_t *out, size_t capacity)
+int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,
+                      uint64_t *places, size_t nids, uint8_t *out, size_t capacity)
 {
     memset(counts, 0, nids * sizeof *counts);
     for (size_t i = 0; i < nentries; i++) {
@@ -115,8 +120,8 @@ int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *c
     return (int64_t)end;
 }
 
-int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources, uint64_t epoch_ns, uint8_t *out,
-                       size_t capacity)
+int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources,
+                       uint64_t epoch_ns, uint8_t *out, size_t capacity)
 {
     size_t at = 0, used = 0;
     while (at < nbytes) {

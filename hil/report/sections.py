@@ -10,6 +10,29 @@ from hil.report.model import ImageRow, Report
 from hil.report.timeline import state_class
 
 _EVENT_LIMIT = 150
+#: what the reports of ECSS-E-ST-70-41C are that a payload computer sends
+_REPORTS = {
+    "TM[1,1]": "telecommand accepted",
+    "TM[1,2]": "telecommand refused",
+    "TM[1,3]": "execution started",
+    "TM[1,4]": "start of execution failed",
+    "TM[1,5]": "progress of execution",
+    "TM[1,7]": "execution completed",
+    "TM[1,8]": "execution failed",
+    "TM[1,10]": "routing failed",
+    "TM[3,25]": "housekeeping",
+    "TM[5,1]": "event, informative",
+    "TM[5,2]": "event, low severity",
+    "TM[5,3]": "event, medium severity",
+    "TM[5,4]": "event, high severity",
+    "TM[11,10]": "time-based schedule",
+    "TM[11,13]": "summary of the schedule",
+    "TM[13,1]": "first part of a product",
+    "TM[13,2]": "part of a product",
+    "TM[13,3]": "last part of a product",
+    "TM[17,2]": "are you alive: yes",
+    "TM[20,2]": "parameter values",
+}
 
 
 def head(report: Report) -> str:
@@ -18,7 +41,8 @@ def head(report: Report) -> str:
     word = "GOOD" if good else "BAD"
     held = sum(condition["good"] for condition in report["conditions"])
     facts = (
-        f"{report['mission']} on {report['board']} · from {report['start_utc']} · "
+        f"{report['mission']} on {report['board']} · "
+        f"from {report['start_utc'].replace('+00:00', 'Z')} · "
         f"seed {report['seed']}"
     )
     return (
@@ -152,16 +176,18 @@ def passes(report: Report) -> str:
 def telemetry(report: Report) -> str:
     """Return what the ground received, by kind of report."""
     minutes = max(report["virtual_s"] / 60.0, 1e-9)
+    with_octets = any("octets" in row for row in report["telemetry"])
     rows = [
         (
             row["name"],
+            _REPORTS.get(row["name"], ""),
             number(row["count"]),
             f"{row['count'] / minutes:.1f}",
-            octets(row["octets"]) if "octets" in row else "",
+            *([octets(row.get("octets", 0))] if with_octets else []),
         )
         for row in report["telemetry"]
     ]
-    heads = ("report", "received #", "a minute #", "octets #")
+    heads = ["report", "", "received #", "a minute #", *(["octets #"] if with_octets else [])]
     return section("Telemetry", table(heads, rows), kind="half")
 
 
