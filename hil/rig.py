@@ -11,7 +11,9 @@ from flightsw.codec.tm_frame import ASM
 from flightsw.codec.wire import Kind
 from hil.board import Board
 from hil.camera import CameraView, coastal_score, sun_elevation_deg
+from hil.config import nearest
 from hil.digest import RecordStream
+from hil.errors import ConfigError
 from hil.exchange import Exchange
 from hil.ground import plan
 from hil.ground.radio import Radio
@@ -56,6 +58,9 @@ class Rig:
         self.mission = mission
         self.seed = seed
         self.watch = watch
+        #: called when the supply of the payload computer fails (False) and comes back (True)
+        self.on_supply: Callable[[int, bool], None] = lambda t_ns, good: None
+        self._supplied = True
         self.world = World(mission, seed, duration_s)
         self.world.payload.boot_left_s = 0.0  # the run begins with the computer up
         self.stream = RecordStream(sink)
@@ -117,6 +122,13 @@ class Rig:
         config.setdefault("pass_budget_octets", mission.integer("link.pass_byte_budget"))
         config.setdefault("epoch_unix_s", int(mission.start_utc.timestamp()))
         config["inference"] = inference
+        model_class = config.get("model_class")
+        if model_class not in mission.model_classes:
+            hint = nearest(str(model_class), mission.model_classes)
+            raise ConfigError(
+                f"{mission.path}: flight.model_class: {model_class!r} has no entry in "
+                f"payload.model_classes{hint}"
+            )
         return config
 
     def _radio(self) -> Radio:
@@ -180,6 +192,10 @@ class Rig:
         """Advance the world to ``t_ns`` and let parts, radio and ground feel it."""
         world = self.world
         world.step(t_ns)
+        if world.power.browned_out is self._supplied:
+            self._supplied = not world.power.browned_out
+            self.event(t_ns, "bench", 4, "SUPPLY" if self._supplied else "BROWN_OUT")
+            self.on_supply(t_ns, self._supplied)
         self.wiring.feel(world.state)
         self._contact(t_ns)
         self.ground.tick(t_ns)

@@ -6,7 +6,8 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hil.missions.mission import Mission
 from hil.report import write_report
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, host_errors
-from hil.time.pacing import Pacer
+from hil.time.pacing import Pacer, parse_pace
 from hil.time.pinning import pin_to_one_core
 from hil.time.transports.keys import make_keys
 from hil.uut import DirectFlight, Flight, ProcessFlight, Supervisor, ThreadFlight
@@ -32,7 +33,7 @@ DURATION_LIMIT_S = 40 * 86400.0
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is asked to be. ``pace`` is None for as fast as it goes, else times real time."""
+    """What a run is asked to be. ``pace`` is ``max``, ``real`` or ``xN``."""
 
     board: str = "raspberrypi4"
     mission: str = "tiansuan_bupt1"
@@ -40,7 +41,7 @@ class Options:
     out: Path | None = None
     duration_s: float | None = None
     transport: str = "ipc"
-    pace: float | None = None
+    pace: str = "max"
     inference: str = "onnx"
     faults: tuple[str, ...] = ()
     pin: bool = True
@@ -50,13 +51,11 @@ class Options:
         """Return the command that flies the same again, anywhere."""
         parts = ["hil", "run", "--seed", str(self.seed)]
         default = Options()
-        for name in ("board", "mission", "transport", "inference"):
+        for name in ("board", "mission", "transport", "inference", "pace"):
             if getattr(self, name) != getattr(default, name):
                 parts += [f"--{name}", str(getattr(self, name))]
         if self.duration_s is not None:
             parts += ["--duration", f"{self.duration_s:g}"]
-        if self.pace is not None:
-            parts += ["--pace", "real" if self.pace == 1.0 else f"x{self.pace:g}"]
         for fault in self.faults:
             parts += ["--fault", fault]
         return shlex.join(parts)
@@ -118,21 +117,6 @@ class Outcome:
         }
 
 
-def parse_pace(text: str) -> float | None:
-    """Return how many times real time to go: None for ``max``. Raises ``UsageError``."""
-    if text == "max":
-        return None
-    if text == "real":
-        return 1.0
-    try:
-        factor = float(text.removeprefix("x"))
-    except ValueError:
-        factor = 0.0
-    if not text.startswith("x") or not 0.001 <= factor <= 1e6:
-        raise UsageError(f"pace {text!r}: say max, real or xN with N from 0.001 to 1000000")
-    return factor
-
-
 def parse_fault(text: str) -> tuple[str, int]:
     """Return (kind, t_ns) of a ``KIND@SECONDS`` fault. Raises ``UsageError``."""
     kind, _, when = text.partition("@")
@@ -163,12 +147,26 @@ def fly(options: Options, progress: Callable[[View], None] = lambda view: None) 
         raise UsageError(f"duration {options.duration_s:g} s: 0 to {DURATION_LIMIT_S:g} s")
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
+    parse_pace(options.pace)
     kills = [parse_fault(text)[1] for text in options.faults]
     mission, board = load_mission(options.mission), load_board(options.board)
     options = replace(options, out=options.out or default_out(mission))
     assert options.out is not None
     with RunDirectory(options.out) as directory, host_errors(options.out):
         return Session(options, board, mission, directory, progress).run(kills)
+
+
+@contextmanager
+def pinned(wanted: bool) -> Iterator[None]:
+    """Keep this process, and those that it starts, on one core while inside."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if wanted:
+        pin_to_one_core()
+    try:
+        yield
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
 
 
 class Session:
@@ -203,7 +201,7 @@ class Session:
             imager.render = self._render
         self.supervisor = Supervisor(self.rig)
         self.pacer: Pacer | None = None
-        if options.pace is not None:
+        if options.pace != "max":
             self.pacer = Pacer(self.rig.kernel, options.pace)
 
     def run(self, kills: list[int]) -> Outcome:
@@ -217,16 +215,15 @@ class Session:
         with CaptureWriter(path, epoch_ns, rig.channel_names(), self._metadata()) as writer:
             self._writer = writer
             self._attach(writer)
-            if self.options.pin:
-                pin_to_one_core()
-            self._begin_s = time.perf_counter()
-            flight = self._flight()
-            self.supervisor.flight = flight
-            try:
-                flight.run()
-            finally:
-                flight.close()
-            wall_s = time.perf_counter() - self._begin_s
+            with pinned(self.options.pin):
+                self._begin_s = time.perf_counter()
+                flight = self._flight()
+                self.supervisor.flight = flight
+                try:
+                    flight.run()
+                finally:
+                    flight.close()
+                wall_s = time.perf_counter() - self._begin_s
             rig.finish()
         now = os.times()
         used = {
@@ -325,12 +322,15 @@ class Session:
             directory.final,
             options.command(),
             times,
-            self.pacer.counters() if self.pacer is not None else {},
+            dict(self.pacer.snapshot()) if self.pacer is not None else {},
         )
         books.write(directory, rig, closed, outcome.as_json())
         with host_errors(directory.final):
-            pace = "max" if options.pace is None else f"x{options.pace:g}"
-            page = books.report(rig, closed, outcome, options.transport, pace)
+            page = books.report(rig, closed, outcome, options.transport, options.pace)
+            if self.pacer is not None:
+                page["lateness"] = [
+                    (edge_ns / 1000, count) for edge_ns, count in self.pacer.lateness.octaves()
+                ]
             write_report(directory.path / "report.html", page)
         run_dir = directory.finish()
         return replace(outcome, run_dir=run_dir)

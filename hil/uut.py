@@ -32,6 +32,8 @@ NAME = "fsw"
 PROGRAM = "flightsw"
 #: After the end of a run a process gets this long to leave by itself, wall seconds.
 LEAVE_S = 10.0
+#: Switch of the EPS that feeds the payload computer.
+PAYLOAD_SWITCH = 0
 #: How long the supply stays off in a reset, virtual seconds.
 SUPPLY_OFF_S = 1
 SOURCE = 50
@@ -65,6 +67,10 @@ class Supervisor:
         watchdog = rig.wiring.of_type("watchdog")
         if watchdog is not None:
             watchdog.on_reset = self._watchdog_reset
+        eps = rig.wiring.of_type("eps_node")
+        if eps is not None:
+            eps.on_switch = self._switched
+        rig.on_supply = self._supply
 
     def started(self) -> int:
         """Count a start; return the boot count that the new incarnation is told."""
@@ -99,13 +105,37 @@ class Supervisor:
 
     def _watchdog_reset(self, t_ns: int) -> None:
         """Cycle the supply: what runs stops now, and starts anew after off time and boot."""
-        if self.alive and self.flight is not None:
-            self.flight.stop("reset by the watchdog")
-            self.lost("reset by the watchdog")
-        payload = self.rig.world.payload
-        payload.set_powered(False)
         self.rig.event(t_ns, "bench", 3, "WATCHDOG_RESET", boot=self.starts)
+        self._power_off("reset by the watchdog")
         self.rig.kernel.at(t_ns + SUPPLY_OFF_S * SECOND, Phase.PHYSICS, SOURCE, self._power_on)
+
+    def _switched(self, t_ns: int, switch: int, on: bool) -> None:
+        """Follow a switch of the EPS; number 0 feeds the payload computer."""
+        self.rig.event(t_ns, "bench", 2, "EPS_SWITCH", switch=switch, on=int(on))
+        if switch != PAYLOAD_SWITCH:
+            return
+        if on:
+            self._power_on(t_ns)
+        else:
+            self._power_off("switched off by the EPS")
+
+    def _supply(self, t_ns: int, good: bool) -> None:
+        """Follow a brown-out of the bus: it takes the payload computer with it."""
+        if good:
+            self._power_on(t_ns)
+        else:
+            self._power_off("brown-out")
+
+    def _power_off(self, reason: str) -> None:
+        """Take the supply away: the software stops, and what the controllers hold is lost."""
+        if self.alive and self.flight is not None:
+            self.flight.stop(reason)
+            self.lost(reason)
+        for bus in self.rig.wiring.buses.values():
+            power_off = getattr(bus, "power_off", None)
+            if power_off is not None:
+                power_off()
+        self.rig.world.payload.set_powered(False)
 
     def _power_on(self, t_ns: int) -> None:
         payload = self.rig.world.payload
@@ -167,6 +197,10 @@ class ProcessFlight:
 
     def _gone(self, participant: Participant, reason: str) -> None:
         self._reap()
+        if participant.pid == 0 and self.supervisor.starts == 1:
+            raise ParticipantError(
+                f"the flight software never greeted the bench: it {reason}; what it said is above"
+            )
         self.supervisor.lost(reason)
 
     def _died(self) -> str | None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from hil.cli.progress import Progress
-from hil.session import TRANSPORTS, Options, Outcome, fly, parse_pace
+from hil.session import TRANSPORTS, Options, Outcome, fly
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +54,7 @@ def options(args: argparse.Namespace) -> Options:
         out=args.out,
         duration_s=args.duration,
         transport=args.transport,
-        pace=parse_pace(args.pace),
+        pace=args.pace,
         inference=args.inference,
         faults=tuple(args.fault),
         pin=not args.no_pin,

@@ -7,7 +7,9 @@ bench. :data:`BENCHES` says what stands behind their bus; whatever is added ther
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import adafruit_ina3221
@@ -18,15 +20,22 @@ from adafruit_lsm6ds.lsm6dsox import LSM6DSOX
 from adafruit_tmp117 import TMP117, AverageCount
 
 from flightsw.codec.wire import Status
+from flightsw.hal.bench import DirectHal
+from hil.board import load_board
 from hil.buses.adapters import errno_for
 from hil.buses.faults import BusFault
 from hil.buses.i2c import I2CBus
+from hil.digest import RecordStream
+from hil.exchange import Exchange
 from hil.faces.busio import I2C, virtual_sleep
 from hil.parts.base import Part
 from hil.parts.ina3221 import Ina3221
 from hil.parts.lsm6dsox import Lsm6dsox
 from hil.parts.tmp117 import Tmp117
 from hil.testing.check_part import sweep
+from hil.time.kernel import Kernel
+from hil.time.transports.direct import DirectPort
+from hil.wiring import Wiring
 
 SHUNTS = (0.01, 0.01, 0.05)
 POWER, TEMPERATURE, IMU = 0x40, 0x48, 0x6A
@@ -77,7 +86,48 @@ class BusBench:
         self._now_ns = max(self._now_ns, t_ns)
 
 
-BENCHES: dict[str, Callable[[], Bench]] = {"bus": BusBench}
+BOARD = """
+[board]
+name = "three"
+title = "three parts"
+adapter = "bcm2835"
+[bus.i2c-1]
+kind = "i2c"
+bitrate = "400 kHz"
+[part.power]
+type = "ina3221"
+bus = "i2c-1"
+address = 0x40
+shunts = ["10 mohm", "10 mohm", "50 mohm"]
+[part.temp_board]
+type = "tmp117"
+bus = "i2c-1"
+address = 0x48
+[part.imu]
+type = "lsm6dsox"
+bus = "i2c-1"
+address = 0x6A
+"""
+
+
+class RigBench:
+    """The same parts from a board file, behind the exchange and the flight software's own hal."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "three.toml"
+            path.write_text(BOARD)
+            board = load_board(path)
+        exchange = Exchange(Kernel(), RecordStream())
+        self.wiring = Wiring(board, exchange, 7, {})
+        self.parts = self.wiring.parts
+        hal = DirectHal(DirectPort(exchange, exchange.join("foreign")))
+        self.transfer = hal.i2c("i2c-1").transfer
+        self.now_ns = hal.clock.now_ns
+        self.sleep_until = hal.clock.sleep_until
+
+
+BENCHES: dict[str, Callable[[], Bench]] = {"bus": BusBench, "rig": RigBench}
 
 
 @pytest.fixture(params=sorted(BENCHES))
