@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,15 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """Return a file as Python reads it."""
+    return ast.parse(path.read_text())
+
+
 def functions(path: Path) -> Iterator[Function]:
     """Yield every function of a file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -97,7 +104,7 @@ def test_no_error_is_swallowed(path: Path) -> None:
     """No handler is empty, and none catches everything without telling of it."""
     lost = [
         handler.lineno
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Try)
         for handler in node.handlers
         if swallows(handler, bool(node.orelse))
@@ -126,5 +133,4 @@ def test_each_test_says_what_must_hold(path: Path) -> None:
 )
 def test_each_module_says_what_it_is(path: Path) -> None:
     """Every module that holds code starts with a docstring."""
-    tree = ast.parse(path.read_text())
-    assert not tree.body or ast.get_docstring(tree)
+    assert not tree(path).body or ast.get_docstring(tree(path))
