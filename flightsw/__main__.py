@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--name", default="fsw", help="name of this participant (default: fsw)")
     parser.add_argument(
-        "--keys", type=Path, metavar="DIR", help="keys of an encrypted channel (tcp)"
+        "--keys", type=Path, metavar="FILE", help="client keys of an encrypted channel (tcp)"
     )
     return parser
 
@@ -31,7 +31,7 @@ def fly(endpoint: str, storage: Path, name: str = "fsw", keys: Path | None = Non
     """Fly against the bench at ``endpoint`` until it ends the run."""
     from flightsw.app import create
     from flightsw.errors import Shutdown
-    from flightsw.hal.bench import connect
+    from flightsw.hal.channel import connect
 
     with connect(endpoint, name, keys) as hal:
         try:

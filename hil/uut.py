@@ -24,6 +24,7 @@ from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.transports import listen
 from hil.time.transports.direct import DirectPort
+from hil.time.transports.keys import CLIENT
 
 SECOND = 1_000_000_000
 NAME = "fsw"
@@ -182,7 +183,7 @@ class ProcessFlight:
         command = [sys.executable, "-m", PROGRAM, "--bench", self.listener.endpoint]
         command += ["--storage", str(self.storage), "--name", NAME]
         if self.keys is not None:
-            command += ["--keys", str(self.keys)]
+            command += ["--keys", str(self.keys / CLIENT)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self.participant = self.coordinator.add(channel, NAME, self._died, self.wall_limit_s)
 
