@@ -64,7 +64,8 @@ class ProductAssembler:
     def __init__(self) -> None:
         self.complete: dict[int, Product] = {}
         self.open: dict[int, Assembly] = {}
-        self.asked: set[tuple[int, int]] = set()
+        #: how often each (job, part) was asked for and has not come since
+        self.asked: Counter[tuple[int, int]] = Counter()
         self.counters: Counter[str] = Counter()
 
     def take(self, t_ns: int, subtype: int, data: bytes) -> Product | None:
@@ -75,8 +76,8 @@ class ProductAssembler:
         head = PART_HEADER.parse(data[:PART_HEADER_NBYTES])
         job, number, body = head.job, head.part, data[PART_HEADER_NBYTES:]
         self.counters["parts"] += 1
-        wanted = (job, number) in self.asked
-        self.asked.discard((job, number))
+        wanted = self.asked[job, number] > 0
+        self.asked[job, number] -= wanted
         if job in self.complete:
             self.counters["parts_after_complete"] += not wanted
             return None

@@ -80,3 +80,18 @@ def test_a_product_lost_entirely_is_asked_for_when_its_sending_was_reported():
     ground = ProductAssembler()
     ground.expect(0, 3, 2)
     assert ground.to_ask(2 * QUIET, QUIET) == [(3, 1, 2)]
+
+
+def test_a_part_asked_for_twice_may_come_twice():
+    """When ground itself asked twice, the second copy is not held against the spacecraft."""
+    ground = ProductAssembler()
+    parts = parts_of(1, b"product body", 5)
+    ground.take(0, *parts[-1])
+    ground.to_ask(2 * QUIET, QUIET)
+    ground.to_ask(4 * QUIET, QUIET)
+    for part in parts[:-1] * 2:
+        ground.take(5 * QUIET, *part)
+    assert 1 in ground.complete
+    assert ground.counters["parts_repeated"] == ground.counters["parts_after_complete"] == 0
+    ground.take(6 * QUIET, *parts[0])
+    assert ground.counters["parts_after_complete"] == 1
