@@ -31,13 +31,15 @@ MODEL = Path(module.__file__).parent / "models" / "segmenter.onnx"
 
 
 def some_tiles(count: int) -> np.ndarray:
-    """Return tiles from noise to smooth, with extremes, so that every range is exercised."""
+    """Return tiles from noise to smooth, the last of deep water, white and grey cloud."""
     random = np.random.default_rng(3)
     tiles = random.integers(0, 256, (count, TILE, TILE, 3), dtype=np.uint8)
     for index in range(1, count):
         step = 1 << (index % 7)
         tiles[index] = tiles[index, ::step, ::step].repeat(step, 0).repeat(step, 1)[:TILE, :TILE]
-    tiles[-1] = 255
+    tiles[-1, :44] = (8, 30, 80)
+    tiles[-1, 44:86] = 255
+    tiles[-1, 86:] = 205 + tiles[-1, 86:] % 8
     return tiles
 
 
