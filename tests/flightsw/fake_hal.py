@@ -42,6 +42,8 @@ class Clock:
 
     def advance(self, duration_ns: int) -> None:
         self.t_ns += duration_ns
+        if self.t_ns > self.end_ns + SECOND:
+            raise Shutdown("a script that never sleeps")
 
     def sleep_until(self, t_ns: int) -> None:
         if t_ns >= self.end_ns:
