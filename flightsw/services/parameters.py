@@ -173,13 +173,13 @@ class Parameters:
                 struct.pack(">H" + code_of(PARAMETER_BY_ID[n].kind), n, self.by_id(n))
                 for n in arguments.parameters
             )
-            row = {"count": len(arguments.parameters), "values": body}
+            row = {"count": len(arguments.parameters), "rows": body}
             self._telemetry.report(REPORT, 20, 2, REPORTS[20, 2].build(row))
 
         return run
 
     def _set(self, request: Request, arguments: Any) -> Callable[[], None]:
-        changes = _changes(arguments.count, arguments.values)
+        changes = _changes(arguments.count, arguments.rows)
 
         def run() -> None:
             self.values.update(changes)

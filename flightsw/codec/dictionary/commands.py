@@ -95,7 +95,7 @@ TELECOMMANDS: dict[tuple[int, int], Any] = {
     # (20, 3): values have the width of their parameter; see PARAMETERS.
     (20, 3): Struct(
         field("count", Int8ub, "", "parameters that follow"),
-        field("values", GreedyBytes, "", "parameter id (u16) and value, each"),
+        field("rows", GreedyBytes, "", "parameter id (u16) and value, each"),
     ),
 }
 
@@ -145,7 +145,7 @@ REPORTS: dict[tuple[int, int], Any] = {
     (17, 4): Struct(field("apid", Int16ub, "", "application process that answered")),
     (20, 2): Struct(
         field("count", Int8ub, "", "parameters that follow"),
-        field("values", GreedyBytes, "", "parameter id (u16) and value, each"),
+        field("rows", GreedyBytes, "", "parameter id (u16) and value, each"),
     ),
 }
 
