@@ -46,7 +46,7 @@ def close(rig: Rig, supervisor: Supervisor, storage: Path) -> Books:
         telecommands_open=open_ones,
         overruns=sum(int(e["count"] == 1) for e in rig.events if e.get("name") == "OVERRUN"),
         restarts=max(0, supervisor.starts - 1),
-        restarts_expected=supervisor.resets_injected,
+        stops=dict(supervisor.stops),
         down_at_end=not supervisor.alive,
     )
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,7 +65,9 @@ class Supervisor:
         self.flight: Flight | None = None
         self.alive = False
         self.starts = 0
-        self.resets_injected = 0
+        #: why it stopped, each time: ``injected`` by a fault plan, from ``outside`` (SIGKILL of a
+        #: person or of the host), ``supply`` (EPS, brown-out), or by a ``crash`` of its own
+        self.stops: Counter[str] = Counter()
         watchdog = rig.wiring.of_type("watchdog")
         if watchdog is not None:
             watchdog.on_reset = self._watchdog_reset
@@ -82,11 +85,12 @@ class Supervisor:
         self.rig.event(now_ns, "bench", 1, "UUT_START", boot=self.starts)
         return self.starts
 
-    def lost(self, reason: str) -> None:
+    def lost(self, reason: str, cause: str) -> None:
         """Note that the present incarnation is gone; the watchdog will do the rest."""
         if not self.alive:
             return
         self.alive = False
+        self.stops[cause] += 1
         now_ns = self.rig.kernel.now_ns
         self.rig.event(now_ns, "bench", 3, "UUT_LOST", reason=reason, boot=self.starts)
         self.rig.world.payload.end()
@@ -100,14 +104,13 @@ class Supervisor:
             self.rig.fault(t_ns, kind="kill", took_effect=0)
             return
         self.rig.fault(t_ns, kind="kill", took_effect=1)
-        self.resets_injected += 1
         self.flight.stop("SIGKILL")
-        self.lost("SIGKILL")
+        self.lost("SIGKILL", "injected")
 
     def _watchdog_reset(self, t_ns: int) -> None:
         """Cycle the supply: what runs stops now, and starts anew after off time and boot."""
         self.rig.event(t_ns, "bench", 3, "WATCHDOG_RESET", boot=self.starts)
-        self._power_off("reset by the watchdog")
+        self._power_off("reset by the watchdog", "crash")
         self.rig.kernel.at(t_ns + SUPPLY_OFF_S * SECOND, Phase.PHYSICS, SOURCE, self._power_on)
 
     def _switched(self, t_ns: int, switch: int, on: bool) -> None:
@@ -118,20 +121,20 @@ class Supervisor:
         if on:
             self._power_on(t_ns)
         else:
-            self._power_off("switched off by the EPS")
+            self._power_off("switched off by the EPS", "supply")
 
     def _supply(self, t_ns: int, good: bool) -> None:
         """Follow a brown-out of the bus: it takes the payload computer with it."""
         if good:
             self._power_on(t_ns)
         else:
-            self._power_off("brown-out")
+            self._power_off("brown-out", "supply")
 
-    def _power_off(self, reason: str) -> None:
+    def _power_off(self, reason: str, cause: str) -> None:
         """Take the supply away: the software stops, and what the controllers hold is lost."""
         if self.alive and self.flight is not None:
             self.flight.stop(reason)
-            self.lost(reason)
+            self.lost(reason, cause)
         for bus in self.rig.wiring.buses.values():
             power_off = getattr(bus, "power_off", None)
             if power_off is not None:
@@ -202,7 +205,8 @@ class ProcessFlight:
             raise ParticipantError(
                 f"the flight software never greeted the bench: it {reason}; what it said is above"
             )
-        self.supervisor.lost(reason)
+        killed = self.process is not None and self.process.returncode == -signal.SIGKILL
+        self.supervisor.lost(reason, "outside" if killed else "crash")
 
     def _died(self) -> str | None:
         process = self.process
@@ -316,7 +320,7 @@ class ThreadFlight:
         self.coordinator.remove(self.participant, reason)
 
     def _gone(self, participant: Participant, reason: str) -> None:
-        self.supervisor.lost(reason)
+        self.supervisor.lost(reason, "crash")
 
     def _died(self) -> str | None:
         if self.thread is None or self.thread.is_alive():

@@ -143,7 +143,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "jobs_accounted": Field("flag", required=False),
         "products_equal": Field("flag", required=False),
         "telecommands_verified": Field("flag", required=False),
-        "only_injected_restarts": Field("flag", required=False),
+        "no_crash": Field("flag", required=False),
     },
     "flight": {"*": Field("free", required=False)},
     "faults": {"*": Field("free", required=False)},

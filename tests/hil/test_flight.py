@@ -77,6 +77,6 @@ def test_a_killed_payload_computer_comes_back_and_the_verdict_says_so(transport,
     outcome = fly(options)
     assert outcome.verdict.good, "\n".join(outcome.verdict.lines())
     restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
-    assert restarts.figure == "2 restarts, 2 injected stops"
+    assert restarts.figure == "2 restarts, 2 stopped: injected"
     events = (out / "events.jsonl").read_text()
     assert events.count("WATCHDOG_RESET") == 2
