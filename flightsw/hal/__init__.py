@@ -63,7 +63,7 @@ class UART(Protocol):
 
 
 class CanFrame(NamedTuple):
-    """One CAN frame. ``can_id`` carries the SocketCAN flag bits (31 extended, 30 remote, 29 error)."""
+    """One CAN frame. ``can_id`` has the SocketCAN flags: bit 31 extended, 30 remote, 29 error."""
 
     t_ns: int
     can_id: int
@@ -152,13 +152,19 @@ class Device(NamedTuple):
 class Hal(Protocol):
     """Everything a payload computer has: a clock, its buses by name, and its device table."""
 
-    clock: Clock
-    cpu: Processor
-    devices: Sequence[Device]
-    #: Mission configuration handed to the flight software (limits, rates, model classes).
-    config: Mapping[str, Any]
-    #: How many times this payload computer has started, 1 for the first.
-    boot_count: int
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def cpu(self) -> Processor: ...
+    @property
+    def devices(self) -> Sequence[Device]: ...
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Mission configuration handed to the flight software (limits, rates, model classes)."""
+
+    @property
+    def boot_count(self) -> int:
+        """How many times this payload computer has started, 1 for the first."""
 
     def i2c(self, channel: str) -> I2C: ...
     def spi(self, channel: str, chip_select: int) -> SPI: ...
