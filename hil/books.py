@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import math
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from flightsw.codec import class_map
 from flightsw.codec.dictionary import PRODUCT_HEADER, PRODUCT_HEADER_NBYTES
 from hil import __version__, verdict
 from hil.report.model import Report
@@ -255,10 +251,6 @@ def unpack(octets: bytes) -> dict[str, Any]:
     """Return what a product says: place, shares of the classes, class map."""
     head = PRODUCT_HEADER.parse(octets[:PRODUCT_HEADER_NBYTES])
     body = octets[PRODUCT_HEADER_NBYTES : PRODUCT_HEADER_NBYTES + head.body_nbytes]
-    packed = np.frombuffer(zlib.decompress(body), np.uint8)
-    stride = math.ceil(head.width / 4)
-    quads = packed.reshape(head.height, stride, 1) >> np.array([6, 4, 2, 0], np.uint8) & 3
-    classes: NDArray[np.uint8] = quads.reshape(head.height, -1)[:, : head.width].astype(np.uint8)
     return {
         "t_ns": head.t_ns,
         "lat_deg": head.latitude / 1e7,
@@ -269,5 +261,5 @@ def unpack(octets: bytes) -> dict[str, Any]:
             "cloud": head.cloud_permille / 1000,
         },
         "product_nbytes": len(octets),
-        "classes": classes,
+        "classes": class_map.decode(body, head.height, head.width),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flightsw.codec import class_map
 from flightsw.codec.dictionary import (
     PRODUCT_CRC_NBYTES,
     PRODUCT_HEADER,
@@ -63,7 +64,7 @@ def make_product(job: Job, classes: Classes, model_sha256: str, max_nbytes: int)
     overhead = PRODUCT_HEADER_NBYTES + PRODUCT_CRC_NBYTES
     for factor in _DECIMATIONS:
         small: Classes = decimate(classes, factor)
-        body = zlib.compress(pack_classes(small), 9)
+        body = class_map.encode(small)
         if overhead + len(body) <= max_nbytes or min(small.shape) < 2 * factor:
             break
     octets = _HEADER.encode(_head(job, small, factor, len(body), model_sha256)) + body

@@ -1,9 +1,8 @@
 """Products: what a finished image job sends to ground, in parts of service 13.
 
-A product is header, compressed class map, CRC-32 (zlib's) over both. The class map is row-major,
-two bits a pixel with the first pixel in the two highest bits, each row padded to a whole octet,
-then deflated in zlib's format. Products go down as TM[13,1] first, [13,2] next, [13,3] last part;
-a product of one part is a single TM[13,3].
+A product is header, class map, CRC-32 (zlib's) over both. The class map is coded as
+:mod:`flightsw.codec.class_map` says. Products go down as TM[13,1] first, [13,2] next, [13,3] last
+part; a product of one part is a single TM[13,3].
 """
 
 from __future__ import annotations
