@@ -1,0 +1,166 @@
+"""Paces: how fast virtual time may run against the wall clock. The only place that reads one.
+
+``max`` runs as fast as it can, ``real`` one second a second, ``xN`` N seconds a second. A pace is a
+gate in front of the kernel's next step (``Kernel.gate``): it sleeps until the wall clock has
+reached the instant to which time is about to move. Targets are absolute, so that a late wake-up
+delays one step and no later one. It never changes what happens, only when on the wall.
+
+How late each step was released is kept as a histogram; lateness beyond a limit is an overrun.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from hil.errors import UsageError
+from hil.time.kernel import Kernel
+
+#: A step that is due within this time is released at once: the kernel of the host would only wake
+#: us later than that (its timer slack is 50 us).
+SLACK_NS = 50_000
+#: Longest sleep at a time, so that a change of pace or a lost participant is noticed.
+SLICE_NS = 50_000_000
+#: Lateness from which on a step counts as an overrun.
+OVERRUN_NS = 10_000_000
+#: A lateness of 2**n to 2**(n+1) ns is split into this many buckets: 9 % wide.
+_STEPS = 8
+
+
+class Histogram:
+    """Counts of durations in buckets of a fixed ratio; integers only."""
+
+    __slots__ = ("counts", "max_ns", "total")
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.total = 0
+        self.max_ns = 0
+
+    def add(self, ns: int) -> None:
+        """Count one duration; below 0 counts as 0."""
+        ns = max(ns, 0)
+        self.total += 1
+        self.max_ns = max(self.max_ns, ns)
+        octave = ns.bit_length()
+        # The bits behind the leading one say where in its octave the value lies.
+        part = ((ns << 3) >> (octave - 1)) & (_STEPS - 1) if octave else 0
+        bucket = octave * _STEPS + part
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+
+    def percentile_ns(self, percent: float) -> int:
+        """Return the upper edge of the bucket in which the percentile lies; 0 without data."""
+        rank = percent / 100 * self.total
+        seen = 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= rank:
+                octave, part = divmod(bucket, _STEPS)
+                edge = ((_STEPS + part + 1) << octave >> 1) // _STEPS if octave else 0
+                return min(edge, self.max_ns)
+        return 0
+
+    def octaves(self) -> list[tuple[int, int]]:
+        """Return (upper edge in ns, count) of each power of two that holds something."""
+        counts: dict[int, int] = {}
+        for bucket, count in self.counts.items():
+            edge_ns = 1 << bucket // _STEPS
+            counts[edge_ns] = counts.get(edge_ns, 0) + count
+        return sorted(counts.items())
+
+
+def parse_pace(text: str) -> float | None:
+    """Return how many virtual seconds go into one of the wall; None for ``max``.
+
+    Raises :class:`~hil.errors.UsageError` for what is no pace.
+    """
+    if text == "max":
+        return None
+    if text == "real":
+        return 1.0
+    try:
+        factor = float(text.removeprefix("x"))
+    except ValueError:
+        factor = 0.0
+    if not text.startswith("x") or not 1e-3 <= factor <= 1e6:
+        raise UsageError(f"pace {text!r} is none: use max, real, or xN such as x10 or x0.5")
+    return factor
+
+
+class Pacer:
+    """The pace of one run; may be changed at any time, by any thread.
+
+    ``idle`` is called between slices of a long sleep: to look after participants, or to draw.
+    ``clock`` counts nanoseconds of a steady clock and ``sleep`` blocks for so many seconds.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        pace: str = "max",
+        idle: Callable[[], None] | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.kernel = kernel
+        self.idle = idle
+        self._clock = clock
+        self._sleep = sleep
+        self.lateness = Histogram()
+        self.overruns = 0
+        self._wall_ns = 0
+        self._virtual_ns = 0
+        self._wanted = self._pace = "max"
+        self._factor: float | None = None
+        self.set_pace(pace)
+
+    @property
+    def pace(self) -> str:
+        """The pace now: ``max``, ``real`` or ``xN``."""
+        return self._wanted
+
+    def set_pace(self, pace: str) -> None:
+        """Change the pace from the present time on."""
+        parse_pace(pace)
+        self._wanted = pace
+        # Taken over by the gate itself, in the thread of the run.
+        self.kernel.gate = self.gate
+
+    def _take_over(self) -> None:
+        self._pace = self._wanted
+        self._factor = parse_pace(self._pace)
+        self._wall_ns = self._clock()
+        self._virtual_ns = self.kernel.now_ns
+        if self._factor is None:
+            self.kernel.gate = None
+
+    def gate(self, t_ns: int) -> None:
+        """Return when the wall clock has reached virtual time ``t_ns``."""
+        while True:
+            if self._pace is not self._wanted:
+                self._take_over()
+            if self._factor is None:
+                self.kernel.gate = None
+                return
+            target_ns = self._wall_ns + int((t_ns - self._virtual_ns) / self._factor)
+            late_ns = self._clock() - target_ns
+            if late_ns >= -SLACK_NS:
+                break
+            self._sleep(min(-late_ns, SLICE_NS) / 1e9)
+            if self.idle is not None:
+                self.idle()
+        self.lateness.add(late_ns)
+        if late_ns > OVERRUN_NS:
+            self.overruns += 1
+
+    def snapshot(self) -> dict[str, int | str]:
+        """Return pace, steps released, lateness in nanoseconds, and overruns, for the report."""
+        lateness = self.lateness
+        return {
+            "pace": self.pace,
+            "steps": lateness.total,
+            "lateness_p50_ns": lateness.percentile_ns(50),
+            "lateness_p99_ns": lateness.percentile_ns(99),
+            "lateness_max_ns": lateness.max_ns,
+            "overruns": self.overruns,
+        }
