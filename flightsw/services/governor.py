@@ -22,7 +22,9 @@ _CHIP_ABOVE_BOARD_CDEG = 2500
 _TEMPERATURE_CDEG = (-6000, 14000)
 _BATTERY_MV = (3000, 60000)
 _FROZEN_AFTER = 60
-_REFERENCE_MOVE_CDEG = 150
+#: the chip sits on the board and must follow it; the board hardly follows the chip
+_CHIP_FOLLOWS_CDEG = 150
+_BOARD_FOLLOWS_CDEG = 1500
 _REFERENCE_MOVE_MV = 400
 
 
@@ -124,10 +126,10 @@ class ThermalGovernor:
 
     def __init__(self) -> None:
         self.chip = Trusted(
-            *_TEMPERATURE_CDEG, frozen_after=_FROZEN_AFTER, reference_move=_REFERENCE_MOVE_CDEG
+            *_TEMPERATURE_CDEG, frozen_after=_FROZEN_AFTER, reference_move=_CHIP_FOLLOWS_CDEG
         )
         self.board = Trusted(
-            *_TEMPERATURE_CDEG, frozen_after=_FROZEN_AFTER, reference_move=_REFERENCE_MOVE_CDEG
+            *_TEMPERATURE_CDEG, frozen_after=_FROZEN_AFTER, reference_move=_BOARD_FOLLOWS_CDEG
         )
         self.imu = Trusted(*_TEMPERATURE_CDEG)
         self.ladder = Ladder()
