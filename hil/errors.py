@@ -1,4 +1,4 @@
-"""Errors of the bench. One sentence each says why it exists; ``exit_code`` is what ``hil`` returns."""
+"""Errors of the bench, each with why it exists; ``exit_code`` is what ``hil`` returns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunDirectoryError(HostError):
 
 
 class ParticipantError(HilError):
-    """A participant broke the time protocol, left, or stalled; the text names it and its last act."""
+    """A participant broke the protocol, left, or stalled; the text names it and its last act."""
 
     exit_code = 4
 

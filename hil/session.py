@@ -212,7 +212,7 @@ class Session:
         epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
         path = self.directory.path / "capture.mcap"
         cpu = os.times()
-        with CaptureWriter(path, epoch_ns, rig.channel_names(), self._metadata()) as writer:
+        with self._capture(path, epoch_ns) as writer:
             self._writer = writer
             self._attach(writer)
             with pinned(self.options.pin):
@@ -285,6 +285,11 @@ class Session:
         )
 
     # --- afterwards ----------------------------------------------------------------------------
+
+    def _capture(self, path: Path, epoch_ns: int) -> CaptureWriter:
+        """Open the capture; the wall clock only decides how much a crash of the host may cost."""
+        names = self.rig.channel_names()
+        return CaptureWriter(path, epoch_ns, names, self._metadata(), clock=time.monotonic_ns)
 
     def _metadata(self) -> dict[str, str]:
         options = self.options

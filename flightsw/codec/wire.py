@@ -1,8 +1,8 @@
 """The wire record: one unit of traffic on a bus, on the link, or between bench and participant.
 
 What crosses a seam is one record, and the same octets are what a socket carries, what the capture
-stores and what replay reads. The layout is the C ``fs_record`` of ``csrc/flatsat.h``; :data:`RECORD`
-describes it with construct and :data:`HEADER` is the packer made from that description.
+stores and what replay reads. The layout is the C ``fs_record`` of ``csrc/flatsat.h``;
+:data:`RECORD` describes it with construct, and :data:`HEADER` is the packer made from that.
 
 A *message* on a participant channel is one or more records, one after the other. See
 :class:`Kind` for who sends which.
@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from construct import Bytes, Int8ul, Int32ul, Int64ul, Struct, this
 
-from flightsw.codec.native import ffi, lib
 from flightsw.codec.errors import TruncatedError
+from flightsw.codec.native import ffi, lib
 
 
 class Kind(IntEnum):
@@ -143,10 +143,14 @@ def unpack_from(buf: bytes, at: int = 0) -> tuple[Record, int]:
     body = at + HEADER_NBYTES
     if body > len(buf):
         raise TruncatedError(f"wire record at octet {at}: header cut after {len(buf) - at} octets")
-    kind, channel, flags, status, length, t_ns, duration_ns, seq, address = HEADER.unpack_from(buf, at)
+    kind, channel, flags, status, length, t_ns, duration_ns, seq, address = HEADER.unpack_from(
+        buf, at
+    )
     end = body + length
     if end > len(buf):
-        raise TruncatedError(f"wire record at octet {at}: {length} octets of payload, {len(buf) - body} there")
+        raise TruncatedError(
+            f"wire record at octet {at}: {length} octets of payload, {len(buf) - body} there"
+        )
     return Record(kind, channel, flags, status, t_ns, duration_ns, seq, address, buf[body:end]), end
 
 

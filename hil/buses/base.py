@@ -63,7 +63,7 @@ class SPIController(Bus, Protocol):
     def transfer_segments(
         self, t_ns: int, chip_select: int, segments: list[tuple[bytes, int, int, int, int]]
     ) -> tuple[int, int, list[bytes]]:
-        """Exchange ``(tx, speed_hz, bits_per_word, flags, delay_us)`` segments; 0 Hz: the default."""
+        """Exchange ``(tx, speed_hz, bits_per_word, flags, delay_us)``; 0 Hz: the default."""
 
 
 class SerialLine(Bus, Protocol):
