@@ -118,10 +118,11 @@ def geodetic_to_ecef(latitude_rad: float, longitude_rad: float, height_km: float
     s, c = math.sin(latitude_rad), math.cos(latitude_rad)
     normal = EARTH_RADIUS_KM / math.sqrt(1.0 - ECCENTRICITY_SQUARED * s * s)
     p = (normal + height_km) * c
+    polar_km = normal * (1.0 - ECCENTRICITY_SQUARED) + height_km
     return Vector(
         np.float64(p * math.cos(longitude_rad)),  # type: ignore[arg-type]  # scalars broadcast
         np.float64(p * math.sin(longitude_rad)),  # type: ignore[arg-type]
-        np.float64((normal * (1.0 - ECCENTRICITY_SQUARED) + height_km) * s),  # type: ignore[arg-type]
+        np.float64(polar_km * s),  # type: ignore[arg-type]
     )
 
 

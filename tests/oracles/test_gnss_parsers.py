@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pynmea2
 import pytest
@@ -133,9 +134,8 @@ CFG_MSG_GGA_OFF: Callable[[], UBXMessage] = lambda: UBXMessage(  # noqa: E731 - 
 CFG_RATE_5HZ: Callable[[], UBXMessage] = lambda: UBXMessage(  # noqa: E731 - a table entry
     "CFG", "CFG-RATE", SET, measRate=200, navRate=1, timeRef=1
 )
-CFG_VALSET_RMC_OFF: Callable[[], UBXMessage] = lambda: UBXMessage.config_set(  # noqa: E731 - a table entry
-    1, 0, [("CFG_MSGOUT_NMEA_ID_RMC_UART1", 0)]
-)
+RMC_OFF = [("CFG_MSGOUT_NMEA_ID_RMC_UART1", 0)]
+CFG_VALSET_RMC_OFF: Callable[[], UBXMessage] = partial(UBXMessage.config_set, 1, 0, RMC_OFF)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,11 +34,11 @@ class Line:
     """A line with a listener on it and everything that it emits."""
 
     def __init__(
-        self, baud: int = 115_200, device_baud: int | None = None, **settings: object
+        self, baud: int = 115_200, device_baud: int | None = None, **settings: Any
     ) -> None:
         self.scheduler = SimpleScheduler()
         self.records: list[Record] = []
-        self.bus = UARTBus("uart", self.scheduler, 1, self._emit, baud, **settings)  # type: ignore[arg-type]
+        self.bus = UARTBus("uart", self.scheduler, 1, self._emit, baud, **settings)
         self.device = Listener()
         self.bus.attach(self.device, device_baud)
 
