@@ -29,7 +29,17 @@ class Spec(NamedTuple):
 class Group:
     """A rate group at run time."""
 
-    __slots__ = ("ended_ns", "next_ns", "overruns", "runs", "skipped", "spec", "tasks", "worst_ns")
+    __slots__ = (
+        "ended_ns",
+        "next_ns",
+        "overruns",
+        "peak_ns",
+        "runs",
+        "skipped",
+        "spec",
+        "tasks",
+        "worst_ns",
+    )
 
     def __init__(self, spec: Spec, now_ns: int) -> None:
         assert spec.period_ns > 0, f"rate group {spec.name} has no period"
@@ -41,6 +51,8 @@ class Group:
         self.skipped = 0
         #: latest end, measured from the release
         self.worst_ns = 0
+        #: the same since the monitors last looked
+        self.peak_ns = 0
         self.ended_ns = now_ns
         periods = -((spec.offset_ns - now_ns) // spec.period_ns)
         self.next_ns = spec.offset_ns + periods * spec.period_ns
@@ -101,8 +113,9 @@ class Scheduler:
         group.ended_ns = ended_ns
         group.next_ns = release_ns + period_ns
         took_ns = ended_ns - release_ns
-        if took_ns > group.worst_ns:
-            group.worst_ns = took_ns
+        if took_ns > group.peak_ns:
+            group.peak_ns = took_ns
+            group.worst_ns = max(group.worst_ns, took_ns)
         if took_ns > period_ns:
             covered = took_ns // period_ns - (took_ns % period_ns == 0)
             group.overruns += 1
