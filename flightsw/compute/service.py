@@ -24,7 +24,7 @@ from flightsw.codec.dictionary.events import (
 )
 from flightsw.compute.jobs import Job, JobStore
 from flightsw.compute.outbox import Outbox, count_parts
-from flightsw.compute.product import make_product, pack_classes, permille, unpack_classes
+from flightsw.compute.product import Classes, make_product, pack_classes, permille, unpack_classes
 from flightsw.compute.segmenter import TILE, TileClassifier, join, split_tiles
 from flightsw.config import FlightConfig
 from flightsw.drivers.imager import Imager
@@ -266,11 +266,11 @@ class ComputeService:
         try:
             self.store.save(job, pack_classes(self._classes[:last]))
             self.checkpoints += 1
-            if last == job.tiles_total:
-                self._finish(job)
         except StorageError:
             self._fail(JobReason.STORAGE, 0)
             return
+        if last == job.tiles_total:
+            self._finish(job)
         rest_s = self._parameters["slow_gap_s"] if self.slow and self.job is not None else 0
         self._rest_until_ns = now_ns + int(rest_s * _SECOND_NS)
         self._wake(self._rest_until_ns)
@@ -280,9 +280,17 @@ class ComputeService:
         classes = join(self._classes, self._grid)
         job.counts = [int(n) for n in np.bincount(classes.ravel(), minlength=3)[:3]]
         self._drop_work()
-        if permille(job.counts)[2] > job.max_cloud * 10:
-            self.discard(job, JobReason.CLOUD)
-            return
+        try:
+            if permille(job.counts)[2] > job.max_cloud * 10:
+                self.discard(job, JobReason.CLOUD)
+            else:
+                self._keep(job, classes)
+        except StorageError:
+            self._fail(JobReason.STORAGE, 0, job)
+        self._wake(0)
+
+    def _keep(self, job: Job, classes: Classes) -> None:
+        """Make the product durable, then queue it."""
         sha256 = self._segmenter.sha256
         product = make_product(job, classes, sha256, self._config.product_max_octets)
         self.store.save_product(job, product)
@@ -290,9 +298,8 @@ class ComputeService:
         job.state = JobState.PRODUCT
         self._tell(job)
         self._set(job, JobState.QUEUED, durable=True)
-        self.store.drop_image(job)
         self.outbox.queue(job)
-        self._wake(0)
+        self.store.drop_image(job)
 
     # --- ends ------------------------------------------------------------------------------------
 

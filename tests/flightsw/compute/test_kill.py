@@ -12,6 +12,7 @@ from fake_hal import SECOND, FakeHal, Ground
 
 from flightsw.app import App, create
 from flightsw.codec.dictionary import PART_LAST, JobState
+from flightsw.errors import StorageError
 from flightsw.storage import Files
 
 JOBS = (11, 12, 13)
@@ -174,3 +175,48 @@ def test_a_second_stop_while_it_recovers_does_no_more_harm(seed: int, tmp_path: 
     app = _fly(mission, tmp_path, None)
     assert {app.compute.store.jobs[job].state for job in JOBS} == {JobState.SENT}
     assert mission.repeats() == []
+
+
+class FullFiles(Files):
+    """A medium that is full from its ``n``-th write on, for so many writes."""
+
+    def __init__(self, n: int, lasting: int) -> None:
+        self.n = n
+        self.lasting = lasting
+        self.writes = 0
+
+    def write(self, fd: int, data: bytes) -> None:
+        self.writes += 1
+        if self.n <= self.writes < self.n + self.lasting:
+            super().write(fd, data[: len(data) // 2])
+            raise OSError(28, "No space left on device")
+        super().write(fd, data)
+
+
+@pytest.mark.parametrize("lasting", [1, 3, 1000])
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_medium_that_is_full_at_any_write_stops_nothing_else(
+    first: int, lasting: int, tmp_path: Path
+) -> None:
+    """Jobs end sent or failed, or wait while nothing can be journaled, and the program flies on."""
+    good_ends = {JobState.SENT, JobState.FAILED} | ({JobState.QUEUED} if lasting > 3 else set())
+    n = first
+    while n < OPERATIONS_MAX:
+        mission = Mission()
+        mission.hal.config["fsync"] = False
+        mission.ground.send(mission.ground.tc(17, 1), 20)
+        files = FullFiles(n, lasting)
+        try:
+            app = _fly(mission, tmp_path / str(n), files)
+        except StorageError:
+            assert mission.hal.clock.t_ns < SECOND, f"full at write {n}: died in flight"
+            n += 3
+            continue
+        if files.writes < n:
+            return
+        ends = {job: held.state for job, held in app.compute.store.jobs.items()}
+        assert set(ends.values()) <= good_ends, f"full at write {n}: {ends}"
+        assert len(mission.ground.reports(17, 2)) == 1
+        assert mission.repeats() == []
+        n += 3
+    pytest.fail(f"still writing at write {n}")
