@@ -59,6 +59,8 @@ GROUPS = (
 #: a change of the clock offset that is worth an event
 _OFFSET_STEP_NS = 1_000_000
 _NO_SLOT = 255
+#: a receiver that was just switched on may take so long to talk
+_GNSS_START_NS = 15_000 * _MS_NS
 
 
 class App:
@@ -88,6 +90,7 @@ class App:
         self._offset_told_ns: int | None = None
         self._dropped_told = 0
         self._imu_cycle = 0
+        self._gnss_heard = 0
         self.store = PacketStore(self.storage, config.store_max_packets)
         self.telemetry = Telemetry(config.apid, self.clock, self.store)
         self.events = Events(self.telemetry)
@@ -195,8 +198,8 @@ class App:
         """10 Hz: telecommands, schedule, GNSS, IMU, downlink."""
         self.uplink.poll(now_ns)
         self.schedule.poll(now_ns)
-        if self.gnss is not None and self.gnss.poll(now_ns):
-            self.parts.back(Role.GNSS)
+        if self.gnss is not None:
+            self.gnss.poll(now_ns)
         self._imu_cycle += 1
         divider = 10 if self.modes.mode == Mode.SAFE else self.parameters.values["imu_divider"]
         if self._imu_cycle >= divider:
@@ -216,10 +219,23 @@ class App:
         """0.1 Hz: parts that are missing, clock correlation, the state of the store."""
         for role in (Role.POWER, Role.TEMP_BOARD, Role.TEMP_CHIP, Role.IMU, Role.FLASH):
             self.parts.retry(role)
+        self._listen_for_gnss()
         self._correlate()
+        self.store.settle()
         if self.store.dropped != self._dropped_told:
             self._dropped_told = self.store.dropped
             self.events.report(STORE_FULL, self.store.dropped)
+
+    def _listen_for_gnss(self) -> None:
+        """A receiver that said nothing for a whole period is missing until it talks again."""
+        if self.gnss is not None:
+            stream = self.gnss.stream
+            heard = stream.good_ubx + stream.good_nmea
+            if heard == self._gnss_heard and self.clock.now_ns() - self.started_ns > _GNSS_START_NS:
+                self.parts.lost(Role.GNSS, 0)
+            elif heard != self._gnss_heard:
+                self.parts.back(Role.GNSS)
+            self._gnss_heard = heard
 
     def _correlate(self) -> None:
         if self.gnss is None:

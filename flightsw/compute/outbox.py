@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from flightsw.codec.dictionary import PART_FIRST, PART_LAST, PART_NBYTES, PART_NEXT
 from flightsw.compute.jobs import Job, JobStore
@@ -20,6 +21,7 @@ from flightsw.storage import Storage
 _CLAIM = struct.Struct(">IHH")  # job, first part, count
 _SETTLED = b""
 _CLAIM_PARTS = 8
+_JOURNALED_MAX = 4096
 _PART_HEAD = struct.Struct(">IH")
 _SERVICE = 13
 
@@ -58,6 +60,7 @@ class Outbox:
         self._waiting = 0
         #: (job, first, count) of the claim that a restart left in doubt
         self.in_doubt: tuple[int, int, int] | None = None
+        self._journaled = 0
         self.parts_resent = 0
         self.unsaved = 0
         self._load()
@@ -70,10 +73,14 @@ class Outbox:
             job, first, count = _CLAIM.unpack(record)
             self._next[job] = max(self._next.get(job, 1), first + count)
             self.in_doubt = (job, first, count)
-        held = self._store.jobs
-        self._next = {job: part for job, part in self._next.items() if job in held}
+        self._compact()
+
+    def _compact(self) -> None:
+        """Keep the journal short: how far each product has gone. No claim may be open."""
+        self._next = {job: part for job, part in self._next.items() if job in self._store.jobs}
         rows = [_CLAIM.pack(job, 1, part - 1) for job, part in sorted(self._next.items())]
         self._journal.rewrite([*rows, _SETTLED])
+        self._journaled = 0
 
     def queue(self, job: Job) -> None:
         """Queue what was never claimed of a product."""
@@ -123,7 +130,9 @@ class Outbox:
         """Note that the line has everything claimed; call after it was written."""
         if self._open_claim and not self._claimed:
             self._open_claim = False
-            self._append(_SETTLED)
+            if self._append(_SETTLED) and self._journaled > _JOURNALED_MAX:
+                with suppress(StorageError):  # it stays long; the next settling tries again
+                    self._compact()
 
     def _claim(self) -> bool:
         """Claim the next run of parts; return False when there is none or it cannot be noted."""
@@ -151,6 +160,7 @@ class Outbox:
     def _append(self, record: bytes) -> bool:
         try:
             self._journal.append(record, durable=record != _SETTLED)
+            self._journaled += 1
         except StorageError:
             # Not noted, not sent: a part must not go twice.
             self.unsaved += 1

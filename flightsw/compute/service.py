@@ -310,6 +310,16 @@ class ComputeService:
             except StorageError:
                 # The journal of the line knows it; a restart sets the state again.
                 job.state = JobState.SENT
+            self._scheduler.at(0, self._expire)
+
+    def _expire(self, now_ns: int) -> None:
+        """Give up the oldest products that ground never acknowledged, beyond those kept."""
+        sent = sorted(j.id for j in self.store.jobs.values() if j.state == JobState.SENT)
+        for number in sent[: max(0, len(sent) - self._config.jobs_max_kept)]:
+            try:
+                self.discard(self.store.jobs[number], JobReason.EXPIRED)
+            except StorageError:
+                return  # the next product that is sent tries again
 
     def _lost(self, job: Job) -> None:
         self._fail(JobReason.STORAGE, 0, job)

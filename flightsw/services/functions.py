@@ -96,9 +96,13 @@ class Functions:
             raise Refusal(Failure.WRONG_MODE, Mode.SAFE)
         if self._compute.open_jobs() >= self._config.jobs_max_open:
             raise Refusal(Failure.FULL, self._config.jobs_max_open)
-        return lambda: self._compute.accept(
-            Job(values.job, exposure_us, values.priority, max_cloud)
-        )
+        job = Job(values.job, exposure_us, values.priority, max_cloud)
+
+        def run() -> None:
+            self._compute.accept(job)
+            request.progress(1)  # the job is durable
+
+        return run
 
     def _job(self, number: int, states: tuple[JobState, ...] | None) -> Job:
         job = self._compute.store.jobs.get(number)

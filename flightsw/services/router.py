@@ -27,6 +27,8 @@ _PRIMARY_NBYTES = 6
 _REQUEST_ID_NBYTES = 4
 #: accepted requests remembered, to recognise one that comes again
 _REMEMBERED = 512
+#: records in the journal before it is rewritten
+_JOURNALED_MAX = 4 * _REMEMBERED
 _ACCEPTED, _OUTCOME = b"A", b"O"
 _OUTCOME_ROW = struct.Struct(">BHI")  # subtype (7: success), code, detail
 
@@ -34,7 +36,18 @@ _OUTCOME_ROW = struct.Struct(">BHI")  # subtype (7: success), code, detail
 class Request:
     """A telecommand that passed acceptance."""
 
-    __slots__ = ("ack", "arguments", "id", "key", "packet", "redo", "service", "source", "subtype")
+    __slots__ = (
+        "ack",
+        "arguments",
+        "id",
+        "key",
+        "packet",
+        "progress",
+        "redo",
+        "service",
+        "source",
+        "subtype",
+    )
 
     def __init__(self, packet: bytes, tc: Any) -> None:
         self.packet = packet
@@ -48,6 +61,8 @@ class Request:
         self.arguments: bytes = tc.data
         #: True when it is done again after a restart
         self.redo = False
+        #: reports that a step, from 1, is done; set by the router
+        self.progress: Callable[[int], None] = lambda step: None
 
 
 #: Checks the arguments (raising Refusal) and returns what to run.
@@ -80,6 +95,7 @@ class Router:
         self._journal = storage.journal("telecommands")
         self._outcomes: OrderedDict[bytes, Outcome | None] = OrderedDict()
         self._interrupted: list[bytes] = []
+        self._journaled = 0
         self.counters: Counter[str] = Counter()
         self.last_sequence = 0
         self._load()
@@ -179,6 +195,7 @@ class Router:
             self._end(request, 4, refusal)
             return
         verification.succeeded(request.id, request.ack, 3)
+        request.progress = lambda step: verification.succeeded(request.id, request.ack, 5, step)
         try:
             action()
         except Refusal as refusal:
@@ -199,6 +216,9 @@ class Router:
         self._outcomes[request.key] = outcome
         try:
             self._journal.append(_OUTCOME + request.key + _OUTCOME_ROW.pack(*outcome))
+            self._journaled += 2
+            if self._journaled > _JOURNALED_MAX:
+                self._compact()
         except StorageError:
             self.counters["journal_failed"] += 1
 
@@ -222,6 +242,10 @@ class Router:
         while len(self._outcomes) > _REMEMBERED:
             self._outcomes.popitem(last=False)
         self._interrupted = list(accepted.values())
+        self._compact()
+
+    def _compact(self) -> None:
+        """Keep the journal short: what is still open, and the outcomes that are remembered."""
         kept = [_ACCEPTED + packet for packet in self._interrupted]
         kept += [
             _OUTCOME + key + _OUTCOME_ROW.pack(*outcome)
@@ -229,3 +253,4 @@ class Router:
             if outcome is not None
         ]
         self._journal.rewrite(kept)
+        self._journaled = len(kept)

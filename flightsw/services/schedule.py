@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flightsw.codec.dictionary import REPORTS, Failure
 from flightsw.codec.dictionary.commands import TIME_NBYTES
 from flightsw.codec.dictionary.events import ACTIVITY_LATE
-from flightsw.codec.errors import CodecError
-from flightsw.codec.time_code import pack_cuc, unpack_cuc
+from flightsw.codec.time_code import P_FIELD, pack_cuc, unpack_cuc
 from flightsw.errors import StorageError
 from flightsw.services.events import Events
 from flightsw.services.telemetry import REPORT, Telemetry
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 _SECOND_NS = 1_000_000_000
 _NEVER_NS = 1 << 63
+#: the time code counts seconds in 32 bits
+_TIME_MAX_NS = (1 << 32) * _SECOND_NS - 1
 _ENTRY = struct.Struct(">QH")
 _PACKET_MIN_NBYTES = 13
 #: activities in one TM[11,13], so that a report stays well within a packet
@@ -208,6 +209,8 @@ class Schedule:
         for entry in wanted:
             if entry.release_ns + shift_ns <= self.now_ns:
                 raise Refusal(Failure.TIME_IN_PAST, entry.id()[2])
+            if entry.release_ns + shift_ns > _TIME_MAX_NS:
+                raise Refusal(Failure.OUT_OF_RANGE, entry.id()[2])
         return lambda: self._change(
             entry._replace(release_ns=entry.release_ns + shift_ns) if entry in wanted else entry
             for entry in self.entries
@@ -256,10 +259,9 @@ def _split(count: int, body: bytes) -> list[tuple[int, bytes]]:
         head = at + TIME_NBYTES
         if head + _PACKET_MIN_NBYTES > len(body):
             raise Refusal(Failure.BAD_LAYOUT, len(body))
-        try:
-            release_ns = unpack_cuc(body[at:head])
-        except CodecError:
-            raise Refusal(Failure.BAD_LAYOUT, at) from None
+        if body[at] != P_FIELD:  # another time code than the one that telemetry carries
+            raise Refusal(Failure.BAD_LAYOUT, at)
+        release_ns = unpack_cuc(body[at:head])
         end = head + int.from_bytes(body[head + 4 : head + 6], "big") + 7
         if end > len(body) or end - head < _PACKET_MIN_NBYTES:
             raise Refusal(Failure.BAD_LAYOUT, len(body))

@@ -21,6 +21,7 @@ from flightsw.hal import CanFrame, Charge, Device, Edge, Image
 
 SECOND = 1_000_000_000
 SCID = 0x2A
+NMEA = b"$GNTXT,01,01,02,ok*57\r\n"
 CARRIER, KICK, PPS = ("gpiochip0", 23), ("gpiochip0", 24), ("gpiochip0", 18)
 
 
@@ -233,6 +234,7 @@ class FakeHal:
         self.camera = Camera(self.clock)
         self.battery = [16000, 500, 190]  # mV, mA, half percents
         self.eps_silent = False
+        self.gnss_silent = False
         self.bus.targets = {
             0x40: {0xFE: b"\x54\x49", 0xFF: b"\x32\x20"},
             0x48: {0x0F: b"\x01\x17"},
@@ -260,6 +262,8 @@ class FakeHal:
             battery = eps_frames.Battery(millivolts // 5, milliamperes // 10, charge, 0, 0)
             for frame in (battery, eps_frames.Solar(1500, 1, 0, 0), eps_frames.BusLoad(700, 1, 0)):
                 self.can("can0").rx.append(CanFrame(t_ns, *eps_frames.encode(frame)))
+        if not self.gnss_silent:
+            self.uart("ttyAMA1").rx += NMEA
         self.clock.at(t_ns + SECOND, self._eps)
 
     def restarted(self, seconds: float) -> FakeHal:

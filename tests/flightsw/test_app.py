@@ -77,6 +77,17 @@ def test_a_silent_eps_is_noticed_and_the_rail_stands_in(tmp_path: Path) -> None:
     assert app.compute.store.totals()["QUEUED"] == 1
 
 
+def test_a_silent_receiver_is_missing_until_it_talks(tmp_path: Path) -> None:
+    """A GNSS receiver that says nothing for ten seconds is reported, and found again."""
+    hal = FakeHal(seconds=90)
+    hal.clock.at(20 * SECOND, lambda _: setattr(hal, "gnss_silent", True))
+    hal.clock.at(60 * SECOND, lambda _: setattr(hal, "gnss_silent", False))
+    app = create(hal, tmp_path)
+    app.run()
+    assert app.events.counts["PART_MISSING"] == app.events.counts["PART_BACK"] == 1
+    assert app.parts.mask() == 0
+
+
 def test_a_dead_flash_leaves_defaults_and_the_bench_s_boot_count(tmp_path: Path) -> None:
     """Parameters are their defaults, setting them still works until the next start."""
     hal = FakeHal(seconds=20)

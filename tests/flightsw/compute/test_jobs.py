@@ -265,6 +265,17 @@ def test_old_jobs_are_forgotten_and_still_counted(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.glob("product-*")] == ["product-0000000002.bin"]
 
 
+def test_products_nobody_acknowledges_expire(tmp_path: Path) -> None:
+    """Beyond jobs_max_kept the oldest sent product is given up, and its job says why."""
+    flight = Flight(tmp_path, jobs_max_kept=1, seconds=60)
+    for job in (1, 2):
+        flight.ground.send(flight.ground.take_image(job), 10 * job)
+    app = flight.fly()
+    assert app.compute.store.jobs[1].state == JobState.DISCARDED
+    assert app.compute.store.jobs[1].reason.name == "EXPIRED"
+    assert app.compute.store.jobs[2].state == JobState.SENT
+
+
 class FullMedium(Files):
     """A medium without room for anything big."""
 

@@ -172,6 +172,7 @@ def test_arguments_of_the_wrong_layout_are_refused_at_acceptance(
         (8, 1, {"function": 1, "arguments": b"\x00"}, Failure.BAD_LAYOUT),
         (11, 4, {"count": 1, "activities": b"\x2f" * 8}, Failure.BAD_LAYOUT),
         (11, 4, {"count": 0, "activities": b"\x00"}, Failure.BAD_LAYOUT),
+        (11, 4, {"count": 1, "activities": b"\x1e" + bytes(40)}, Failure.BAD_LAYOUT),
         (17, 3, {"apid": 0x55}, Failure.UNKNOWN_ID),
         (20, 1, {"parameters": [0x8001, 5]}, Failure.UNKNOWN_ID),
         (20, 3, {"count": 1, "rows": b"\x80"}, Failure.BAD_LAYOUT),
@@ -215,7 +216,7 @@ def test_no_packet_crashes_and_each_is_answered_or_counted(bench: Bench, data: A
 def test_a_repeated_telecommand_is_answered_and_not_run_again(bench: Bench) -> None:
     """The same packet twice takes one image; the second time the same reports come."""
     packet = bench.ground.take_image(5)
-    assert bench.verdict(packet, 4)[0] == GOOD
+    assert bench.verdict(packet, 4)[0] == [1, 3, 5, 7]
     assert bench.verdict(packet, 4)[0] == [1, 7]
     assert bench.hal.camera.captures == 1
     assert bench.app.router.counters["repeated"] == 1
@@ -383,6 +384,11 @@ def test_the_schedule_is_shifted_deleted_and_reset(bench: Bench) -> None:
     assert bench.verdict(bench.ground.tc(11, 5, delete))[1].code == Failure.UNKNOWN_ID
     past = TELECOMMANDS[11, 15].build({"shift_s": -100_000})
     assert bench.verdict(bench.ground.tc(11, 15, past))[1].code == Failure.TIME_IN_PAST
+    bench.ask(bench.ground.insert((4.2e9, bench.ground.tc(17, 1, seq=77))))
+    future = TELECOMMANDS[11, 15].build({"shift_s": 2**31 - 1})
+    assert bench.verdict(bench.ground.tc(11, 15, future))[1].code == Failure.OUT_OF_RANGE
+    delete = TELECOMMANDS[11, 5].build({"activities": ids(77)})
+    assert bench.verdict(bench.ground.tc(11, 5, delete))[0] == GOOD
     answers = bench.ask(bench.ground.tc(11, 16))
     detail = REPORTS[11, 10].parse(next(p.data for p in answers if p.subtype == 10))
     assert detail.count == 2
@@ -422,6 +428,18 @@ def test_the_schedule_survives_a_restart(bench: Bench, tmp_path: Path) -> None:
     again = create(bench.hal.restarted(10), tmp_path)
     assert again.schedule.enabled
     assert [entry.release_ns for entry in again.schedule.entries] == [9000 * SECOND]
+
+
+def test_the_journal_of_telecommands_stays_short(tmp_path: Path) -> None:
+    """Thousands of telecommands leave a bounded file, and the newest are still known."""
+    bench = Bench(tmp_path, fsync=False)
+    packets = [bench.ground.tc(17, 1, seq=n, ack=0) for n in range(2500)]
+    for packet in packets:
+        bench.app.router.receive(packet)
+    assert (tmp_path / "telecommands.journal").stat().st_size < 100_000
+    again = create(bench.hal.restarted(5), tmp_path)
+    again.router.receive(packets[-1])
+    assert again.router.counters["repeated"] == 1
 
 
 @pytest.mark.parametrize("name", ["foreign", "ChecksumError", "SyncError", "segmented"])
