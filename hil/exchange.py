@@ -33,6 +33,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -188,9 +189,10 @@ class Exchange:
         """Answer a HELLO: WELCOME, or REFUSE to one that speaks another protocol."""
         kind, hello = message[0], {}
         if kind == Kind.HELLO:
-            hello = json.loads(message[HEADER_NBYTES:])
-        if hello.get("protocol") != PROTOCOL:
-            said = f"protocol {hello.get('protocol')!r}" if hello else f"record kind 0x{kind:02x}"
+            with suppress(ValueError):
+                hello = json.loads(message[HEADER_NBYTES:])
+        if not isinstance(hello, dict) or hello.get("protocol") != PROTOCOL:
+            said = f"what it got in a record of kind 0x{kind:02x}"
             text = f"the bench speaks protocol {PROTOCOL}, not {said}: install the same version"
             return pack(Kind.REFUSE, t_ns=self.kernel.now_ns, payload=text.encode())
         participant.pid = int(hello.get("pid", 0))

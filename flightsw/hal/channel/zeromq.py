@@ -23,8 +23,10 @@ _REFUSALS = (
 def read_key_file(path: Path) -> dict[str, str]:
     """Read the CURVE keys of a participant: ``public``, ``secret`` and ``server`` (Z85).
 
+    ``path`` is the file, or the directory in which it is called ``client.key``.
     Raises :class:`~flightsw.errors.BenchRefusedError` if the file is not private to its owner.
     """
+    path = path / "client.key" if path.is_dir() else path
     try:
         mode = path.stat().st_mode & 0o777
         lines = path.read_text().splitlines()
@@ -56,6 +58,7 @@ class ZeroMQChannel:
             zmq.Context.instance() if shared else zmq.Context()
         )
         self._shared = shared
+        self._joined = False
         self._socket = peer = self._context.socket(zmq.PAIR)
         peer.linger = 0
         peer.immediate = True
@@ -97,6 +100,7 @@ class ZeroMQChannel:
             self._send_patiently(message)
         except zmq.ZMQError as error:
             raise Lost(str(error)) from None
+        self._joined = True
         while True:
             try:
                 return self._recv()
@@ -125,6 +129,9 @@ class ZeroMQChannel:
                     "copy its client.key again, or add our public key to its clients.allow"
                 )
             raise Lost("it closed its connection")
+        # inproc has no connection and so no events of one.
+        if self._shared and self._joined and not self._socket.poll(0, zmq.POLLOUT):
+            raise Lost("it closed its socket")
 
     def close(self) -> None:
         """Close the socket."""

@@ -61,11 +61,16 @@ class DirectPort:
 
     def request(self, message: bytes) -> bytes:
         """Do what a message asks; the reply, or nothing if the run is over for the caller."""
+        if self._exchange.over or self.participant.gone:
+            return b""
         return self._exchange.handle(self.participant, message)
 
     def post(self, message: bytes) -> None:
         """Do what a record that nobody waits for asks (UART, CAN, GPIO, scheduled requests)."""
-        self._exchange.begin(self.participant, message, posted=True)
+        if self._exchange.over or self.participant.gone:
+            self.participant.counters["after_end"] += 1
+        else:
+            self._exchange.begin(self.participant, message, posted=True)
 
     def i2c(self, index: int) -> Callable[[int, int, bytes, int], tuple[int, int, bytes]]:
         """Return ``transfer(t_ns, address, write, nread) -> (status, end_ns, data)`` of a channel.

@@ -148,7 +148,7 @@ class SeqpacketListener:
         """Close everything and remove the socket file."""
         if self._channel is not None:
             self._channel.close()
-        bound = self._socket.getsockname() == str(self._path)
+        bound = self._socket.fileno() >= 0 and self._socket.getsockname() == str(self._path)
         self._socket.close()
         if self._made is not None:
             shutil.rmtree(self._made, ignore_errors=True)

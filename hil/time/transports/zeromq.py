@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,7 @@ HEARTBEAT_MS = 250
 HEARTBEAT_TIMEOUT_MS = 1000
 #: How long binding waits for the socket of the incarnation before to let go of the address.
 _REBIND_TRIES = 100
+_ZAP_DOMAIN = "hil"
 #: Names of inproc endpoints that were not given one.
 _NAMES = itertools.count(1)
 
@@ -38,16 +40,21 @@ class ZeroMQChannel:
 
     def __init__(self, peer: zmq.Socket[bytes]) -> None:
         self._socket = peer
-        # inproc has no wire and so no connection events; its end is seen by END or by the caller.
+        # inproc has no connection and so no events of one: there, a peer is lost when nothing
+        # can be sent to it.
         self._monitor: zmq.Socket[bytes] = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         peer.rcvtimeo = SLICE_MS
         peer.sndtimeo = SLICE_MS
-        self._recv, self._send = peer.recv, peer.send
+        self._send = peer.send
+        # Descriptor of the peer's connection, known from its first message; -1: it has none.
+        self._fd: int | None = None
 
     def recv(self) -> bytes | None:
         """Return the next message, None when none came within a slice."""
         try:
-            return self._recv()
+            if self._fd is None:
+                return self._recv_first()
+            return self._socket.recv()
         except zmq.Again:
             self._check()
             return None
@@ -65,10 +72,23 @@ class ZeroMQChannel:
             except zmq.ZMQError as error:
                 raise ChannelLost(f"its socket failed ({error})") from None
 
+    def _recv_first(self) -> bytes:
+        frame = self._socket.recv(copy=False)
+        try:
+            fd = frame.get(zmq.SRCFD)
+        except zmq.ZMQError:
+            fd = -1
+        self._fd = fd if isinstance(fd, int) else -1
+        return frame.bytes
+
     def _check(self) -> None:
         while self._monitor.poll(0):
-            if recv_monitor_message(self._monitor)["event"] == zmq.EVENT_DISCONNECTED:
+            event = recv_monitor_message(self._monitor)
+            # Strangers that were refused disconnect too; only our peer's loss is one.
+            if event["event"] == zmq.EVENT_DISCONNECTED and event["value"] == self._fd:
                 raise ChannelLost("it closed its connection")
+        if self._fd == -1 and not self._socket.poll(0, zmq.POLLOUT):
+            raise ChannelLost("it closed its socket")
 
     def close(self) -> None:
         """Close the socket; what is on its way to a peer that lives gets a moment to arrive."""
@@ -76,6 +96,16 @@ class ZeroMQChannel:
             self._socket.disable_monitor()
             self._monitor.close(linger=0)
             self._socket.close(linger=SLICE_MS)
+
+
+def _answers(endpoint: str) -> bool:
+    """Tell whether somebody listens at an ipc path: ZeroMQ would take it from them."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(endpoint.removeprefix("ipc://"))
+        except OSError:
+            return False
+    return True
 
 
 class ZeroMQListener:
@@ -90,6 +120,7 @@ class ZeroMQListener:
         if scheme == "ipc" and not place:
             self._made = private_directory()
             place = str(self._made / "z")
+        self._own_context = scheme != "inproc"
         if scheme == "inproc":
             # Both ends of inproc must share a context; the process has one by convention.
             self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
@@ -121,11 +152,11 @@ class ZeroMQListener:
             """The ZAP question (RFC 27) of the authenticator thread: may this key connect?"""
 
             def callback(self, domain: str, key: bytes) -> bool:
-                return zmq.utils.z85.encode(key).decode() in allowed
+                return key.decode() in allowed  # the authenticator has made it Z85
 
         self._authenticator = ThreadAuthenticator(self._context)
         self._authenticator.start()
-        self._authenticator.configure_curve_callback("*", AllowList())
+        self._authenticator.configure_curve_callback(_ZAP_DOMAIN, AllowList())
 
     def _bind(self) -> zmq.Socket[bytes]:
         peer = self._context.socket(zmq.PAIR)
@@ -137,11 +168,13 @@ class ZeroMQListener:
             peer.curve_server = True
             peer.curve_secretkey = self._keys["secret"].encode()
             peer.curve_publickey = self._keys["public"].encode()
-            peer.zap_domain = b"hil"
+            peer.zap_domain = _ZAP_DOMAIN.encode()
             peer.heartbeat_ivl = HEARTBEAT_MS
             peer.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
         for last in range(_REBIND_TRIES - 1, -1, -1):
             try:
+                if self.endpoint.startswith("ipc://") and _answers(self.endpoint):
+                    raise zmq.ZMQError(zmq.EADDRINUSE)
                 peer.bind(self.endpoint)
                 break
             except zmq.ZMQError as error:
@@ -177,7 +210,7 @@ class ZeroMQListener:
         if self._authenticator is not None:
             self._authenticator.stop()
             self._authenticator = None
-        if self._context is not zmq.Context.instance():
+        if self._own_context:
             self._context.term()
         if self._made is not None:
             shutil.rmtree(self._made, ignore_errors=True)
