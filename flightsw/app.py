@@ -48,6 +48,7 @@ from flightsw.services.sensors import Sensors
 from flightsw.services.telemetry import PacketStore, Telemetry
 from flightsw.services.uplink import Uplink
 from flightsw.services.verification import Verification
+from flightsw.status import status
 from flightsw.storage import Files, Storage
 
 _MS_NS = 1_000_000
@@ -156,9 +157,14 @@ class App:
             lambda: self.uplink.clcw,
             events,
         )
-        functions = Functions(self.compute, self.modes, self.housekeeping, parameters, config)
+        self._register()
+
+    def _register(self) -> None:
+        """Connect telecommands to services, and housekeeping to its sources."""
+        parameters = self.parameters.values
+        functions = Functions(self.compute, self.modes, self.housekeeping, parameters, self.config)
         connection = ConnectionTest(self.telemetry)
-        for service in (events, self.housekeeping, self.parameters, functions, connection):
+        for service in (self.events, self.housekeeping, self.parameters, functions, connection):
             service.register(self.router)
         for structure, collector in (
             (STATUS, collectors.status),
@@ -268,45 +274,7 @@ class App:
 
     def status(self) -> dict[str, Any]:
         """Return counters of everything, for tests and reports."""
-        return {
-            "mode": self.modes.mode.name,
-            "boot_count": self.boot_count,
-            "events": dict(self.events.counts),
-            "telecommands": {
-                "accepted": self.verification.accepted,
-                "rejected": self.verification.rejected,
-                "completed": self.verification.completed,
-                "failed": self.verification.failed,
-                **self.router.counters,
-            },
-            "uplink": {**self.uplink.counters, **self.uplink.farm.counters},
-            "units": self.uplink.unit_counters(),
-            "downlink": {
-                "passes": self.downlink.passes,
-                "frames": self.downlink.frames,
-                "idle_frames": self.downlink.idle_frames,
-                "parts": self.downlink.parts,
-                "parts_resent": self.compute.outbox.parts_resent,
-            },
-            "store": {
-                "waiting": self.store.waiting,
-                "dropped": self.store.dropped,
-                "unsaved": self.store.unsaved,
-            },
-            "jobs": dict(self.compute.store.totals()),
-            "overruns": {g.spec.name: g.overruns for g in self.scheduler.groups},
-            "skipped": {g.spec.name: g.skipped for g in self.scheduler.groups},
-            "watchdog": {"kicks": self.monitors.kicks, "withheld": self.monitors.withheld},
-            "traffic": {
-                slot.role.name.lower(): {
-                    "errors": slot.driver.traffic.errors,
-                    "retries": slot.driver.traffic.retries,
-                    "missing": slot.missing,
-                }
-                for slot in self.parts.slots.values()
-            },
-            "storage_repairs": self.storage.repairs,
-        }
+        return status(self)
 
 
 def create(hal: Hal, storage: Path, files: Files | None = None) -> App:

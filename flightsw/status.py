@@ -1,0 +1,51 @@
+"""Counters of the whole program, for tests and reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flightsw.app import App
+
+
+def status(app: App) -> dict[str, Any]:
+    """Return counters by subject."""
+    return {
+        "mode": app.modes.mode.name,
+        "boot_count": app.boot_count,
+        "events": dict(app.events.counts),
+        "telecommands": {
+            "accepted": app.verification.accepted,
+            "rejected": app.verification.rejected,
+            "completed": app.verification.completed,
+            "failed": app.verification.failed,
+            **app.router.counters,
+        },
+        "uplink": {**app.uplink.counters, **app.uplink.farm.counters},
+        "units": app.uplink.unit_counters(),
+        "downlink": {
+            "passes": app.downlink.passes,
+            "frames": app.downlink.frames,
+            "idle_frames": app.downlink.idle_frames,
+            "parts": app.downlink.parts,
+            "parts_resent": app.compute.outbox.parts_resent,
+        },
+        "store": {
+            "waiting": app.store.waiting,
+            "dropped": app.store.dropped,
+            "unsaved": app.store.unsaved,
+        },
+        "jobs": dict(app.compute.store.totals()),
+        "overruns": {g.spec.name: g.overruns for g in app.scheduler.groups},
+        "skipped": {g.spec.name: g.skipped for g in app.scheduler.groups},
+        "watchdog": {"kicks": app.monitors.kicks, "withheld": app.monitors.withheld},
+        "traffic": {
+            slot.role.name.lower(): {
+                "errors": slot.driver.traffic.errors,
+                "retries": slot.driver.traffic.retries,
+                "missing": slot.missing,
+            }
+            for slot in app.parts.slots.values()
+        },
+        "storage_repairs": app.storage.repairs,
+    }
