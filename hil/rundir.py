@@ -3,15 +3,19 @@
 A run writes into ``NAME.partial``; :meth:`RunDirectory.finish` gives it its name when the last file
 is on the disk. A run that fails because of the host (full disk, lost permission) removes what it
 made; a run that ends with a bad verdict keeps everything, since that is what a verdict is for.
+
+Two runs never share a partial directory: whoever writes into it holds a lock on a file in it. One
+that nobody holds was left by a run that was killed, and is removed.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from typing import Any
 from hil.errors import RunDirectoryError
 
 PARTIAL = ".partial"
+LOCK = ".lock"
 
 
 @contextmanager
@@ -36,34 +41,97 @@ def host_errors(path: Path) -> Iterator[None]:
             errno.ENOTDIR: "a part of the path is a file; choose another place with --out",
             errno.ENAMETOOLONG: "choose a shorter path with --out",
         }.get(error.errno or 0, "choose another place with --out")
-        text = f"run directory {path}: {os.strerror(error.errno or 0)}; {remedy}"
-        raise RunDirectoryError(text) from error
+        inside = path.with_name(path.name + PARTIAL)
+        named = error.filename if isinstance(error.filename, str) else ""
+        what = "" if not named or Path(named).is_relative_to(inside) else f"{named}: "
+        what += os.strerror(error.errno) if error.errno else str(error)
+        raise RunDirectoryError(f"run directory {path}: {what}; {remedy}") from error
+
+
+class RunDirectoryTakenError(RunDirectoryError):
+    """The run directory holds something already, or another run is writing it."""
 
 
 class RunDirectory:
     """One run's files. Use as a context manager; leave it by :meth:`finish` or it is removed."""
 
     def __init__(self, final: Path) -> None:
+        if final.name in ("", "..") or "\0" in str(final):
+            raise RunDirectoryError(f"run directory {str(final)!r}: has no name; give one in --out")
         self.final = final
         self.path = final.with_name(final.name + PARTIAL)
+        self._lock: int | None = None
         self._finished = False
 
     def __enter__(self) -> RunDirectory:
+        return self if self._lock is not None else self.open()
+
+    def open(self) -> RunDirectory:
+        """Make and lock the partial directory; :class:`RunDirectoryTakenError` if it is taken."""
         with host_errors(self.final):
-            if self.final.exists() and (not self.final.is_dir() or any(self.final.iterdir())):
-                raise RunDirectoryError(
-                    f"run directory {self.final}: already there and not empty; "
-                    "remove it or name another with --out"
-                )
+            self._check_free()
             self.final.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            self.path.mkdir(mode=0o755)
+            while self._lock is None:
+                self._lock = self._make()
+            try:
+                self._check_free()  # the run that we found writing may have finished meanwhile
+            except RunDirectoryTakenError:
+                self.__exit__(None, None, None)
+                raise
         return self
+
+    def _check_free(self) -> None:
+        if self.final.exists() and (not self.final.is_dir() or any(self.final.iterdir())):
+            raise RunDirectoryTakenError(
+                f"run directory {self.final}: already there and not empty; "
+                "remove it or name another with --out"
+            )
+
+    def _make(self) -> int | None:
+        """Make the partial directory; return the lock on it, None to try again."""
+        try:
+            self.path.mkdir(mode=0o755)
+            fresh = True
+        except FileExistsError:
+            fresh = False
+        try:
+            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return None  # its owner has just finished or removed it
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = self._is_ours(lock)
+        except BlockingIOError:
+            os.close(lock)
+            if fresh:
+                return None  # someone took what we made for what a killed run has left
+            raise RunDirectoryTakenError(
+                f"run directory {self.final}: another run is writing it; "
+                "wait for its end or name another with --out"
+            ) from None
+        if held and fresh:
+            return lock
+        if held:
+            shutil.rmtree(self.path, ignore_errors=True)  # another may be faster: look again
+        os.close(lock)
+        return None
+
+    def _is_ours(self, lock: int) -> bool:
+        """Tell whether the locked file is still the one in the directory."""
+        try:
+            return os.path.samestat(os.fstat(lock), (self.path / LOCK).stat())
+        except FileNotFoundError:
+            return False
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if not self._finished:
             shutil.rmtree(self.path, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def write_json(self, name: str, value: Any) -> None:
         """Write one JSON file."""
@@ -90,5 +158,19 @@ class RunDirectory:
             if self.final.exists():
                 self.final.rmdir()
             self.path.rename(self.final)
-        self._finished = True
+            self._finished = True
+            # Only now: without its lock a partial directory is anyone's to remove.
+            (self.final / LOCK).unlink()
+        self._release()
         return self.final
+
+
+def first_free(paths: Iterable[Path]) -> RunDirectory:
+    """Open and return the first of the run directories that nothing and nobody has taken."""
+    for path in paths:
+        directory = RunDirectory(path)
+        try:
+            return directory.open()
+        except RunDirectoryTakenError:
+            continue
+    raise AssertionError("there is always one more name")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from hil.missions import load as load_mission
 from hil.missions.mission import Mission
 from hil.report import write_report
 from hil.rig import SECOND, Rig
-from hil.rundir import RunDirectory, host_errors
+from hil.rundir import RunDirectory, first_free, host_errors
 from hil.time.pacing import Pacer, parse_pace
 from hil.time.pinning import pin_to_one_core
 from hil.time.transports.keys import make_keys
@@ -131,12 +132,11 @@ def parse_fault(text: str) -> tuple[str, int]:
     return kind, round(t_s * SECOND)
 
 
-def default_out(mission: Mission) -> Path:
-    """Return the first free ``runs/MISSION-NUMBER``."""
-    number = 1
-    while (RUNS / f"{mission.id}-{number:04d}").exists():
-        number += 1
-    return RUNS / f"{mission.id}-{number:04d}"
+def run_directory(out: Path | None, mission: Mission) -> RunDirectory:
+    """Return ``out``, or the first ``runs/MISSION-NUMBER`` that is free, made and locked."""
+    if out is not None:
+        return RunDirectory(out).open()
+    return first_free(RUNS / f"{mission.id}-{number:04d}" for number in count(1))
 
 
 def fly(options: Options, progress: Callable[[View], None] = lambda view: None) -> Outcome:
@@ -150,9 +150,7 @@ def fly(options: Options, progress: Callable[[View], None] = lambda view: None) 
     parse_pace(options.pace)
     kills = [parse_fault(text)[1] for text in options.faults]
     mission, board = load_mission(options.mission), load_board(options.board)
-    options = replace(options, out=options.out or default_out(mission))
-    assert options.out is not None
-    with RunDirectory(options.out) as directory, host_errors(options.out):
+    with run_directory(options.out, mission) as directory, host_errors(directory.final):
         return Session(options, board, mission, directory, progress).run(kills)
 
 
