@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import json
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 
 from hil import __version__
 
@@ -18,6 +23,18 @@ VERBS = {
 }
 
 INTERRUPTED = 130
+NOT_FIT = 3
+#: What ends a job from outside; 128 and the number of the signal is the exit code, as in a shell.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the process to stop: everything is closed and removed as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = signal.Signals(number).name
+        self.exit_code = 128 + number
 
 
 def usage() -> str:
@@ -35,7 +52,7 @@ verbs:
 
 `hil VERB --help` lists the options of a verb. `hil --version [--json]` names the build.
 Exit codes: 0 good, 1 checked and failed, 2 usage, 3 host not fit, 4 participant lost,
-130 interrupted.
+130 interrupted, 143 terminated.
 """
 
 
@@ -50,35 +67,89 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in {"-h", "--help", "help"}:
-        print(usage(), end="")
-        return 0
+        return guarded("", lambda: say(usage().rstrip("\n")))
     verb, rest = args[0], args[1:]
     if verb == "--version":
-        print(version("--json" in rest))
-        return 0
+        return guarded("", lambda: say(version("--json" in rest)))
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"; did you mean `hil {near[0]}`?" if near else "; `hil --help` lists the verbs"
         print(f"hil: no verb {verb!r}{hint}", file=sys.stderr)
         return 2
-    return run_verb(verb, rest)
+    return guarded(verb, lambda: run_verb(verb, rest))
+
+
+def say(text: str) -> int:
+    """Print a text; return the exit code for having done so."""
+    print(text)
+    return 0
 
 
 def run_verb(verb: str, rest: Sequence[str]) -> int:
-    """Import and run ``verb``; turn our own errors into one line and their exit code."""
+    """Import and run ``verb``; return its exit code."""
+    module = importlib.import_module(VERBS[verb][0])
+    return int(module.main(list(rest)))
+
+
+def guarded(verb: str, work: Callable[[], int]) -> int:
+    """Do the work; turn our own errors, and those of the output, into one line and exit code."""
     from flightsw.codec.errors import FlatsatError
 
+    name = f"hil {verb}".rstrip()
     try:
-        module = importlib.import_module(VERBS[verb][0])
-        return int(module.main(list(rest)))
+        with stop_signals():
+            code = work()
+            if sys.stdout is not None:  # None: it was closed when we started
+                sys.stdout.flush()
+            return code
     except FlatsatError as error:
-        print(f"hil {verb}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
+    except Stopped as stop:
+        print(f"{name}: stopped by {stop.name}", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
-        print(f"hil {verb}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        return 0
+        discard_stdout()
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        discard_stdout()
+        print(f"{name}: {error}; `hil doctor` says what this host lacks", file=sys.stderr)
+        return NOT_FIT
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[None]:
+    """Raise :class:`Stopped` where a signal to stop comes; the second one ends us at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:  # one that is ignored, as under nohup, stays so
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def discard_stdout() -> None:
+    """Send what stdout still holds nowhere: its reader is gone, or its disk is full."""
+    if sys.stdout is None:
+        return
+    with contextlib.suppress(OSError, ValueError):  # ValueError: no file behind it
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

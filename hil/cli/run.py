@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from hil.cli import discard_stdout
 from hil.cli.progress import Progress
 from hil.session import TRANSPORTS, Options, Outcome, fly
 
@@ -65,13 +66,18 @@ def options(args: argparse.Namespace) -> Options:
 def main(argv: list[str]) -> int:
     """Fly, print the verdict, return 0 if it is good and 1 if it is bad."""
     args = parser().parse_args(argv)
-    progress = Progress(sys.stderr, enabled=not args.quiet)
+    progress = Progress(sys.stderr, enabled=not args.quiet and sys.stderr is not None)
     with progress:
         outcome = fly(options(args), progress)
     talk = sys.stderr if args.json else sys.stdout
-    print(summary(outcome), file=talk)
-    if args.json:
-        print(json.dumps(outcome.as_json(), sort_keys=True))
+    try:
+        print(summary(outcome), file=talk)
+        if args.json:
+            print(json.dumps(outcome.as_json(), sort_keys=True))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody listens any more; the verdict stands
+        discard_stdout()
     return 0 if outcome.verdict.good else 1
 
 

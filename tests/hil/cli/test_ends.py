@@ -1,0 +1,69 @@
+"""How `hil` ends when the world around it does: signals, readers that leave, full disks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+RUN = [sys.executable, "-m", "hil", "run", "--inference", "threshold", "-q"]
+
+
+def begun(out, *options):
+    """Start a run in a process; return it when it is flying."""
+    process = subprocess.Popen(
+        [*RUN, "--out", str(out), *options], stderr=subprocess.PIPE, start_new_session=True
+    )
+    capture = out.with_name(out.name + ".partial") / "capture.mcap.partial"
+    while not capture.exists():
+        assert process.poll() is None, process.stderr.read().decode()
+    return process
+
+
+@pytest.mark.parametrize("transport", ["direct", "ipc", "tcp", "seqpacket", "inproc"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_takes_its_files_away(tmp_path, transport, number, monkeypatch):
+    """SIGTERM and Ctrl-C leave no file, no socket and no process, and say so in one line."""
+    sockets = tmp_path / "run-time"
+    sockets.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(sockets))
+    monkeypatch.setenv("TMPDIR", str(sockets))
+    process = begun(tmp_path / "run", "--transport", transport, "--pace", "x20")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in err
+    assert err.decode().strip().splitlines()[-1].startswith("hil run: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-time"]
+    assert list(sockets.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_a_reader_that_leaves_does_not_make_a_bad_verdict_good(tmp_path):
+    """A run whose stdout has no reader ends with the exit code of its verdict, quietly."""
+    command = [*RUN, "--json", "--transport", "direct", "--duration", "20"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run")], stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    assert b"verdict: bad" in done.stderr
+    assert b"Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", [["--help"], ["--version"], ["doctor"]])
+def test_output_that_cannot_be_written_is_one_line(verb):
+    """A full disk behind stdout is told in one line with the exit code of an unfit host."""
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "hil", *verb], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 3
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "No space left" in done.stderr
