@@ -30,42 +30,27 @@ Wiring one bus of each sort, and one participant that calls directly::
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, pack
 from hil.digest import Recorder
-from hil.errors import ParticipantError
+from hil.docket import Docket, broke, unreadable
 from hil.time.kernel import AFTER_ALL, NEVER_NS, Kernel
 from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.transports import Channel
-from hil.transactions import NO_CHANNEL, Call, Lane, LoadHandler, Transactor
+from hil.transactions import NO_CHANNEL, Lane, LoadHandler, Transactor
 
-PROTOCOL = 1
-END_ACK = struct.Struct("<Q32s")
-
-_FLIGHT, _CHECK = int(Phase.FLIGHT), int(Phase.CHECK)
+_CHECK = int(Phase.CHECK)
 _I2C, _NEXT, _GRANT, _UART, _CAN, _GPIO = (
     int(kind) for kind in (Kind.I2C, Kind.NEXT, Kind.GRANT, Kind.UART, Kind.CAN, Kind.GPIO)
 )
 _INPUT, _WAKE = int(Flag.INPUT), int(Flag.WAKE)
 _POSTED = frozenset((_UART, _CAN, _GPIO))
 _REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD)))
-_KIND_OF = {
-    _I2C: "i2c",
-    int(Kind.SPI): "spi",
-    int(Kind.FRAME): "frames",
-    _UART: "uart",
-    _CAN: "can",
-    _GPIO: "gpio",
-}
-
 _GRANT_HEAD = pack(_GRANT)[:8]
 _GRANT_TAIL = struct.Struct("<8sQQII")
 
@@ -73,10 +58,6 @@ _GRANT_TAIL = struct.Struct("<8sQQII")
 def grant(t_ns: int) -> bytes:
     """Return the GRANT record of a time."""
     return _GRANT_TAIL.pack(_GRANT_HEAD, t_ns, 0, 0, 0)
-
-
-#: who asked, whether it waits for the end, and what is to be done
-Job = tuple[Participant, bool, Call]
 
 
 class Exchange:
@@ -91,12 +72,15 @@ class Exchange:
         self.identity: dict[str, Any] = {}
         self.transactor = Transactor(recorder)
         self.counters = {"inputs_unheard": 0, "abandoned": 0}
+        self._docket = Docket(kernel, self.lanes, self.transactor, self.counters, self._answer_at)
         #: the run has reached its end: everyone blocked is to be told END
         self.over = False
         #: somebody joined or left: time must stand until the coordinator has seen it
         self.disturbed = False
         self._end_ns = end_ns
-        self._ready = 0
+        self._ready: list[Participant] = []
+        # the first time that a blocked participant waits for
+        self._due_ns = NEVER_NS
 
     # --- set-up -------------------------------------------------------------------------------
 
@@ -174,30 +158,14 @@ class Exchange:
         self.participants.remove(participant)
         if participant.ready:
             participant.ready = False
-            self._ready -= 1
-        if participant.grant is not None:
-            self.kernel.cancel(participant.grant)
-            participant.grant = None
+            self._ready.remove(participant)
+        participant.waiting = False
         self.counters["inputs_unheard"] += len(participant.inputs)
         self._disturb()
 
     def _disturb(self) -> None:
         self.disturbed = True
         self.kernel.halt()
-
-    def greet(self, participant: Participant, message: bytes) -> bytes:
-        """Answer a HELLO: WELCOME, or REFUSE to one that speaks another protocol."""
-        kind, hello = message[0], {}
-        if kind == Kind.HELLO:
-            with suppress(ValueError):
-                hello = json.loads(message[HEADER_NBYTES:])
-        if not isinstance(hello, dict) or hello.get("protocol") != PROTOCOL:
-            said = f"what it got in a record of kind 0x{kind:02x}"
-            text = f"the bench speaks protocol {PROTOCOL}, not {said}: install the same version"
-            return pack(Kind.REFUSE, t_ns=self.kernel.now_ns, payload=text.encode())
-        participant.pid = int(hello.get("pid", 0))
-        payload = json.dumps(self.welcome(), sort_keys=True, separators=(",", ":")).encode()
-        return pack(Kind.WELCOME, t_ns=self.kernel.now_ns, payload=payload)
 
     def welcome(self) -> dict[str, Any]:
         """Return what a participant is told when it comes: who we are, the time, the channels."""
@@ -238,8 +206,60 @@ class Exchange:
             elif header[0] == _NEXT and self._advance_to(t_ns):
                 participant.last = (_NEXT, 0, t_ns, header[7])
                 return self._reply(participant, grant(t_ns), 0)
+        elif header[0] == _I2C:
+            message = self._window_now(participant, message)
         self.begin(participant, message)
         return self.settle(participant)
+
+    def _window_now(self, participant: Participant, message: bytes) -> bytes:
+        """Run the I2C requests of a window in their order; return what is left of the message.
+
+        That is all of it unless they come in order of time in front of a plain NEXT, which is the
+        usual case: nothing else of the participant's can then happen between them.
+        """
+        last = len(message) - HEADER_NBYTES
+        kind, _, flags, _, length, until_ns, _, _, _ = HEADER.unpack_from(message, last)
+        requests: list[tuple[int, Lane, bytes]] = []
+        at, t_ns = 0, self.kernel.now_ns
+        while at < last:
+            header = HEADER.unpack_from(message, at)
+            lane = self.lanes.get(header[1])
+            body = at + HEADER_NBYTES
+            at = body + header[4]
+            if (
+                header[0] != _I2C
+                or lane is None
+                or lane.kind != "i2c"
+                or lane.waiting
+                or header[5] < t_ns
+            ):
+                return message
+            t_ns = header[5]
+            requests.append((t_ns, lane, message[body:at]))
+        if at != last or kind != _NEXT or flags or length:
+            return message
+        if not t_ns <= until_ns or t_ns >= participant.end_ns:
+            return message
+        return self._run_window(participant, message, requests)
+
+    def _run_window(
+        self, participant: Participant, message: bytes, requests: list[tuple[int, Lane, bytes]]
+    ) -> bytes:
+        kernel, i2c, results = self.kernel, self.transactor.i2c, participant.results
+        at = 0
+        for t_ns, lane, request in requests:
+            if lane.busy_ns > t_ns or not self._advance_to(t_ns):
+                break
+            try:
+                duration_ns, octets = i2c(lane, request, t_ns)
+            except CodecError as error:
+                raise unreadable(participant, error) from error
+            lane.busy_ns = done_ns = t_ns + duration_ns
+            results.append((done_ns, octets))
+            at += HEADER_NBYTES + len(request)
+            if kernel.due_ns < 0 and self.disturbed:
+                break
+        return message[at:]
 
     def settle(self, participant: Participant) -> bytes:
         """Let time pass until the only participant can be answered; return the reply."""
@@ -267,9 +287,7 @@ class Exchange:
         try:
             duration_ns, octets = self.transactor.i2c(lane, message[HEADER_NBYTES:], t_ns)
         except CodecError as error:
-            raise self._broke(
-                participant, f"sent a record that cannot be read ({error})"
-            ) from error
+            raise unreadable(participant, error) from error
         lane.busy_ns = done_ns = t_ns + duration_ns
         if kernel.due_ns > done_ns and done_ns < participant.end_ns:
             kernel.now_ns = done_ns
@@ -302,29 +320,27 @@ class Exchange:
         at, end = 0, len(message)
         while at < end:
             if at + HEADER_NBYTES > end:
-                raise self._broke(
-                    participant, f"sent a message of {end} octets that ends mid-record"
-                )
+                raise broke(participant, f"sent a message of {end} octets that ends mid-record")
             header = HEADER.unpack_from(message, at)
             kind, index, flags, _, length, t_ns, _, seq, address = header
             body = at + HEADER_NBYTES
             at = body + length
             participant.last = (kind, index, t_ns, seq)
             if at > end:
-                raise self._broke(
-                    participant, f"sent a message of {end} octets that ends mid-record"
-                )
+                raise broke(participant, f"sent a message of {end} octets that ends mid-record")
             if t_ns < self.kernel.now_ns:
-                raise self._broke(participant, f"acted in the past of t={self.kernel.now_ns} ns")
+                raise broke(participant, f"acted in the past of t={self.kernel.now_ns} ns")
             last = at == end and not posted
             if kind == _NEXT and last:
-                self._wait(participant, t_ns, bool(flags & _WAKE))
+                participant.wake = bool(flags & _WAKE) and not participant.inputs
+                now = flags & _WAKE and participant.inputs
+                self.wait(participant, self.kernel.now_ns if now else t_ns)
             elif kind in _POSTED and not last:
-                self._post(participant, kind, index, t_ns, address, message[body:at])
+                self._docket.post(participant, kind, index, t_ns, address, message[body:at])
             elif kind in _REQUESTS:
-                self._request(participant, header, message[body:at], last)
+                self._docket.request(participant, header, message[body:at], last)
             else:
-                raise self._broke(participant, "sent a record that has no place there")
+                raise broke(participant, "sent a record that has no place there")
 
     def advance(self) -> None:
         """Let time pass to the next instant at which something happens, and let it happen.
@@ -333,76 +349,73 @@ class Exchange:
         """
         kernel = self.kernel
         t_ns, phase = kernel.next_key()
-        if t_ns >= self._end_ns:
+        due_ns = self._due_ns
+        if t_ns < due_ns or (t_ns == due_ns and phase < _CHECK):
+            if t_ns >= self._end_ns:
+                self.finish()
+            else:
+                kernel.run_before(t_ns, _CHECK if phase < _CHECK else AFTER_ALL)
+        elif due_ns >= self._end_ns:
             self.finish()
         else:
-            kernel.run_before(t_ns, _CHECK if phase < _CHECK else AFTER_ALL)
+            kernel.run_before(due_ns, _CHECK)
+            if kernel.now_ns == due_ns:
+                self._release(due_ns)
+
+    def _release(self, t_ns: int) -> None:
+        """Make everyone ready who waits for ``t_ns``, and find the next time that is waited for."""
+        due_ns = NEVER_NS
+        for participant in self.participants:
+            if participant.waiting:
+                if participant.want_ns <= t_ns:
+                    participant.waiting = participant.wake = False
+                    participant.ready = True
+                    self._ready.append(participant)
+                elif participant.want_ns < due_ns:
+                    due_ns = participant.want_ns
+        self._due_ns = due_ns
 
     def run(self) -> list[Participant]:
         """Let time pass until participants can be answered; return them in order of id."""
         while not (self._ready or self.over or self.disturbed):
             self.advance()
-        return [one for one in self.participants if one.ready] if self._ready else []
+        return self._ready.copy()
 
     def reply(self, participant: Participant) -> bytes:
         """Return the reply to a participant that is ready; it is then running again."""
         assert participant.ready, f"participant {participant.name!r} waits for something else"
         participant.ready = False
-        self._ready -= 1
-        tail, participant.tail = participant.tail, b""
-        return self._reply(participant, tail, tail[0] != _GRANT)
+        self._ready.remove(participant)
+        tail = participant.tail
+        if not tail:
+            return self._reply(participant, grant(participant.want_ns), 0)
+        participant.tail = b""
+        return self._reply(participant, tail, 1)
 
     def end(self, participant: Participant) -> bytes:
         """Return the END that a blocked participant gets when the run is over."""
         return self._reply(participant, pack(Kind.END, t_ns=self.kernel.now_ns), 0)
 
-    def acknowledge(self, participant: Participant, message: bytes) -> None:
-        """Check an END_ACK: what the participant received must be what was sent to it."""
-        header = HEADER.unpack_from(message)
-        body = message[HEADER_NBYTES:]
-        if header[0] != Kind.END_ACK or len(body) != END_ACK.size:
-            raise self._broke(participant, "answered END with something else than END_ACK")
-        count, digest = END_ACK.unpack(body)
-        if (count, digest) != (participant.received, participant.sent_digest()):
-            raise self._broke(
-                participant,
-                f"received {count} records of the {participant.received} sent to it, or other "
-                "octets: the channel between them is damaged",
-            )
-
     def finish(self) -> None:
         """Run everything up to and including the end of the run."""
         self.kernel.run_until(self._end_ns)
         self.over = True
+        for participant in self.participants:
+            participant.end_ns = -1
 
     # --- what a message asks for --------------------------------------------------------------
 
-    def _wait(self, participant: Participant, t_ns: int, wake: bool) -> None:
-        if wake and (participant.inputs or participant.results):
-            t_ns = self.kernel.now_ns
+    def wait(self, participant: Participant, t_ns: int) -> None:
+        """Note that a participant waits for ``t_ns`` and nothing else; ``t_ns`` is not the past."""
         participant.want_ns = t_ns
-        participant.wake = wake
-        if t_ns < participant.end_ns:
-            participant.grant = self.kernel.at(
-                t_ns, _FLIGHT, participant.source, partial(self._grant, participant)
-            )
-
-    def _grant(self, participant: Participant, t_ns: int) -> None:
-        participant.grant = None
-        participant.wake = False
-        self._answer(participant, grant(t_ns), t_ns)
-
-    def _answer(self, participant: Participant, tail: bytes, t_ns: int) -> None:
-        if not participant.gone and not participant.ready:
-            participant.tail = tail
-            participant.ready = True
-            self._ready += 1
+        participant.waiting = True
+        if t_ns < self._due_ns:
+            self._due_ns = t_ns
 
     def _answer_at(self, participant: Participant, t_ns: int, tail: bytes) -> None:
-        if t_ns < participant.end_ns:
-            self.kernel.at(
-                t_ns, _FLIGHT, participant.source, partial(self._answer, participant, tail)
-            )
+        participant.tail = tail
+        if not participant.gone:
+            self.wait(participant, t_ns)
 
     def _deliver(self, index: int, octets: bytes) -> None:
         """Queue an input for everyone who hears the channel; wake those who wait for one."""
@@ -412,100 +425,7 @@ class Exchange:
                 continue
             unheard = 0
             participant.hear(octets)
-            if participant.wake and participant.grant is not None:
-                self.kernel.cancel(participant.grant)
-                self._wait(participant, self.kernel.now_ns, wake=False)
+            if participant.wake:
+                participant.wake = False
+                self.wait(participant, self.kernel.now_ns)
         self.counters["inputs_unheard"] += unheard
-
-    def _post(
-        self, participant: Participant, kind: int, index: int, t_ns: int, address: int, data: bytes
-    ) -> None:
-        lane = self._lane(participant, index, _KIND_OF[kind])
-        if t_ns >= participant.end_ns:
-            participant.counters["after_end"] += 1
-            return
-        if kind == _UART:
-            act = partial(self._act, participant, lane.bus.write, (data,))
-        elif kind == _CAN:
-            act = partial(self._act, participant, lane.bus.send, (address, data))
-        elif len(data) == 1:
-            act = partial(self._act, participant, lane.bus.set, (address, data[0]))
-        else:
-            raise self._broke(participant, f"set a GPIO line with {len(data)} octets, not 1")
-        if t_ns == self.kernel.now_ns:
-            act(t_ns)
-        else:
-            self.kernel.at(t_ns, _FLIGHT, participant.source, act)
-
-    def _act(
-        self,
-        participant: Participant,
-        method: Callable[..., None],
-        arguments: tuple[Any, ...],
-        t_ns: int,
-    ) -> None:
-        if participant.gone:
-            self.counters["abandoned"] += 1
-        else:
-            method(t_ns, *arguments)
-
-    def _request(
-        self, participant: Participant, header: tuple[int, ...], payload: bytes, last: bool
-    ) -> None:
-        kind, index, _, _, _, t_ns, _, _, address = header
-        if t_ns >= participant.end_ns:
-            participant.counters["after_end"] += 1
-            return
-        lane = None
-        if kind != Kind.LOAD:
-            lane = self._lane(participant, index, _KIND_OF[kind])
-        try:
-            call = self.transactor.call(kind, lane, address, payload, participant.name)
-        except CodecError as error:
-            raise self._broke(
-                participant, f"sent a record that cannot be read ({error})"
-            ) from error
-        job = (participant, last, call)
-        self.kernel.at(t_ns, _FLIGHT, participant.source, partial(self._start, lane, job))
-
-    def _start(self, lane: Lane | None, job: Job, t_ns: int) -> None:
-        """Begin a transaction, or queue it behind the one that the bus is busy with."""
-        if lane is None or (lane.busy_ns <= t_ns and not lane.waiting):
-            self._perform(lane, job, t_ns)
-            return
-        lane.waiting.append(job)
-        if len(lane.waiting) == 1:
-            self.kernel.at(lane.busy_ns, _FLIGHT, job[0].source, partial(self._drain, lane))
-
-    def _drain(self, lane: Lane, t_ns: int) -> None:
-        job = lane.waiting.popleft()
-        self._perform(lane, job, t_ns)
-        if lane.waiting:
-            source = lane.waiting[0][0].source
-            self.kernel.at(lane.busy_ns, _FLIGHT, source, partial(self._drain, lane))
-
-    def _perform(self, lane: Lane | None, job: Job, t_ns: int) -> None:
-        participant, blocking, call = job
-        if participant.gone:
-            self.counters["abandoned"] += 1
-            return
-        duration_ns, octets = call(t_ns)
-        done_ns = t_ns + duration_ns
-        if lane is not None:
-            lane.busy_ns = done_ns
-        if blocking:
-            self._answer_at(participant, done_ns, octets)
-        else:
-            participant.results.append((done_ns, octets))
-
-    def _lane(self, participant: Participant, index: int, kind: str) -> Lane:
-        lane = self.lanes.get(index)
-        if lane is None or lane.kind != kind:
-            there = "no such channel" if lane is None else f"that is {lane.kind} {lane.bus.name!r}"
-            raise self._broke(participant, f"used channel {index} as {kind}, but {there} is there")
-        return lane
-
-    def _broke(self, participant: Participant, what: str) -> ParticipantError:
-        return ParticipantError(
-            f"participant {participant.name!r} {what}; {participant.describe_last()}"
-        )

@@ -55,8 +55,7 @@ class _WelcomedHal:
         for channel in welcome["channels"]:
             port = self._make(channel)
             self._ports[port.name] = port
-            # Looked up at each call, because a window may take the place of the port.
-            session.sinks[port.index] = lambda *record, _port=port: _port.take(*record)
+            session.sinks[port.index] = port.take
 
     def _make(self, channel: Mapping[str, Any]) -> BenchPort:
         return _PORTS[channel["kind"]](self._session, channel)

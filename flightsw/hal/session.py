@@ -34,7 +34,7 @@ Header = tuple[int, int, int, int, int, int, int, int, int]
 #: takes one record that came in: (header, message, offset of its payload)
 Sink = Callable[[Header, bytes, int], None]
 
-_NEXT, _GRANT, _END = int(Kind.NEXT), int(Kind.GRANT), int(Kind.END)
+_NEXT, _GRANT, _END, _GPIO = (int(kind) for kind in (Kind.NEXT, Kind.GRANT, Kind.END, Kind.GPIO))
 _WAKE = int(Flag.WAKE)
 _TIMEOUTS = (int(Status.TIMEOUT), int(Status.STUCK))
 _END_ACK = struct.Struct("<Q32s")
@@ -73,7 +73,10 @@ class Session:
         self._channel = channel
         self._exchange = channel.exchange
         self._lazy = lazy
-        self._ahead = False  # local time was moved on and the bench does not know yet
+        # The bench must hear of something before it can tell what has come in: of a sleep, or of a
+        # line that was set and that another line may follow at once.
+        self._ahead = False
+        self._line_set = False
         self._seq = 0
         self._posted: list[bytes] = []
         self._received = 0
@@ -117,6 +120,7 @@ class Session:
         if self._posted:
             message = b"".join(self._posted) + message
             self._posted.clear()
+            self._line_set = False
         self._ahead = False
         try:
             reply = self._exchange(message)
@@ -142,6 +146,8 @@ class Session:
         self._posted.append(
             HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, seq, address) + payload
         )
+        if kind == _GPIO:
+            self._line_set = True
 
     def post_record(self, octets: bytes) -> None:
         """Send a record with a time of its own in front of the next message."""
@@ -173,7 +179,7 @@ class Session:
 
     def sync(self) -> None:
         """Make sure that everything that has come in by now is here."""
-        if self._ahead:
+        if self._ahead or self._line_set:
             self._next(self.t_ns, 0)
 
     def _next(self, t_ns: int, flags: int) -> None:
@@ -182,6 +188,7 @@ class Session:
         if self._posted:
             message = b"".join(self._posted) + message
             self._posted.clear()
+            self._line_set = False
         self._ahead = False
         try:
             reply = self._exchange(message)

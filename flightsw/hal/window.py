@@ -11,7 +11,6 @@ from bisect import insort
 from collections import deque
 
 from flightsw.codec.wire import HEADER, Kind
-from flightsw.errors import BusError
 from flightsw.hal.ports import BenchI2C
 from flightsw.hal.session import Header
 
@@ -30,14 +29,15 @@ class I2CWindow:
         self._done: dict[int, tuple[int, int, bytes]] = {}
         # (address, write, nread) -> (head of the record, payload of the request)
         self._heads: dict[tuple[int, bytes, int], tuple[bytes, bytes]] = {}
-        port.take = self._take  # type: ignore[method-assign]  # what comes in is ours
+        self._session.sinks[port.index] = self._take
 
     def schedule(self, t_ns: int, address: int, write: bytes, nread: int) -> int:
         """Ask for a transaction at ``t_ns``, the present or later; return its ticket."""
         session, pending = self._session, self._pending
-        known = self._heads.get((address, write, nread)) or self._learn(address, write, nread)
+        head, request = self._heads.get((address, write, nread)) or self._learn(
+            address, write, nread
+        )
         ticket = session.number()
-        head, request = known
         session.post_record(_SCHEDULED.pack(head, t_ns, 0, ticket, address) + request)
         entry = (t_ns, ticket, address, len(request))
         if not pending or pending[-1][0] <= t_ns:
@@ -74,6 +74,3 @@ class I2CWindow:
     def _take(self, header: Header, message: bytes, at: int) -> None:
         _, ticket, address, nrequest = self._pending.popleft()
         self._done[ticket] = (header[3], address, message[at + nrequest : at + header[4]])
-
-
-__all__ = ["BusError", "I2CWindow"]

@@ -29,8 +29,9 @@ from hil.parts.ina3221 import Ina3221
 from hil.parts.lsm6dsox import Lsm6dsox
 from hil.time.coordinator import Coordinator
 from hil.time.kernel import Kernel
+from hil.time.phase import Phase
 from hil.time.pinning import pin_to_one_core
-from hil.time.transports import Channel, Listener, listen
+from hil.time.transports import Listener, listen
 from hil.time.transports.direct import DirectPort
 
 SECOND = 1_000_000_000
@@ -158,13 +159,13 @@ def two(transport: str, loop: str, virtual_s: float) -> float:
     """Return the speed of a loop in a process of its own."""
     exchange, stream = build(virtual_s)
     with listen(transport) as listener:
-        channel = _Marked(listener.channel())
         process = start(listener, loop)
+        elapsed_s = stopwatch(exchange)
         coordinator = Coordinator(exchange)
-        coordinator.add(channel, "exercise", died=partial(ended, process))
+        coordinator.add(listener.channel(), "exercise", died=partial(ended, process))
         coordinator.run()
         stream.flush()
-        wall_s = time.perf_counter() - channel.started
+        wall_s = elapsed_s()
         finish(process)
     return virtual_s / wall_s
 
@@ -177,11 +178,11 @@ def barrier(transport: str, participants: int, instants: int) -> float:
     try:
         coordinator = Coordinator(exchange)
         for index, listener in enumerate(listeners):
-            channel = _Marked(listener.channel())
             processes.append(start(listener, "idle"))
-            coordinator.add(channel, f"idle-{index}", died=partial(ended, processes[-1]))
+            coordinator.add(listener.channel(), f"idle-{index}", died=partial(ended, processes[-1]))
+        elapsed_s = stopwatch(exchange)
         coordinator.run()
-        wall_s = time.perf_counter() - channel.started
+        wall_s = elapsed_s()
         for process in processes:
             finish(process)
     finally:
@@ -192,19 +193,11 @@ def barrier(transport: str, participants: int, instants: int) -> float:
     return coordinator.counters["instants"] / wall_s
 
 
-class _Marked:
-    """A channel that notes when the greeting was answered, so that start-up is not measured."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.started = 0.0
-        self.send = self._send_first
-        self.recv, self.close = channel.recv, channel.close
-        self._channel = channel
-
-    def _send_first(self, message: bytes) -> None:
-        self.send = self._channel.send
-        self.send(message)
-        self.started = time.perf_counter()
+def stopwatch(exchange: Exchange) -> Callable[[], float]:
+    """Return what tells the seconds since virtual time began to move: start-up is not measured."""
+    began: list[float] = []
+    exchange.kernel.at(1, Phase.PHYSICS, 0, lambda t_ns: began.append(time.perf_counter()))
+    return lambda: time.perf_counter() - began[0]
 
 
 def start(listener: Listener, loop: str) -> subprocess.Popen[bytes]:

@@ -47,11 +47,12 @@ class Answerer:
 
 
 class Follower:
-    """A part whose pin ``out`` follows its pin ``in`` after a delay."""
+    """A part whose pin ``out`` follows its pin ``in`` after a delay, and ``wire`` at once."""
 
     gpio_drive: Callable[[int, str, int], None]
 
     def gpio_change(self, t_ns: int, pin: str, level: int) -> None:
+        self.gpio_drive(t_ns, "wire", level)
         self.gpio_drive(t_ns + FOLLOWER_DELAY_NS, "out", level)
 
 
@@ -85,7 +86,7 @@ class SmallRig:
         self.can = CANBus("can0", self.kernel, 2, exchange.emitter(CAN, Kind.CAN), 500_000)
         self.can.attach(Answerer())
         gpio = GPIOChip("gpiochip0", self.kernel, 3, exchange.emitter(GPIO, Kind.GPIO), 4)
-        gpio.attach(Follower(), {"in": (0, "in"), "out": (1, "out")})
+        gpio.attach(Follower(), {"in": (0, "in"), "out": (1, "out"), "wire": (3, "out")})
         frames = FrameBus("csi0")
         frames.attach(camera or Camera())
         for index, bus in enumerate((self.i2c, spi, self.uart, self.can, gpio, frames)):

@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from operator import itemgetter
 
 from flightsw.codec.wire import HEADER, Kind, pack
 from hil.errors import ParticipantError, StalledError
 from hil.exchange import Exchange
+from hil.greeting import answer_hello, check_end_ack
 from hil.time.participant import Participant
 from hil.time.transports import Channel, ChannelLost
+
+_NEXT = int(Kind.NEXT)
+_order = itemgetter(0, 1)
 
 #: What is said of participants that leave: (participant, how).
 GoneHandler = Callable[[Participant, str], None]
@@ -80,8 +85,13 @@ class Coordinator:
             if self._new or exchange.disturbed:
                 continue
             self.counters["instants"] += 1
+            reply, running = exchange.reply, self._running
             for participant in exchange.run():
-                self._send(participant, exchange.reply(participant))
+                try:
+                    participant.send(reply(participant))
+                    running.append(participant)
+                except ChannelLost as error:
+                    self._lose(participant, str(error))
         self._see_off()
 
     # --- the two ways -------------------------------------------------------------------------
@@ -89,9 +99,7 @@ class Coordinator:
     def _run_one(self, participant: Participant) -> None:
         """Serve the only participant until it leaves, another comes, or the run is over."""
         exchange = self.exchange
-        channel = participant.channel
-        assert channel is not None
-        handle, recv, send = exchange.handle, channel.recv, channel.send
+        handle, recv, send = exchange.handle, participant.recv, participant.send
         messages = 0
         try:
             while True:
@@ -116,24 +124,31 @@ class Coordinator:
 
     def _collect(self) -> None:
         """Await a message of everyone who runs, then take them in order."""
+        exchange = self.exchange
         running, self._running = self._running, []
         messages: list[tuple[int, int, Participant, bytes]] = []
+        now_ns = exchange.kernel.now_ns
         for participant in running:
             try:
-                assert participant.channel is not None
-                message = participant.channel.recv()
+                message = participant.recv()
                 if message is None:
                     message = self._await(participant)
             except ChannelLost as error:
                 self._lose(participant, str(error))
                 continue
-            t_ns = HEADER.unpack_from(message)[5]
-            messages.append((t_ns, participant.id, participant, message))
-        self.counters["messages"] += len(messages)
-        messages.sort(key=lambda item: item[:2])
+            header = HEADER.unpack_from(message)
+            t_ns = header[5]
+            if header[0] == _NEXT and not header[2] and t_ns >= now_ns:
+                # Nothing but a wait: it touches nobody and so needs no place in the order.
+                participant.last = (_NEXT, 0, t_ns, header[7])
+                exchange.wait(participant, t_ns)
+            else:
+                messages.append((t_ns, participant.id, participant, message))
+        self.counters["messages"] += len(running)
+        messages.sort(key=_order)
         for _, _, participant, message in messages:
             if not participant.gone:
-                self.exchange.begin(participant, message)
+                exchange.begin(participant, message)
 
     # --- coming and going ---------------------------------------------------------------------
 
@@ -141,9 +156,10 @@ class Coordinator:
         while self._new:
             participant = self._new[0]
             try:
-                answer = self.exchange.greet(participant, self._await(participant))
-                assert participant.channel is not None
-                participant.channel.send(answer)
+                answer = answer_hello(
+                    participant, self._await(participant), self.exchange.welcome()
+                )
+                participant.send(answer)
             except ChannelLost as error:
                 self._lose(participant, str(error))
                 continue
@@ -157,36 +173,32 @@ class Coordinator:
     def _see_off(self) -> None:
         """Tell everyone that the run is over, and check what they say they received."""
         for participant in list(self.exchange.participants):
-            assert participant.channel is not None
             try:
-                participant.channel.send(self.exchange.end(participant))
-                self.exchange.acknowledge(participant, self._await(participant))
+                participant.send(self.exchange.end(participant))
+                check_end_ack(participant, self._await(participant))
                 # The last word is ours, so that the participant can leave without losing its own.
-                participant.channel.send(pack(Kind.END, t_ns=self.exchange.kernel.now_ns))
+                participant.send(pack(Kind.END, t_ns=self.exchange.kernel.now_ns))
             except ChannelLost as error:
                 self._lose(participant, f"{error} before it acknowledged the end")
 
     def _send(self, participant: Participant, message: bytes) -> None:
         try:
-            assert participant.channel is not None
-            participant.channel.send(message)
+            participant.send(message)
             self._running.append(participant)
         except ChannelLost as error:
             self._lose(participant, str(error))
 
     def _await(self, participant: Participant) -> bytes:
         """Wait for a message with an eye on the process and the wall clock."""
-        channel = participant.channel
-        assert channel is not None
         since = time.monotonic()
         while True:
-            message = channel.recv()
+            message = participant.recv()
             if message is not None:
                 return message
             how = participant.died() if participant.died is not None else None
             if how is not None:
                 # What it sent before it died still counts.
-                message = channel.recv()
+                message = participant.recv()
                 if message is not None:
                     return message
                 raise ChannelLost(how)

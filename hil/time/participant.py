@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flightsw.codec.wire import Kind
 from hil.digest import DIGEST_NBYTES
-from hil.time.kernel import NEVER_NS, Event
+from hil.time.kernel import NEVER_NS
 
 if TYPE_CHECKING:
     from hil.time.transports import Channel
@@ -22,6 +22,10 @@ FIRST_SOURCE = 1 << 20
 #: Octets of input that wait for one participant at most; what is beyond is dropped and counted.
 INPUT_LIMIT_NBYTES = 64 << 20
 _BATCH = 256
+
+
+def _no_channel(*message: bytes) -> bytes | None:
+    raise AssertionError("a participant that calls the exchange directly has no channel")
 
 
 class Participant:
@@ -40,7 +44,6 @@ class Participant:
         "died",
         "end_ns",
         "gone",
-        "grant",
         "id",
         "inputs",
         "inputs_nbytes",
@@ -49,9 +52,12 @@ class Participant:
         "pid",
         "ready",
         "received",
+        "recv",
         "results",
+        "send",
         "source",
         "tail",
+        "waiting",
         "wake",
         "wall_limit_s",
         "want_ns",
@@ -70,6 +76,8 @@ class Participant:
         self.name = name
         self.source = FIRST_SOURCE + ident
         self.channel = channel
+        self.recv = _no_channel if channel is None else channel.recv
+        self.send = _no_channel if channel is None else channel.send
         self.died = died
         self.wall_limit_s = wall_limit_s
         self.channels = channels
@@ -84,8 +92,9 @@ class Participant:
         self.results: list[tuple[int, bytes]] = []
         self.tail = b""
         self.ready = False
-        #: what it waits for: a grant at ``want_ns``, earlier at an input if ``wake``
-        self.grant: Event | None = None
+        #: it waits for ``want_ns``: for ``tail`` or, without one, a grant; with ``wake`` for the
+        #: first input at the latest
+        self.waiting = False
         self.want_ns = 0
         self.wake = False
         #: (kind, channel, t_ns, seq) of the last record that it sent
@@ -108,8 +117,9 @@ class Participant:
         """Return the finished results, then the inputs, that the next reply carries."""
         records: list[bytes] = []
         if self.results:
-            late = [result for result in self.results if result[0] > now_ns]
-            records += [octets for done_ns, octets in self.results if done_ns <= now_ns]
+            results = self.results
+            late = [result for result in results if result[0] > now_ns]
+            records = [octets for done_ns, octets in results if done_ns <= now_ns]
             self.results = late
         if self.inputs:
             records += self.inputs

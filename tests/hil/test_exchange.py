@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -11,7 +12,8 @@ from flightsw.codec import bus_payload
 from flightsw.codec.wire import HEADER_NBYTES, Flag, Kind, Record, Status, pack, unpack_all
 from hil.digest import RecordStream
 from hil.errors import ParticipantError
-from hil.exchange import END_ACK, Exchange
+from hil.exchange import Exchange
+from hil.greeting import END_ACK, answer_hello, check_end_ack
 from hil.testing.check_bus import ADDRESS
 from hil.testing.small_rig import CAN, FRAMES, GPIO, I2C, SPI, UART, Camera, SmallRig
 from hil.time.participant import Participant
@@ -126,6 +128,7 @@ def test_posted_records_ride_in_front(rig: SmallRig, fsw: Participant) -> None:
         (Kind.UART, 0, b"hi"),
         (Kind.CAN, 0x124, b"\x01"),
         (Kind.GPIO, 1, b"\x01"),
+        (Kind.GPIO, 3, b"\x01"),
     ]
     ends = [record.t_ns + record.duration_ns for record in inputs]
     assert ends == sorted(ends), "inputs come in the order in which they were complete"
@@ -149,7 +152,7 @@ def test_scheduled_requests_wait_for_a_busy_bus(rig: SmallRig, fsw: Participant)
     message = b"".join(i2c(1000, bytes((n,)), 1) for n in range(4)) + wait(4_000_000)
     *results, _ = ask(rig, fsw, message)
     assert [r.payload[-1] for r in results] == [0, 1, 2, 3]
-    for before, after in zip(results, results[1:], strict=False):
+    for before, after in pairwise(results):
         assert after.t_ns == before.t_ns + before.duration_ns
 
 
@@ -301,7 +304,7 @@ def test_a_broken_message_is_an_error_by_name(rig: SmallRig, fsw: Participant, n
 def test_the_welcome_describes_the_rig(rig: SmallRig, fsw: Participant) -> None:
     """HELLO is answered with the time, every channel by index, name, kind, and errno table."""
     hello = pack(Kind.HELLO, payload=json.dumps({"protocol": 1, "name": "fsw", "pid": 7}).encode())
-    (welcome,) = unpack_all(rig.exchange.greet(fsw, hello))
+    (welcome,) = unpack_all(answer_hello(fsw, hello, rig.exchange.welcome()))
     said = json.loads(welcome.payload)
     assert (welcome.kind, said["rig"], said["t_ns"], fsw.pid) == (Kind.WELCOME, "small", 0, 7)
     assert [(c["index"], c["name"], c["kind"]) for c in said["channels"]][:2] == [
@@ -316,7 +319,7 @@ def test_the_welcome_describes_the_rig(rig: SmallRig, fsw: Participant) -> None:
 )
 def test_another_protocol_is_refused(rig: SmallRig, fsw: Participant, hello: bytes) -> None:
     """Who greets otherwise gets REFUSE with both versions and what to do."""
-    (refusal,) = unpack_all(rig.exchange.greet(fsw, hello))
+    (refusal,) = unpack_all(answer_hello(fsw, hello, rig.exchange.welcome()))
     assert refusal.kind == Kind.REFUSE
     assert b"the bench speaks protocol 1" in refusal.payload
 
@@ -326,10 +329,10 @@ def test_the_acknowledgement_is_checked(rig: SmallRig, fsw: Participant) -> None
     reply = rig.exchange.handle(fsw, i2c(0, b"\x00", 2))
     rig.exchange.handle(fsw, wait(END_NS))
     good = END_ACK.pack(1, hashlib.blake2b(reply, digest_size=32).digest())
-    rig.exchange.acknowledge(fsw, pack(Kind.END_ACK, payload=good))
+    check_end_ack(fsw, pack(Kind.END_ACK, payload=good))
     for bad in (END_ACK.pack(0, good[8:]), END_ACK.pack(1, bytes(32)), b""):
-        with pytest.raises(ParticipantError, match="damaged|something else"):
-            rig.exchange.acknowledge(fsw, pack(Kind.END_ACK, payload=bad))
+        with pytest.raises(ParticipantError, match=r"damaged|something else"):
+            check_end_ack(fsw, pack(Kind.END_ACK, payload=bad))
 
 
 def test_the_digest_is_that_of_the_recorded_octets(rig: SmallRig, fsw: Participant) -> None:

@@ -10,7 +10,7 @@ import pytest
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record, pack, unpack_all
 from hil.errors import ParticipantError, StalledError
-from hil.exchange import END_ACK
+from hil.greeting import END_ACK
 from hil.testing.check_bus import ADDRESS
 from hil.testing.small_rig import I2C, UART, SmallRig
 from hil.time.coordinator import Coordinator
@@ -250,7 +250,7 @@ def test_a_lost_participant_can_come_back(idle: bool) -> None:
 
 @pytest.mark.parametrize("idle", [False, True])
 def test_a_reset_takes_a_participant_out_in_mid_wait(idle: bool) -> None:
-    """A rig that removes a participant at a virtual time and adds another one goes on from there."""
+    """A rig that removes a participant at a virtual time and adds another goes on from there."""
     rig = SmallRig(END_NS)
     second = ScriptChannel(periodic(MS, 5, 50 * MS))
     coordinator = Coordinator(rig.exchange)
@@ -275,7 +275,7 @@ def test_a_reset_takes_a_participant_out_in_mid_wait(idle: bool) -> None:
 
 
 def test_a_participant_may_cut_its_own_supply() -> None:
-    """A reset that a transaction itself causes leaves that transaction in the records, unanswered."""
+    """A reset that a transaction itself causes leaves it in the records, unanswered."""
     rig = SmallRig(END_NS)
     coordinator = Coordinator(rig.exchange)
     channel = ScriptChannel(periodic(10 * MS, 1))

@@ -262,7 +262,7 @@ def test_a_key_file_that_is_none_is_refused(tmp_path: Path) -> None:
     """Missing files and files without whole keys are errors, not handshakes that never end."""
     with pytest.raises(TransportError, match="make the keys"):
         listen("tcp", tmp_path / "nothing")
-    with pytest.raises(BenchRefusedError, match="copy client.key"):
+    with pytest.raises(BenchRefusedError, match=r"copy client\.key"):
         connect("tcp://127.0.0.1:1", keys=tmp_path / "nothing")
     bad = tmp_path / "bad"
     bad.touch(0o600)
