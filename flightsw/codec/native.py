@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,9 @@ lib: Any
 form: str
 
 try:
-    from flightsw.codec import _codec
-
-    ffi, lib, form = _codec.ffi, _codec.lib, "api"
+    _module = import_module("flightsw.codec._codec")
+    ffi, lib, form = _module.ffi, _module.lib, "api"
 except ImportError:
-    from flightsw.codec import _codec_plain_ffi
-
-    ffi, form = _codec_plain_ffi.ffi, "plain"
+    _module = import_module("flightsw.codec._codec_plain_ffi")
+    ffi, form = _module.ffi, "plain"
     lib = ffi.dlopen(str(Path(__file__).with_name("_codec_plain.so")))
