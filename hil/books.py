@@ -6,10 +6,10 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from flightsw.codec import class_map
-from flightsw.codec.dictionary import PRODUCT_HEADER, PRODUCT_HEADER_NBYTES
+from flightsw.codec.dictionary import RateGroup
+from flightsw.codec.dictionary.housekeeping import STATUS
 from hil import __version__, verdict
-from hil.report.model import Report
+from hil.report.model import RateGroupRow
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory
 from hil.uut import PROGRAM, Supervisor
@@ -17,6 +17,9 @@ from hil.verdict import Books, Verdict
 
 #: A telecommand made this close to the end of the last contact cannot be verified any more.
 LATE_S = 60
+#: An activity of the plan that has not begun this long after its time will not: it is dropped as
+#: late on board (parameter ``late_activity_s``).
+BEGIN_S = 90
 
 
 def close(rig: Rig, supervisor: Supervisor, storage: Path) -> Books:
@@ -40,7 +43,7 @@ def close(rig: Rig, supervisor: Supervisor, storage: Path) -> Books:
         telecommands_sent=sent,
         telecommands_verified=verified,
         telecommands_open=open_ones,
-        overruns=sum(int(e["count"] == 1) for e in rig.events if e.get("name") == "OVERRUN"),
+        overruns=sum(row["overruns"] for row in rate_groups(rig)),
         restarts=max(0, supervisor.starts - 1),
         stops=dict(supervisor.stops),
         down_at_end=not supervisor.alive,
@@ -62,7 +65,22 @@ def account_jobs(rig: Rig, on_board: dict[str, Any]) -> tuple[dict[int, str], di
             accounted[job] = state.lower() + (f" ({reason.lower()})" if reason != "NONE" else "")
         elif accepted(rig, job):
             lost[job] = "accepted, but not in storage"
+        elif overdue(rig, job):
+            lost[job] = "in the plan on board, but never begun"
     return accounted, lost
+
+
+def overdue(rig: Rig, job: int) -> bool:
+    """Tell whether the plan that holds a job was completed on board and its time is long past."""
+    return any(
+        t.job == job
+        and t.release_ns is not None
+        and t.failure is None
+        and t.carrier is not None
+        and t.carrier.verified
+        and t.release_ns < rig.end_ns - BEGIN_S * SECOND
+        for t in rig.ground.telecommands.all
+    )
 
 
 def accepted(rig: Rig, job: int) -> bool:
@@ -93,8 +111,30 @@ def account_telecommands(rig: Rig) -> tuple[int, int, dict[str, str]]:
             continue
         due_ns = telecommand.release_ns or telecommand.t_made_ns
         if due_ns < last_ns - LATE_S * SECOND or telecommand.failure is not None:
-            open_ones[telecommand.name] = telecommand.state
+            made_s = telecommand.t_made_ns / SECOND
+            open_ones[f"{telecommand.name} of {made_s:.0f} s"] = telecommand.state
     return sent, verified, open_ones
+
+
+def rate_groups(rig: Rig) -> list[RateGroupRow]:
+    """Return how the rate groups kept their time, as far as telemetry tells.
+
+    Overruns are the event reports, and what housekeeping counts beyond them: events may be lost.
+    """
+    reports = [event for event in rig.events if event.get("name") == "OVERRUN"]
+    rows: list[RateGroupRow] = []
+    for group in RateGroup:
+        own = [event for event in reports if event["group"] == group]
+        worst_ms = max((event["late_us"] for event in own), default=0) / 1000
+        rows.append({"name": group.name.lower(), "overruns": len(own), "worst_late_ms": worst_ms})
+    boots: dict[int, int] = {}
+    for _, values in rig.ground.housekeeping.get(STATUS.sid, ()):
+        boot = values["boot_count"]
+        boots[boot] = max(boots.get(boot, 0), values["overruns"])
+    unreported = sum(boots.values()) - len(reports)
+    if unreported > 0:
+        rows.append({"name": "without a report", "overruns": unreported, "worst_late_ms": 0.0})
+    return rows
 
 
 def judge(rig: Rig, books: Books) -> Verdict:
@@ -148,6 +188,7 @@ def counters(rig: Rig) -> dict[str, Any]:
     ground = rig.ground
     groups: dict[str, Any] = {
         **rig.wiring.counters(),
+        "rig": rig.counters,
         "exchange": rig.exchange.counters,
         "radio": ground.radio.counters,
         "ground": ground.counters,
@@ -159,107 +200,3 @@ def counters(rig: Rig) -> dict[str, Any]:
     }
     kept = {name: {k: v for k, v in dict(g).items() if v} for name, g in groups.items()}
     return {name: group for name, group in kept.items() if group}
-
-
-def report(rig: Rig, books: Books, outcome: Any, transport: str, pace: str) -> Report:
-    """Return the data of the report page."""
-    mission = rig.mission
-    return {
-        "title": f"{mission.title}: one run",
-        "mission": mission.title,
-        "board": rig.board.title,
-        "seed": rig.seed,
-        "verdict": verdict.GOOD if outcome.verdict.good else verdict.BAD,
-        "start_utc": mission.start_utc.isoformat(),
-        "virtual_s": outcome.virtual_s,
-        "wall_s": outcome.wall_s,
-        "real_time_factor": outcome.real_time_factor,
-        "transport": transport,
-        "pace": pace,
-        "digest": outcome.digest,
-        "command": outcome.command,
-        "version": __version__,
-        "conditions": [
-            {
-                "name": c.name,
-                "good": c.good,
-                "figure": c.figure,
-                "limit": c.limit,
-                "rests_on": c.rests_on,
-            }
-            for c in outcome.verdict.conditions
-        ],
-        "unknowns": outcome.verdict.unknowns,
-        "series": {"t_s": rig.series.t_s, "columns": rig.series.columns},
-        "limits": {
-            "battery_v": mission.number("verdict.min_battery_v"),
-            "chip_c": mission.number("verdict.max_chip_c"),
-        },
-        "eclipses": [
-            (max(0.0, e.umbra_in / 1e9), min(rig.end_ns, e.umbra_out) / 1e9)
-            for e in rig.world.eclipses
-            if e.umbra_in is not None and e.umbra_out is not None
-        ],
-        "passes": passes(rig),
-        "images": images(rig, books),
-        "telemetry": [
-            {"name": f"TM[{service},{subtype}]", "count": count}
-            for (service, subtype), count in sorted(rig.ground.types.items())
-        ],
-        "counters": counters(rig),
-        "time_breakdown": outcome.where_time_goes,
-        "events": rig.events,
-    }
-
-
-def passes(rig: Rig) -> Any:
-    """Return the rows of the pass table."""
-    return [
-        {
-            "station": p.station,
-            "aos_s": p.aos_ns / 1e9,
-            "los_s": p.los_ns / 1e9,
-            "max_elevation_deg": p.max_elevation_deg,
-            **rig.pass_figures.get(p.aos_ns, {}),
-        }
-        for p in rig.world.passes
-    ]
-
-
-def images(rig: Rig, books: Books) -> Any:
-    """Return the rows of the image table, with what the product says where it came down."""
-    taken = {t_ns: pixels for t_ns, pixels, _ in rig.camera.taken}
-    rows = []
-    for acquisition in rig.plan:
-        job = acquisition.job
-        row: dict[str, Any] = {
-            "job": job,
-            "t_s": acquisition.t_ns / 1e9,
-            "state": books.jobs.get(job) or books.jobs_lost.get(job, "not accepted"),
-        }
-        product = rig.ground.products.complete.get(job)
-        if product is not None:
-            row |= unpack(product.octets) | {"delivered_s": product.t_ns / 1e9}
-            exposed = row.pop("t_ns")
-            if exposed in taken:
-                row["pixels"] = taken[exposed]
-        rows.append(row)
-    return rows
-
-
-def unpack(octets: bytes) -> dict[str, Any]:
-    """Return what a product says: place, shares of the classes, class map."""
-    head = PRODUCT_HEADER.parse(octets[:PRODUCT_HEADER_NBYTES])
-    body = octets[PRODUCT_HEADER_NBYTES : PRODUCT_HEADER_NBYTES + head.body_nbytes]
-    return {
-        "t_ns": head.t_ns,
-        "lat_deg": head.latitude / 1e7,
-        "lon_deg": head.longitude / 1e7,
-        "shares": {
-            "sea": head.sea_permille / 1000,
-            "land": head.land_permille / 1000,
-            "cloud": head.cloud_permille / 1000,
-        },
-        "product_nbytes": len(octets),
-        "classes": class_map.decode(body, head.height, head.width),
-    }

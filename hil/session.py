@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hil import __version__, books, verdict
+from hil import __version__, books, page, verdict
 from hil.board import Board, load_board
 from hil.capture.writer import CaptureWriter
 from hil.errors import UsageError
@@ -150,6 +150,7 @@ def fly(options: Options, progress: Callable[[View], None] = lambda view: None) 
     parse_pace(options.pace)
     kills = [parse_fault(text)[1] for text in options.faults]
     mission, board = load_mission(options.mission), load_board(options.board)
+    verdict.asked(mission.group("verdict"))
     with run_directory(options.out, mission) as directory, host_errors(directory.final):
         return Session(options, board, mission, directory, progress).run(kills)
 
@@ -329,11 +330,11 @@ class Session:
         )
         books.write(directory, rig, closed, outcome.as_json())
         with host_errors(directory.final):
-            page = books.report(rig, closed, outcome, options.transport, options.pace)
+            data = page.report(rig, closed, outcome, options.transport, options.pace)
             if self.pacer is not None:
-                page["lateness"] = [
+                data["lateness"] = [
                     (edge_ns / 1000, count) for edge_ns, count in self.pacer.lateness.octaves()
                 ]
-            write_report(directory.path / "report.html", page)
+            write_report(directory.path / "report.html", data)
         run_dir = directory.finish()
         return replace(outcome, run_dir=run_dir)

@@ -1,15 +1,17 @@
 """The verdict of a run: the conditions of the mission profile, each with its figure.
 
-A condition that rests on a value which the profile marks unknown or assumed says so: such a verdict
-is good only as far as that value is right.
+A condition that rests on a value which the profile marks unknown says so: such a verdict is good
+only as far as that value is right.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from hil.errors import ConfigError
 
 GOOD, BAD = "good", "bad"
 
@@ -40,8 +42,6 @@ class Books:
     stops: Mapping[str, int]
     #: the payload computer was down when the run ended
     down_at_end: bool
-    #: what went wrong in the machinery of the bench itself, e.g. a digest that does not match
-    faults_of_bench: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Verdict:
     """All conditions; good only if each is."""
 
     conditions: tuple[Condition, ...]
-    #: profile keys that are unknown or assumed and that a condition rests on, with their reason
+    #: profile keys that are unknown and that a condition rests on, with their reason
     unknowns: Mapping[str, str]
 
     @property
@@ -182,6 +182,19 @@ JUDGES: dict[str, Judge] = {
 }
 
 
+def asked(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conditions that a profile asks for; one that is ``false`` is not asked.
+
+    Raises :class:`~hil.errors.ConfigError` if there is none: nothing asked is nothing proved.
+    """
+    found = {key: limits[key] for key in JUDGES if limits.get(key, False) is not False}
+    if not found:
+        raise ConfigError(
+            f"the profile's [verdict] asks for nothing; give one of {', '.join(JUDGES)}"
+        )
+    return found
+
+
 def judge(
     books: Books, limits: Mapping[str, Any], unknown: Callable[[tuple[str, ...]], Mapping[str, str]]
 ) -> Verdict:
@@ -189,10 +202,6 @@ def judge(
 
     ``unknown(keys)`` returns those of the keys that the profile does not know, with the reason.
     """
-    asked = {key: limits[key] for key in JUDGES if limits.get(key, False) is not False}
-    conditions = [JUDGES[key](books, limit) for key, limit in asked.items()]
-    if books.faults_of_bench:
-        text = "; ".join(books.faults_of_bench)
-        conditions.append(Condition("bench", False, text, "no fault of the bench itself"))
+    conditions = [JUDGES[key](books, limit) for key, limit in asked(limits).items()]
     keys = tuple(dict.fromkeys(key for c in conditions for key in c.rests_on))
     return Verdict(tuple(conditions), unknown(keys))

@@ -32,6 +32,8 @@ class Telecommand:
         self.release_ns = release_ns
         #: image job that it is about, None if about none
         self.job: int | None = None
+        #: the telecommand that carries it in a plan, None if it goes by itself
+        self.carrier: Telecommand | None = None
         self.t_sent_ns: int | None = None
         self.t_accepted_ns: int | None = None
         self.t_completed_ns: int | None = None
@@ -103,7 +105,10 @@ class TelecommandLog:
             for activity in activities
         )
         arguments = TELECOMMANDS[11, 4].build({"count": len(activities), "activities": body})
-        return self.make(f"plan of {len(activities)}", t_ns, 11, 4, arguments)
+        carrier = self.make(f"plan of {len(activities)}", t_ns, 11, 4, arguments)
+        for activity in activities:
+            activity.carrier = carrier
+        return carrier
 
     def on_report(self, t_ns: int, subtype: int, data: bytes) -> Telecommand | None:
         """Take the source data of a service 1 report; return the telecommand that it is about."""

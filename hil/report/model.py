@@ -75,13 +75,12 @@ class TelemetryRow(TypedDict):
 
 
 class RateGroupRow(TypedDict):
-    """How one rate group of the flight software kept its time."""
+    """How one rate group of the flight software kept its time, as its telemetry told."""
 
     name: str
-    period_ms: float
-    runs: int
     overruns: int
-    worst_ms: float
+    #: the longest that it ended after its next release
+    worst_late_ms: float
 
 
 class Report(TypedDict):

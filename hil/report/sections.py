@@ -198,14 +198,12 @@ def rates(report: Report) -> str:
         rows = [
             (
                 row["name"],
-                f"{row['period_ms']:g} ms",
-                number(row["runs"]),
                 number(row["overruns"]),
-                f"{row['worst_ms']:.2f} ms",
+                f"{row['worst_late_ms']:.1f} ms" if row["worst_late_ms"] else "",
             )
             for row in report["rate_groups"]
         ]
-        body += table(("rate group", "period #", "runs #", "overruns #", "worst #"), rows)
+        body += table(("rate group", "overruns #", "latest end #"), rows)
     if report.get("lateness"):
         most = max(count for _, count in report["lateness"]) or 1
         rows2 = [

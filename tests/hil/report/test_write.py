@@ -67,7 +67,7 @@ def test_every_part_of_the_run_is_there(report: Report) -> None:
         "inuvik",
         "discarded (cloud)",
         "product parts",
-        "10 Hz",
+        "housekeeping",
         "bus.can0",
         "touched: FIFO CTRL1",
         "inference",

@@ -1,0 +1,122 @@
+"""What the report page shows of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flightsw.codec import class_map
+from flightsw.codec.dictionary import PRODUCT_HEADER, PRODUCT_HEADER_NBYTES
+from hil import __version__, verdict
+from hil.books import counters, rate_groups
+from hil.report.model import Report
+from hil.rig import Rig
+from hil.verdict import Books
+
+#: series in the report -> key of the profile's verdict that limits it
+LIMITS = {"battery_v": "min_battery_v", "chip_c": "max_chip_c", "board_c": "max_board_c"}
+
+
+def report(rig: Rig, books: Books, outcome: Any, transport: str, pace: str) -> Report:
+    """Return the data of the report page."""
+    mission = rig.mission
+    return {
+        "title": f"{mission.title}: one run",
+        "mission": mission.title,
+        "board": rig.board.title,
+        "seed": rig.seed,
+        "verdict": verdict.GOOD if outcome.verdict.good else verdict.BAD,
+        "start_utc": mission.start_utc.isoformat(),
+        "virtual_s": outcome.virtual_s,
+        "wall_s": outcome.wall_s,
+        "real_time_factor": outcome.real_time_factor,
+        "transport": transport,
+        "pace": pace,
+        "digest": outcome.digest,
+        "command": outcome.command,
+        "version": __version__,
+        "conditions": [
+            {
+                "name": c.name,
+                "good": c.good,
+                "figure": c.figure,
+                "limit": c.limit,
+                "rests_on": c.rests_on,
+            }
+            for c in outcome.verdict.conditions
+        ],
+        "unknowns": outcome.verdict.unknowns,
+        "series": {"t_s": rig.series.t_s, "columns": rig.series.columns},
+        "limits": {
+            name: mission.number(f"verdict.{key}")
+            for name, key in LIMITS.items()
+            if f"verdict.{key}" in mission.values
+        },
+        "eclipses": [
+            (max(0.0, e.umbra_in / 1e9), min(rig.end_ns, e.umbra_out) / 1e9)
+            for e in rig.world.eclipses
+            if e.umbra_in is not None and e.umbra_out is not None
+        ],
+        "passes": passes(rig),
+        "images": images(rig, books),
+        "telemetry": [
+            {"name": f"TM[{service},{subtype}]", "count": count}
+            for (service, subtype), count in sorted(rig.ground.types.items())
+        ],
+        "rate_groups": rate_groups(rig),
+        "counters": counters(rig),
+        "time_breakdown": outcome.where_time_goes,
+        "events": rig.events,
+    }
+
+
+def passes(rig: Rig) -> Any:
+    """Return the rows of the pass table."""
+    return [
+        {
+            "station": p.station,
+            "aos_s": p.aos_ns / 1e9,
+            "los_s": p.los_ns / 1e9,
+            "max_elevation_deg": p.max_elevation_deg,
+            **rig.pass_figures.get(p.aos_ns, {}),
+        }
+        for p in rig.world.passes
+    ]
+
+
+def images(rig: Rig, books: Books) -> Any:
+    """Return the rows of the image table, with what the product says where it came down."""
+    taken = {t_ns: pixels for t_ns, pixels, _ in rig.camera.taken}
+    rows = []
+    for acquisition in rig.plan:
+        job = acquisition.job
+        row: dict[str, Any] = {
+            "job": job,
+            "t_s": acquisition.t_ns / 1e9,
+            "state": books.jobs.get(job) or books.jobs_lost.get(job, "not accepted"),
+        }
+        product = rig.ground.products.complete.get(job)
+        if product is not None:
+            row |= unpack(product.octets) | {"delivered_s": product.t_ns / 1e9}
+            exposed = row.pop("t_ns")
+            if exposed in taken:
+                row["pixels"] = taken[exposed]
+        rows.append(row)
+    return rows
+
+
+def unpack(octets: bytes) -> dict[str, Any]:
+    """Return what a product says: place, shares of the classes, class map."""
+    head = PRODUCT_HEADER.parse(octets[:PRODUCT_HEADER_NBYTES])
+    body = octets[PRODUCT_HEADER_NBYTES : PRODUCT_HEADER_NBYTES + head.body_nbytes]
+    return {
+        "t_ns": head.t_ns,
+        "lat_deg": head.latitude / 1e7,
+        "lon_deg": head.longitude / 1e7,
+        "shares": {
+            "sea": head.sea_permille / 1000,
+            "land": head.land_permille / 1000,
+            "cloud": head.cloud_permille / 1000,
+        },
+        "product_nbytes": len(octets),
+        "classes": class_map.decode(body, head.height, head.width),
+    }
