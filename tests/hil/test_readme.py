@@ -1,0 +1,68 @@
+"""README tells the truth: its commands run, its files exist, its lines are what make does."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hil.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"`(hil [^`]+)`", README)))
+#: What makes a command of README quick enough for the suite; its meaning stays.
+QUICK = {
+    "run": ["--duration", "30", "--inference", "threshold", "-q"],
+    "bench": ["--quick"],
+    "doctor": [],
+}
+
+
+def test_the_first_screen_has_one_command_to_run_and_one_to_test():
+    """The first forty lines hold the run and the test command."""
+    first = "\n".join(README.splitlines()[:40])
+    assert "make run" in first
+    assert "make test" in first
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("hil bench time")])
+def test_every_command_in_readme_runs(command, tmp_path, monkeypatch, capsys):
+    """Each `hil` command ends with success, or with the verdict of a flight too short to be good."""
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command)[1:]
+    words = [word.replace("kill@1200", "kill@12") for word in words]
+    quick = QUICK[words[0]]
+    if "--pace" in words:
+        quick = [*quick, "--duration", "2"]
+    assert main([*words, *quick]) in {0, 1}
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_lines_without_make_are_what_make_does():
+    """The pip and pytest lines beside make are those of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for extra in ("orbit", "test"):
+        assert f"-e '.[{extra}]'" in README
+        assert f"-e '.[{extra}]'" in makefile
+    assert ".venv/bin/python -m pytest" in README
+    assert "$(BIN)/python -m pytest" in makefile
+
+
+def test_ci_calls_the_test_command_of_readme():
+    """CI runs what README says, and nothing that a reader does not get."""
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#]+)\)", README))
+def test_every_file_that_readme_shows_exists(path):
+    """Links and pictures lead somewhere."""
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("folder", re.findall(r"^\| `([a-z]+)/`", README, re.MULTILINE))
+def test_every_room_of_readme_exists(folder):
+    """The folders that README names are there, or are made by a run."""
+    assert (ROOT / folder).is_dir() or folder in {"products", "payload"}
