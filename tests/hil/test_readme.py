@@ -30,7 +30,7 @@ def test_the_first_screen_has_one_command_to_run_and_one_to_test():
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("hil bench time")])
 def test_every_command_in_readme_runs(command, tmp_path, monkeypatch, capsys):
-    """Each `hil` command ends with success, or with the verdict of a flight too short to be good."""
+    """Each `hil` command ends with success, or with the verdict of too short a flight."""
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command)[1:]
     words = [word.replace("kill@1200", "kill@12") for word in words]
