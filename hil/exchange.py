@@ -207,48 +207,59 @@ class Exchange:
                 participant.last = (_NEXT, 0, t_ns, header[7])
                 return self._reply(participant, grant(t_ns), 0)
         elif header[0] == _I2C:
-            message = self._window_now(participant, message)
+            requests = self._window(participant, message)
+            if requests:
+                message = self._run_window(participant, message, requests)
+                t_ns = HEADER.unpack_from(message)[5]
+                if len(message) == HEADER_NBYTES and self._advance_to(t_ns):
+                    participant.last = (_NEXT, 0, t_ns, 0)
+                    return self._reply(participant, grant(t_ns), 0)
         self.begin(participant, message)
         return self.settle(participant)
 
-    def _window_now(self, participant: Participant, message: bytes) -> bytes:
-        """Run the I2C requests of a window in their order; return what is left of the message.
+    def _window(self, participant: Participant, message: bytes) -> list[tuple[int, Lane, bytes]]:
+        """Return the I2C requests of a window: in order of time, in front of a plain NEXT.
 
-        That is all of it unless they come in order of time in front of a plain NEXT, which is the
-        usual case: nothing else of the participant's can then happen between them.
+        In this, the usual case nothing else of the participant's can happen between them. Nothing
+        is returned for any other message.
         """
         last = len(message) - HEADER_NBYTES
         kind, _, flags, _, length, until_ns, _, _, _ = HEADER.unpack_from(message, last)
         requests: list[tuple[int, Lane, bytes]] = []
-        at, t_ns = 0, self.kernel.now_ns
+        lanes, unpack_from = self.lanes, HEADER.unpack_from
+        at, before_ns = 0, self.kernel.now_ns
         while at < last:
-            header = HEADER.unpack_from(message, at)
-            lane = self.lanes.get(header[1])
+            header = unpack_from(message, at)
+            lane = lanes.get(header[1])
             body = at + HEADER_NBYTES
             at = body + header[4]
-            if (
-                header[0] != _I2C
-                or lane is None
-                or lane.kind != "i2c"
-                or lane.waiting
-                or header[5] < t_ns
-            ):
-                return message
             t_ns = header[5]
+            if header[0] != _I2C or lane is None or lane.kind != "i2c" or t_ns < before_ns:
+                return []
+            before_ns = t_ns
             requests.append((t_ns, lane, message[body:at]))
         if at != last or kind != _NEXT or flags or length:
-            return message
-        if not t_ns <= until_ns or t_ns >= participant.end_ns:
-            return message
-        return self._run_window(participant, message, requests)
+            return []
+        return requests if before_ns <= until_ns < participant.end_ns else []
 
     def _run_window(
         self, participant: Participant, message: bytes, requests: list[tuple[int, Lane, bytes]]
     ) -> bytes:
+        """Run the requests of a window one by one; return what is left of the message.
+
+        Something is left when a busy bus brings a request out of order, or time was halted.
+        """
         kernel, i2c, results = self.kernel, self.transactor.i2c, participant.results
-        at = 0
-        for t_ns, lane, request in requests:
-            if lane.busy_ns > t_ns or not self._advance_to(t_ns):
+        until_ns = HEADER.unpack_from(message, len(message) - HEADER_NBYTES)[5]
+        at, count = 0, len(requests)
+        for nth, (t_ns, lane, request) in enumerate(requests, 1):
+            if lane.busy_ns > t_ns:
+                t_ns = lane.busy_ns
+                if t_ns > (requests[nth][0] if nth < count else until_ns) or lane.waiting:
+                    break
+            if kernel.due_ns > t_ns:
+                kernel.now_ns = t_ns
+            elif not self._advance_to(t_ns):
                 break
             try:
                 duration_ns, octets = i2c(lane, request, t_ns)

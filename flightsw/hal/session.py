@@ -37,6 +37,8 @@ Sink = Callable[[Header, bytes, int], None]
 _NEXT, _GRANT, _END, _GPIO = (int(kind) for kind in (Kind.NEXT, Kind.GRANT, Kind.END, Kind.GPIO))
 _WAKE = int(Flag.WAKE)
 _TIMEOUTS = (int(Status.TIMEOUT), int(Status.STUCK))
+#: a record's header from its first eight octets on: t_ns, duration_ns, seq, address
+_BEHIND_HEAD = struct.Struct("<8sQQII")
 _END_ACK = struct.Struct("<Q32s")
 _ENDED = "the bench ended the run"
 _BATCH = 256
@@ -149,18 +151,18 @@ class Session:
         if kind == _GPIO:
             self._line_set = True
 
-    def post_record(self, octets: bytes) -> None:
-        """Send a record with a time of its own in front of the next message."""
-        self._posted.append(octets)
+    def post_at(self, t_ns: int, head: bytes, address: int, payload: bytes) -> int:
+        """Send a record with a time of its own in front of the next message; return its number.
+
+        ``head`` is the first eight octets of its header.
+        """
+        self._seq = seq = self._seq + 1
+        self._posted.append(_BEHIND_HEAD.pack(head, t_ns, 0, seq, address) + payload)
+        return seq
 
     def now_ns(self) -> int:
         """Return the time now, nanoseconds since the mission epoch."""
         return self.t_ns
-
-    def number(self) -> int:
-        """Return the number of the next record."""
-        self._seq += 1
-        return self._seq
 
     def sleep_until(self, t_ns: int) -> None:
         """Block until ``t_ns``."""
@@ -276,7 +278,7 @@ class DirectSession(Session):
     def _request(
         self, kind: int, channel: int, flags: int, t_ns: int, address: int, payload: bytes
     ) -> tuple[Header, bytes, int]:
-        head = HEADER.pack(kind, channel, flags, 0, len(payload), t_ns, 0, self.number(), address)
+        head = HEADER.pack(kind, channel, flags, 0, len(payload), t_ns, 0, self._number(), address)
         reply = self._port.request(head + payload)
         if not reply:
             raise Shutdown(_ENDED)
@@ -285,12 +287,18 @@ class DirectSession(Session):
 
     def post(self, kind: int, channel: int, address: int, payload: bytes) -> None:
         """Say something that nobody waits for."""
-        head = HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, self.number(), address)
+        head = HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, self._number(), address)
         self._port.post(head + payload)
 
-    def post_record(self, octets: bytes) -> None:
-        """Hand over a record with a time of its own."""
-        self._port.post(octets)
+    def post_at(self, t_ns: int, head: bytes, address: int, payload: bytes) -> int:
+        """Hand over a record with a time of its own; return its number."""
+        seq = self._number()
+        self._port.post(_BEHIND_HEAD.pack(head, t_ns, 0, seq, address) + payload)
+        return seq
+
+    def _number(self) -> int:
+        self._seq += 1
+        return self._seq
 
     def sleep_until(self, t_ns: int) -> None:
         """Block until ``t_ns``."""

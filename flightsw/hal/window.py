@@ -6,7 +6,6 @@ channel happen in order of (time, ticket), and what comes back on a channel is i
 
 from __future__ import annotations
 
-import struct
 from bisect import insort
 from collections import deque
 
@@ -14,8 +13,6 @@ from flightsw.codec.wire import HEADER, Kind
 from flightsw.hal.ports import BenchI2C
 from flightsw.hal.session import Header
 
-#: head of the record (8 octets), t_ns, duration_ns, seq, address
-_SCHEDULED = struct.Struct("<8sQQII")
 _MEMO_LIMIT = 4096
 
 
@@ -33,12 +30,11 @@ class I2CWindow:
 
     def schedule(self, t_ns: int, address: int, write: bytes, nread: int) -> int:
         """Ask for a transaction at ``t_ns``, the present or later; return its ticket."""
-        session, pending = self._session, self._pending
+        pending = self._pending
         head, request = self._heads.get((address, write, nread)) or self._learn(
             address, write, nread
         )
-        ticket = session.number()
-        session.post_record(_SCHEDULED.pack(head, t_ns, 0, ticket, address) + request)
+        ticket = self._session.post_at(t_ns, head, address, request)
         entry = (t_ns, ticket, address, len(request))
         if not pending or pending[-1][0] <= t_ns:
             pending.append(entry)

@@ -128,7 +128,9 @@ class Coordinator:
         running, self._running = self._running, []
         messages: list[tuple[int, int, Participant, bytes]] = []
         now_ns = exchange.kernel.now_ns
-        for participant in running:
+        # Backwards: who was answered last runs last. By the time it has spoken all have, and this
+        # process was woken once instead of by each.
+        for participant in reversed(running):
             try:
                 message = participant.recv()
                 if message is None:

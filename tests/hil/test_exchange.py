@@ -156,6 +156,31 @@ def test_scheduled_requests_wait_for_a_busy_bus(rig: SmallRig, fsw: Participant)
         assert after.t_ns == before.t_ns + before.duration_ns
 
 
+@pytest.mark.parametrize(
+    "times",
+    [(1, 2, 3), (1, 1, 2), (5, 5, 5), (0, 0, 400), (3, 2, 1), (1, 395, 396), (399, 400, 400)],
+)
+def test_a_window_is_the_same_by_the_short_way_and_the_long(times: tuple[int, ...]) -> None:
+    """A window has the same records and reply whether its requests are put on the clock or not."""
+
+    def fly(slow: bool) -> tuple[bytes, bytes]:
+        rig = SmallRig(END_NS)
+        fsw = rig.exchange.join("fsw")
+        rig.pulse(200_000, lambda t: rig.echo.uart_send(t, b"hello"))
+        message = b"".join(i2c(t * 1000, bytes((n,)), 1) for n, t in enumerate(times))
+        message += wait(400_000)
+        rig.exchange.disturbed = False
+        if slow:
+            rig.exchange.begin(fsw, message)
+            reply = rig.exchange.settle(fsw)
+        else:
+            reply = rig.exchange.handle(fsw, message)
+        rig.exchange.handle(fsw, wait(2_000_000))
+        return rig.stream.digest(), reply
+
+    assert fly(slow=False) == fly(slow=True)
+
+
 def test_a_result_is_not_handed_out_before_its_end(rig: SmallRig, fsw: Participant) -> None:
     """A transaction that has not ended at the grant comes with the next reply."""
     message = i2c(1_000_000, b"\x00", 2) + wait(1_010_000)
@@ -191,7 +216,7 @@ def test_the_short_way_and_the_long_way_give_the_same_records() -> None:
     def fly(slow: bool) -> tuple[str, list[bytes]]:
         rig = SmallRig(END_NS)
         fsw = rig.exchange.join("fsw")
-        rig.pulse(5_000_000, lambda t: rig.uart._device.uart_send(t, b"hello"))  # type: ignore[union-attr]
+        rig.pulse(5_000_000, lambda t: rig.echo.uart_send(t, b"hello"))
         replies = []
         for step in range(1, 20):
             for message in (i2c(rig.kernel.now_ns, b"\x01", 2), wait(step * 1_000_000)):
@@ -258,7 +283,7 @@ def test_a_participant_that_leaves_gets_no_answer(rig: SmallRig, fsw: Participan
 
 def test_inputs_that_nobody_hears_are_counted(rig: SmallRig) -> None:
     """While no participant is there, what comes in is recorded and counted as unheard."""
-    rig.pulse(0, lambda t: rig.uart._device.uart_send(t, b"anyone?"))  # type: ignore[union-attr]
+    rig.pulse(0, lambda t: rig.echo.uart_send(t, b"anyone?"))
     rig.exchange.finish()
     assert rig.exchange.counters["inputs_unheard"] == 1
     assert rig.stream.count == 1
@@ -268,7 +293,7 @@ def test_a_participant_hears_its_channels_only(rig: SmallRig) -> None:
     """Inputs go to those who were given the channel."""
     deaf = rig.exchange.join("deaf", channels=frozenset((CAN,)))
     keen = rig.exchange.join("keen", channels=frozenset((UART,)))
-    rig.pulse(0, lambda t: rig.uart._device.uart_send(t, b"x"))  # type: ignore[union-attr]
+    rig.pulse(0, lambda t: rig.echo.uart_send(t, b"x"))
     rig.exchange.finish()
     assert (len(deaf.inputs), len(keen.inputs)) == (0, 1)
 

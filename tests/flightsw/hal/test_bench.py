@@ -396,7 +396,8 @@ def test_a_lost_bench_is_named(rig: SmallRig) -> None:
 def test_a_refusal_is_passed_on(rig: SmallRig) -> None:
     """A bench that refuses the greeting is quoted."""
     channel = CallChannel(rig)
-    channel.exchange = lambda message: pack(Kind.REFUSE, payload=b"come back later")  # type: ignore[method-assign]
+    refusal = pack(Kind.REFUSE, payload=b"come back later")
+    channel.exchange = lambda message: refusal  # type: ignore[method-assign]
     with pytest.raises(BenchRefusedError, match="refused us: come back later"):
         BenchHal(channel)
     assert channel.closed

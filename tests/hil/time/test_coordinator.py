@@ -172,7 +172,7 @@ def test_an_input_wakes_the_one_who_waits_for_it() -> None:
         assert records[-1].t_ns == 5 * MS + 173_611
         yield wait(END_NS)
 
-    rig.pulse(5 * MS, lambda t: rig.uart._device.uart_send(t, b"up"))  # type: ignore[union-attr]
+    rig.pulse(5 * MS, lambda t: rig.echo.uart_send(t, b"up"))
     coordinator = Coordinator(rig.exchange)
     coordinator.add(ScriptChannel(listener()), "listener")
     coordinator.add(ScriptChannel(sleeper(END_NS)), "sleeper", channels=frozenset())
