@@ -4,8 +4,10 @@ The parts and the bus are the real ones (LSM6DSOX and INA3221 on I2C at 400 kHz)
 is recorded and hashed, and every row gives the same figures again: virtual seconds in one second of
 the wall. Both processes are pinned to one core. The floor of a row is what its transport alone
 would allow: the same number of bare round trips of the same size between two Python processes and
-nothing else. The peer is SimPy, where it is installed, running the same transactions as processes
-of its own (no records, no second program).
+nothing else. The peer of the direct row is SimPy, where it is installed, running the same
+transactions as processes of its own (no records, no second program); that of the rows with one
+exchange a transaction is what the standard library has for it, ``multiprocessing.connection``, with
+bare round trips and nothing done in them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Listener as Pipe
 from typing import Any
 
 from flightsw.codec.wire import HEADER_NBYTES
@@ -40,6 +43,8 @@ WINDOWS_HZ = 10
 #: octets of the request and the reply of an IMU read
 _REQUEST_NBYTES = HEADER_NBYTES + 13
 _REPLY_NBYTES = HEADER_NBYTES + 25
+SIMPY = "SimPy, same bus and parts, no records"
+PIPE = "multiprocessing.connection, bare round trips"
 _PROGRAM = "flightsw.hal.exercise"
 
 
@@ -69,6 +74,7 @@ def _rows(plan: _Plan) -> list[dict[str, Any]]:
     floors = {name: 1 / (TRANSACTIONS_HZ * trip) for name, trip in trips.items()}
     bus_floor = _best(plan.repeats, partial(bus_alone, plan.direct_s))
     peer = _peer(plan)
+    pipe = _best(plan.repeats, partial(in_multiprocessing, plan.round_trips))
     rows = [
         row(
             "direct, call by call",
@@ -83,7 +89,9 @@ def _rows(plan: _Plan) -> list[dict[str, Any]]:
             ("imu-and-control", "and one a sleep"),
         ):
             speed = _best(plan.repeats, partial(two, transport, loop, plan.stepped_s))
-            rows.append(row(f"{transport}, {label}", speed, floors[transport], None))
+            rows.append(
+                row(f"{transport}, {label}", speed, floors[transport], pipe, peer_name=PIPE)
+            )
     for transport in ("seqpacket", "ipc"):
         speed = _best(plan.repeats, partial(two, transport, "windowed", plan.windowed_s))
         floor = 1 / (WINDOWS_HZ * trips[transport])
@@ -96,7 +104,12 @@ def _rows(plan: _Plan) -> list[dict[str, Any]]:
 
 
 def row(
-    op: str, ours: float, floor: float, peer: float | None, unit: str = "x real time"
+    op: str,
+    ours: float,
+    floor: float,
+    peer: float | None,
+    unit: str = "x real time",
+    peer_name: str = SIMPY,
 ) -> dict[str, Any]:
     """Return a row of the table; more is better, so ratios are ours over the other."""
     return {
@@ -105,7 +118,7 @@ def row(
         "unit": unit,
         "floor": floor,
         "peer": peer,
-        "peer_name": None if peer is None else "SimPy, same bus and parts, no records",
+        "peer_name": None if peer is None else peer_name,
         "ratio_to_floor": ours / floor,
         "ratio_to_peer": None if peer is None else ours / peer,
     }
@@ -254,6 +267,35 @@ def round_trip_s(transport: str, count: int) -> float:
         process.kill()
         process.wait()
     return wall_s / count
+
+
+_PIPE_ECHO = """
+import sys
+from multiprocessing.connection import Client
+with Client(sys.argv[1], "AF_UNIX") as peer:
+    request = bytes(int(sys.argv[2]))
+    while True:
+        peer.send_bytes(request)
+        if len(peer.recv_bytes()) == 1: break
+"""
+
+
+def in_multiprocessing(count: int) -> float:
+    """Return the speed that bare round trips over ``multiprocessing.connection`` would allow."""
+    reply = bytes(_REPLY_NBYTES)
+    with Pipe(None, "AF_UNIX") as listener:
+        command = [sys.executable, "-c", _PIPE_ECHO, str(listener.address), str(_REQUEST_NBYTES)]
+        process = subprocess.Popen(command)
+        with listener.accept() as peer:
+            peer.recv_bytes()
+            started = time.perf_counter()
+            for _ in range(count):
+                peer.send_bytes(reply)
+                peer.recv_bytes()
+            wall_s = time.perf_counter() - started
+            peer.send_bytes(b"\0")
+        finish(process)
+    return count / TRANSACTIONS_HZ / wall_s
 
 
 def bus_alone(virtual_s: float) -> float:

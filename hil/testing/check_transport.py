@@ -15,7 +15,7 @@ from typing import Protocol
 from hil.time.transports import Channel, ChannelLost, Listener
 
 #: Lengths around every limit: the least record, one packet, its multiples, a camera frame, 5 MB.
-LENGTHS = (32, 33, 4096, 16383, 16384, 16385, 32768, 65536, 800_032, 5_000_000)
+LENGTHS = (32, 33, 4095, 4096, 4097, 8192, 65536, 65537, 800_032, 5_000_000)
 #: How many slices a check waits for something that must come.
 _PATIENCE = 300
 

@@ -12,7 +12,7 @@ import struct
 from flightsw.codec.wire import HEADER_NBYTES
 from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, Lost
 
-PACKET_NBYTES = 16384
+PACKET_NBYTES = 4096
 LENGTH = struct.Struct("<Q")
 
 

@@ -22,7 +22,7 @@ from flightsw.codec.wire import HEADER_NBYTES
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
 
-PACKET_NBYTES = 16384
+PACKET_NBYTES = 4096
 LENGTH = struct.Struct("<Q")
 #: Longest message: a frame of 4000 x 3000 x 3 octets and what rides in front of it.
 MESSAGE_LIMIT_NBYTES = 64 << 20
