@@ -12,7 +12,8 @@ from hil import __version__, verdict
 from hil.report.model import RateGroupRow
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory
-from hil.uut import PROGRAM, Supervisor
+from hil.supervisor import Supervisor
+from hil.uut import PROGRAM
 from hil.verdict import Books, Verdict
 
 #: A telecommand made this close to the end of the last contact cannot be verified any more.

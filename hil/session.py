@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,14 +23,17 @@ from hil.missions.mission import Mission
 from hil.report import write_report
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
+from hil.supervisor import Flight, Supervisor
 from hil.time.pacing import Pacer, parse_pace
 from hil.time.pinning import pin_to_one_core
 from hil.time.transports.keys import make_keys
-from hil.uut import DirectFlight, Flight, ProcessFlight, Supervisor, ThreadFlight
+from hil.uut import DirectFlight, ProcessFlight, ThreadFlight
 
 TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
 RUNS = Path("runs")
-DURATION_LIMIT_S = 40 * 86400.0
+#: folder of the keys of a run over tcp, while it lasts
+KEYS = "keys"
+DURATION_LEAST_S, DURATION_LIMIT_S = 1.0, 10 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Options:
             if getattr(self, name) != getattr(default, name):
                 parts += [f"--{name}", str(getattr(self, name))]
         if self.duration_s is not None:
-            parts += ["--duration", f"{self.duration_s:g}"]
+            parts += ["--duration", repr(self.duration_s).removesuffix(".0")]
         for fault in self.faults:
             parts += ["--fault", fault]
         return shlex.join(parts)
@@ -143,8 +147,11 @@ def fly(options: Options, progress: Callable[[View], None] = lambda view: None) 
     """Fly once. Everything a user can get wrong is found before anything is written."""
     if options.transport not in TRANSPORTS:
         raise UsageError(f"transport {options.transport!r}: say one of {', '.join(TRANSPORTS)}")
-    if options.duration_s is not None and not 0.0 < options.duration_s <= DURATION_LIMIT_S:
-        raise UsageError(f"duration {options.duration_s:g} s: 0 to {DURATION_LIMIT_S:g} s")
+    least_s, limit_s = DURATION_LEAST_S, DURATION_LIMIT_S
+    if options.duration_s is not None and not least_s <= options.duration_s <= limit_s:
+        raise UsageError(f"duration {options.duration_s:g} s: give {least_s:g} to {limit_s:g} s")
+    if not options.stall_limit_s > 0.0:
+        raise UsageError(f"stall limit {options.stall_limit_s:g} s: give a positive time")
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
     parse_pace(options.pace)
@@ -205,9 +212,12 @@ class Session:
 
     def run(self, kills: list[int]) -> Outcome:
         """Fly, close the books, write every file, name the directory."""
-        for t_ns in kills:
-            self.supervisor.inject_kill(t_ns)
         rig = self.rig
+        for t_ns in kills:
+            if t_ns > rig.end_ns:
+                end_s = rig.end_ns / SECOND
+                raise UsageError(f"fault kill@{t_ns / SECOND:g}: the run ends at {end_s:g} s")
+            self.supervisor.inject_kill(t_ns)
         epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
         path = self.directory.path / "capture.mcap"
         cpu = os.times()
@@ -222,6 +232,8 @@ class Session:
                     flight.run()
                 finally:
                     flight.close()
+                    # They have served: whoever is given the run directory has no use for them.
+                    shutil.rmtree(self.directory.path / KEYS, ignore_errors=True)
                 wall_s = time.perf_counter() - self._begin_s
             rig.finish()
         now = os.times()
@@ -245,7 +257,7 @@ class Session:
         keys = None
         endpoint = options.transport
         if options.transport == "tcp":
-            keys = self.directory.path / "keys"
+            keys = self.directory.path / KEYS
             make_keys(keys)
             endpoint = "tcp://127.0.0.1:0"
         return ProcessFlight(self.supervisor, endpoint, storage, limit_s, keys)
@@ -303,7 +315,7 @@ class Session:
 
     def _attach(self, writer: CaptureWriter) -> None:
         board, mission = self.rig.board, self.rig.mission
-        writer.add_attachment("board.toml", "application/toml", board.path.read_bytes())
+        writer.add_attachment("board.toml", "application/toml", board.source.encode())
         writer.add_attachment("mission.toml", "application/toml", Path(mission.path).read_bytes())
 
     def _close(self, wall_s: float, used: dict[str, float]) -> Outcome:

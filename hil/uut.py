@@ -1,9 +1,6 @@
-"""The unit under test as a thing that starts, dies and starts again.
-
-Three ways to run the same flight software: a process of its own over a channel (ipc, tcp,
+"""Three ways to run the same flight software: a process of its own over a channel (ipc, tcp,
 seqpacket), a thread (inproc), or called directly in this loop (direct). What happens when it dies
-is the same in all: the bench goes on, the external watchdog runs out, the supply is cycled, and a
-new incarnation starts when the computer has booted.
+is the same in all, and stands in ``hil.supervisor``.
 """
 
 from __future__ import annotations
@@ -14,142 +11,25 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from hil.errors import ParticipantError
-from hil.rig import Rig
+from hil.errors import ConfigError, ParticipantError
+from hil.supervisor import Supervisor
 from hil.time.coordinator import Coordinator
 from hil.time.participant import Participant
-from hil.time.phase import Phase
 from hil.time.transports import listen
 from hil.time.transports.direct import DirectPort
 from hil.time.transports.keys import CLIENT
 
-SECOND = 1_000_000_000
 NAME = "fsw"
 #: The package whose ``app.create(hal, storage).run()`` is the flight software, by name: the bench
 #: never imports it as a part of itself.
 PROGRAM = "flightsw"
 #: After the end of a run a process gets this long to leave by itself, wall seconds.
 LEAVE_S = 10.0
-#: Switch of the EPS that feeds the payload computer.
-PAYLOAD_SWITCH = 0
-#: How long the supply stays off in a reset, virtual seconds.
-SUPPLY_OFF_S = 1
-SOURCE = 50
-
-
-class Flight(Protocol):
-    """One way to run the flight software on a rig."""
-
-    def run(self) -> None:
-        """Fly to the end of the run."""
-
-    def start(self) -> None:
-        """Start the first or the next incarnation, at the present virtual time."""
-
-    def stop(self, reason: str) -> None:
-        """Take the present incarnation away at once, as SIGKILL and a power cut do."""
-
-    def close(self) -> None:
-        """Leave nothing behind: processes, sockets."""
-
-
-class Supervisor:
-    """Follows the life of the unit under test: loss, watchdog, power cycle, boot."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.flight: Flight | None = None
-        self.alive = False
-        self.starts = 0
-        #: why it stopped, each time: ``injected`` by a fault plan, from ``outside`` (SIGKILL of a
-        #: person or of the host), ``supply`` (EPS, brown-out), or by a ``crash`` of its own
-        self.stops: Counter[str] = Counter()
-        watchdog = rig.wiring.of_type("watchdog")
-        if watchdog is not None:
-            watchdog.on_reset = self._watchdog_reset
-        eps = rig.wiring.of_type("eps_node")
-        if eps is not None:
-            eps.on_switch = self._switched
-        rig.on_supply = self._supply
-
-    def started(self) -> int:
-        """Count a start; return the boot count that the new incarnation is told."""
-        self.alive = True
-        self.starts += 1
-        self.rig.exchange.identity["boot_count"] = self.starts
-        now_ns = self.rig.kernel.now_ns
-        self.rig.event(now_ns, "bench", 1, "UUT_START", boot=self.starts)
-        return self.starts
-
-    def lost(self, reason: str, cause: str) -> None:
-        """Note that the present incarnation is gone; the watchdog will do the rest."""
-        if not self.alive:
-            return
-        self.alive = False
-        self.stops[cause] += 1
-        now_ns = self.rig.kernel.now_ns
-        self.rig.event(now_ns, "bench", 3, "UUT_LOST", reason=reason, boot=self.starts)
-        self.rig.world.payload.end()
-
-    def inject_kill(self, t_ns: int) -> None:
-        """Schedule a SIGKILL of the flight software at ``t_ns``."""
-        self.rig.kernel.at(t_ns, Phase.CHECK, SOURCE, self._kill)
-
-    def _kill(self, t_ns: int) -> None:
-        if not self.alive or self.flight is None:
-            self.rig.fault(t_ns, kind="kill", took_effect=0)
-            return
-        self.rig.fault(t_ns, kind="kill", took_effect=1)
-        self.flight.stop("SIGKILL")
-        self.lost("SIGKILL", "injected")
-
-    def _watchdog_reset(self, t_ns: int) -> None:
-        """Cycle the supply: what runs stops now, and starts anew after off time and boot."""
-        self.rig.event(t_ns, "bench", 3, "WATCHDOG_RESET", boot=self.starts)
-        self._power_off("reset by the watchdog", "crash")
-        self.rig.kernel.at(t_ns + SUPPLY_OFF_S * SECOND, Phase.PHYSICS, SOURCE, self._power_on)
-
-    def _switched(self, t_ns: int, switch: int, on: bool) -> None:
-        """Follow a switch of the EPS; number 0 feeds the payload computer."""
-        self.rig.event(t_ns, "bench", 2, "EPS_SWITCH", switch=switch, on=int(on))
-        if switch != PAYLOAD_SWITCH:
-            return
-        if on:
-            self._power_on(t_ns)
-        else:
-            self._power_off("switched off by the EPS", "supply")
-
-    def _supply(self, t_ns: int, good: bool) -> None:
-        """Follow a brown-out of the bus: it takes the payload computer with it."""
-        if good:
-            self._power_on(t_ns)
-        else:
-            self._power_off("brown-out", "supply")
-
-    def _power_off(self, reason: str, cause: str) -> None:
-        """Take the supply away: the software stops, and what the controllers hold is lost."""
-        if self.alive and self.flight is not None:
-            self.flight.stop(reason)
-            self.lost(reason, cause)
-        for bus in self.rig.wiring.buses.values():
-            power_off = getattr(bus, "power_off", None)
-            if power_off is not None:
-                power_off()
-        self.rig.world.payload.set_powered(False)
-
-    def _power_on(self, t_ns: int) -> None:
-        payload = self.rig.world.payload
-        payload.set_powered(True)
-        boot_ns = round(payload.boot_time_s * SECOND)
-        self.rig.kernel.at(t_ns + boot_ns, Phase.CHECK, SOURCE, self._boot)
-
-    def _boot(self, t_ns: int) -> None:
-        if not self.alive and self.flight is not None:
-            self.flight.start()
+#: What flight software leaves with that cannot use its device table or configuration.
+REFUSED = 2
 
 
 class ProcessFlight:
@@ -201,10 +81,15 @@ class ProcessFlight:
 
     def _gone(self, participant: Participant, reason: str) -> None:
         self._reap()
-        if participant.pid == 0 and self.supervisor.starts == 1:
-            raise ParticipantError(
-                f"the flight software never greeted the bench: it {reason}; what it said is above"
-            )
+        if self.supervisor.starts == 1:
+            if self.process is not None and self.process.returncode == REFUSED:
+                raise ConfigError(
+                    "the flight software cannot use this board or mission; what it said is above"
+                )
+            if participant.pid == 0:
+                raise ParticipantError(
+                    f"the flight software never greeted the bench ({reason}); what it said is above"
+                )
         killed = self.process is not None and self.process.returncode == -signal.SIGKILL
         self.supervisor.lost(reason, "outside" if killed else "crash")
 
@@ -252,6 +137,7 @@ class DirectFlight:
         exchange = self.supervisor.rig.exchange
         app: Any = importlib.import_module(f"{PROGRAM}.app")
         hal: Any = importlib.import_module(f"{PROGRAM}.hal.bench")
+        shutdown: Any = importlib.import_module(f"{PROGRAM}.errors").Shutdown
         self.start()
         while not exchange.over:
             participant, self.participant = self.participant, None
@@ -260,7 +146,10 @@ class DirectFlight:
                 exchange.run()
                 continue
             port = DirectPort(exchange, participant)
-            app.create(hal.DirectHal(port), self.storage).run()
+            try:
+                app.create(hal.DirectHal(port), self.storage).run()
+            except shutdown:
+                continue  # it was stopped, or the run was over, before its start was
 
     def start(self) -> None:
         """Let the next incarnation join; :meth:`run` picks it up."""
@@ -320,6 +209,8 @@ class ThreadFlight:
         self.coordinator.remove(self.participant, reason)
 
     def _gone(self, participant: Participant, reason: str) -> None:
+        if self.failures and getattr(self.failures[0], "exit_code", None) == REFUSED:
+            raise self.failures[0]
         self.supervisor.lost(reason, "crash")
 
     def _died(self) -> str | None:
@@ -328,7 +219,7 @@ class ThreadFlight:
         return f"ended ({self.failures[0]})" if self.failures else "ended"
 
     def close(self) -> None:
-        """Wait for the thread and close the endpoint."""
-        if self.thread is not None:
+        """Wait for the thread, if the run has told it to leave, and close the endpoint."""
+        if self.thread is not None and self.supervisor.rig.exchange.over:
             self.thread.join(LEAVE_S)
         self.listener.close()

@@ -17,9 +17,10 @@ def begun(out, *options):
     process = subprocess.Popen(
         [*RUN, "--out", str(out), *options], stderr=subprocess.PIPE, start_new_session=True
     )
-    capture = out.with_name(out.name + ".partial") / "capture.mcap.partial"
-    while not capture.exists():
+    storage = out.with_name(out.name + ".partial") / "payload"
+    while not (storage.is_dir() and any(storage.iterdir())):
         assert process.poll() is None, process.stderr.read().decode()
+        os.sched_yield()
     return process
 
 

@@ -1,0 +1,85 @@
+"""One run: its options, what it leaves behind, and what ends it before its time."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from hil.board import find_board
+from hil.cli.run import options, parser
+from hil.errors import ConfigError, UsageError
+from hil.missions.loader import FOLDER
+from hil.session import TRANSPORTS, Options, fly
+
+SHORT = Options(transport="direct", inference="threshold", duration_s=20.0)
+PROFILE = (FOLDER / "tiansuan_bupt1.toml").read_text()
+
+
+@pytest.mark.parametrize("duration_s", [None, 20.0, 5650.123456789, 863_999.999])
+def test_the_command_of_a_run_flies_the_same_run(duration_s):
+    """Parsing the printed command gives the options back, to the last digit."""
+    asked = replace(SHORT, seed=7, duration_s=duration_s, faults=("kill@10", "kill@12.25"))
+    words = shlex.split(asked.command())
+    assert words[:2] == ["hil", "run"]
+    parsed: argparse.Namespace = parser().parse_args(words[2:])
+    assert options(parsed) == asked
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_run_leaves_no_key_and_no_lock_behind(transport, tmp_path):
+    """Whoever is given a run directory finds the files of the manual in it, and nothing else."""
+    outcome = fly(replace(SHORT, transport=transport, out=tmp_path / "run"))
+    names = {path.name for path in outcome.run_dir.iterdir()}
+    whole = {"run.json", "capture.mcap", "events.jsonl", "report.html", "telemetry.pkts", "payload"}
+    assert names == whole
+
+
+def test_a_fault_after_the_end_is_refused(tmp_path):
+    """A fault that could never take effect is an error, not a run that looks as if it had."""
+    with pytest.raises(UsageError, match="the run ends at 20 s"):
+        fly(replace(SHORT, faults=("kill@20.5",), out=tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("t_s", ["0", "0.001", "19.99", "20"])
+def test_a_kill_at_any_time_is_the_same_on_each_transport(t_s, tmp_path):
+    """Also while the software starts, and in the last instant, a kill ends no run."""
+    killed = replace(SHORT, faults=(f"kill@{t_s}",))
+    here = fly(replace(killed, out=tmp_path / "direct"))
+    there = fly(replace(killed, transport="seqpacket", out=tmp_path / "seqpacket"))
+    assert here.digest == there.digest
+
+
+@pytest.mark.parametrize("transport", ["direct", "inproc", "ipc"])
+@pytest.mark.parametrize("what", ["board", "mission"])
+def test_what_the_flight_software_cannot_use_ends_the_run_at_once(transport, what, tmp_path):
+    """A device table or configuration that it refuses is a usage error, not a row of crashes."""
+    path = tmp_path / f"{what}.toml"
+    if what == "board":
+        path.write_text(
+            find_board("raspberrypi4").read_text().replace('"tmp117"\nw', '"tmp118"\nw')
+        )
+    else:
+        path.write_text(PROFILE + "\nnonesuch = 3\n")
+    wrong = replace(SHORT, **{what: str(path), "transport": transport, "out": tmp_path / "run"})
+    with pytest.raises(Exception, match=r"cannot use this|nonesuch|tmp118") as raised:
+        fly(wrong)
+    assert raised.value.exit_code == ConfigError.exit_code
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("transport", ["direct", "seqpacket"])
+def test_a_brown_out_while_the_software_starts_ends_no_run(transport, tmp_path):
+    """A computer that has no supply from the start is a bad verdict, not a traceback."""
+    high = PROFILE.replace("brown_out = { value = 12.3", "brown_out = { value = 16")
+    assert high != PROFILE
+    path = tmp_path / "mission.toml"
+    path.write_text(high)
+    outcome = fly(replace(SHORT, mission=str(path), transport=transport, out=tmp_path / "run"))
+    failed = {c.name: c.figure for c in outcome.verdict.conditions if not c.good}
+    assert failed["no brown-out"] == "1 brown-outs"
+    restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
+    assert restarts.figure == "0 restarts, 1 stopped: supply, down at the end"
