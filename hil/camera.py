@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.errors import ConfigError
 from hil.missions.mission import Mission
 from hil.world.frames import teme_to_ecef
 from hil.world.imagery.bluemarble import MASK_COLUMNS, MASK_ROWS, land_mask
@@ -43,12 +44,14 @@ class CameraView:
 
 
 def camera_of(mission: Mission) -> Camera:
-    """Return the camera of a mission profile."""
-    return Camera(
-        width=mission.integer("imager.width"),
-        height=mission.integer("imager.height"),
-        fov_deg=fov_deg(mission),
-    )
+    """Return the camera of a mission profile. Raises ``ConfigError`` if there can be none."""
+    width, height = mission.integer("imager.width"), mission.integer("imager.height")
+    try:
+        return Camera(width=width, height=height, fov_deg=fov_deg(mission))
+    except ValueError as wrong:
+        raise ConfigError(
+            f"{mission.path}: imager.footprint: {wrong}; make it narrower, or fly higher"
+        ) from None
 
 
 def fov_deg(mission: Mission) -> float:

@@ -52,6 +52,7 @@ class Radio:
         self.uplink_bps = uplink_bps
         self.light_time_ns = light_time_ns
         self.counters: Counter[str] = Counter()
+        #: octets within the budget that came down in this or the last pass, damaged ones included
         self.pass_octets = 0
         self.receive: Callable[[int, bytes], None] = lambda t_ns, octets: None
         self.transceiver: Transceiver | None = None
@@ -65,11 +66,11 @@ class Radio:
 
     def downlink(self, t_ns: int, duration_ns: int, octets: bytes) -> None:
         """Take one unit that the transceiver radiated from ``t_ns`` on, at the end of it."""
-        self.pass_octets += len(octets)
-        if self.pass_octets > self.pass_budget_octets:
+        if self.pass_octets + len(octets) > self.pass_budget_octets:
             self.counters["downlink_over_budget_octets"] += len(octets)
             self.record(Kind.TM, 0, 0, Status.ABSENT, t_ns, duration_ns, 0, octets)
             return
+        self.pass_octets += len(octets)
         octets, status = self._damage(self._down, "downlink", octets)
         self.record(Kind.TM, 0, 0, status, t_ns, duration_ns, 0, octets)
         arrival_ns = t_ns + duration_ns + self.light_time_ns(t_ns)
@@ -87,11 +88,14 @@ class Radio:
         self._uplink_free_ns = start_ns + duration_ns
         octets, status = self._damage(self._up, "uplink", octets)
         arrival_ns = start_ns + self.light_time_ns(t_ns)
+        if self.transceiver is None:
+            self.counters["uplink_units_unheard"] += 1
+            status = Status.ABSENT
 
         def arrive(now_ns: int) -> None:
-            assert self.transceiver is not None
             self.record(Kind.TC, 0, 0, status, start_ns, duration_ns, 0, octets)
-            self.transceiver.uplink(now_ns, octets)
+            if self.transceiver is not None:
+                self.transceiver.uplink(now_ns, octets)
 
         self.scheduler.at(arrival_ns, Phase.PART, self.source, arrive)
 

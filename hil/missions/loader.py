@@ -48,6 +48,8 @@ def read(doc: Document) -> Mission:
     for group, fields in SCHEMA.items():
         for path in _tables(doc, group):
             _read_group(doc, path, fields, values)
+    if not _NAME.fullmatch(values["mission.id"].value):  # it names run directories
+        raise doc.error("mission.id", "must be a-z, 0-9, _ or -, at most 32 characters")
     stations = _stations(doc, values)
     _check_curves(doc, values)
     return Mission(str(doc.path), values, _start(doc, values), stations, _models(doc, values))
@@ -57,7 +59,7 @@ def _tables(doc: Document, group: str) -> list[tuple[str, ...]]:
     """Return the paths of the tables that a group of the schema covers."""
     parts = tuple(group.split("."))
     if parts[-1] != "*":
-        if group not in ("governor", "verdict", "flight", "faults") or group in doc.data:
+        if group not in ("governor", "verdict", "flight") or group in doc.data:
             doc.table(parts)
             return [parts]
         return []
@@ -176,6 +178,8 @@ def _start(doc: Document, values: dict[str, Value]) -> datetime:
     if instant is None or instant.tzinfo is None or not 1980 <= instant.year <= 2099:
         hint = "must be a UTC time of 1980 to 2099 such as '2023-04-03T20:34:00Z'"
         raise doc.error("time.start_utc", hint)
+    if instant.microsecond:
+        raise doc.error("time.start_utc", "must be a whole second; the on-board clock counts them")
     return instant.astimezone(UTC)
 
 

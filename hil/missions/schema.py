@@ -104,8 +104,8 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "energy": _number("J", 0.0, 1e9),
     },
     "imager": {
-        "width": _count("1", 1, 16384),
-        "height": _count("1", 1, 16384),
+        "width": _count("1", 2, 4096),
+        "height": _count("1", 2, 4096),
         "footprint": _number("m", 1.0, 1e7),
         "exposure": _number("s", 1e-6, 60.0),
         "readout": _number("s", 0.0, 600.0),
@@ -146,5 +146,4 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "no_crash": Field("flag", required=False),
     },
     "flight": {"*": Field("free", required=False)},
-    "faults": {"*": Field("free", required=False)},
 }

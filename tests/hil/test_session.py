@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from dataclasses import replace
 
@@ -83,3 +84,28 @@ def test_a_brown_out_while_the_software_starts_ends_no_run(transport, tmp_path):
     assert failed["no brown-out"] == "1 brown-outs"
     restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
     assert restarts.figure == "0 restarts, 1 stopped: supply, down at the end"
+
+
+@pytest.mark.parametrize("missing", ["ttc", "imager", "gnss", "watchdog", "eps", "flash"])
+def test_a_board_without_a_part_flies_all_the_same(missing, tmp_path):
+    """No part is indispensable to bench or flight software; the verdict says what it comes to."""
+    text = find_board("raspberrypi4").read_text()
+    tables = re.split(r"(?m)^(?=\[)", text)
+    kept = [t for t in tables if not t.startswith((f"[part.{missing}]", f"[part.{missing}."))]
+    assert len(kept) < len(tables)
+    path = tmp_path / "board.toml"
+    path.write_text("".join(kept))
+    outcome = fly(replace(SHORT, board=str(path), duration_s=160.0, out=tmp_path / "run"))
+    restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
+    assert restarts.figure == "0 restarts"
+
+
+def test_a_camera_that_cannot_be_is_refused(tmp_path):
+    """A footprint wider than the horizon is one line, before anything is written."""
+    wide = PROFILE.replace("footprint = { value = 512,", "footprint = { value = 9900,")
+    low = wide.replace("15.29378720 12017", "16.29378720 12018")
+    path = tmp_path / "mission.toml"
+    path.write_text(low)
+    with pytest.raises(ConfigError, match="footprint: camera of 512x512"):
+        fly(replace(SHORT, mission=str(path), out=tmp_path / "run"))
+    assert [left.name for left in tmp_path.iterdir()] == ["mission.toml"]

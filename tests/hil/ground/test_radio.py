@@ -69,6 +69,17 @@ def test_beyond_the_budget_nothing_is_received_and_everything_is_counted():
     assert len(air.received) == 2
     assert air.radio.counters["downlink_over_budget_octets"] == 200
     assert [record[3] for record in air.records] == [0, 0, Status.ABSENT, Status.ABSENT]
+    assert air.radio.pass_octets == 200
+
+
+def test_without_a_transceiver_what_goes_up_is_counted_and_unheard():
+    """A spacecraft without a radio hears nothing, and the record says so."""
+    air = Air()
+    air.radio.transceiver = None
+    air.radio.uplink(0, bytes(120))
+    air.kernel.run_until(SECOND)
+    assert [(record[0], record[3]) for record in air.records] == [(Kind.TC, Status.ABSENT)]
+    assert air.radio.counters["uplink_units_unheard"] == 1
 
 
 @given(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=300))

@@ -221,3 +221,19 @@ def test_the_document_of_a_profile_keeps_the_lines_of_its_keys() -> None:
     line = doc.line_of("power.array")
     assert TEXT.splitlines()[line - 1].startswith("array = ")
     assert tomllib.loads(TEXT)["power"]["array"]["value"] == 26.27
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('id = "tiansuan_bupt1"', 'id = "../../elsewhere"', "mission.id"),
+        ('id = "tiansuan_bupt1"', f'id = "{"a" * 33}"', "mission.id"),
+        ("02:38:00Z", "02:38:00.5Z", "whole second"),
+        ("width = { value = 512", "width = { value = 1", "imager.width"),
+        ("[flight]", "[faults]\nkill = 300\n\n[flight]", "faults"),
+    ],
+)
+def test_what_no_run_could_use_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    """Names that leave their folder, times between ticks, cameras of a pixel, groups unread."""
+    assert TEXT.count(old) == 1
+    assert words in refused(tmp_path, TEXT.replace(old, new))
