@@ -60,6 +60,8 @@ GROUPS = (
 #: a change of the clock offset that is worth an event
 _OFFSET_STEP_NS = 1_000_000
 _NO_SLOT = 255
+#: parts that are started anew when they are missing; the others tell of themselves by talking
+_RETRIED = (Role.POWER, Role.TEMP_BOARD, Role.TEMP_CHIP, Role.IMU, Role.FLASH)
 #: a receiver that was just switched on may take so long to talk
 _GNSS_START_NS = 15_000 * _MS_NS
 
@@ -99,7 +101,11 @@ class App:
         self.verification = Verification(self.telemetry)
         self.scheduler = Scheduler(self.clock, self._overrun)
         self.parameters = Parameters(config.parameters)
-        self.parameters.attach(self.scheduler, self.telemetry)
+        self.parameters.attach(
+            self.scheduler,
+            self.telemetry,
+            lambda error: self.parts.lost(Role.FLASH, error.errno or 0),
+        )
         self.boot_count = self._load_parameters()
 
     def _load_parameters(self) -> int:
@@ -189,8 +195,7 @@ class App:
         doubt = compute.outbox.in_doubt
         resumed = compute.open_jobs()
         events.report(BOOT, self.boot_count, resumed, doubt[2] if doubt else 0, self.parts.mask())
-        slot = self.parameters.slot
-        events.report(PARAMETERS_LOADED, _NO_SLOT if slot < 0 else slot, self.parameters.sequence)
+        self._report_parameters()
         if self.storage.repairs:
             events.report(STORAGE_DAMAGED, self.storage.repairs)
         self.schedule.now_ns = self.clock.now_ns()
@@ -223,14 +228,35 @@ class App:
 
     def _slow(self, now_ns: int) -> None:
         """0.1 Hz: parts that are missing, clock correlation, the state of the store."""
-        for role in (Role.POWER, Role.TEMP_BOARD, Role.TEMP_CHIP, Role.IMU, Role.FLASH):
-            self.parts.retry(role)
+        flash_away = self._flash_away()
+        self.parts.retry(_RETRIED)
+        if flash_away and not self._flash_away():
+            self._flash_back()
         self._listen_for_gnss()
         self._correlate()
         self.store.settle()
         if self.store.dropped != self._dropped_told:
             self._dropped_told = self.store.dropped
             self.events.report(STORE_FULL, self.store.dropped)
+
+    def _flash_away(self) -> bool:
+        slot = self.parts.slots.get(Role.FLASH)
+        return slot is None or slot.missing
+
+    def _flash_back(self) -> None:
+        """Read what was missed at start, save what could not be saved."""
+        parameters = self.parameters
+        try:
+            if parameters.recover(self.parts.driver(Role.FLASH)):
+                self.boot_count = max(self.boot_count, parameters.boot_count)
+                self._report_parameters()
+        except BusError as error:
+            self.parts.lost(Role.FLASH, error.errno or 0)
+
+    def _report_parameters(self) -> None:
+        slot = self.parameters.slot
+        sequence = self.parameters.sequence
+        self.events.report(PARAMETERS_LOADED, _NO_SLOT if slot < 0 else slot, sequence)
 
     def _listen_for_gnss(self) -> None:
         """A receiver that said nothing for a whole period is missing until it talks again."""

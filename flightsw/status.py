@@ -48,4 +48,17 @@ def status(app: App) -> dict[str, Any]:
             for slot in app.parts.slots.values()
         },
         "storage_repairs": app.storage.repairs,
+        "parameters": {
+            "saves": app.parameters.saves,
+            "save_errors": app.parameters.save_errors,
+            "unsaved": app.parameters.unsaved,
+        },
+        "schedule": {
+            "released": app.schedule.released,
+            "late": app.schedule.late,
+            "unsaved": app.schedule.unsaved,
+        },
+        "line_unsaved": app.compute.outbox.unsaved,
+        "abandoned_batches": app.compute.abandoned,
+        "clamped_housekeeping": app.housekeeping.clamped,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from flightsw.errors import BusError, PartMismatchError
+from flightsw.errors import BusError, BusTimeoutError, PartMismatchError
 from flightsw.hal import I2C, SPI, Device, Hal
 
 
@@ -33,35 +33,32 @@ class Driver(Protocol):
 
 
 class I2CRegisters:
-    """Registers of an I2C target, each transaction tried at most ``1 + retries`` times."""
+    """Registers of an I2C target. A transaction that fails is tried once more.
 
-    __slots__ = ("_address", "_i2c", "_retries", "traffic")
+    One that timed out is not: the bus was held all that time, and would be held again.
+    """
 
-    def __init__(self, i2c: I2C, address: int, retries: int = 1) -> None:
+    __slots__ = ("_address", "_i2c", "traffic")
+
+    def __init__(self, i2c: I2C, address: int) -> None:
         self._i2c = i2c
         self._address = address
-        self._retries = retries
         self.traffic = Traffic()
 
     def transfer(self, write: bytes, nread: int = 0) -> bytes:
         """Write, then read after a repeated start; raises ``BusError`` after the last try."""
         try:
             return self._i2c.transfer(self._address, write, nread)
+        except BusTimeoutError:
+            self.traffic.errors += 1
+            raise
         except BusError:
-            return self._again(write, nread)
-
-    def _again(self, write: bytes, nread: int) -> bytes:
-        traffic = self.traffic
-        for left in range(self._retries - 1, -1, -1):
-            traffic.retries += 1
-            try:
-                return self._i2c.transfer(self._address, write, nread)
-            except BusError:
-                if not left:
-                    traffic.errors += 1
-                    raise
-        traffic.errors += 1
-        raise AssertionError("a driver without retries must not come here")
+            self.traffic.retries += 1
+        try:
+            return self._i2c.transfer(self._address, write, nread)
+        except BusError:
+            self.traffic.errors += 1
+            raise
 
 
 class SPICommands:
@@ -77,6 +74,9 @@ class SPICommands:
         """Exchange octets; raises ``BusError`` after the second try."""
         try:
             return self._spi.transfer(tx)
+        except BusTimeoutError:
+            self.traffic.errors += 1
+            raise
         except BusError:
             self.traffic.retries += 1
         try:

@@ -1,12 +1,14 @@
 """Service 20, parameters, and their store in the flash (clause 6.20).
 
 Two sectors hold a slot each: mark, sequence number, boot count, every parameter, CRC-32. The slot
-with the highest good sequence number counts; saving erases and programs the other one, in steps of
-the scheduler so that an erase of 45 to 400 ms stops nothing.
+with the highest good sequence number counts; saving erases, programs and reads back the other one,
+in steps of the scheduler so that an erase of 45 to 400 ms stops nothing. What could not be saved is
+saved when the flash answers again.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import struct
 import zlib
@@ -60,11 +62,17 @@ class Parameters:
         self._flash: W25q | None = None
         self._scheduler: Scheduler | None = None
         self._telemetry: Telemetry | None = None
+        self._on_failed: Callable[[BusError], None] = lambda error: None
         self.slot = -1
         self.sequence = 0
         self.boot_count = 0
         self._saving = False
         self._again = False
+        self._loaded = False
+        #: names that ground has set since the start
+        self._changed: set[str] = set()
+        #: True while the flash does not hold what acts
+        self.unsaved = False
         self.save_errors = 0
         self.saves = 0
 
@@ -80,22 +88,39 @@ class Parameters:
                 continue
             self.slot, self.sequence, self.boot_count = slot, sequence, boots
             for parameter, value in zip(PARAMETERS, row, strict=True):
-                if _in_range(parameter, value):
+                if _in_range(parameter, value) and parameter.name not in self._changed:
                     self.values[parameter.name] = value
+        self._loaded = True
+
+    def recover(self, flash: W25q) -> bool:
+        """Catch up with a flash that answers again; return whether it was read for the first time.
+
+        Raises ``BusError``. Values that ground has set meanwhile stay.
+        """
+        first = not self._loaded
+        if first:
+            self.load(flash)
+            self.boot_count += 1
+        if first or self.unsaved:
+            self.save()
+        return first
 
     def count_boot(self) -> None:
         """Raise the boot count in the flash; before the rate groups run, so it may wait."""
         self.boot_count += 1
+        self.unsaved = True
         if self._flash is not None:
             slot, blob = self._next_slot()
             self._flash.erase_sector(slot * SECTOR_NBYTES)
-            self._flash.program(slot * SECTOR_NBYTES, blob)
-            self._saved(slot)
+            self._write(self._flash, slot, blob)
 
-    def attach(self, scheduler: Scheduler, telemetry: Telemetry) -> None:
-        """Name the scheduler for saving in steps, and where reports go."""
+    def attach(
+        self, scheduler: Scheduler, telemetry: Telemetry, on_failed: Callable[[BusError], None]
+    ) -> None:
+        """Name the scheduler for saving in steps, where reports go, and who hears of failure."""
         self._scheduler = scheduler
         self._telemetry = telemetry
+        self._on_failed = on_failed
 
     def by_id(self, number: int) -> float:
         """Return the value of a parameter."""
@@ -107,15 +132,25 @@ class Parameters:
         blob = _SLOT.pack(_MARK, self.sequence + 1, self.boot_count, *row)
         return slot, blob + zlib.crc32(blob).to_bytes(4, "big")
 
-    def _saved(self, slot: int) -> None:
+    def _write(self, flash: W25q, slot: int, blob: bytes) -> None:
+        """Program an erased slot and read it back; raises ``BusError``."""
+        address = slot * SECTOR_NBYTES
+        flash.program(address, blob)
+        if flash.read(address, len(blob)) != blob:
+            raise BusError(
+                errno.EIO,
+                f"flash: parameters at 0x{address:06X} do not read back; the other slot is good",
+            )
         self.slot = slot
         self.sequence += 1
         self.saves += 1
+        self.unsaved = False
 
     def save(self) -> None:
         """Begin to save to the flash; a change while it runs is saved after it."""
-        if self._flash is None or self._scheduler is None:
-            self.save_errors += 1
+        self.unsaved = True
+        if not self._loaded or self._flash is None or self._scheduler is None:
+            self.save_errors += 1  # without its sequence number a slot could not be told as newer
             return
         if self._saving:
             self._again = True
@@ -135,8 +170,7 @@ class Parameters:
             if flash.busy() and polls < _ERASE_POLLS_MAX:
                 scheduler.at(now_ns + _POLL_NS, self._guarded(poll))
                 return
-            flash.program(slot * SECTOR_NBYTES, blob)
-            self._saved(slot)
+            self._write(flash, slot, blob)
             self._done()
 
         scheduler.at(0, self._guarded(erase))
@@ -145,9 +179,11 @@ class Parameters:
         def run(now_ns: int) -> None:
             try:
                 step(now_ns)
-            except BusError:
+            except BusError as error:
                 self.save_errors += 1
-                self._done()
+                self._saving = self._again = False
+                self.unsaved = True
+                self._on_failed(error)
 
         return run
 
@@ -183,6 +219,7 @@ class Parameters:
 
         def run() -> None:
             self.values.update(changes)
+            self._changed.update(changes)
             self.save()
 
         return run

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from flightsw.codec.dictionary import Role
 from flightsw.codec.dictionary.events import PART_BACK, PART_MISSING
 from flightsw.drivers import make_driver
 from flightsw.drivers.base import Driver
-from flightsw.errors import BusError, DeviceTableError, PartMismatchError
+from flightsw.errors import BusError, BusTimeoutError, DeviceTableError, PartMismatchError
 from flightsw.hal import Device, Hal
 from flightsw.services.events import Events
 
 T = TypeVar("T")
 
-#: failed reads in a row after which a part counts as missing
+#: failed reads in a row after which a part counts as missing; one that timed out is enough,
+#: because each holds the whole program for the timeout of its bus
 _FAILURES_MAX = 3
+#: most calls of :meth:`Parts.retry` that a part is left alone for whose bus timed out
+_PATIENCE_MAX = 32
 
 
 class Slot:
     """One place of the device table."""
 
-    __slots__ = ("driver", "failures", "missing", "role")
+    __slots__ = ("driver", "failures", "missing", "patience", "role", "wait")
 
     def __init__(self, role: Role, driver: Driver) -> None:
         self.role = role
         self.driver = driver
         self.missing = False
         self.failures = 0
+        #: calls of :meth:`Parts.retry` to wait for the next try, and to wait after it fails
+        self.wait = 0
+        self.patience = 1
 
 
 class Parts:
@@ -69,6 +75,9 @@ class Parts:
             return None
         try:
             value = read()
+        except BusTimeoutError as error:
+            self.lost(role, error.errno or 0)
+            return None
         except BusError as error:
             slot.failures += 1
             if slot.failures >= _FAILURES_MAX:
@@ -92,30 +101,46 @@ class Parts:
         """Take the flag from a part and report it."""
         slot = self.slots[role]
         slot.failures = 0
+        slot.wait, slot.patience = 0, 1
         if slot.missing:
             slot.missing = False
             if self._events is not None:
                 self._events.report(PART_BACK, role)
 
-    def retry(self, role: Role) -> None:
-        """Try to start a part that is missing."""
-        slot = self.slots.get(role)
-        if slot is not None and slot.missing:
-            self._start(slot)
+    def retry(self, roles: Iterable[Role]) -> None:
+        """Try to start the parts that are missing; call every few seconds.
+
+        The first that times out ends the round, and waits twice as long each time: a bus that
+        hangs must cost no more than one timeout a round.
+        """
+        for role in roles:
+            slot = self.slots.get(role)
+            if slot is None or not slot.missing:
+                continue
+            slot.wait -= 1
+            if slot.wait > 0:
+                continue
+            if self._start(slot):
+                slot.patience = min(2 * slot.patience, _PATIENCE_MAX)
+                slot.wait = slot.patience
+                return
 
     def mask(self) -> int:
         """Return the missing parts as bits, bit = Role."""
         return sum(1 << slot.role for slot in self.slots.values() if slot.missing)
 
-    def _start(self, slot: Slot) -> None:
+    def _start(self, slot: Slot) -> bool:
+        """Start a part; return whether its bus timed out."""
         try:
             slot.driver.start()
         except BusError as error:
             self.lost(slot.role, error.errno or 0)
+            return isinstance(error, BusTimeoutError)
         except PartMismatchError:
             self.lost(slot.role, 0)
         else:
             self.back(slot.role)
+        return False
 
 
 def _role(device: Device) -> Role:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from flightsw.codec import cltu, eps_frames, pus, tc_frame, tm_frame
-from flightsw.codec.dictionary import FUNCTIONS, TELECOMMANDS
+from flightsw.codec.dictionary import FUNCTIONS, PARAMETER_BY_NAME, TELECOMMANDS
 from flightsw.codec.time_code import pack_cuc
 from flightsw.errors import BusError, Shutdown
 from flightsw.hal import CanFrame, Charge, Device, Edge, Image
@@ -23,6 +23,13 @@ SECOND = 1_000_000_000
 SCID = 0x2A
 NMEA = b"$GNTXT,01,01,02,ok*57\r\n"
 CARRIER, KICK, PPS = ("gpiochip0", 23), ("gpiochip0", 24), ("gpiochip0", 18)
+
+
+def set_parameters(**values: float) -> bytes:
+    """Return the data of a TC[20,3] that sets on-board parameters by name."""
+    rows = [(PARAMETER_BY_NAME[name], value) for name, value in values.items()]
+    body = b"".join(p.id.to_bytes(2, "big") + p.kind.build(value) for p, value in rows)
+    return TELECOMMANDS[20, 3].build({"count": len(rows), "rows": body})
 
 
 class Clock:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from fake_hal import PPS, SECOND, FakeHal, Ground
+from fake_hal import PPS, SECOND, FakeHal, Ground, set_parameters
 
 from flightsw.app import create
 from flightsw.codec.dictionary import Role
 from flightsw.codec.dictionary.events import MODE_CHANGED, PART_BACK, PART_MISSING
-from flightsw.errors import DeviceTableError, StorageError
+from flightsw.errors import BusTimeoutError, DeviceTableError, StorageError
 from flightsw.hal import Device, Edge
 
 
@@ -65,6 +66,24 @@ def test_another_part_in_its_place_is_missing_with_errno_0(tmp_path: Path) -> No
     assert missing == [PART_MISSING.id.to_bytes(2, "big") + bytes((Role.IMU, 0, 0))]
 
 
+def test_parts_of_a_bus_that_hung_come_back(tmp_path: Path) -> None:
+    """When the bus is free again, each part is found within its patience."""
+    hal = FakeHal(seconds=400)
+    transfer = hal.bus.transfer
+
+    def hung(address: int, write: bytes, nread: int = 0) -> bytes:
+        if 20 * SECOND < hal.clock.t_ns < 100 * SECOND:
+            hal.clock.advance(SECOND)
+            raise BusTimeoutError(errno.ETIMEDOUT, "i2c: clock line held low")
+        return transfer(address, write, nread)
+
+    hal.bus.transfer = hung  # type: ignore[method-assign]
+    app = create(hal, tmp_path)
+    app.run()
+    assert app.parts.mask() == 0
+    assert app.events.counts["PART_BACK"] == app.events.counts["PART_MISSING"] >= 4
+
+
 def test_a_silent_eps_is_noticed_and_the_rail_stands_in(tmp_path: Path) -> None:
     """Without EPS frames for five seconds the EPS is missing; the payload goes on computing."""
     hal = FakeHal(seconds=120)
@@ -95,7 +114,62 @@ def test_a_dead_flash_leaves_defaults_and_the_bench_s_boot_count(tmp_path: Path)
     hal.boot_count = 5
     app = create(hal, tmp_path)
     assert (app.boot_count, app.parameters.slot) == (5, -1)
+    ground = Ground(hal)
+    ground.send(ground.tc(20, 3, set_parameters(imu_divider=7)), 5)
     app.run()
+    assert app.parameters.values["imu_divider"] == 7
+    assert app.status()["parameters"] == {"saves": 0, "save_errors": 1, "unsaved": True}
+
+
+def test_a_flash_that_comes_back_is_read_and_takes_what_ground_set(tmp_path: Path) -> None:
+    """Away at start: the stored values and the boot count come with it, what ground set stays."""
+    hal = FakeHal(seconds=10)
+    app = create(hal, tmp_path)
+    app.parameters.values.update(chip_slow_c=55.0, imu_divider=4)
+    app.parameters.save()
+    app.run()
+    hal.flash.fail = True
+    app = create(hal.restarted(100), tmp_path)
+    back_ns = hal.clock.t_ns + 50 * SECOND
+    hal.clock.at(back_ns, lambda _: setattr(hal.flash, "fail", False))
+    ground = Ground(hal)
+    ground.send(ground.tc(20, 3, set_parameters(imu_divider=7)))
+    app.run()
+    assert (app.parameters.values["chip_slow_c"], app.parameters.values["imu_divider"]) == (55.0, 7)
+    assert app.events.counts["PARAMETERS_LOADED"] == 2
+    app = create(hal.restarted(10), tmp_path)
+    assert app.boot_count == 3
+    assert (app.parameters.values["chip_slow_c"], app.parameters.values["imu_divider"]) == (55.0, 7)
+
+
+def test_a_flash_that_fails_under_a_save_is_missing_and_saved_to_later(tmp_path: Path) -> None:
+    """A setting that could not be saved is an event and a counter, and is saved in the end."""
+    hal = FakeHal(seconds=100)
+    app = create(hal, tmp_path)
+    ground = Ground(hal)
+    hal.clock.at(5 * SECOND, lambda _: setattr(hal.flash, "fail", True))
+    hal.clock.at(55 * SECOND, lambda _: setattr(hal.flash, "fail", False))
+    ground.send(ground.tc(20, 3, set_parameters(imu_divider=7)), 20)
+    app.run()
+    assert app.status()["parameters"] == {"saves": 2, "save_errors": 1, "unsaved": False}
+    assert app.events.counts["PART_MISSING"] == app.events.counts["PART_BACK"] == 1
+    assert create(hal.restarted(10), tmp_path).parameters.values["imu_divider"] == 7
+
+
+def test_a_flash_that_does_not_keep_what_was_written_is_found_out(tmp_path: Path) -> None:
+    """Octets that do not read back are no save; the slot that was good before still counts."""
+    hal = FakeHal(seconds=30)
+    app = create(hal, tmp_path)
+    ground = Ground(hal)
+    transfer = hal.flash.transfer
+    hal.flash.transfer = lambda tx: (  # type: ignore[method-assign]
+        b"\xff" * len(tx) if tx[0] == 0x02 else transfer(tx)
+    )
+    ground.send(ground.tc(20, 3, set_parameters(imu_divider=7)), 5)
+    app.run()
+    assert app.parameters.save_errors >= 1
+    assert app.parameters.sequence == 1
+    assert create(hal.restarted(5), tmp_path).boot_count == 2
 
 
 def test_a_damaged_parameter_slot_falls_back_to_the_other(tmp_path: Path) -> None:
@@ -126,6 +200,31 @@ def test_a_stuck_group_is_not_hidden_from_the_watchdog(tmp_path: Path) -> None:
     assert app.monitors.withheld >= 1
     assert app.events.counts["WATCHDOG_WITHHELD"] >= 1
     assert app.monitors.kicks >= 40
+
+
+def test_a_bus_that_hangs_for_good_leaves_a_computer_that_can_be_commanded(tmp_path: Path) -> None:
+    """One timeout a part, then ever fewer tries: the watchdog is kicked, telecommands answered."""
+    hal = FakeHal(seconds=1000)
+    ground = Ground(hal)
+    ground.carrier.set(1)
+    transfer = hal.bus.transfer
+
+    def hung(address: int, write: bytes, nread: int = 0) -> bytes:
+        if hal.clock.t_ns < 20 * SECOND:
+            return transfer(address, write, nread)
+        hal.clock.advance(SECOND)
+        raise BusTimeoutError(errno.ETIMEDOUT, "i2c: clock line held low")
+
+    hal.bus.transfer = hung  # type: ignore[method-assign]
+    app = create(hal, tmp_path)
+    ground.send(ground.tc(17, 1), 500)
+    app.run()
+    hung_up = (Role.POWER, Role.TEMP_BOARD, Role.TEMP_CHIP, Role.IMU)
+    assert app.parts.mask() == sum(1 << role for role in hung_up)
+    assert app.monitors.withheld <= 2
+    assert app.monitors.kicks > 950
+    assert app.status()["overruns"]["control"] < 40
+    assert ground.reports(17, 2) == [b""]
 
 
 def test_safe_mode_by_telecommand_survives_a_restart(tmp_path: Path) -> None:

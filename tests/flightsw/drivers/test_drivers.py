@@ -119,6 +119,23 @@ def test_motion_is_converted_to_si(raw: int) -> None:
     assert abs(lsm6dsox.um_s2(raw) - raw * 0.122e3 * 9.80665) <= 0.5 + abs(raw) / 1e3
 
 
+def test_a_transaction_that_timed_out_is_not_tried_again() -> None:
+    """A bus that hangs costs one timeout an operation, and the operation is counted as given up."""
+    hal = FakeHal()
+    driver = _driver(hal, "temp_chip")
+    asked: list[int] = []
+
+    def hung(address: int, write: bytes, nread: int = 0) -> bytes:
+        asked.append(address)
+        raise BusTimeoutError(errno.ETIMEDOUT, "i2c: clock line held low")
+
+    hal.bus.transfer = hung  # type: ignore[method-assign]
+    with pytest.raises(BusTimeoutError):
+        driver.read()
+    assert len(asked) == 1
+    assert (driver.traffic.errors, driver.traffic.retries) == (1, 0)
+
+
 def test_the_imu_is_set_up_for_bursts() -> None:
     """Start writes rate, range, block update and address increment; read is one transaction."""
     hal = FakeHal()
