@@ -39,6 +39,9 @@ _WAKE = int(Flag.WAKE)
 _TIMEOUTS = (int(Status.TIMEOUT), int(Status.STUCK))
 #: a record's header from its first eight octets on: t_ns, duration_ns, seq, address
 _BEHIND_HEAD = struct.Struct("<8sQQII")
+#: nothing but the time of a record without payload
+_TIME = struct.Struct("<8xQ16x")
+_NEXT_HEADS = {flags: pack(_NEXT, flags=flags)[:8] for flags in (0, _WAKE)}
 _END_ACK = struct.Struct("<Q32s")
 _ENDED = "the bench ended the run"
 _BATCH = 256
@@ -186,7 +189,7 @@ class Session:
 
     def _next(self, t_ns: int, flags: int) -> None:
         self._seq = seq = self._seq + 1
-        message = HEADER.pack(_NEXT, 0, flags, 0, 0, t_ns, 0, seq, 0)
+        message = _BEHIND_HEAD.pack(_NEXT_HEADS[flags], t_ns, 0, seq, 0)
         if self._posted:
             message = b"".join(self._posted) + message
             self._posted.clear()
@@ -197,7 +200,7 @@ class Session:
         except Lost as error:
             self._lose(error)
         if len(reply) == HEADER_NBYTES and reply[0] == _GRANT:
-            self.t_ns = HEADER.unpack(reply)[5]
+            (self.t_ns,) = _TIME.unpack(reply)
             return
         header, at = self._walk(reply)
         if at > HEADER_NBYTES:

@@ -63,10 +63,10 @@ class _Plan:
 
     def __init__(self, quick: bool) -> None:
         self.repeats = 3 if quick else 7
-        self.direct_s, self.stepped_s = (60, 10) if quick else (300, 60)
-        self.windowed_s = 60 if quick else 240
-        self.barriers = 2_000 if quick else 20_000
-        self.round_trips = 2_000 if quick else 20_000
+        self.direct_s, self.stepped_s = (60, 10) if quick else (200, 20)
+        self.windowed_s = 60 if quick else 120
+        self.barriers = 2_000 if quick else 10_000
+        self.round_trips = 2_000 if quick else 10_000
 
 
 def _rows(plan: _Plan) -> list[dict[str, Any]]:
