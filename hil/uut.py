@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from hil.errors import ConfigError, ParticipantError
+from hil.errors import ConfigError, HilError, HostError, ParticipantError
 from hil.supervisor import Supervisor
 from hil.time.coordinator import Coordinator
 from hil.time.participant import Participant
@@ -28,8 +28,9 @@ NAME = "fsw"
 PROGRAM = "flightsw"
 #: After the end of a run a process gets this long to leave by itself, wall seconds.
 LEAVE_S = 10.0
-#: What flight software leaves with that cannot use its device table or configuration.
-REFUSED = 2
+#: What flight software leaves with that can never fly: its device table or configuration is wrong,
+#: or the host lacks something. Another start would end the same.
+HOPELESS: dict[int, type[HilError]] = {2: ConfigError, 3: HostError}
 
 
 class ProcessFlight:
@@ -82,9 +83,11 @@ class ProcessFlight:
     def _gone(self, participant: Participant, reason: str) -> None:
         self._reap()
         if self.supervisor.starts == 1:
-            if self.process is not None and self.process.returncode == REFUSED:
-                raise ConfigError(
-                    "the flight software cannot use this board or mission; what it said is above"
+            code = self.process.returncode if self.process is not None else None
+            if code in HOPELESS:
+                what = "host" if code == HostError.exit_code else "board or mission"
+                raise HOPELESS[code](
+                    f"the flight software cannot use this {what}; what it said is above"
                 )
             if participant.pid == 0:
                 raise ParticipantError(
@@ -209,7 +212,7 @@ class ThreadFlight:
         self.coordinator.remove(self.participant, reason)
 
     def _gone(self, participant: Participant, reason: str) -> None:
-        if self.failures and getattr(self.failures[0], "exit_code", None) == REFUSED:
+        if self.failures and getattr(self.failures[0], "exit_code", None) in HOPELESS:
             raise self.failures[0]
         self.supervisor.lost(reason, "crash")
 

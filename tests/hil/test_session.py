@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import sys
 from dataclasses import replace
 
 import pytest
 
 from hil.board import find_board
 from hil.cli.run import options, parser
-from hil.errors import ConfigError, UsageError
+from hil.errors import ConfigError, HostError, UsageError
 from hil.missions.loader import FOLDER
 from hil.session import TRANSPORTS, Options, fly
 
@@ -109,3 +110,18 @@ def test_a_camera_that_cannot_be_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="footprint: camera of 512x512"):
         fly(replace(SHORT, mission=str(path), out=tmp_path / "run"))
     assert [left.name for left in tmp_path.iterdir()] == ["mission.toml"]
+
+
+@pytest.mark.parametrize("transport", ["ipc", "inproc", "direct"])
+def test_a_host_without_the_network_runtime_ends_the_run_at_once(transport, tmp_path, monkeypatch):
+    """A missing package is the exit code of an unfit host, not a verdict on the software."""
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "onnxruntime.py").write_text("raise ImportError('not here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.syspath_prepend(tmp_path / "path")
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    wanting = replace(SHORT, transport=transport, inference="onnx", out=tmp_path / "run")
+    with pytest.raises(Exception, match=r"cannot use this host|onnxruntime") as raised:
+        fly(wanting)
+    assert raised.value.exit_code == HostError.exit_code
+    assert [left.name for left in tmp_path.iterdir()] == ["path"]
