@@ -234,7 +234,7 @@ class App:
             self._flash_back()
         self._listen_for_gnss()
         self._correlate()
-        self.store.settle()
+        self.downlink.settle()
         if self.store.dropped != self._dropped_told:
             self._dropped_told = self.store.dropped
             self.events.report(STORE_FULL, self.store.dropped)

@@ -48,6 +48,7 @@ def status(app: App) -> dict[str, Any]:
             for slot in app.parts.slots.values()
         },
         "storage_repairs": app.storage.repairs,
+        "storage_unshortened": app.storage.unshortened,
         "parameters": {
             "saves": app.parameters.saves,
             "save_errors": app.parameters.save_errors,

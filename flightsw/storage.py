@@ -14,12 +14,14 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from flightsw.errors import StorageError
 
-_SLOT = struct.Struct(">4sQII")  # mark, generation, length, CRC-32 of data
-_SLOT_MARK = b"FSs1"
+_SLOT = struct.Struct(">4sQII")  # mark, generation, length, CRC-32 of these three and the data
+_SLOT_MARK = b"FSs2"
+_CRC_NBYTES = 4
 _RECORD = struct.Struct(">II")  # length, CRC-32 of data
 _RECORD_MAX_NBYTES = 1 << 20
 
@@ -60,6 +62,8 @@ class Storage:
         self._fsync = fsync
         #: damaged slots and journal tails met so far
         self.repairs = 0
+        #: journals that could not be made shorter, because the medium took nothing
+        self.unshortened = 0
         self._journals: list[Journal] = []
         self._newest: dict[str, tuple[int, int]] = {}  # name -> (generation, slot)
         try:
@@ -71,8 +75,9 @@ class Storage:
         """Replace the state ``name``; raises :class:`~flightsw.errors.StorageError`."""
         generation, slot = self._newest.get(name) or self._scan(name)[:2]
         generation, slot = generation + 1, 1 - slot
-        head = _SLOT.pack(_SLOT_MARK, generation, len(data), zlib.crc32(data))
-        self.replace(self._path(name, slot), head + data, durable)
+        head = _SLOT.pack(_SLOT_MARK, generation, len(data), 0)[:-_CRC_NBYTES]
+        crc = zlib.crc32(data, zlib.crc32(head)).to_bytes(_CRC_NBYTES, "big")
+        self.replace(self._path(name, slot), head + crc + data, durable)
         self._newest[name] = (generation, slot)
 
     def load(self, name: str) -> bytes | None:
@@ -85,11 +90,15 @@ class Storage:
         """Delete the state ``name``."""
         # The older slot goes first: a stop in between must not bring old state back.
         newest = (self._newest.pop(name, None) or self._scan(name)[:2])[1]
+        self.unlink(self._path(name, 1 - newest))
+        self.unlink(self._path(name, newest))
+
+    def unlink(self, path: Path) -> None:
+        """Delete a file; one that is away is fine. Raises StorageError."""
         try:
-            self.files.unlink(self._path(name, 1 - newest))
-            self.files.unlink(self._path(name, newest))
+            self.files.unlink(path)
         except OSError as error:
-            raise StorageError(f"storage {name}: cannot be deleted: {error.strerror}") from error
+            raise StorageError(f"storage {path}: cannot be deleted: {error.strerror}") from error
 
     def names(self, prefix: str) -> list[str]:
         """Return the sorted names of states that start with ``prefix``."""
@@ -116,21 +125,26 @@ class Storage:
         return self.root / f"{name}.{slot}"
 
     def replace(self, path: Path, data: bytes, durable: bool) -> None:
-        """Replace a whole file in one step."""
+        """Replace a whole file in one step; raises StorageError."""
         temporary = path.with_name(path.name + ".tmp")
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-            try:
-                self.files.write(fd, data)
-                if durable:
-                    self.sync(fd)
-            finally:
-                os.close(fd)
-            self.files.rename(temporary, path)
-            if durable:
-                self._sync_root()
+            self._replace(temporary, path, data, durable)
         except OSError as error:
+            with suppress(OSError):  # what is left of it must not keep a full medium full
+                self.files.unlink(temporary)
             raise StorageError(f"storage {path}: cannot be written: {error.strerror}") from error
+
+    def _replace(self, temporary: Path, path: Path, data: bytes, durable: bool) -> None:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            self.files.write(fd, data)
+            if durable:
+                self.sync(fd)
+        finally:
+            os.close(fd)
+        self.files.rename(temporary, path)
+        if durable:
+            self._sync_root()
 
     def _sync_root(self) -> None:
         fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
@@ -162,7 +176,9 @@ def _unpack_slot(raw: bytes) -> tuple[int, bytes] | None:
         return None
     mark, generation, length, crc = _SLOT.unpack_from(raw)
     data = raw[_SLOT.size :]
-    if mark != _SLOT_MARK or len(data) != length or zlib.crc32(data) != crc:
+    # The generation is covered too: a wrong one would bring old state back.
+    good = zlib.crc32(data, zlib.crc32(raw[: _SLOT.size - _CRC_NBYTES]))
+    if mark != _SLOT_MARK or len(data) != length or good != crc:
         return None
     return generation, data
 
@@ -191,19 +207,37 @@ class Journal:
             if durable:
                 self._storage.sync(self._fd)
         except OSError as error:
-            self._repair()
+            with suppress(OSError):  # a tail that stays is cut off at the next start
+                self._repair()
             raise StorageError(f"journal {self._path}: append failed: {error.strerror}") from error
 
     def rewrite(self, records: Iterable[bytes]) -> None:
-        """Replace all records in one step, to keep the file short."""
+        """Replace all records in one step, to keep the file short; raises StorageError."""
         data = b"".join(_RECORD.pack(len(r), zlib.crc32(r)) + r for r in records)
         self._storage.replace(self._path, data, durable=True)
         os.close(self._fd)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        self._fd = -1
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        except OSError as error:
+            raise StorageError(f"journal {self._path}: lost: {error.strerror}") from error
+
+    def shorten(self, records: Iterable[bytes]) -> bool:
+        """Replace all records by fewer that say the same; return False if they stay as they are.
+
+        On a full medium the long ones do as well, and a start must not depend on room.
+        """
+        try:
+            self.rewrite(records)
+        except StorageError:
+            self._storage.unshortened += 1
+            return False
+        return True
 
     def close(self) -> None:
         """Close the file; the journal is not used afterwards."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
         self._fd = -1
 
     def _repair(self) -> None:

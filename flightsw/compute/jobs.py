@@ -162,7 +162,7 @@ class JobStore:
 
     def drop_product(self, job: Job) -> None:
         """Delete the product."""
-        self._storage.files.unlink(self._product_path(job.id))
+        self._storage.unlink(self._product_path(job.id))
 
     def retire(self) -> None:
         """Forget the oldest jobs that have ended, beyond as many as are kept."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 from flightsw.codec.dictionary import PART_FIRST, PART_LAST, PART_NBYTES, PART_NEXT
 from flightsw.compute.jobs import Job, JobStore
@@ -79,7 +78,7 @@ class Outbox:
         """Keep the journal short: how far each product has gone. No claim may be open."""
         self._next = {job: part for job, part in self._next.items() if job in self._store.jobs}
         rows = [_CLAIM.pack(job, 1, part - 1) for job, part in sorted(self._next.items())]
-        self._journal.rewrite([*rows, _SETTLED])
+        self._journal.shorten([*rows, _SETTLED])
         self._journaled = 0
 
     def queue(self, job: Job) -> None:
@@ -131,8 +130,7 @@ class Outbox:
         if self._open_claim and not self._claimed:
             self._open_claim = False
             if self._append(_SETTLED) and self._journaled > _JOURNALED_MAX:
-                with suppress(StorageError):  # it stays long; the next settling tries again
-                    self._compact()
+                self._compact()
 
     def _claim(self) -> bool:
         """Claim the next run of parts; return False when there is none or it cannot be noted."""

@@ -98,7 +98,12 @@ class Downlink:
         if out:
             self._sent_ns = now_ns
             ttc.write(b"".join(out))
-            self._store.settle()
+            self.settle()
+
+    def settle(self) -> None:
+        """Strike off what the line has; a packet whose rest waits for the next frame is not it."""
+        self._store.settle(self._encoder.pending(VC_REALTIME) <= 0)
+        if self._encoder.pending(VC_PRODUCT) <= 0:
             self._parts.settle()
 
     def _begin(self, now_ns: int) -> None:

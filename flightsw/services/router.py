@@ -252,5 +252,5 @@ class Router:
             for key, outcome in self._outcomes.items()
             if outcome is not None
         ]
-        self._journal.rewrite(kept)
+        self._journal.shorten(kept)
         self._journaled = len(kept)

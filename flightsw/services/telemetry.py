@@ -20,6 +20,8 @@ from flightsw.storage import Storage
 VERIFICATION, REPORT, HOUSEKEEPING = range(3)
 _NQUEUES = 3
 _DURABLE = (VERIFICATION, REPORT)
+#: records that the journal may have beyond those that wait, before it is rewritten
+_SPARE_RECORDS = 256
 _TAKEN = 0xFF
 _TAKEN_ROW = struct.Struct(">BHH")
 
@@ -32,6 +34,8 @@ class PacketStore:
         self._journal = storage.journal("telemetry")
         self._queues: tuple[deque[bytes], ...] = tuple(deque() for _ in range(_NQUEUES))
         self._taken = [0, 0]
+        #: the packet that was taken last, and its queue
+        self._last: tuple[int, bytes] = (HOUSEKEEPING, b"")
         self._journaled = 0
         self.waiting = 0
         self.dropped = 0
@@ -49,8 +53,8 @@ class PacketStore:
             elif record[0] in _DURABLE:
                 self._queues[record[0]].append(record[1:])
         self.waiting = sum(map(len, self._queues))
-        self._journal.rewrite(self._durable_records())
-        self._journaled = self.waiting
+        self._journaled = len(self._journal.records)
+        self._shorten([])
 
     def put(self, queue: int, packet: bytes) -> None:
         """Add a packet; may drop an older one."""
@@ -72,25 +76,42 @@ class PacketStore:
                 self.waiting -= 1
                 if number in _DURABLE:
                     self._taken[number] += 1
-                return queue.popleft()
+                packet = queue.popleft()
+                self._last = number, packet
+                return packet
         return None
 
-    def settle(self) -> None:
-        """Strike off what was taken since the last call; call when the line has it."""
-        if not (self._taken[0] or self._taken[1]):
-            return
-        try:
-            if self._journaled > 256 or not (self._queues[0] or self._queues[1]):
-                self._journal.rewrite(self._durable_records())
-                self._journaled = len(self._queues[0]) + len(self._queues[1])
-            else:
-                self._journal.append(_TAKEN_ROW.pack(_TAKEN, *self._taken))
-        except StorageError:
-            self.unsaved += 1
-        self._taken = [0, 0]
+    def settle(self, whole: bool = True) -> None:
+        """Strike off what was taken since the last call; call when the line has it.
 
-    def _durable_records(self) -> list[bytes]:
-        return [bytes((n,)) + packet for n in _DURABLE for packet in self._queues[n]]
+        ``whole`` says that the line has all of the last packet too; else that one stays.
+        """
+        number, packet = self._last
+        held = [0, 0]
+        if not whole and number in _DURABLE:
+            held[number] = 1
+        gone = [max(0, taken - kept) for taken, kept in zip(self._taken, held, strict=True)]
+        if not any(gone):
+            return
+        kept_packets = [bytes((number,)) + packet] if any(held) else []
+        waiting = len(self._queues[0]) + len(self._queues[1])
+        if not waiting or self._journaled > waiting + _SPARE_RECORDS:
+            self._shorten(kept_packets)
+        else:
+            try:
+                self._journal.append(_TAKEN_ROW.pack(_TAKEN, *gone))
+                self._journaled += 1
+            except StorageError:
+                self.unsaved += 1
+        self._taken = held
+
+    def _shorten(self, held: list[bytes]) -> None:
+        """Rewrite the journal: what is held first, because it is the oldest of its queue."""
+        records = held + [bytes((n,)) + packet for n in _DURABLE for packet in self._queues[n]]
+        if self._journal.shorten(records):
+            self._journaled = len(records)
+        elif any(self._taken):
+            self.unsaved += 1
 
     def _drop(self) -> None:
         for number in reversed(range(_NQUEUES)):

@@ -130,3 +130,61 @@ def test_reports_that_were_not_handed_over_survive_a_restart(tmp_path: Path, tak
     again = PacketStore(Storage(tmp_path), 100)
     assert [again.take() for _ in range(again.waiting)] == everything[taken:]
     assert PacketStore(Storage(tmp_path), 100).waiting == 6 - taken
+
+
+def test_a_report_whose_rest_waits_for_a_frame_survives_a_restart(tmp_path: Path) -> None:
+    """A packet that is cut by the end of a pass is not struck off before its rest is sent."""
+    storage = Storage(tmp_path)
+    store = PacketStore(storage, 100)
+    for n in range(3):
+        store.put(REPORT, b"e%d" % n)
+    assert [store.take(), store.take()] == [b"e0", b"e1"]
+    store.settle(whole=False)
+    again = PacketStore(Storage(tmp_path), 100)
+    assert [again.take() for _ in range(again.waiting)] == [b"e1", b"e2"]
+    store.settle(whole=False)
+    store.take()
+    store.settle(whole=True)
+    assert PacketStore(Storage(tmp_path), 100).waiting == 0
+
+
+def test_no_report_is_lost_when_the_program_stops_between_two_frames(tmp_path: Path) -> None:
+    """Stopped at any moment of a pass, each event and verification comes down by the end."""
+    for stop_s in (10.15, 10.35, 10.55, 10.75, 10.95, 11.15):
+        folder = tmp_path / str(stop_s)
+        hal = FakeHal(seconds=stop_s, downlink_bps=9600)
+        ground = Ground(hal)
+        ground.contact(10, 100)
+        app = create(hal, folder)
+        for n in range(40):
+            app.events.report(PASS_BEGIN, n, 0, 0)
+        app.run()
+        create(hal.restarted(30), folder).run()
+        numbers = {
+            PASS_BEGIN.struct.parse(d[2:]).pass_number
+            for d in ground.reports(5, 1)
+            if d[:2] == PASS_BEGIN.id.to_bytes(2, "big")
+        }
+        assert numbers >= set(range(40)), f"stopped at {stop_s} s"
+
+
+def test_a_long_store_is_not_rewritten_with_every_frame(tmp_path: Path) -> None:
+    """Striking off costs an append, however much waits."""
+    storage = Storage(tmp_path, fsync=False)
+    store = PacketStore(storage, 5000)
+    for n in range(2000):
+        store.put(REPORT, b"%04d" % n)
+    rewrites = 0
+    shorten = store._journal.shorten
+
+    def counted(records: list[bytes]) -> bool:
+        nonlocal rewrites
+        rewrites += 1
+        return shorten(records)
+
+    store._journal.shorten = counted  # type: ignore[method-assign, assignment]
+    for _ in range(1000):
+        store.take()
+        store.settle()
+    assert rewrites <= 1000 // 128 + 1
+    assert PacketStore(Storage(tmp_path), 5000).waiting == 1000
