@@ -45,8 +45,13 @@ def line(view: View) -> str:
     bar = "█" * round(done * WIDTH) + "·" * (WIDTH - round(done * WIDTH))
     sky = "sun " if view.illumination > 0.99 else "dark" if view.illumination < 0.01 else "dusk"
     contact = f"  ⇅ {view.station}" if view.station else ""
-    return (
-        f"{bar} {done:4.0%}  {sky}  {view.battery_v:5.2f} V {view.battery_soc:4.0%}"
-        f"  {view.chip_c:4.1f} °C  jobs {view.jobs_done}/{view.jobs}  "
-        f"{view.real_time_factor:4.0f}x{contact}"
+    parts = (
+        f"{bar} {done:4.0%}",
+        f"orbit {view.orbit_phase * 360:3.0f}°",
+        sky,
+        f"{view.battery_v:5.2f} V {view.battery_soc:4.0%}",
+        f"{view.chip_c:4.1f} °C",
+        f"jobs {view.jobs_done}/{view.jobs}",
+        f"{view.real_time_factor:4.0f}x{contact}",
     )
+    return "  ".join(parts)
