@@ -181,20 +181,20 @@ class ThreadFlight:
         self.coordinator = Coordinator(supervisor.rig.exchange, self._gone)
         self.thread: threading.Thread | None = None
         self.participant: Participant | None = None
-        self.failures: list[BaseException] = []
+        #: what ended the present incarnation by itself
+        self.failure: BaseException | None = None
         self.cpu_s = 0.0
 
     def run(self) -> None:
         """Fly to the end of the run."""
         self.start()
         self.coordinator.run()
-        if self.failures:
-            raise ParticipantError(f"the flight software failed: {self.failures[0]}")
 
     def start(self) -> None:
         """Start a thread and await its greeting."""
         self.supervisor.started()
         channel = self.listener.channel()
+        self.failure = None
         self.thread = threading.Thread(target=self._fly, args=(self.storage,), daemon=True)
         self.thread.start()
         self.participant = self.coordinator.add(channel, NAME, self._died, self.wall_limit_s)
@@ -204,22 +204,35 @@ class ThreadFlight:
             main: Any = importlib.import_module(f"{PROGRAM}.__main__")
             main.fly(self.listener.endpoint, storage, NAME)
         except BaseException as error:  # noqa: BLE001 - a thread's end is reported, never lost
-            self.failures.append(error)
+            self.failure = error
 
     def stop(self, reason: str) -> None:
-        """Take the participant out; the thread finds its channel gone and ends."""
+        """Take the participant out; its thread finds the channel gone and ends: no failure.
+
+        The next incarnation uses the same storage, so this one must be out of it.
+        """
         assert self.participant is not None
+        assert self.thread is not None
         self.coordinator.remove(self.participant, reason)
+        self.thread.join(LEAVE_S)
+        if self.thread.is_alive():
+            raise ParticipantError(
+                f"the flight software, in a thread, does not end {LEAVE_S:g} s after {reason!r}; "
+                "use a transport with a process of its own, such as ipc"
+            )
 
     def _gone(self, participant: Participant, reason: str) -> None:
-        if self.failures and getattr(self.failures[0], "exit_code", None) in HOPELESS:
-            raise self.failures[0]
+        if self.supervisor.starts == 1:
+            if self.failure is not None and getattr(self.failure, "exit_code", None) in HOPELESS:
+                raise self.failure
+            if participant.pid == 0:
+                raise ParticipantError(f"the flight software never greeted the bench ({reason})")
         self.supervisor.lost(reason, "crash")
 
     def _died(self) -> str | None:
         if self.thread is None or self.thread.is_alive():
             return None
-        return f"ended ({self.failures[0]})" if self.failures else "ended"
+        return f"ended ({self.failure})" if self.failure is not None else "ended"
 
     def close(self) -> None:
         """Wait for the thread, if the run has told it to leave, and close the endpoint."""

@@ -68,7 +68,7 @@ def test_another_seed_gives_another_digest(tmp_path):
     assert one.digest != two.digest
 
 
-@pytest.mark.parametrize("transport", ["direct", "ipc"])
+@pytest.mark.parametrize("transport", ["direct", "ipc", "inproc"])
 def test_a_killed_payload_computer_comes_back_and_the_verdict_says_so(transport, tmp_path):
     """After a SIGKILL in mid-flight the watchdog restarts it, and no job or product is lost."""
     out = tmp_path / "run"
