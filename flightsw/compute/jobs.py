@@ -107,17 +107,31 @@ class JobStore:
         self.jobs: dict[int, Job] = {}
         #: what became of jobs that are no longer remembered, by name of their state
         self.retired: Counter[str] = Counter()
+        #: (id, time of acceptance) of the job that was retired last
+        self._last_retired: tuple[int, int] = (0, -1)
+        self._leftover: Job | None = None
         self._load()
 
     def _load(self) -> None:
         retired = self._storage.load("jobs-retired")
         if retired is not None:
-            self.retired.update(json.loads(retired))
+            row = json.loads(retired)
+            self.retired.update(row["counts"])
+            self._last_retired = (row["last"][0], row["last"][1])
         for name in self._storage.names("job-"):
             blob = self._storage.load(name)
             if blob is not None:
                 job = Job.unpack(_split(blob)[0])
-                self.jobs[job.id] = job
+                if (job.id, job.accepted_ns) == self._last_retired:
+                    self._leftover = job  # counted, but a stop came before it was deleted
+                else:
+                    self.jobs[job.id] = job
+
+    def tidy(self) -> None:
+        """Delete what a stop left of a job that was being retired; raises ``StorageError``."""
+        if self._leftover is not None:
+            self._delete(self._leftover)
+            self._leftover = None
 
     def save(self, job: Job, classes: bytes = b"", durable: bool = False) -> None:
         """Save the record and, while tiles are worked on, the packed classes of those done."""
@@ -169,11 +183,15 @@ class JobStore:
         ended = [job for job in self.jobs.values() if job.ended]
         for job in sorted(ended, key=lambda j: j.id)[: max(0, len(ended) - self._kept)]:
             self.retired[job.state.name] += 1
-            body = json.dumps(dict(sorted(self.retired.items()))).encode()
-            self._storage.save("jobs-retired", body)
-            self._storage.delete(f"job-{job.id:010d}")
-            self.drop_product(job)
+            self._last_retired = (job.id, job.accepted_ns)
+            row = {"counts": dict(sorted(self.retired.items())), "last": self._last_retired}
+            self._storage.save("jobs-retired", json.dumps(row).encode())
             del self.jobs[job.id]
+            self._delete(job)
+
+    def _delete(self, job: Job) -> None:
+        self.drop_product(job)
+        self._storage.delete(f"job-{job.id:010d}")
 
     def totals(self) -> Counter[str]:
         """Return how many jobs of all starts are in each state, by its name."""

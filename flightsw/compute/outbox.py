@@ -54,7 +54,7 @@ class Outbox:
         self._queue: list[tuple[int, int]] = []  # (priority, job), sorted
         self._again: deque[tuple[int, int, int]] = deque()  # (job, first, count)
         self._claimed: deque[bytes] = deque()  # packets ready for the line
-        self._open_claim = False
+        self._open_claim = b""  # the last claim until it is settled
         self._product: tuple[int, bytes] = (-1, b"")
         self._waiting = 0
         #: (job, first, count) of the claim that a restart left in doubt
@@ -74,12 +74,27 @@ class Outbox:
             self.in_doubt = (job, first, count)
         self._compact()
 
-    def _compact(self) -> None:
-        """Keep the journal short: how far each product has gone. No claim may be open."""
+    def _summary(self) -> list[bytes]:
+        """Return the records that say how far each product has gone, and the open claim."""
         self._next = {job: part for job, part in self._next.items() if job in self._store.jobs}
         rows = [_CLAIM.pack(job, 1, part - 1) for job, part in sorted(self._next.items())]
-        self._journal.shorten([*rows, _SETTLED])
+        return [*rows, self._open_claim or _SETTLED]
+
+    def _compact(self) -> None:
+        """Keep the journal short."""
+        self._journal.shorten(self._summary())
         self._journaled = 0
+
+    def renew(self, number: int) -> None:
+        """Forget what was sent of a job whose number is used anew; raises ``StorageError``.
+
+        The number must not be among the jobs yet.
+        """
+        if self._product[0] == number:
+            self._product = (-1, b"")
+        if number in self._next:
+            self._journal.rewrite(self._summary())
+            self._journaled = 0
 
     def queue(self, job: Job) -> None:
         """Queue what was never claimed of a product."""
@@ -128,7 +143,7 @@ class Outbox:
     def settle(self) -> None:
         """Note that the line has everything claimed; call after it was written."""
         if self._open_claim and not self._claimed:
-            self._open_claim = False
+            self._open_claim = b""
             if self._append(_SETTLED) and self._journaled > _JOURNALED_MAX:
                 self._compact()
 
@@ -148,9 +163,10 @@ class Outbox:
                 self.forget(job)
                 self._on_lost(job)
                 continue
-            if not self._append(_CLAIM.pack(number, first, run)):
+            claim = _CLAIM.pack(number, first, run)
+            if not self._append(claim):
                 return False
-            self._open_claim = True
+            self._open_claim = claim
             self._take(job, first, run, product)
             return True
         return False

@@ -9,6 +9,7 @@ stop at any instant costs one batch. The product is QUEUED when it is durable.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ PAUSE_TELECOMMAND, PAUSE_POWER, PAUSE_THERMAL, PAUSE_SAFE = 1, 2, 4, 8
 _SECOND_NS = 1_000_000_000
 _CAPTURE_TRIES = 3
 _NO_AGE = 0xFFFFFFFF
+_PAUSED = b"\x01"
 
 
 class ComputeService:
@@ -59,6 +61,7 @@ class ComputeService:
         fix: Callable[[], Fix | None],
     ) -> None:
         """``fix()`` returns the last position, None if there is none."""
+        self._storage = storage
         self._clock = hal.clock
         self._cpu = hal.cpu
         self._config = config
@@ -92,6 +95,10 @@ class ComputeService:
 
     def start(self) -> None:
         """After a restart: queue products again, tell what is resumed, go on."""
+        with suppress(StorageError):  # the next start tries again
+            self.store.tidy()
+        if self._storage.load("pause") == _PAUSED:
+            self.pause(PAUSE_TELECOMMAND, True)
         for number in sorted(self.store.jobs):
             job = self.store.jobs[number]
             if not job.open:
@@ -109,9 +116,15 @@ class ComputeService:
         """Return how many jobs still want work."""
         return sum(job.open for job in self.store.jobs.values())
 
+    def unsent_jobs(self) -> int:
+        """Return how many jobs still want work or have parts that never went to the line."""
+        jobs = self.store.jobs.values()
+        return sum(job.open or job.state == JobState.QUEUED for job in jobs)
+
     def accept(self, job: Job) -> None:
         """Take a new job; it is durable when this returns. Raises ``StorageError``."""
         job.accepted_ns = self._clock.now_ns()
+        self.outbox.renew(job.id)
         self.store.save(job, durable=True)
         self._tell(job)
         self._wake(0)
@@ -139,6 +152,11 @@ class ComputeService:
             self._tell(self.store.jobs[number])
 
     # --- pausing ---------------------------------------------------------------------------------
+
+    def command(self, paused: bool) -> None:
+        """Pause or go on by telecommand, which a restart keeps; raises ``StorageError``."""
+        self._storage.save("pause", _PAUSED if paused else b"", durable=True)
+        self.pause(PAUSE_TELECOMMAND, paused)
 
     def pause(self, cause: int, paused: bool) -> None:
         """Set or withdraw a cause to pause; work goes on when none is left.
@@ -333,6 +351,7 @@ class ComputeService:
         try:
             self._set(job, JobState.FAILED, reason)
             self.store.drop_image(job)
+            self.store.retire()
         except StorageError:
             # In memory it has failed; a restart tries it once more.
             job.state = JobState.FAILED

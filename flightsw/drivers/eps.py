@@ -39,6 +39,9 @@ class Eps:
             except CodecError:
                 self.bad += 1
                 continue
+            if told is None:
+                self.foreign += 1
+                continue
             self.frames += 1
             if isinstance(told, eps_frames.Battery):
                 # 5 mV, 10 mA and half a percent a step
@@ -50,5 +53,3 @@ class Eps:
                 self.solar_mw = told.power * 10
             elif isinstance(told, eps_frames.BusLoad):
                 self.load_mw = told.load * 10
-            elif told is None:
-                self.foreign += 1

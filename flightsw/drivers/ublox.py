@@ -194,7 +194,9 @@ class Ublox:
 def _fix(now_ns: int, body: bytes) -> Fix:
     row = _PVT.unpack_from(body, 4)
     year, month, day, hour, minute, second, valid = row[1:8]
-    time_valid = valid & _VALID_DATE_TIME == _VALID_DATE_TIME and year > 1999 and 0 < month < 13
+    time_valid = (
+        valid & _VALID_DATE_TIME == _VALID_DATE_TIME and 1999 < year < 10_000 and 0 < month < 13
+    )
     unix_s = calendar.timegm((year, month, day, hour, minute, second)) if time_valid else 0
     nano = row[9]
     if nano < -_SECOND_NS // 2:  # the seconds field is rounded, nano carries the sign

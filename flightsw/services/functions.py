@@ -10,7 +10,7 @@ import construct
 
 from flightsw.codec.dictionary import FUNCTION_BY_ID, Failure, JobReason, JobState, Mode
 from flightsw.compute.jobs import Job
-from flightsw.compute.service import PAUSE_TELECOMMAND, ComputeService
+from flightsw.compute.service import ComputeService
 from flightsw.config import FlightConfig
 from flightsw.services.housekeeping import Housekeeping
 from flightsw.services.modes import Modes
@@ -46,8 +46,8 @@ class Functions:
         self._config = config
         self._table: dict[str, Callable[[Request, Any], Action]] = {
             "TAKE_IMAGE": self._take_image,
-            "PAUSE_COMPUTE": lambda r, a: lambda: compute.pause(PAUSE_TELECOMMAND, True),
-            "RESUME_COMPUTE": lambda r, a: lambda: compute.pause(PAUSE_TELECOMMAND, False),
+            "PAUSE_COMPUTE": lambda r, a: lambda: compute.command(True),
+            "RESUME_COMPUTE": lambda r, a: lambda: compute.command(False),
             "ENTER_SAFE": lambda r, a: lambda: modes.command(True),
             "EXIT_SAFE": lambda r, a: lambda: modes.command(False),
             "RESEND_PARTS": self._resend_parts,
@@ -94,7 +94,7 @@ class Functions:
             raise Refusal(Failure.ALREADY_EXISTS, values.job)
         if self._modes.mode == Mode.SAFE and not request.redo:
             raise Refusal(Failure.WRONG_MODE, Mode.SAFE)
-        if self._compute.open_jobs() >= self._config.jobs_max_open:
+        if self._compute.unsent_jobs() >= self._config.jobs_max_open:
             raise Refusal(Failure.FULL, self._config.jobs_max_open)
         job = Job(values.job, exposure_us, values.priority, max_cloud)
 

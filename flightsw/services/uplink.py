@@ -64,6 +64,8 @@ class Uplink:
         if frame.segment_flags != tc_frame.UNSEGMENTED:
             self.counters["segmented"] += 1
             return
+        if not frame.data:
+            self.counters["empty"] += 1
         self._packets(frame.data)
 
     def _packets(self, data: bytes) -> None:

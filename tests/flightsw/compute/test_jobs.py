@@ -276,6 +276,107 @@ def test_products_nobody_acknowledges_expire(tmp_path: Path) -> None:
     assert app.compute.store.jobs[2].state == JobState.SENT
 
 
+def test_jobs_that_fail_are_forgotten_like_all_others(tmp_path: Path) -> None:
+    """A dead camera fails job after job; the record of them stays bounded, and the count exact."""
+    flight = Flight(tmp_path, jobs_max_kept=2, seconds=80)
+    flight.hal.camera.fail = 1 << 30
+    for job in range(1, 8):
+        flight.ground.send(flight.ground.take_image(job), 8 * job)
+    app = flight.fly()
+    assert sorted(app.compute.store.jobs) == [6, 7]
+    assert app.compute.store.totals() == {"FAILED": 7}
+    assert len(list(tmp_path.glob("job-*"))) <= 4
+
+
+def test_products_without_a_pass_fill_the_queue_and_no_more(tmp_path: Path) -> None:
+    """Products that wait for a pass count as jobs not yet sent: the one too many is refused."""
+    flight = Flight(tmp_path, jobs_max_open=2, seconds=60)
+    flight.ground.carrier.set(0)
+    for job in (1, 2, 3):
+        flight.ground.send(flight.ground.take_image(job), 10 * job)
+    flight.hal.clock.at(50 * SECOND, lambda _: flight.ground.carrier.set(1))
+    app = flight.fly()
+    assert sorted(app.compute.store.jobs) == [1, 2]
+    assert [d[4:10] for d in flight.ground.reports(1, 4)] == [b"\x00\x13\x00\x00\x00\x02"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_number_used_anew_is_another_job(tmp_path: Path, restart: bool) -> None:
+    """Once a job is forgotten its number may come again, and its new product goes down whole."""
+    flight = Flight(tmp_path, jobs_max_kept=1, seconds=60)
+    for job, t_s in ((1, 3), (2, 20)):
+        flight.ground.send(flight.ground.take_image(job), t_s)
+        flight.ground.send(flight.ground.function("ACKNOWLEDGE", job=job), t_s + 10)
+
+    def begin_anew(t_ns: int) -> None:
+        flight.hal.camera.shape = (128, 128)
+        flight.ground.listen()
+        flight.ground.packets.clear()
+
+    flight.hal.clock.at(40 * SECOND, begin_anew)
+    flight.ground.send(flight.ground.take_image(1), 45)
+    if restart:
+        flight.hal.clock.end_ns = int(45.2 * SECOND)
+        flight.fly()
+        flight.hal.restarted(20)
+    app = flight.fly()
+    assert app.compute.store.jobs[1].state == JobState.SENT
+    assert flight.product(1) == (tmp_path / "product-0000000001.bin").read_bytes()
+
+
+def test_a_pause_by_telecommand_survives_a_restart(tmp_path: Path) -> None:
+    """Ground paused it, so only ground lets it go on."""
+    flight = Flight(tmp_path, seconds=10)
+    flight.ground.send(flight.ground.function("PAUSE_COMPUTE"), 2)
+    flight.ground.send(flight.ground.take_image(1), 4)
+    flight.fly()
+    flight.hal.restarted(20)
+    app = flight.fly()
+    assert app.compute.paused
+    assert app.compute.store.jobs[1].state == JobState.ACQUIRED
+    flight.hal.restarted(20)
+    flight.ground.send(flight.ground.function("RESUME_COMPUTE"), flight.hal.clock.t_ns / SECOND + 2)
+    assert flight.fly().compute.store.jobs[1].state == JobState.SENT
+
+
+def test_a_product_that_cannot_be_deleted_is_a_failed_telecommand(tmp_path: Path) -> None:
+    """An error of the medium while a job is discarded is reported, and the program flies on."""
+
+    class Stubborn(Files):
+        def unlink(self, path: Path) -> None:
+            if path.name.startswith("product"):
+                raise OSError(5, "Input/output error")
+            super().unlink(path)
+
+    flight = Flight(tmp_path, seconds=40)
+    flight.ground.send(flight.ground.take_image(1), 3)
+    flight.ground.send(flight.ground.function("DISCARD_JOB", job=1), 20)
+    flight.ground.send(flight.ground.tc(17, 1), 30)
+    flight.fly(Stubborn())
+    assert len(flight.ground.reports(1, 8)) == 1
+    assert len(flight.ground.reports(17, 2)) == 1
+
+
+def test_a_stop_while_a_job_is_forgotten_does_not_count_it_twice(tmp_path: Path) -> None:
+    """Counted and not yet deleted, it is deleted at the next start."""
+    flight = Flight(tmp_path, jobs_max_kept=1, seconds=50)
+    for job, t_s in ((1, 3), (2, 20)):
+        flight.ground.send(flight.ground.take_image(job), t_s)
+    flight.ground.send(flight.ground.function("ACKNOWLEDGE", job=1), 15)
+    flight.fly()
+    held = {path: path.read_bytes() for path in tmp_path.glob("*0000000001.*")}
+    flight.hal.restarted(10)
+    now_s = flight.hal.clock.t_ns / SECOND
+    flight.ground.send(flight.ground.function("ACKNOWLEDGE", job=2), now_s + 2)
+    flight.fly()
+    for path, octets in held.items():
+        path.write_bytes(octets)
+    flight.hal.restarted(5)
+    app = flight.fly()
+    assert app.compute.store.totals() == {"ACKNOWLEDGED": 2}
+    assert not list(tmp_path.glob("*0000000001.*"))
+
+
 class FullMedium(Files):
     """A medium without room for anything big."""
 

@@ -17,8 +17,8 @@ def _nmea(body: bytes) -> bytes:
     return b"$" + body + b"*%02X\r\n" % reduce(xor, body, 0)
 
 
-def _pvt(second: int = 30, nano: int = 0, valid: int = 0x37) -> bytes:
-    head = (2023).to_bytes(2, "little") + bytes((4, 3, 10, 11, second, valid))
+def _pvt(second: int = 30, nano: int = 0, valid: int = 0x37, year: int = 2023) -> bytes:
+    head = year.to_bytes(2, "little") + bytes((4, 3, 10, 11, second, valid))
     body = (0).to_bytes(4, "little") + head + bytes(4) + nano.to_bytes(4, "little", signed=True)
     body += bytes((3, 1, 0, 11))
     for value in (1_234_567_890, -450_000_000, 500_123_456, 500_000_000):
@@ -122,3 +122,13 @@ def test_the_clock_offset_comes_from_the_pulse_and_the_solution_behind_it() -> N
     hal.uart("ttyAMA1").rx += _pvt()
     gnss.poll(52 * SECOND + 200_000_000)
     assert gnss.offset_ns(epoch) == 2 * SECOND + 1_500_000
+
+
+def test_a_year_beyond_the_calendar_is_no_time_and_no_crash() -> None:
+    """A receiver that raves is not believed: the position is taken, the time is not valid."""
+    hal = FakeHal()
+    driver = Ublox(hal, next(d for d in hal.devices if d.role == "gnss"))
+    hal.uart("ttyAMA1").rx += _pvt(year=65535)
+    assert driver.poll(SECOND)
+    assert driver.fix is not None
+    assert not driver.fix.time_valid

@@ -442,9 +442,9 @@ def test_the_journal_of_telecommands_stays_short(tmp_path: Path) -> None:
     assert again.router.counters["repeated"] == 1
 
 
-@pytest.mark.parametrize("name", ["foreign", "ChecksumError", "SyncError", "segmented"])
+@pytest.mark.parametrize("name", ["foreign", "ChecksumError", "SyncError", "segmented", "empty"])
 def test_frames_that_bring_nothing_are_counted(bench: Bench, name: str) -> None:
-    """A frame of another spacecraft, damaged, of another version, or a segment is a count."""
+    """A frame of another spacecraft, damaged, of another version, a segment, or nothing counts."""
     packet = bench.ground.tc(17, 1)
     frame = tc_frame.pack(0x3FF if name == "foreign" else 0x2A, 0, 0, packet)
     if name == "ChecksumError":
@@ -456,6 +456,9 @@ def test_frames_that_bring_nothing_are_counted(bench: Bench, name: str) -> None:
         frame = body + crc16(body).to_bytes(2, "big")
     elif name == "segmented":
         frame = tc_frame.pack(0x2A, 0, 0, packet, segment_flags=1)
+    elif name == "empty":
+        # a segment header and nothing behind it
+        frame = tc_frame.pack(0x2A, 0, 0, b"\xc0", segment_header=False)
     bench.ground.send_raw(cltu.encode(frame))
     bench.run(2)
     assert bench.app.uplink.counters[name] == 1
