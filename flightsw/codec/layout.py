@@ -26,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.columns import Columns, as_column, offending
+from flightsw.codec.declaration import field
 from flightsw.codec.errors import FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan, field
+from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan
 from flightsw.codec.values import builder, gatherer, look_up, misfit
 
 __all__ = ["Columns", "Field", "Layout", "LayoutError", "Row", "compile_layout", "field"]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import construct
 import numpy as np
 
+from flightsw.codec.declaration import split_docs
 from flightsw.codec.errors import CodecError
 
 Path = tuple[str | int, ...]
@@ -62,13 +63,6 @@ class _Frame(NamedTuple):
     const: Any = None
     default: Any = None
     labels: Mapping[int, str] | None = None
-
-
-def field(name: str, subcon: Any, unit: str = "", doc: str = "") -> Any:
-    """Return a named construct field that carries its unit and meaning: docs are ``doc [unit]``."""
-    return construct.Renamed(
-        subcon, newname=name, newdocs=f"{doc} [{unit}]".strip() if unit else doc
-    )
 
 
 def compile_plan(declaration: Any) -> Plan:
@@ -237,10 +231,7 @@ class _Walk:
         size = next(n for n in (1, 2, 4, 8) if width <= 8 * n)
         letter = {"uint": "u", "bytes": "u", "int": "i", "float": "f"}[kind]
         dtype = np.dtype(np.bool_) if flag and width == 1 else np.dtype(f"{letter}{size}")
-        doc, unit = at.docs, ""
-        if doc.endswith("]") and "[" in doc:
-            cut = doc.rindex("[")
-            doc, unit = doc[:cut].rstrip(), doc[cut + 1 : -1]
+        doc, unit = split_docs(at.docs)
         name = name_of(at.path)
         self.fields.append(
             Field(

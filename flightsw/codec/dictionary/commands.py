@@ -18,7 +18,7 @@ from construct import (
     Struct,
 )
 
-from .fields import field
+from flightsw.codec.declaration import field
 
 TIME_NBYTES = 8
 

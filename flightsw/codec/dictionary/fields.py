@@ -1,25 +1,10 @@
-"""How a field of telemetry or of a telecommand is declared: name, construct type, unit, meaning.
-
-The unit travels in construct's own ``docs`` as a trailing ``[unit]``, so that a Struct alone is
-enough to encode, decode and document.
-"""
+"""What the number types of declared fields are to :mod:`struct`: code, limits; and their names."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import construct
-
-
-def field(name: str, kind: Any, unit: str, doc: str) -> Any:
-    """Return the field ``name`` of type ``kind`` with its unit ("" if none) and its meaning."""
-    return construct.Renamed(kind, newname=name, newdocs=f"{doc} [{unit}]" if unit else doc)
-
-
-def unit_of(subcon: Any) -> str:
-    """Return the unit that :func:`field` gave to a subconstruct, "" if none."""
-    docs = subcon.docs or ""
-    return docs[docs.rindex("[") + 1 : -1] if docs.endswith("]") else ""
 
 
 def names_of(struct: Any) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from construct import Int8sb, Int8ub, Int16sb, Int16ub, Int32sb, Int32ub, Struct
 
-from .fields import field, names_of
+from flightsw.codec.declaration import field
+
+from .fields import names_of
 
 
 class Structure(NamedTuple):
