@@ -21,7 +21,6 @@ from flightsw.errors import ModelError
 Bytes = NDArray[np.uint8]
 
 WATER, LAND, CLOUD = 0, 1, 2
-CLASS_NAMES = ("water", "land", "cloud")
 TILE = 128
 
 _MODEL = Path(__file__).parent / "models" / "segmenter.onnx"

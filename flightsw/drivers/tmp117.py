@@ -7,8 +7,6 @@ from flightsw.hal import Device, Hal
 
 _RESULT = b"\x00"
 _DEVICE_ID = b"\x0f"
-#: register value after reset, before the first conversion: -256 degC (7.6.2)
-NO_RESULT = -0x8000
 
 
 class Tmp117:

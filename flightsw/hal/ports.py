@@ -32,7 +32,6 @@ _I2C, _SPI, _UART, _CAN, _GPIO, _FRAME, _LOAD = (
     for kind in (Kind.I2C, Kind.SPI, Kind.UART, Kind.CAN, Kind.GPIO, Kind.FRAME, Kind.LOAD)
 )
 _OVERRUN, _FRAMING = int(Status.OVERRUN), int(Status.FRAMING)
-_READ_HEADER = bus_payload.I2C_MESSAGE.size
 
 
 class BenchPort:

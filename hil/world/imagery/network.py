@@ -57,7 +57,6 @@ LAYERS = (
     Layer("merge2", ("fine", "up2"), 40, 20),
     Layer("logits", ("merge2",), 20, 4 * CLASSES, kernel=1, shuffle=True),
 )
-HIDDEN = LAYERS[:-1]
 
 
 def _gather(seen: dict[str, Tensor], layer: Layer) -> Tensor:
