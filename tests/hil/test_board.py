@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.board import BusSpec, board_names, load_board
+from hil.board import BusSpec, board_names, find_board, load_board
 from hil.boardparts import KINDS, WORLD_UNITS
 from hil.errors import ConfigError
 from hil.parts import PART_TYPES, part_class
@@ -309,3 +309,9 @@ def test_malformed_boards_are_always_our_error(tmp_path: Path, block: int) -> No
             assert len(message.splitlines()) == 1
             assert message.startswith(str(path))
     assert refused > 30
+
+
+def test_the_folder_of_boards_holds_board_files_only() -> None:
+    """The folder goes into the package as it is, so nothing else may lie in it."""
+    folder = find_board("raspberrypi4").parent
+    assert [path.name for path in folder.iterdir() if path.suffix != ".toml"] == []
