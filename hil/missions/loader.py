@@ -213,6 +213,8 @@ def _check_curves(doc: Document, values: dict[str, Value]) -> None:
     curve = values["power.battery_curve"].value
     if len(curve) < 2 or any(a <= b for a, b in pairwise(curve)):
         raise doc.error("power.battery_curve", "must fall from full to empty, 2 values or more")
+    if values["power.brown_out_recovery"].value < values["power.brown_out"].value:
+        raise doc.error("power.brown_out_recovery", "must be not below brown_out")
     if values["power.array_pointing"].value not in ("sun", "zenith"):
         raise doc.error("power.array_pointing", "must be 'sun' or 'zenith'")
     onset, clock = values["payload.throttle_onset"].value, values["payload.throttle_clock"].value

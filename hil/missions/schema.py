@@ -73,6 +73,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "battery_charge_limit": _number("V", _TINY, 1000.0),
         "battery_initial_soc": _number("1", 0.0, 1.0),
         "brown_out": _number("V", 0.0, 1000.0),
+        "brown_out_recovery": _number("V", 0.0, 1000.0),
         "bus_nominal": _number("W", 0.0, 1e6),
         "bus_safe": _number("W", 0.0, 1e6),
     },

@@ -33,9 +33,9 @@ class PowerBus:
     """Solves the bus once a step and keeps the ledger, in joules."""
 
     __slots__ = (
-        "_array_v", "_brown_out_v", "_loads_w", "_transmitter_w", "available_w", "battery",
-        "brown_outs", "browned_out", "ledger_j", "load_w", "mode", "shortfall_w", "solar_w",
-        "transmitting",
+        "_array_v", "_brown_out_v", "_loads_w", "_recovery_v", "_transmitter_w", "available_w",
+        "battery", "brown_outs", "browned_out", "ledger_j", "load_w", "mode", "shortfall_w",
+        "solar_w", "transmitting",
     )  # fmt: skip
 
     def __init__(self, mission: Mission) -> None:
@@ -53,9 +53,11 @@ class PowerBus:
         self._transmitter_w = mission.number("link.transmitter")
         self._array_v = mission.number("power.array_voltage")
         self._brown_out_v = mission.number("power.brown_out")
+        self._recovery_v = mission.number("power.brown_out_recovery")
         #: "nominal" or "safe": which of the bus's own loads are on
         self.mode = "nominal"
         self.transmitting = False
+        #: the payload has no supply: from the brown-out voltage down to the recovery voltage up
         self.browned_out = False
         #: how often the battery fell below the brown-out voltage
         self.brown_outs = 0
@@ -78,7 +80,9 @@ class PowerBus:
         # deficit: the battery is empty, and the difference is not served.
         self.solar_w = available_w if surplus_w <= 0.0 else load_w + taken_w
         self.shortfall_w = max(0.0, taken_w - surplus_w) if surplus_w < 0.0 else 0.0
-        low = self.battery.voltage_v < self._brown_out_v or self.shortfall_w > 1e-6
+        # Without the hysteresis the voltage that the load's going gives would bring it back.
+        enough_v = self._recovery_v if self.browned_out else self._brown_out_v
+        low = self.battery.voltage_v < enough_v or self.shortfall_w > 1e-6
         if low and not self.browned_out:
             self.brown_outs += 1
         self.browned_out = low

@@ -77,7 +77,9 @@ def test_what_the_flight_software_cannot_use_ends_the_run_at_once(transport, wha
 def test_a_brown_out_while_the_software_starts_ends_no_run(transport, tmp_path):
     """A computer that has no supply from the start is a bad verdict, not a traceback."""
     high = PROFILE.replace("brown_out = { value = 12.3", "brown_out = { value = 16")
-    assert high != PROFILE
+    high = high.replace("recovery = { value = 13.0", "recovery = { value = 16.2")
+    assert "{ value = 16," in high
+    assert "{ value = 16.2," in high
     path = tmp_path / "mission.toml"
     path.write_text(high)
     outcome = fly(replace(SHORT, mission=str(path), transport=transport, out=tmp_path / "run"))

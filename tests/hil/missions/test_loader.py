@@ -164,6 +164,7 @@ def test_a_wrong_unit_is_refused(tmp_path: Path, entry: re.Match[str]) -> None:
         ('value = "sun"', 'value = "moon"', "'sun' or 'zenith'"),
         ("[16.26, 15.51,", "[15.51, 16.26,", "must fall"),
         ("[75.9, 82.5,", "[82.5, 75.9,", "must rise"),
+        ("brown_out = { value = 12.3", "brown_out = { value = 13.1", "not below brown_out"),
         ("[1800, 1775,", "[1800,", "one value more"),
         ("2023-04-04T02:38:00Z", "2023-04-04T02:38:00", "must be a UTC time"),
         ("2023-04-04T02:38:00Z", "yesterday", "must be a UTC time"),

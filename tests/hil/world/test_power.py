@@ -9,6 +9,7 @@ import pytest
 from hil.missions import Mission, load
 from hil.missions.loader import FOLDER
 from hil.world import World
+from hil.world.power import PowerBus
 
 SECOND = 1_000_000_000
 TEXT = (FOLDER / "tiansuan_bupt1.toml").read_text(encoding="utf-8")
@@ -69,6 +70,25 @@ def test_an_exhausted_battery_browns_out_once(tmp_path: Path) -> None:
     assert world.power.brown_outs == 1
     assert world.power.ledger_j["shortfall"] > 0.0
     assert world.counters()["power.brown_outs"] == 1.0
+
+
+def test_the_supply_comes_back_at_the_recovery_voltage_and_not_before() -> None:
+    """What the voltage gains when the load goes does not bring the load back; a charge does."""
+    mission = load("tiansuan_bupt1")
+    bus = PowerBus(mission)
+    bus.battery.soc = 0.0095  # 12.37 V open: 12.29 V with the payload computer, 12.31 V without
+    for _ in range(20):
+        bus.solve(0.0, 0.0 if bus.browned_out else 5.0)
+        assert bus.browned_out
+    assert bus.brown_outs == 1
+    while bus.browned_out:
+        below_v = bus.battery.voltage_v
+        bus.solve(mission.number("power.array"), 0.0)
+        bus.advance(1.0)
+    recovery_v = mission.number("power.brown_out_recovery")
+    assert below_v < recovery_v <= bus.battery.voltage_v < below_v + 0.1
+    bus.solve(0.0, 5.0)
+    assert not bus.browned_out
 
 
 def test_safe_mode_and_silence_lower_the_load() -> None:
