@@ -8,10 +8,11 @@ plain floats, explicit Euler, so that the same run gives the same bits.
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import numpy as np
 
-from hil.errors import UsageError
+from hil.errors import ConfigError, UsageError
 from hil.missions.mission import Mission
 from hil.world.attitude import pitch_rate_rad_s
 from hil.world.eclipse import Eclipse, find_eclipses, illumination
@@ -37,6 +38,9 @@ _STEP_S = 1.0
 #: computed before the start and after the end, so that arcs which reach over them are whole
 _MARGIN_S = 2700
 _DURATION_LIMIT_S = 10 * 86400
+#: An element set this far from its epoch, either way, is off by its along-track growth: hundreds
+#: of kilometres in a low orbit, so that passes and eclipses are no longer those of the spacecraft.
+_AGE_LIMIT_S = 60 * 86400
 #: Decimals that are kept of what depends on time alone. The last bits of a sine differ between
 #: processors and C libraries (by 3e-14 deg, 4e-12 m/s here); rounded, the state does not.
 _DECIMALS = {
@@ -71,6 +75,7 @@ class World:
         self.mission = mission
         self.seed = seed
         self.orbit = Orbit(*mission.tle, Epoch.of(mission.start_utc))
+        _check_age(mission, self.orbit.age_s)
         self.period_s = self.orbit.period_s
         wanted = duration_s if duration_s is not None else mission.duration_s
         self.duration_s = float(self.period_s if wanted is None else wanted)
@@ -213,6 +218,19 @@ class World:
             **{f"payload.{name}": float(value) for name, value in self.payload.counters.items()},
             "power.brown_outs": float(self.power.brown_outs),
         }
+
+
+def _check_age(mission: Mission, age_s: float) -> None:
+    """Raise ConfigError if the elements say nothing about the start of the mission."""
+    if abs(age_s) <= _AGE_LIMIT_S:
+        return
+    epoch = mission.start_utc - timedelta(seconds=round(age_s))
+    way = "after" if age_s > 0.0 else "before"
+    raise ConfigError(
+        f"{mission.path}: time.start_utc {mission.start_utc:%Y-%m-%d} is {abs(age_s) / 86400:.1f} "
+        f"days {way} the epoch of the element set, {epoch:%Y-%m-%d}; take an element set of the "
+        f"catalogue within {_AGE_LIMIT_S // 86400} days of the start, or move the start"
+    )
 
 
 def _beta_deg(r: Vector, v: Vector, sun: Vector) -> Array:

@@ -198,6 +198,35 @@ def test_a_wrong_element_set_is_refused(tmp_path: Path) -> None:
         World(load(path))
 
 
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        ("2043-04-04", ["2043-04-04", "2023-04-03", "7305.3 days after"]),
+        ("2023-06-03", ["2023-06-03", "2023-04-03", "60.3 days after"]),
+        ("2022-12-01", ["2022-12-01", "2023-04-03", "123.7 days before"]),
+    ],
+)
+def test_elements_far_from_the_start_are_refused(
+    tmp_path: Path, start: str, says: list[str]
+) -> None:
+    """A start that the element set says nothing about is refused with file, dates and remedy."""
+    path = tmp_path / "broken.toml"
+    path.write_text(TEXT.replace("2023-04-04T", f"{start}T"), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        World(load(path))
+    message = str(caught.value)
+    for words in (str(path), *says, "take an element set", "time.start_utc"):
+        assert words in message
+
+
+@pytest.mark.parametrize("start", ["2023-02-03", "2023-06-02"])
+def test_elements_within_two_months_fly(tmp_path: Path, start: str) -> None:
+    """A start up to 60 days from the epoch of the elements is taken."""
+    path = tmp_path / "near.toml"
+    path.write_text(TEXT.replace("2023-04-04T", f"{start}T"), encoding="utf-8")
+    assert abs(World(load(path), duration_s=10.0).orbit.age_s) > 59 * 86400.0
+
+
 @settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, len(TEXT) - 1), junk=st.text(max_size=4), cut=st.integers(0, 40))
 def test_damage_anywhere_never_shows_a_traceback(
