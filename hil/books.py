@@ -190,7 +190,7 @@ def counters(rig: Rig) -> dict[str, Any]:
     groups: dict[str, Any] = {
         **rig.wiring.counters(),
         "rig": rig.counters,
-        "exchange": rig.exchange.counters,
+        **rig.exchange.counted,
         "radio": ground.radio.counters,
         "ground": ground.counters,
         "ground.receiver": ground.receiver.counters,

@@ -72,6 +72,9 @@ class Exchange:
         self.identity: dict[str, Any] = {}
         self.transactor = Transactor(recorder)
         self.counters = {"inputs_unheard": 0, "abandoned": 0}
+        #: everything counted here and by those who work on this exchange, group by group; the
+        #: incarnations of a participant count into one
+        self.counted: dict[str, dict[str, int]] = {"exchange": self.counters}
         self._docket = Docket(kernel, self.lanes, self.transactor, self.counters, self._answer_at)
         #: the run has reached its end: everyone blocked is to be told END
         self.over = False
@@ -145,6 +148,7 @@ class Exchange:
         assert ident not in taken, f"participant id {ident} is taken"
         participant = Participant(ident, name, channel, died, wall_limit_s, channels)
         participant.end_ns = self._end_ns
+        participant.counters = self.counted.setdefault(f"participant.{name}", participant.counters)
         self.participants.append(participant)
         self.participants.sort(key=lambda one: one.id)
         self._disturb()
@@ -328,7 +332,6 @@ class Exchange:
 
         Raises :class:`~hil.errors.ParticipantError` for a message that breaks the protocol.
         """
-        participant.counters["messages"] += 1
         at, end = 0, len(message)
         while at < end:
             if at + HEADER_NBYTES > end:

@@ -37,7 +37,8 @@ class Coordinator:
         self.exchange = exchange
         #: called when a participant is lost; None: that ends the run with ParticipantError
         self.on_gone = on_gone
-        self.counters = {"messages": 0, "instants": 0, "lost": 0}
+        counters = {"messages": 0, "instants": 0, "lost": 0}
+        self.counters = exchange.counted.setdefault("coordinator", counters)
         self._new: list[Participant] = []
         self._running: list[Participant] = []
 
@@ -116,6 +117,7 @@ class Coordinator:
             return
         finally:
             self.counters["messages"] += messages
+            participant.counters["messages"] += messages
         if participant.gone:
             return
         self._running.remove(participant)
@@ -138,6 +140,8 @@ class Coordinator:
             except ChannelLost as error:
                 self._lose(participant, str(error))
                 continue
+            participant.counters["messages"] += 1
+            self.counters["messages"] += 1
             header = HEADER.unpack_from(message)
             t_ns = header[5]
             if header[0] == _NEXT and not header[2] and t_ns >= now_ns:
@@ -146,7 +150,6 @@ class Coordinator:
                 exchange.wait(participant, t_ns)
             else:
                 messages.append((t_ns, participant.id, participant, message))
-        self.counters["messages"] += len(running)
         messages.sort(key=_order)
         for _, _, participant, message in messages:
             if not participant.gone:

@@ -99,6 +99,7 @@ class Participant:
         self.wake = False
         #: (kind, channel, t_ns, seq) of the last record that it sent
         self.last = (0, 0, 0, 0)
+        #: ``messages`` came over a channel; the exchange sums up over the incarnations of a name
         self.counters = {"messages": 0, "inputs_dropped": 0, "after_end": 0}
         #: number of records with REPLY or INPUT that were sent to it
         self.received = 0

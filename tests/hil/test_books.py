@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -92,6 +93,17 @@ def test_a_verdict_may_ask_for_one_thing_only(tmp_path):
     outcome = fly(Options(**{**vars(SHORT), "mission": path, "out": tmp_path / "run"}))
     assert [c.name for c in outcome.verdict.conditions] == ["restarts"]
     assert (outcome.run_dir / "report.html").exists()
+
+
+def test_messages_of_every_incarnation_are_in_the_counters(tmp_path):
+    """Participants and coordinator are in run.json, a killed incarnation included."""
+    asked = {"transport": "seqpacket", "duration_s": 150.0, "faults": ("kill@10",)}
+    asked["out"] = tmp_path / "run"
+    outcome = fly(Options(**{**vars(SHORT), **asked}))
+    counters = json.loads((outcome.run_dir / "run.json").read_text())["counters"]
+    assert counters["coordinator"].pop("instants") > 0
+    messages = counters["coordinator"]["messages"]
+    assert counters["participant.fsw"]["messages"] == messages > 1000
 
 
 def test_a_verdict_that_asks_nothing_is_refused_before_the_flight(tmp_path):

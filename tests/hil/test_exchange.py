@@ -259,6 +259,21 @@ def test_acts_after_the_end_do_not_count(rig: SmallRig, fsw: Participant) -> Non
     assert rig.stream.count == 0
 
 
+def test_incarnations_of_a_participant_are_counted_together(
+    rig: SmallRig, fsw: Participant
+) -> None:
+    """What each incarnation counts adds up under its name, also what comes after it has left."""
+    late = pack(Kind.UART, UART, t_ns=END_NS, payload=b"late")
+    rig.exchange.begin(fsw, late, posted=True)
+    rig.exchange.leave(fsw, "reset")
+    rig.exchange.begin(fsw, late, posted=True)
+    second = rig.exchange.join("fsw")
+    rig.exchange.begin(second, late, posted=True)
+    rig.exchange.begin(rig.exchange.join("other"), late, posted=True)
+    assert rig.exchange.counted["participant.fsw"]["after_end"] == 3
+    assert rig.exchange.counted["participant.other"]["after_end"] == 1
+
+
 def test_the_end_can_be_brought_forward(rig: SmallRig, fsw: Participant) -> None:
     """A run that is ended by an event ends at that instant, for the participant too."""
 
