@@ -47,7 +47,8 @@ def close(rig: Rig, supervisor: Supervisor, storage: Path) -> Books:
         overruns=sum(row["overruns"] for row in rate_groups(rig)),
         restarts=max(0, supervisor.starts - 1),
         stops=dict(supervisor.stops),
-        down_at_end=not supervisor.alive,
+        down_s=supervisor.down_ns / SECOND,
+        down_limit_s=supervisor.restart_limit_s,
     )
 
 

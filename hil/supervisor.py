@@ -17,6 +17,8 @@ from hil.time.phase import Phase
 PAYLOAD_SWITCH = 0
 #: How long the supply stays off in a reset, virtual seconds.
 SUPPLY_OFF_S = 1
+#: What a restart may take beyond the delays of watchdog and boot, virtual seconds.
+RESTART_SLACK_S = 10
 SOURCE = 50
 
 
@@ -43,6 +45,7 @@ class Supervisor:
         self.rig = rig
         self.flight: Flight | None = None
         self.alive = False
+        self._lost_ns = 0
         self.starts = 0
         #: what keeps the supply of the payload computer off: ``reset``, ``switch``, ``supply``
         self.off: set[str] = set()
@@ -74,9 +77,21 @@ class Supervisor:
             return
         self.alive = False
         self.stops[cause] += 1
-        now_ns = self.rig.kernel.now_ns
+        self._lost_ns = now_ns = self.rig.kernel.now_ns
         self.rig.event(now_ns, "bench", 3, "UUT_LOST", reason=reason, boot=self.starts)
         self.rig.world.payload.end()
+
+    @property
+    def down_ns(self) -> int:
+        """How long it has been down by now; 0 while it runs."""
+        return 0 if self.alive else self.rig.kernel.now_ns - self._lost_ns
+
+    @property
+    def restart_limit_s(self) -> float:
+        """How long a restart may take: until the watchdog acts, and the boot."""
+        watchdog = self.rig.wiring.of_type("watchdog")
+        acts_s = 0.0 if watchdog is None else watchdog.acts_within_s
+        return float(acts_s + self.rig.world.payload.boot_time_s + RESTART_SLACK_S)
 
     def inject_kill(self, t_ns: int) -> None:
         """Schedule a SIGKILL of the flight software at ``t_ns``."""

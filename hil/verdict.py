@@ -40,8 +40,10 @@ class Books:
     restarts: int
     #: why the payload computer stopped -> how often; ``crash``: by itself
     stops: Mapping[str, int]
-    #: the payload computer was down when the run ended
-    down_at_end: bool
+    #: how long the payload computer had been down when the run ended, seconds; 0: it was up
+    down_s: float
+    #: what watchdog, reset and boot may take together, seconds
+    down_limit_s: float
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,17 @@ def overruns(books: Books, limit: float) -> Condition:
 
 
 def crashes(books: Books, _: Any) -> Condition:
-    """The flight software never stops by itself; what stops it from outside is told."""
+    """The flight software never stops by itself; what stops it from outside is told.
+
+    However it stopped, it must be back within the time that watchdog and boot take.
+    """
     figure = f"{books.restarts} restarts"
     figure += "".join(f", {n} stopped: {cause}" for cause, n in sorted(books.stops.items()))
-    if books.down_at_end:
-        figure += ", down at the end"
-    return Condition("restarts", not books.stops.get("crash"), figure, "no crash of its own")
+    if books.down_s:
+        figure += f", down for the last {books.down_s:.0f} s"
+    good = not books.stops.get("crash") and books.down_s <= books.down_limit_s
+    limit = f"no crash of its own, back within {books.down_limit_s:g} s"
+    return Condition("restarts", good, figure, limit)
 
 
 #: key of the profile's [verdict] group -> how it is judged

@@ -65,6 +65,11 @@ class Watchdog(Part):
         self._check_ns = -1  # when the one outstanding check is due
         self._life = 0  # marks callbacks of a startup phase that is over
 
+    @property
+    def acts_within_s(self) -> float:
+        """The longest that a computer can be dead before a reset, once the timer is armed."""
+        return (self._startup_ns + self._timeout_ns) / 1e9
+
     def start(self, scheduler: Scheduler, source: int) -> None:
         """Power the timer on: the startup delay begins now."""
         self._scheduler, self._source = scheduler, source

@@ -86,19 +86,36 @@ def test_a_brown_out_while_the_software_starts_ends_no_run(transport, tmp_path):
     failed = {c.name: c.figure for c in outcome.verdict.conditions if not c.good}
     assert failed["no brown-out"] == "1 brown-outs"
     restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
-    assert restarts.figure == "0 restarts, 1 stopped: supply, down at the end"
+    assert restarts.figure == "0 restarts, 1 stopped: supply, down for the last 20 s"
+
+
+def without(part, tmp_path):
+    """Write the default board without one of its parts; return its path."""
+    tables = re.split(r"(?m)^(?=\[)", find_board("raspberrypi4").read_text())
+    kept = [t for t in tables if not t.startswith((f"[part.{part}]", f"[part.{part}."))]
+    assert len(kept) < len(tables)
+    path = tmp_path / "board.toml"
+    path.write_text("".join(kept))
+    return str(path)
+
+
+@pytest.mark.parametrize(("board", "back"), [("raspberrypi4", True), ("no watchdog", False)])
+def test_a_computer_that_nothing_brings_back_is_a_bad_verdict(board, back, tmp_path):
+    """After a kill that is not its fault it must fly again in the time that a restart takes."""
+    if not back:
+        board = without("watchdog", tmp_path)
+    killed = replace(SHORT, board=board, duration_s=160.0, faults=("kill@40",))
+    outcome = fly(replace(killed, out=tmp_path / "run"))
+    restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
+    assert restarts.good is back
+    assert restarts.figure.endswith("stopped: injected" if back else "down for the last 120 s")
 
 
 @pytest.mark.parametrize("missing", ["ttc", "imager", "gnss", "watchdog", "eps", "flash"])
 def test_a_board_without_a_part_flies_all_the_same(missing, tmp_path):
     """No part is indispensable to bench or flight software; the verdict says what it comes to."""
-    text = find_board("raspberrypi4").read_text()
-    tables = re.split(r"(?m)^(?=\[)", text)
-    kept = [t for t in tables if not t.startswith((f"[part.{missing}]", f"[part.{missing}."))]
-    assert len(kept) < len(tables)
-    path = tmp_path / "board.toml"
-    path.write_text("".join(kept))
-    outcome = fly(replace(SHORT, board=str(path), duration_s=160.0, out=tmp_path / "run"))
+    board = without(missing, tmp_path)
+    outcome = fly(replace(SHORT, board=board, duration_s=160.0, out=tmp_path / "run"))
     restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
     assert restarts.figure == "0 restarts"
 

@@ -58,6 +58,21 @@ def bench():
     return supervisor, run
 
 
+def test_the_time_that_it_is_down_is_known(bench):
+    """Down time counts from the loss and ends with the next start; a restart has a limit."""
+    supervisor, run = bench
+    found = []
+    run(
+        (10, lambda t_ns: supervisor._switched(t_ns, PAYLOAD_SWITCH, False)),
+        (20, lambda t_ns: found.append(supervisor.down_ns)),
+        (30, lambda t_ns: supervisor._switched(t_ns, PAYLOAD_SWITCH, True)),
+        (30 + BOOT_S - 1, lambda t_ns: found.append(supervisor.down_ns)),
+        (30 + BOOT_S + 1, lambda t_ns: found.append(supervisor.down_ns)),
+    )
+    assert found == [10 * SECOND, (20 + BOOT_S - 1) * SECOND, 0]
+    assert supervisor.restart_limit_s == 10 + 60 + BOOT_S + 10
+
+
 def test_a_reset_boots_after_off_time_and_boot_time(bench):
     """The watchdog's reset takes the software away and brings it back 26 s later."""
     supervisor, run = bench

@@ -28,7 +28,8 @@ GOOD = Books(
     overruns=0,
     restarts=0,
     stops={},
-    down_at_end=False,
+    down_s=0.0,
+    down_limit_s=105.0,
 )
 #: what is wrong -> (condition that must fail, words of its figure)
 FAULTS = {
@@ -42,6 +43,7 @@ FAULTS = {
     "telecommands_open": ({"plan of 8": "sent"}, "telecommands", "plan of 8 sent"),
     "overruns": (1, "overruns", "1"),
     "stops": ({"crash": 1}, "restarts", "1 stopped: crash"),
+    "down_s": (105.5, "restarts", "down for the last 106 s"),
 }
 
 
@@ -76,10 +78,10 @@ def test_a_run_without_a_product_is_bad():
 
 def test_a_stop_from_outside_is_told_and_is_no_fault():
     """A restart that a fault plan caused stands in the figure and leaves the verdict good."""
-    judged = judge(replace(GOOD, restarts=1, stops={"injected": 1}, down_at_end=True))
+    judged = judge(replace(GOOD, restarts=1, stops={"injected": 1}, down_s=105.0))
     assert judged.good
     figure = next(c.figure for c in judged.conditions if c.name == "restarts")
-    assert figure == "1 restarts, 1 stopped: injected, down at the end"
+    assert figure == "1 restarts, 1 stopped: injected, down for the last 105 s"
 
 
 @pytest.mark.parametrize("limits", [{}, {"no_crash": False}])
