@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flightsw.codec.install import install_command
 from flightsw.errors import ModelError
 
 Bytes = NDArray[np.uint8]
@@ -24,7 +25,7 @@ WATER, LAND, CLOUD = 0, 1, 2
 TILE = 128
 
 _MODEL = Path(__file__).parent / "models" / "segmenter.onnx"
-_REMEDY = "pip install flatsat[compute]"
+_REMEDY = install_command()
 # the default algorithm is a plain matrix product; the others may use inexact transforms
 _CUDA_OPTIONS = {"cudnn_conv_algo_search": "DEFAULT"}
 

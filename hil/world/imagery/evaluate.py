@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flightsw.codec.install import install_command
 from hil.errors import HostError
 from hil.world.imagery.footprint import Camera
 from hil.world.imagery.sampling import HELD_OUT, TILE, draw_views, held_out, render, tiles
@@ -113,9 +114,7 @@ def _session(model: Path) -> Any:
     try:
         import onnxruntime as ort
     except ModuleNotFoundError as error:
-        raise HostError(
-            "segmenter: onnxruntime is not installed; pip install flatsat[compute]"
-        ) from error
+        raise HostError(f"segmenter: onnxruntime is not installed; {install_command()}") from error
     if not model.is_file():
         raise HostError(
             f"segmenter: there is no {model}; python -m hil.world.imagery.training --out DIR"

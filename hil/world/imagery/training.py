@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib import util
 from pathlib import Path
 
+from flightsw.codec.install import install_command
 from hil.errors import HostError
 from hil.world.imagery import evaluate
 
@@ -24,7 +25,7 @@ def train_and_score(out: Path, seed: int, tiles: int) -> str:
     missing = [name for name in ("torch", "onnx") if util.find_spec(name) is None]
     if missing:
         raise HostError(
-            f"training: {' and '.join(missing)} not installed; pip install flatsat[train]"
+            f"training: {' and '.join(missing)} not installed; {install_command('train')}"
         )
     import torch
 

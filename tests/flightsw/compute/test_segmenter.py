@@ -191,7 +191,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 def test_a_missing_runtime_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without onnxruntime the error must say which pip command mends it."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModelError, match=r"pip install flatsat\[compute\]"):
+    with pytest.raises(ModelError, match=r"'.*\[orbit\]'"):
         Segmenter()
 
 

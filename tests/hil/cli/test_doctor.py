@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flightsw.codec.install import install_command
 from hil.cli import doctor
 
 
@@ -71,13 +72,22 @@ def test_a_runtime_folder_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that is not installed is named, in the command too; optional ones only warn."""
+    """A package that is not installed is named, in the command too."""
     monkeypatch.setattr(doctor, "REQUIRED", ("numpy", "flatsat-no-such-package"))
     finding = doctor.required_packages()
     assert finding.state == doctor.BAD
     assert finding.fix == "python -m pip install flatsat-no-such-package"
-    monkeypatch.setattr(doctor, "OPTIONAL", {"flatsat-no-such-package": "nothing"})
-    assert doctor.optional_packages().state == doctor.WARN
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "mpl_toolkits.basemap_data", "PIL.Image"])
+def test_what_ends_the_default_run_makes_the_host_unfit(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a package that the default run needs, doctor returns 3 with the run's command."""
+    monkeypatch.setitem(sys.modules, module, None)
+    assert doctor.main([]) == doctor.NOT_FIT
+    assert f"mend: {install_command()}" in capsys.readouterr().out
+    assert "'" in install_command()
 
 
 def test_one_processor_is_a_warning() -> None:
