@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import struct
 import tempfile
+import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -103,37 +105,58 @@ class SeqpacketChannel:
             self._socket.close()
 
 
-def private_directory() -> Path:
-    """Make a fresh directory that only we can enter, with a path short enough for a socket."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if base is None or not os.access(base, os.W_OK):
-        base = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="hil-", dir=base))
+class PrivateDirectory:
+    """A fresh directory that only we can enter, with a path short enough for a socket.
+
+    It is removed by ``remove()``, and at the latest when the process ends.
+    """
+
+    def __init__(self) -> None:
+        base = os.environ.get("XDG_RUNTIME_DIR")
+        if base is None or not os.access(base, os.W_OK):
+            base = tempfile.gettempdir()
+        self.path = Path(base) / f"hil-{secrets.token_hex(6)}"
+        # Before it is there: a signal between making it and knowing it would leave it behind.
+        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        try:
+            self.path.mkdir(mode=0o700)
+        except FileExistsError:
+            self.remove.detach()
+            raise
+        except BaseException:
+            self.remove()
+            raise
 
 
 class SeqpacketListener:
     """A listening socket at a path; ``seqpacket`` without a path takes a fresh private one."""
 
     def __init__(self, endpoint: str) -> None:
-        path = endpoint.partition("://")[2]
-        self._made: Path | None = None
-        if not path:
-            self._made = private_directory()
-            path = str(self._made / "s")
-        self.endpoint = f"seqpacket://{path}"
-        self._path = Path(path)
+        self.endpoint = endpoint
+        self._path = Path(endpoint.partition("://")[2])
+        self._made: PrivateDirectory | None = None
         self._channel: SeqpacketChannel | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._socket.bind(path)
-            self._path.chmod(0o600)
-            self._socket.listen(1)
+            self._bind()
         except OSError as error:
             self.close()
             raise TransportError(
                 f"{self.endpoint}: cannot listen ({error.strerror or error}): remove what is "
                 "there, or give a path of at most 107 octets in a directory of yours"
             ) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _bind(self) -> None:
+        if not self.endpoint.partition("://")[2]:
+            self._made = PrivateDirectory()
+            self._path = self._made.path / "s"
+        self.endpoint = f"seqpacket://{self._path}"
+        self._socket.bind(str(self._path))
+        self._path.chmod(0o600)
+        self._socket.listen(1)
         timeval = _TIMEVAL.pack(SLICE_MS // 1000, SLICE_MS % 1000 * 1000)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
 
@@ -151,7 +174,7 @@ class SeqpacketListener:
         bound = self._socket.fileno() >= 0 and self._socket.getsockname() == str(self._path)
         self._socket.close()
         if self._made is not None:
-            shutil.rmtree(self._made, ignore_errors=True)
+            self._made.remove()
         elif bound:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import socket
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +22,7 @@ from zmq.utils.monitor import recv_monitor_message
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
 from hil.time.transports.keys import SERVER, allowed_keys, read_private
-from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, private_directory
+from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, PrivateDirectory
 
 #: A lost peer of tcp is noticed after at most this long without its heartbeat.
 HEARTBEAT_MS = 250
@@ -113,24 +112,26 @@ class ZeroMQListener:
 
     def __init__(self, endpoint: str, keys: Path | None = None) -> None:
         scheme, _, place = endpoint.partition("://")
-        self._made: Path | None = None
+        self.endpoint = endpoint
+        self._made: PrivateDirectory | None = None
         self._authenticator: ThreadAuthenticator | None = None
         self._keys: dict[str, str] = {}
         self._channel: ZeroMQChannel | None = None
-        if scheme == "ipc" and not place:
-            self._made = private_directory()
-            place = str(self._made / "z")
+        self._socket: zmq.Socket[bytes] | None = None
         self._own_context = scheme != "inproc"
         if scheme == "inproc":
             # Both ends of inproc must share a context; the process has one by convention.
             self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         else:
             self._context = zmq.Context()
-        self.endpoint = f"{scheme}://{place or self._default_place(scheme)}"
         try:
+            if scheme == "ipc" and not place:
+                self._made = PrivateDirectory()
+                place = str(self._made.path / "z")
+            self.endpoint = f"{scheme}://{place or self._default_place(scheme)}"
             if scheme == "tcp":
                 self._authenticate(keys)
-            self._socket = self._bind()
+            self._bind()
         except BaseException:
             self._release()
             raise
@@ -158,8 +159,9 @@ class ZeroMQListener:
         self._authenticator.start()
         self._authenticator.configure_curve_callback(_ZAP_DOMAIN, AllowList())
 
-    def _bind(self) -> zmq.Socket[bytes]:
-        peer = self._context.socket(zmq.PAIR)
+    def _bind(self) -> None:
+        # Known at once, so that whatever happens here it is closed: its context waits for that.
+        self._socket = peer = self._context.socket(zmq.PAIR)
         peer.linger = 0
         peer.immediate = True
         peer.sndhwm = peer.rcvhwm = 0
@@ -182,20 +184,19 @@ class ZeroMQListener:
                     # A closed socket gives up its address in another thread; let that run.
                     peer.poll(SLICE_MS // 10)
                     continue
-                peer.close(linger=0)
                 raise TransportError(
                     f"{self.endpoint}: cannot listen ({error}): take another address, or end "
                     "what holds this one"
                 ) from None
         if self.endpoint.startswith("tcp"):
             self.endpoint = peer.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
-        return peer
 
     def channel(self) -> ZeroMQChannel:
         """Return a channel for the next participant that connects."""
         if self._channel is not None:
             self._channel.close()
-            self._socket = self._bind()
+            self._bind()
+        assert self._socket is not None
         self._channel = ZeroMQChannel(self._socket)
         return self._channel
 
@@ -203,17 +204,18 @@ class ZeroMQListener:
         """Close everything and remove what was made."""
         if self._channel is not None:
             self._channel.close()
-        self._socket.close(linger=SLICE_MS)
         self._release()
 
     def _release(self) -> None:
+        if self._socket is not None:
+            self._socket.close(linger=SLICE_MS)
         if self._authenticator is not None:
             self._authenticator.stop()
             self._authenticator = None
         if self._own_context:
             self._context.term()
         if self._made is not None:
-            shutil.rmtree(self._made, ignore_errors=True)
+            self._made.remove()
         elif self.endpoint.startswith("ipc://"):
             with contextlib.suppress(FileNotFoundError):
                 Path(self.endpoint.removeprefix("ipc://")).unlink()

@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import pytest
 import zmq
@@ -21,6 +23,7 @@ from flightsw.hal.exercise import run
 from hil.errors import ParticipantError, TransportError
 from hil.testing import check_transport
 from hil.testing.small_rig import Camera, SmallRig
+from hil.time import transports
 from hil.time.coordinator import Coordinator
 from hil.time.pacing import Pacer
 from hil.time.transports import Listener, listen
@@ -140,6 +143,49 @@ def test_the_endpoint_of_ipc_is_private() -> None:
             assert path.parent.stat().st_mode & 0o777 == 0o700
             assert len(str(path)) < 108
         assert not path.parent.exists()
+
+
+def interrupted(nth: int, endpoint: str) -> bool:
+    """Open and close a listener; tell whether Ctrl-C came, at the nth line of opening it."""
+    folder = str(Path(transports.__file__).parent)
+    left = nth
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal left
+        if not frame.f_code.co_filename.startswith(folder):
+            return None
+        left -= event == "line"
+        if left == 0:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        listener = listen(endpoint)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    listener.close()
+    return False
+
+
+# Sockets that were interrupted before anyone held them are closed by the collector, with a warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("transport", ["ipc", "seqpacket"])
+def test_an_interrupt_while_it_opens_leaves_no_folder(
+    transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whatever line of the opening a signal comes, the private folder is gone afterwards."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    listen(transport).close()  # the lines of the import are not those of the opening
+    for nth in count(1):
+        again = interrupted(nth, transport)
+        assert list(tmp_path.iterdir()) == [], f"line {nth}"
+        if not again:
+            break
+    assert nth > 20
 
 
 # --- losses ---------------------------------------------------------------------------------------
