@@ -16,7 +16,8 @@ SCHEMA_TEXT = b"""One wire record: a header of 32 octets, little-endian, then `l
  offset type field
       0 u8   kind         what it is, see below
       1 u8   channel      index in the channel table (metadata "channel" of the MCAP channel)
-      2 u8   flags        1 completed, 2 towards the unit under test, 4 changed by a fault
+      2 u8   flags        1 completed, 2 towards the unit under test, 4 changed by a fault,
+                          8 wake on input (only on NEXT, which is never stored)
       3 u8   status       0 good, 1 address not acknowledged, 2 data not acknowledged,
                           3 arbitration lost, 4 timeout, 5 stuck, 6 unsupported, 7 invalid,
                           8 bus off, 9 overrun, 10 framing, 11 damaged, 12 absent, 13 busy
@@ -31,7 +32,7 @@ kinds and payloads:
   0x11 SPI   a segment: u32 length, u32 speed_hz, u8 bits, u8 flags, u16 delay_us, tx, rx
   0x12 UART  octets      0x13 CAN data        0x14 GPIO one octet, the level
   0x15 FRAME u16 width, u16 height, u8 channels, u8 bits, u16 zero, pixels by rows
-  0x16 LOAD  u64 duration_ns, u64 energy_uj
+  0x16 LOAD  u64 duration_ns, u64 energy_uj, then the request: u32 units, model class in UTF-8
   0x20 TM    transfer frame with marker       0x21 TC    CLTU
   0x22 LINK, 0x30 EVENT, 0x31 WORLD, 0x32 FAULT: JSON
 """
