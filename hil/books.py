@@ -148,9 +148,19 @@ def judge(rig: Rig, books: Books) -> Verdict:
     return verdict.judge(books, rig.mission.group("verdict"), unknown)
 
 
+def job_lists(books: Books) -> dict[str, Any]:
+    """Return what became of each job and each telecommand, which the verdict only sums up."""
+    return {
+        "jobs": {str(job): state for job, state in books.jobs.items()},
+        "jobs_lost": {str(job): why for job, why in books.jobs_lost.items()},
+        "telecommands_open": dict(books.telecommands_open),
+    }
+
+
 def write(directory: RunDirectory, rig: Rig, books: Books, outcome: dict[str, Any]) -> None:
     """Write run.json, events.jsonl, the telemetry as received, and the products."""
-    directory.write_json("run.json", {**outcome, "run_dir": str(directory.final), **facts(rig)})
+    known = {**outcome, "run_dir": str(directory.final), **facts(rig), **job_lists(books)}
+    directory.write_json("run.json", known)
     directory.write_lines("events.jsonl", rig.events)
     directory.write_bytes("telemetry.pkts", b"".join(r.packet for r in rig.ground.archive))
     for job, octets in sorted(books.products_received.items()):

@@ -95,6 +95,8 @@ class Outcome:
     command: str
     where_time_goes: list[tuple[str, float]]
     lateness: dict[str, Any]
+    #: why there is no report.html; empty if there is one
+    report_error: str = ""
 
     @property
     def real_time_factor(self) -> float:
@@ -119,6 +121,7 @@ class Outcome:
             "unknowns": dict(self.verdict.unknowns),
             "where_time_goes_s": {name: round(value, 3) for name, value in self.where_time_goes},
             "lateness": self.lateness,
+            "report_error": self.report_error,
         }
 
 
@@ -341,12 +344,26 @@ class Session:
             dict(self.pacer.snapshot()) if self.pacer is not None else {},
         )
         books.write(directory, rig, closed, outcome.as_json())
-        with host_errors(directory.final):
-            data = page.report(rig, closed, outcome, options.transport, options.pace)
+        report_error = self._report(closed, outcome)
+        run_dir = directory.finish()
+        return replace(outcome, run_dir=run_dir, report_error=report_error)
+
+    def _report(self, closed: verdict.Books, outcome: Outcome) -> str:
+        """Write the report; return why it could not be written, "" if it was.
+
+        A finished capture is worth more than its picture book: nothing that goes wrong here may
+        take the run away, and what went wrong is told at the end.
+        """
+        path = self.directory.path / "report.html"
+        try:
+            data = page.report(self.rig, closed, outcome, self.options.transport, self.options.pace)
             if self.pacer is not None:
                 data["lateness"] = [
                     (edge_ns / 1000, count) for edge_ns, count in self.pacer.lateness.octaves()
                 ]
-            write_report(directory.path / "report.html", data)
-        run_dir = directory.finish()
-        return replace(outcome, run_dir=run_dir)
+            write_report(path, data)
+        except Exception as error:  # noqa: BLE001  # it is told, and the run is kept
+            path.unlink(missing_ok=True)
+            words = str(error).splitlines() or [""]
+            return f"{type(error).__name__}: {words[0]}"
+        return ""

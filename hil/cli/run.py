@@ -90,6 +90,10 @@ def summary(outcome: Outcome) -> str:
     )
     lines += [f"  {name:<22} {seconds:6.2f} s" for name, seconds in outcome.where_time_goes]
     lines.append(f"digest {outcome.digest}")
-    lines.append(f"report {outcome.run_dir / 'report.html'}")
+    if outcome.report_error:
+        lines.append(f"report could not be written ({outcome.report_error}); the run is whole:")
+        lines.append(f"run    {outcome.run_dir}")
+    else:
+        lines.append(f"report {outcome.run_dir / 'report.html'}")
     lines.append(f"again  {outcome.command}")
     return "\n".join(lines)

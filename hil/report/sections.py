@@ -107,8 +107,12 @@ def charts(report: Report, specs: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def gallery(images: Sequence[ImageRow], pictures: Sequence[tuple[str | None, str | None]]) -> str:
-    """Return the images taken with their class maps."""
+def gallery(
+    images: Sequence[ImageRow],
+    pictures: Sequence[tuple[str | None, str | None]],
+    not_shown: int = 0,
+) -> str:
+    """Return the images taken with their class maps; say how many of them are not shown."""
     cards = "".join(_image(*pair) for pair in zip(images, pictures, strict=True))
     legend = "".join(
         f"<span><i class='sw {name}'></i>{name}</span>" for name in ("water", "land", "cloud")
@@ -120,6 +124,8 @@ def gallery(images: Sequence[ImageRow], pictures: Sequence[tuple[str | None, str
     note = "What the camera saw and what the network on board made of it."
     if hidden:
         note += f" {hidden} pictures are left out to keep this page small."
+    if not_shown:
+        note += f" {not_shown} more images are not shown; run.json holds what became of each."
     body = f"<div class='legend'>{legend}</div><div class='gallery'>{cards}</div>"
     return section("Images and their products", body, note)
 
@@ -148,8 +154,8 @@ def _image(image: ImageRow, picture: tuple[str | None, str | None]) -> str:
     )
 
 
-def passes(report: Report) -> str:
-    """Return the table of passes."""
+def passes(report: Report, not_shown: int = 0) -> str:
+    """Return the table of passes; say how many of them are not shown."""
     heads = ["station", "from", "to", "length #", "highest #"]
     extra = [
         (key, head)
@@ -170,7 +176,8 @@ def passes(report: Report) -> str:
             value = int(row.get(key, 0))  # type: ignore[call-overload]  # keys of PassRow
             cells.append(octets(value) if key == "octets" else number(value))
         rows.append(cells)
-    return section("Passes", table([*heads, *(head for _, head in extra)], rows))
+    note = f"{not_shown} more passes are not shown." if not_shown else ""
+    return section("Passes", table([*heads, *(head for _, head in extra)], rows), note)
 
 
 def telemetry(report: Report) -> str:

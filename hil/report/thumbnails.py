@@ -15,7 +15,13 @@ from hil.report.model import ImageRow
 
 #: colours of water, land, cloud and unknown pixels in a class map
 CLASS_COLOURS = ((46, 104, 176), (88, 138, 66), (235, 239, 244), (96, 96, 104))
-_SIDES = (208, 176, 144, 112, 88, 64)
+#: the longer side of a picture in a report with room for it, pixels
+LARGEST_SIDE = 208
+_SIDES = (LARGEST_SIDE, 176, 144, 112, 88, 64, 40)
+#: what the element of a picture takes besides its address: tag, alternative text, attributes
+_TAG_NBYTES = 80
+#: A side is tried only if this many pictures of it do not take far more than their share.
+_SAMPLE = 6
 
 Pixels = NDArray[np.uint8]
 
@@ -24,7 +30,12 @@ def thumbnails(images: Sequence[ImageRow], budget: int) -> list[tuple[str | None
     """Return (photograph, class map) of each image as ``data:`` addresses of at most ``budget``
     octets together; from the last on they are None where even the smallest do not fit."""
     made: list[tuple[str | None, str | None]] = []
+    shown = sum("pixels" in image or "classes" in image for image in images)
+    sample = [image for image in images if "pixels" in image][:_SAMPLE]
     for side in _SIDES:
+        share = sum(_nbytes(_pair(image, side)) for image in sample) / max(len(sample), 1)
+        if side != _SIDES[-1] and share * shown > 2 * budget:
+            continue
         made = [_pair(image, side) for image in images]
         if sum(_nbytes(pair) for pair in made) <= budget:
             return made
@@ -37,7 +48,7 @@ def thumbnails(images: Sequence[ImageRow], budget: int) -> list[tuple[str | None
 
 
 def _nbytes(pair: tuple[str | None, str | None]) -> int:
-    return sum(len(address) for address in pair if address is not None)
+    return sum(len(address) + _TAG_NBYTES for address in pair if address is not None)
 
 
 def _pair(image: ImageRow, side: int) -> tuple[str | None, str | None]:

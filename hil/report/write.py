@@ -17,6 +17,10 @@ from hil.report.timeline import eclipses_of, timeline
 
 SIZE_LIMIT_NBYTES = 300_000
 POINTS_LIMIT = 1500
+#: (images, passes; points of a line) that a page shows: the first that leave room for pictures
+_DETAIL = ((250, 1500), (150, 750), (75, 400), (25, 200), (5, 50))
+#: what the pictures shall have at least, where there are any
+_PICTURES_NBYTES = 60_000
 _MARGIN_NBYTES = 6_000
 _HERE = Path(__file__).parent
 
@@ -70,25 +74,43 @@ def write_report(path: str | Path, data: Report) -> None:
 
 def render(report: Report) -> str:
     """Return the whole page."""
-    charts = chart_data(report)
     budget = SIZE_LIMIT_NBYTES - _MARGIN_NBYTES
-    bare = _page(report, charts, None)
-    if not report.get("images"):
+    kept = sum("pixels" in image for image in report.get("images", ()))
+    for rows, points in _DETAIL:
+        shown = _trim(report, rows)
+        charts = chart_data(shown, points)
+        bare = _page(report, shown, charts, None)
+        room = budget - len(bare.encode())
+        if room >= min(_PICTURES_NBYTES, 2000 * kept):
+            break
+    if not kept or room <= 0:
         return bare
-    pictures = thumbnails(report["images"], budget - len(bare.encode()))
-    page = _page(report, charts, pictures)
-    assert len(page.encode()) <= SIZE_LIMIT_NBYTES, "thumbnails keep to their budget"
-    return page
+    return _page(report, shown, charts, thumbnails(shown["images"], room))
+
+
+def _trim(report: Report, rows: int) -> Report:
+    """Return a report with at most ``rows`` images, delivered ones first, and passes."""
+    shown = report.copy()
+    if "images" in report:
+        first = sorted(report["images"], key=lambda image: "delivered_s" not in image)[:rows]
+        shown["images"] = sorted(first, key=lambda image: image["t_s"])
+    if "passes" in report:
+        shown["passes"] = report["passes"][:rows]
+    return shown
 
 
 def _page(
+    whole: Report,
     report: Report,
     charts: dict[str, Any],
     pictures: Sequence[tuple[str | None, str | None]] | None,
 ) -> str:
-    """Return the page; ``pictures`` of None leaves the places of the pictures empty."""
+    """Return the page of what is shown of the ``whole`` report.
+
+    ``pictures`` of None leaves the places of the pictures empty.
+    """
     body = [
-        sections.head(report),
+        sections.head(whole),
         section("Timeline", timeline(report)),
         sections.verdict(report),
         "<div class='grid2'>",
@@ -97,9 +119,11 @@ def _page(
     ]
     images = report.get("images", ())
     if images:
-        body.append(sections.gallery(images, pictures or [(None, None)] * len(images)))
+        hidden = len(whole["images"]) - len(images)
+        none = [(None, None)] * len(images)
+        body.append(sections.gallery(images, pictures or none, hidden))
     if report.get("passes"):
-        body.append(sections.passes(report))
+        body.append(sections.passes(report, len(whole["passes"]) - len(report["passes"])))
     body.append("<div class='grid2'>")
     if report.get("telemetry"):
         body.append(sections.telemetry(report))
@@ -139,11 +163,11 @@ def _read(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
 
 
-def chart_data(report: Report) -> dict[str, Any]:
+def chart_data(report: Report, points: int = POINTS_LIMIT) -> dict[str, Any]:
     """Return what report.js draws: time axis, charts with their lines, shaded times."""
     series = report["series"]
     times = series["t_s"]
-    step = max(1, -(-len(times) // POINTS_LIMIT))
+    step = max(1, -(-len(times) // points))
     columns = series["columns"]
     known = {line[0] for _, lines in CHARTS for line in lines}
     specs = [*CHARTS]

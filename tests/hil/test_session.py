@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from hil.board import find_board
-from hil.cli.run import options, parser
+from hil.cli.run import options, parser, summary
 from hil.errors import ConfigError, HostError, UsageError
 from hil.missions.loader import FOLDER
 from hil.session import TRANSPORTS, Options, fly
@@ -144,3 +144,21 @@ def test_a_host_without_the_network_runtime_ends_the_run_at_once(transport, tmp_
         fly(wanting)
     assert raised.value.exit_code == HostError.exit_code
     assert [left.name for left in tmp_path.iterdir()] == ["path"]
+
+
+@pytest.mark.parametrize("error", [AssertionError("too large"), MemoryError(), OSError(28, "full")])
+def test_a_report_that_fails_leaves_the_run(error, tmp_path, monkeypatch):
+    """A flight that is over keeps capture and verdict, whatever becomes of its picture book."""
+
+    def fail(path, data):
+        path.write_text("half a page")
+        raise error
+
+    monkeypatch.setattr("hil.session.write_report", fail)
+    outcome = fly(replace(SHORT, out=tmp_path / "run"))
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"run.json", "capture.mcap", "events.jsonl"} <= names
+    assert "report.html" not in names
+    told = [line for line in summary(outcome).splitlines() if line.startswith("report ")]
+    assert len(told) == 1
+    assert f"report could not be written ({type(error).__name__}" in told[0]

@@ -193,3 +193,23 @@ def test_shrinking_keeps_the_mean() -> None:
     small = shrink_mean(pixels, 160)
     assert small.shape == (160, 120, 3)
     assert abs(float(small.mean()) - float(pixels.mean())) < 1.0
+
+
+@pytest.mark.parametrize("count", [100, 500, 1000])
+def test_any_number_of_images_and_passes_stays_within_the_limit(report: Report, count: int) -> None:
+    """A page of a very long run leaves out rows and points, and says how many."""
+    rows = [{**report["images"][job % 10], "job": job, "t_s": 5.0 * job} for job in range(count)]
+    report["images"] = rows  # type: ignore[typeddict-item]  # rows copied from typed ones
+    report["passes"] = list(report["passes"]) * count
+    rng = np.random.default_rng(2)
+    report["series"] = {
+        "t_s": [10.0 * i for i in range(8640)],
+        "columns": {name: list(rng.normal(15, 3, 8640)) for name in report["series"]["columns"]},
+    }
+    page = render(report)
+    assert len(page.encode()) <= SIZE_LIMIT_NBYTES
+    figures = page.count("<figure>")
+    assert figures == count or f"{count - figures} more images are not shown" in page
+    assert "more passes are not shown" in page
+    assert f"<b>{count}</b>" in page
+    assert "src='data:image/jpeg" in page
