@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hil.errors import ConfigError
 from hil.missions.mission import Mission
+from hil.report.thumbnails import LARGEST_SIDE, shrink_mean
 from hil.world.frames import teme_to_ecef
 from hil.world.imagery.bluemarble import MASK_COLUMNS, MASK_ROWS, land_mask
 from hil.world.imagery.footprint import Camera
@@ -21,13 +22,14 @@ TARGET_HALF_DEG = 3.0
 
 
 class CameraView:
-    """Renders what the payload's camera sees at a time of the run, and keeps the truth of it."""
+    """Renders what the payload's camera sees at a time of the run, and keeps it in small."""
 
     def __init__(self, mission: Mission, world: World, seed: int) -> None:
         self.world = world
         self.scene = GroundScene(seed, camera_of(mission))
-        #: (t_ns, pixels uint8[H, W, 3], truth uint8[H, W]) of each exposure
-        self.taken: list[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]] = []
+        #: t_ns of each exposure -> its picture for the report, uint8[h, w, 3] of at most
+        #: ``LARGEST_SIDE``: whole frames of a long run would fill the memory
+        self.taken: dict[int, NDArray[np.uint8]] = {}
 
     def render(self, t_ns: int, exposure_us: int) -> NDArray[np.uint8]:
         """Return the frame of an exposure at ``t_ns``, uint8[H, W, 3]."""
@@ -36,10 +38,10 @@ class CameraView:
         lat2_deg, lon2_deg, _ = self.world.geodetic(t_ns + 1_000_000_000)
         east = ((lon2_deg - lon_deg + 180.0) % 360.0 - 180.0) * math.cos(math.radians(lat_deg))
         heading_deg = math.degrees(math.atan2(east, lat2_deg - lat_deg)) % 360.0
-        pixels, truth = self.scene.image(
+        pixels, _ = self.scene.image(
             t_ns, lat_deg, lon_deg, alt_km, heading_deg, sun_ecef(self.world, t_ns)
         )
-        self.taken.append((t_ns, pixels, truth))
+        self.taken[t_ns] = shrink_mean(pixels, LARGEST_SIDE)
         return pixels
 
 

@@ -85,7 +85,7 @@ def passes(rig: Rig) -> Any:
 
 def images(rig: Rig, books: Books) -> Any:
     """Return the rows of the image table, with what the product says where it came down."""
-    taken = {t_ns: pixels for t_ns, pixels, _ in rig.camera.taken}
+    taken = rig.camera.taken
     rows = []
     for acquisition in rig.plan:
         job = acquisition.job
