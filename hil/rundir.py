@@ -5,7 +5,8 @@ is on the disk. A run that fails because of the host (full disk, lost permission
 made; a run that ends with a bad verdict keeps everything, since that is what a verdict is for.
 
 Two runs never share a partial directory: whoever writes into it holds a lock on a file in it. One
-that nobody holds was left by a run that was killed, and is removed.
+that nobody holds was left by a run that was killed. What it recorded is evidence: the next run of
+that name puts it aside as ``NAME.lost-1`` (the next free number) and says so on stderr.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from hil.errors import RunDirectoryError
 
 PARTIAL = ".partial"
+LOST = ".lost-"
 LOCK = ".lock"
 
 
@@ -111,10 +115,36 @@ class RunDirectory:
             ) from None
         if held and fresh:
             return lock
-        if held:
-            shutil.rmtree(self.path, ignore_errors=True)  # another may be faster: look again
-        os.close(lock)
-        return None
+        try:
+            if held:
+                self._put_aside()
+        finally:
+            os.close(lock)
+        return None  # another may be faster: look again
+
+    def _put_aside(self) -> None:
+        """Keep what a killed run has left, under a name of its own; an empty directory goes."""
+        if all(path.name == LOCK for path in self.path.iterdir()):
+            shutil.rmtree(self.path, ignore_errors=True)
+            return
+        taken = set(self.lost())
+        names = (f"{self.final.name}{LOST}{number}" for number in count(1))
+        kept = self.final.with_name(next(name for name in names if name not in taken))
+        self.path.rename(kept)
+        (kept / LOCK).unlink()
+        if sys.stderr is not None:
+            print(
+                f"run directory {self.final}: a run was killed in it; "
+                f"what it left is kept in {kept}",
+                file=sys.stderr,
+            )
+
+    def lost(self) -> list[str]:
+        """Return the names under which killed runs of this name are kept."""
+        head = self.final.name + LOST
+        if not self.final.parent.is_dir():
+            return []
+        return [path.name for path in self.final.parent.iterdir() if path.name.startswith(head)]
 
     def _is_ours(self, lock: int) -> bool:
         """Tell whether the locked file is still the one in the directory."""
@@ -166,11 +196,17 @@ class RunDirectory:
 
 
 def first_free(paths: Iterable[Path]) -> RunDirectory:
-    """Open and return the first of the run directories that nothing and nobody has taken."""
+    """Open and return the first of the run directories that nothing and nobody has taken.
+
+    The name of a run that was killed counts as taken, whether it was put aside before or now.
+    """
     for path in paths:
         directory = RunDirectory(path)
         try:
-            return directory.open()
+            directory.open()
         except RunDirectoryTakenError:
             continue
+        if not directory.lost():
+            return directory
+        directory.__exit__(None, None, None)
     raise AssertionError("there is always one more name")

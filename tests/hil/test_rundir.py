@@ -9,7 +9,7 @@ import pytest
 
 from hil.errors import RunDirectoryError
 from hil.missions import load as load_mission
-from hil.rundir import PARTIAL, RunDirectory, first_free, host_errors
+from hil.rundir import LOCK, PARTIAL, RunDirectory, first_free, host_errors
 from hil.session import run_directory
 
 
@@ -23,15 +23,50 @@ def test_a_directory_that_another_run_is_writing_is_refused_and_left_alone(tmp_p
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.json"]
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path):
-    """A partial directory that nobody holds does not stop the next run, nor get into it."""
-    left = tmp_path / ("run" + PARTIAL)
-    left.mkdir()
-    (left / "capture.mcap.partial").write_text("half")
+def leave(path: Path, text: str) -> None:
+    """Make what a run that was killed while writing to ``path`` leaves behind."""
+    left = path.with_name(path.name + PARTIAL)
+    left.mkdir(parents=True)
+    (left / LOCK).touch()
+    (left / "capture.mcap.partial").write_text(text)
+
+
+def test_what_a_killed_run_left_is_kept(tmp_path, capsys):
+    """A partial directory that nobody holds is put aside, with a word, each under its own name."""
+    for number, text in enumerate(["first", "second"], 1):
+        leave(tmp_path / "run", text)
+        with RunDirectory(tmp_path / "run") as run:
+            assert not (run.path / "capture.mcap.partial").exists()
+        kept = tmp_path / f"run.lost-{number}"
+        assert {path.name: path.read_text() for path in kept.iterdir()} == {
+            "capture.mcap.partial": text
+        }
+        assert str(kept) in capsys.readouterr().err
     with RunDirectory(tmp_path / "run") as run:
-        assert not (left / "capture.mcap.partial").exists()
         run.finish()
     assert list((tmp_path / "run").iterdir()) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_an_empty_leftover_is_not_kept(tmp_path, capsys):
+    """A run that was killed before it recorded anything leaves nothing worth a name."""
+    (tmp_path / ("run" + PARTIAL)).mkdir()
+    with RunDirectory(tmp_path / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == ""
+
+
+def test_the_number_of_a_killed_run_is_not_given_again(tmp_path, monkeypatch):
+    """Default numbering passes over a number whose run was killed, now and the next time."""
+    monkeypatch.chdir(tmp_path)
+    leave(tmp_path / "runs" / "tiansuan_bupt1-0001", "half")
+    mission = load_mission("tiansuan_bupt1")
+    for _ in range(2):
+        run = run_directory(None, mission)
+        assert run.final.name == "tiansuan_bupt1-0002"
+        run.__exit__(None, None, None)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["tiansuan_bupt1-0001.lost-1"]
 
 
 def test_an_unfinished_run_leaves_nothing(tmp_path):
