@@ -308,8 +308,8 @@ class CaptureWriter:
         """Cut the file back to what is whole and raise; every later call raises the same."""
         reason = error.strerror or str(error)
         self._failure = (
-            f"{self.partial}: cannot be written: {reason}; what was recorded before stays there, "
-            f"{self._at} octets; make room or choose another --out"
+            f"{self.partial}: cannot be written: {reason} after {self._at} octets; make room, or "
+            "choose another --out"
         )
         if self._fd is not None:
             os.ftruncate(self._fd, self._at)

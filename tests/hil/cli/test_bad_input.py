@@ -111,6 +111,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, kilobytes):
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1
     assert "space" in done.stderr
+    assert "stays" not in done.stderr
 
 
 def test_a_read_only_place_is_one_line(tmp_path):
