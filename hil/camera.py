@@ -19,14 +19,19 @@ from hil.world.world import World
 
 #: Half-width of the box of mask cells that a target is scored by, degrees.
 TARGET_HALF_DEG = 3.0
+#: Longest side of a sensor, pixels.
+LARGEST = 4096
 
 
 class CameraView:
     """Renders what the payload's camera sees at a time of the run, and keeps it in small."""
 
-    def __init__(self, mission: Mission, world: World, seed: int) -> None:
+    def __init__(
+        self, mission: Mission, world: World, seed: int, size: tuple[int, int] | None = None
+    ) -> None:
+        """Point a camera down. ``size``: columns and rows of the sensor, if not the profile's."""
         self.world = world
-        self.scene = GroundScene(seed, camera_of(mission))
+        self.scene = GroundScene(seed, camera_of(mission, size))
         #: t_ns of each exposure -> its picture for the report, uint8[h, w, 3] of at most
         #: ``LARGEST_SIDE``: whole frames of a long run would fill the memory
         self.taken: dict[int, NDArray[np.uint8]] = {}
@@ -45,9 +50,16 @@ class CameraView:
         return pixels
 
 
-def camera_of(mission: Mission) -> Camera:
-    """Return the camera of a mission profile. Raises ``ConfigError`` if there can be none."""
-    width, height = mission.integer("imager.width"), mission.integer("imager.height")
+def camera_of(mission: Mission, size: tuple[int, int] | None = None) -> Camera:
+    """Return the camera of a mission profile, with a sensor of ``size`` (columns, rows) if given.
+
+    Raises ``ConfigError`` if there can be none. The footprint stays that of the profile.
+    """
+    width, height = size or (mission.integer("imager.width"), mission.integer("imager.height"))
+    if not (2 <= width <= LARGEST and 2 <= height <= LARGEST):
+        raise ConfigError(
+            f"imager of {width}x{height} pixels: give a width and a height of 2 to {LARGEST}"
+        )
     try:
         return Camera(width=width, height=height, fov_deg=fov_deg(mission))
     except ValueError as wrong:

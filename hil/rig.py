@@ -77,7 +77,9 @@ class Rig:
         self._pass_aos_ns = 0
         self._before: dict[str, int] = {}
         self.wiring = Wiring(board, self.exchange, seed, self._overrides())
-        self.camera = CameraView(mission, self.world, seed)
+        sensor = self.wiring.of_type("imager")
+        size = None if sensor is None else (sensor.width, sensor.height)
+        self.camera = CameraView(mission, self.world, seed, size)
         self.radio = self._radio()
         self.plan = self._plan()
         self.ground = GroundSegment(
@@ -95,6 +97,8 @@ class Rig:
             "config": self._flight_config(inference),
         }
         self._wire_up()
+        if missing := board.missing_roles():
+            self.event(0, "bench", 1, "ROLES_MISSING", board=board.name, roles=missing)
 
     # --- composition ---------------------------------------------------------------------------
 
@@ -123,6 +127,11 @@ class Rig:
         config.setdefault("epoch_unix_s", int(mission.start_utc.timestamp()))
         config["inference"] = inference
         model_class = config.get("model_class")
+        if model_class is None:
+            known = ", ".join(mission.model_classes)
+            raise ConfigError(
+                f"{mission.path}: flight: key 'model_class' is missing; known: {known}"
+            )
         if model_class not in mission.model_classes:
             hint = nearest(str(model_class), mission.model_classes)
             raise ConfigError(

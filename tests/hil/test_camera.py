@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hil.board import find_board, load_board
 from hil.camera import CameraView
+from hil.errors import ConfigError
 from hil.missions import load as load_mission
+from hil.parts.imager import FRAME_HEADER
 from hil.report.thumbnails import LARGEST_SIDE, shrink_mean, thumbnails
+from hil.rig import Rig
 from hil.world.world import World
 
 SECOND = 1_000_000_000
@@ -41,3 +45,27 @@ def test_the_report_shows_of_the_small_picture_what_it_would_of_the_frame(view):
     ]
     (whole, _), (small, _) = thumbnails(rows, 1 << 20)
     assert small == whole is not None
+
+
+def rig_with_imager(folder, keys):
+    """Return a rig on the default board whose imager has more keys in the board file."""
+    text = find_board("raspberrypi4").read_text()
+    path = folder / "board.toml"
+    path.write_text(text.replace('type = "imager"\n', f'type = "imager"\n{keys}\n'))
+    mission = load_mission("tiansuan_bupt1")
+    return Rig(load_board(str(path)), mission, seed=1, duration_s=20.0)
+
+
+def test_the_scene_has_the_size_that_the_board_file_gives_the_sensor(tmp_path):
+    """Width and height of the board win over the mission's, for the part and for what it sees."""
+    sensor = rig_with_imager(tmp_path, "width = 160\nheight = 96").wiring.of_type("imager")
+    _, payload = sensor.frame_capture(0, 2000)
+    assert FRAME_HEADER.unpack_from(payload)[:2] == (160, 96)
+    assert len(payload) == FRAME_HEADER.size + 160 * 96 * 3
+
+
+@pytest.mark.parametrize("keys", ["width = 1", "height = 60000"])
+def test_a_sensor_that_cannot_be_is_refused(keys, tmp_path):
+    """A size that no scene can be rendered in is one line of ours, not an error of a library."""
+    with pytest.raises(ConfigError, match="2 to 4096"):
+        rig_with_imager(tmp_path, keys)
