@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flightsw.codec.dictionary import ROLE_NAMES
 from hil.boardparts import KINDS, Pin, read_part
 from hil.buses.adapters import PROFILES
 from hil.config import Document, load_toml, nearest
@@ -72,6 +73,11 @@ class Board:
     def bus(self, name: str) -> BusSpec:
         """Return a bus by name."""
         return next(bus for bus in self.buses if bus.name == name)
+
+    def missing_roles(self) -> list[str]:
+        """Return the roles that the flight software knows and no part of this board has."""
+        there = {part.role for part in self.parts}
+        return [role for role in ROLE_NAMES if role not in there]
 
     def devices(self) -> list[dict[str, Any]]:
         """Return the device table for the flight software, ready for JSON, in file order."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flightsw.codec.dictionary import DRIVER_NAMES, ROLE_NAMES
 from hil.config import Document, KeyPath, nearest, parse_quantity
 from hil.errors import ConfigError
 from hil.parts import PART_TYPES, part_class
@@ -128,13 +130,13 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
     return {
         "type": type_name,
         "bus": bus.name,
-        "address": _read_place(doc, key, bus.kind),
+        "address": _read_place(doc, key, bus.kind, part),
         "pins": _read_pins(doc, (*key, "pins"), part, buses),
         "params": params,
         "world": _read_world(doc, (*key, "world"), part),
         "spi": {n.name: n.read(doc, key) for n in SPI_NUMBERS} if bus.kind == "spi" else {},
-        "role": doc.text((*key, "role"), None),
-        "driver": doc.text((*key, "driver"), *_driver_default(doc, key)),
+        "role": doc.choice((*key, "role"), ROLE_NAMES, None),
+        "driver": doc.choice((*key, "driver"), DRIVER_NAMES, *_driver_default(doc, key)),
     }
 
 
@@ -151,7 +153,7 @@ def _driver_default(doc: Document, key: KeyPath) -> tuple[None, ...]:
     return () if "role" in doc.table(key) else (None,)
 
 
-def _read_place(doc: Document, key: KeyPath, kind: str) -> int:
+def _read_place(doc: Document, key: KeyPath, kind: str, part: type[Part]) -> int:
     """Return the I2C address or chip select, 0 on other buses."""
     if kind == "spi":
         return CHIP_SELECT.read(doc, key)
@@ -163,6 +165,11 @@ def _read_place(doc: Document, key: KeyPath, kind: str) -> int:
         raise doc.error(
             (*key, "address"),
             f"{address:#04x} is reserved by the I2C specification; use 0x08 to 0x77",
+        )
+    if part.ADDRESSES and address not in part.ADDRESSES:
+        known = ", ".join(f"{one:#04x}" for one in part.ADDRESSES)
+        raise doc.error(
+            (*key, "address"), f"{address:#04x} is none that this part can have; use {known}"
         )
     return address
 
@@ -256,7 +263,12 @@ def _check_construction(
     doc: Document, key: KeyPath, part: type[Part], params: Mapping[str, Any]
 ) -> None:
     """Build the part once, so that what only the part can judge is also an error of the file."""
+    name = str(key[-1])
     try:
-        part("trial", **params)
+        part(name, **params)
     except (ValueError, TypeError, IndexError, ConfigError) as wrong:
-        raise doc.error(key, f"the part refuses these values: {wrong}") from None
+        text = str(wrong).removeprefix(f"part {name!r}: ")
+        named = [param for param in params if re.search(rf"\b{param}\b", text)]
+        # A complaint of one key belongs to its line, whatever else stands in the table.
+        where = (*key, named[0]) if len(named) == 1 else key
+        raise doc.error(where, f"the part refuses this: {text}") from None

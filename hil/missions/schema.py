@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from flightsw.codec.dictionary import FLIGHT_KEYS
+
 #: how a value is known; see docs of the profile format in :mod:`hil.missions`
 EVIDENCE = ("measured", "primary", "secondary", "vendor", "inferred", "assumed")
 
@@ -146,5 +148,5 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "telecommands_verified": Field("flag", required=False),
         "no_crash": Field("flag", required=False),
     },
-    "flight": {"*": Field("free", required=False)},
+    "flight": {name: Field("free", required=False) for name in FLIGHT_KEYS},
 }

@@ -51,6 +51,8 @@ class Part:
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {}
     #: the part's own keys in a board file; each becomes a keyword argument of the constructor
     PARAMS: ClassVar[Mapping[str, Param]] = {}
+    #: I2C addresses that its pins can select; empty: any
+    ADDRESSES: ClassVar[tuple[int, ...]] = ()
 
     def __init__(self, name: str, seed: int = 0) -> None:
         self.name = name

@@ -73,6 +73,8 @@ class Ina3221(RegisterTarget):
         **{f"current{n}_a": Quantity("A", -16.38, 16.38, SHUNT_LSB_V / 0.01) for n in (1, 2, 3)},
     }
     PARAMS: ClassVar[Mapping[str, Param]] = {"shunts": Param("ohm", [0.1, 0.1, 0.1])}
+    #: pin A0 at GND, VS, SDA, SCL (section "Serial Bus Address")
+    ADDRESSES: ClassVar[tuple[int, ...]] = (0x40, 0x41, 0x42, 0x43)
 
     def __init__(self, name: str, seed: int = 0, shunts: Sequence[float] = (0.1, 0.1, 0.1)) -> None:
         if len(shunts) != 3 or not all(shunt > 0 for shunt in shunts):

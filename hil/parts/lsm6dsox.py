@@ -137,6 +137,8 @@ class Lsm6dsox(RegisterTarget):
         "temperature_c": Quantity("degC", -40.0, 85.0, 1 / 256),
     }
     PARAMS: ClassVar[Mapping[str, Param]] = {}
+    #: pin SDO/SA0 low or high (section 5.1.1, "I2C operation")
+    ADDRESSES: ClassVar[tuple[int, ...]] = (0x6A, 0x6B)
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

@@ -73,6 +73,8 @@ class Tmp117(RegisterTarget):
         "temperature_c": Quantity("degC", -55.0, 150.0, LSB_C)
     }
     PARAMS: ClassVar[Mapping[str, Param]] = {}
+    #: pin ADD0 at GND, V+, SDA, SCL (section "Serial Bus Address")
+    ADDRESSES: ClassVar[tuple[int, ...]] = (0x48, 0x49, 0x4A, 0x4B)
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

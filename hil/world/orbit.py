@@ -26,18 +26,20 @@ class Orbit:
     """Positions and velocities in TEME, from a two-line element set.
 
     Times are seconds (arrays) or integer nanoseconds (``at``) after ``epoch``, which is the start
-    of the mission, not that of the element set.
+    of the mission, not that of the element set. ``source`` is the file that holds the lines, for
+    messages.
     """
 
-    def __init__(self, line1: str, line2: str, epoch: Epoch) -> None:
-        _check_line(line1, 1)
-        _check_line(line2, 2)
+    def __init__(self, line1: str, line2: str, epoch: Epoch, source: str = "") -> None:
+        self._what = what = f"{source}: element set" if source else "element set"
+        _check_line(line1, 1, what)
+        _check_line(line2, 2, what)
         try:
             self.satellite = Satrec.twoline2rv(line1, line2, WGS72)
         except ValueError as wrong:
-            raise ConfigError(f"element set: cannot be read: {wrong}") from None
+            raise ConfigError(f"{what}: cannot be read: {wrong}") from None
         if self.satellite.error:
-            raise ConfigError(f"element set: {SGP4_ERRORS[self.satellite.error]}")
+            raise ConfigError(f"{what}: {SGP4_ERRORS[self.satellite.error]}")
         self.epoch = epoch
 
     @property
@@ -58,7 +60,7 @@ class Orbit:
         if code.any():
             first = int(np.flatnonzero(code)[0])
             raise ConfigError(
-                f"element set: SGP4 fails {t_s[first]:.0f} s after the start of the mission: "
+                f"{self._what}: SGP4 fails {t_s[first]:.0f} s after the start of the mission: "
                 f"{SGP4_ERRORS[int(code[first])]}; use elements nearer to the start time"
             )
         return Vector(r[:, 0], r[:, 1], r[:, 2]), Vector(v[:, 0], v[:, 1], v[:, 2])
@@ -70,7 +72,7 @@ class Orbit:
             self.epoch.jd + days, self.epoch.fraction + rest / NS_PER_DAY
         )
         if code:
-            raise ConfigError(f"element set: SGP4 fails at t={t_ns} ns: {SGP4_ERRORS[code]}")
+            raise ConfigError(f"{self._what}: SGP4 fails at t={t_ns} ns: {SGP4_ERRORS[code]}")
         return r, v
 
     def gmst(self, t_s: Array) -> Array:
@@ -87,14 +89,16 @@ class Orbit:
         return np.degrees(latitude), np.degrees(longitude), height
 
 
-def _check_line(line: str, number: int) -> None:
+def _check_line(line: str, number: int, what: str) -> None:
     """Raise ConfigError unless a line of an element set has its length, number and checksum."""
     text = line.rstrip()
-    where = f"element set, line {number}"
+    where = f"{what}, line {number}"
     if len(text) != 69 or not text.isascii():
         raise ConfigError(f"{where}: has {len(text)} characters; a line has 69")
     if not text.startswith(f"{number} "):
         raise ConfigError(f"{where}: starts with {text[:2]!r}; expected '{number} '")
     total = sum(int(c) if c.isdigit() else c == "-" for c in text[:68]) % 10
     if text[68] != str(total):
-        raise ConfigError(f"{where}: checksum is {text[68]!r}; its digits add up to {total}")
+        raise ConfigError(
+            f"{where}: checksum is {text[68]!r}; its digits add up to {total}; copy the line again"
+        )

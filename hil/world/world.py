@@ -74,7 +74,7 @@ class World:
         """
         self.mission = mission
         self.seed = seed
-        self.orbit = Orbit(*mission.tle, Epoch.of(mission.start_utc))
+        self.orbit = Orbit(*mission.tle, Epoch.of(mission.start_utc), mission.path)
         _check_age(mission, self.orbit.age_s)
         self.period_s = self.orbit.period_s
         wanted = duration_s if duration_s is not None else mission.duration_s

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from pathlib import Path
 
 import pytest
 
-from hil.board import BusSpec, board_names, find_board, load_board
+from flightsw.codec.dictionary import PARAMETER_BY_NAME, Role, interface
+from hil.board import Board, BusSpec, board_names, find_board, load_board
 from hil.boardparts import KINDS, WORLD_UNITS
 from hil.errors import ConfigError
 from hil.parts import PART_TYPES, part_class
@@ -33,7 +35,7 @@ address = 0x48
 """
 
 
-def load(tmp_path: Path, text: str) -> object:
+def load(tmp_path: Path, text: str) -> Board:
     """Load a board from text."""
     path = tmp_path / "trial.toml"
     path.write_text(text)
@@ -100,6 +102,37 @@ def test_the_device_table_is_ready_for_json() -> None:
     assert by_role["watchdog"]["params"]["pins"]["kick"] == ["gpiochip0", 24]
     assert by_role["watchdog"]["params"]["timeout_s"] > 0
     assert by_role["flash"]["params"]["speed_hz"] == 20_000_000
+
+
+def test_missing_roles_are_those_that_no_part_has(tmp_path: Path) -> None:
+    """A whole board misses none; one without a power monitor misses that, in order of roles."""
+    assert load_board("raspberrypi4").missing_roles() == []
+    text = SOURCE.replace('role = "power"\n', "").replace('role = "gnss"\n', "")
+    assert load(tmp_path, text).missing_roles() == ["power", "gnss"]
+
+
+def test_a_rig_tells_of_the_roles_that_its_board_misses(tmp_path: Path) -> None:
+    """A board without a part that the flight software knows is an event of the bench, once."""
+    from hil.missions import load as load_mission
+    from hil.rig import Rig
+
+    mission = load_mission("tiansuan_bupt1")
+    for text, told in ((SOURCE, []), (SOURCE.replace('role = "gnss"\n', ""), [["gnss"]])):
+        board = load(tmp_path, text)
+        rig = Rig(board, mission, seed=1, duration_s=60.0, inference="threshold")
+        events = [event for event in rig.events if event["name"] == "ROLES_MISSING"]
+        assert [event["roles"] for event in events] == told
+        assert all(event["source"] == "bench" for event in events)
+
+
+def test_names_of_roles_drivers_and_keys_are_those_of_the_flight_software() -> None:
+    """What the bench checks names against is what the flight software takes, no more, no less."""
+    drivers = importlib.import_module("flightsw.drivers")
+    config = importlib.import_module("flightsw.config")
+    assert set(interface.DRIVER_NAMES) == set(drivers.DRIVERS)
+    assert tuple(config.KEYS) == interface.CONFIG_NAMES
+    assert [name.upper() for name in interface.ROLE_NAMES] == list(Role.__members__)
+    assert set(interface.FLIGHT_KEYS) == {*config.KEYS, *PARAMETER_BY_NAME}
 
 
 @pytest.mark.parametrize("name", sorted(PART_TYPES))
@@ -177,11 +210,28 @@ WRONG = {
         SMALL.replace('bus = "i2c-1"', 'bus = "spi-0"'),
         "a tmp117 does not sit on a bus of kind spi",
     ),
-    "role without driver": (SMALL + 'role = "x"\n', "key 'driver' is missing"),
+    "role without driver": (SMALL + 'role = "temp_chip"\n', "key 'driver' is missing"),
     "role twice": (
-        SMALL + 'role="x"\ndriver="tmp117"\n[part.b]\ntype="tmp117"\nbus="i2c-1"\naddress=0x49\n'
-        'role="x"\ndriver="tmp117"\n',
-        "part.b.role: role 'x' is already taken by 'a'",
+        SMALL + 'role="imu"\ndriver="tmp117"\n[part.b]\ntype="tmp117"\nbus="i2c-1"\naddress=0x49\n'
+        'role="imu"\ndriver="tmp117"\n',
+        "part.b.role: role 'imu' is already taken by 'a'",
+    ),
+    "unknown role": (
+        SMALL + 'role="temp_bord"\ndriver="tmp117"\n',
+        ":15: part.a.role: unknown value 'temp_bord'; did you mean 'temp_board'",
+    ),
+    "unknown driver": (
+        SMALL + '[part.f]\ntype="w25q128"\nbus="spi-0"\nchip_select=0\nrole="flash"\n'
+        'driver = "w25q128"\n',
+        ":20: part.f.driver: unknown value 'w25q128'; did you mean 'w25q'",
+    ),
+    "address that the part cannot have": (
+        SMALL.replace("0x48", "0x50"),
+        ":14: part.a.address: 0x50 is none that this part can have; use 0x48, 0x49, 0x4a, 0x4b",
+    ),
+    "shunts of a wrong length": (
+        SMALL + '[part.p]\ntype="ina3221"\nbus="i2c-1"\naddress=0x40\nshunts=["1 ohm"]\n',
+        ":19: part.p.shunts: the part refuses this: shunts must be three positive resistances",
     ),
     "unknown world name": (
         SMALL + 'world = { temperature_c = "thermal.bord_c" }\n',

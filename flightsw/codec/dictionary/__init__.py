@@ -28,6 +28,7 @@ from .events import BY_ID as EVENT_BY_ID
 from .events import EVENTS, Event
 from .housekeeping import BY_SID as STRUCTURE_BY_SID
 from .housekeeping import POOL, STRUCTURES, Structure
+from .interface import DRIVER_NAMES, FLIGHT_KEYS, ROLE_NAMES
 from .parameters import PARAMETER_BY_ID, PARAMETER_BY_NAME, PARAMETERS, Parameter
 from .products import (
     PART_FIRST,
@@ -45,8 +46,10 @@ from .products import (
 __all__ = [
     "APID",
     "APID_IDLE",
+    "DRIVER_NAMES",
     "EVENTS",
     "EVENT_BY_ID",
+    "FLIGHT_KEYS",
     "FUNCTIONS",
     "FUNCTION_BY_ID",
     "GROUND_ID",
@@ -65,6 +68,7 @@ __all__ = [
     "PRODUCT_MAGIC",
     "PRODUCT_VERSION",
     "REPORTS",
+    "ROLE_NAMES",
     "STRUCTURES",
     "STRUCTURE_BY_SID",
     "TELECOMMANDS",
