@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from flightsw.codec.dictionary import RateGroup
+from flightsw.codec.dictionary.enums import Mode
 from flightsw.codec.dictionary.housekeeping import STATUS
 from hil import __version__, verdict
+from hil.ground.telecommands import Failure
 from hil.report.model import RateGroupRow
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory
@@ -38,9 +40,12 @@ def close(rig: Rig, supervisor: Supervisor, storage: Path) -> Books:
         brown_outs=int(rig.world.power.brown_outs),
         jobs=jobs,
         jobs_lost=lost,
+        jobs_planned=len(rig.plan),
+        jobs_refused=refused(rig),
         products_made={int(job): octets for job, octets in on_board["products"].items()},
         products_received={j: p.octets for j, p in rig.ground.products.complete.items()},
         parts_sent_twice=counters["parts_repeated"] + counters["parts_after_complete"],
+        no_delivery=no_delivery(rig),
         telecommands_sent=sent,
         telecommands_verified=verified,
         telecommands_open=open_ones,
@@ -70,6 +75,37 @@ def account_jobs(rig: Rig, on_board: dict[str, Any]) -> tuple[dict[int, str], di
         elif overdue(rig, job):
             lost[job] = "in the plan on board, but never begun"
     return accounted, lost
+
+
+def refused(rig: Rig) -> dict[int, str]:
+    """Return, of each job whose telecommand was refused on board, with what code."""
+    return {
+        t.job: reason(t.failure)
+        for t in rig.ground.telecommands.all
+        if t.job is not None and t.release_ns is not None and t.failure is not None
+    }
+
+
+def reason(failure: Failure) -> str:
+    """Return why a telecommand failed, in words where the code alone says little."""
+    safe = failure.code == "WRONG_MODE" and failure.detail == Mode.SAFE
+    return failure.code + (" (safe mode)" if safe else "")
+
+
+def no_delivery(rig: Rig) -> str:
+    """Return why this run could not bring a product down; "" if nothing forbade it."""
+    passes = [p for p in rig.world.passes if p.los_ns > 0 and p.aos_ns < rig.end_ns]
+    if not passes:
+        return "no pass in this run"
+    if not rig.mission.integer("plan.images"):
+        return "the profile plans no image"
+    if not rig.plan and len(passes) > 1:
+        return "no image was possible after the first pass"
+    if not rig.plan or all(p.los_ns <= rig.plan[0].t_ns for p in passes):
+        return "the run ends before a pass that could deliver"
+    if len(refused(rig)) == len(rig.plan):
+        return "every image of the plan was refused"
+    return ""
 
 
 def overdue(rig: Rig, job: int) -> bool:
@@ -114,7 +150,10 @@ def account_telecommands(rig: Rig) -> tuple[int, int, dict[str, str]]:
         due_ns = telecommand.release_ns or telecommand.t_made_ns
         if due_ns < last_ns - LATE_S * SECOND or telecommand.failure is not None:
             made_s = telecommand.t_made_ns / SECOND
-            open_ones[f"{telecommand.name} of {made_s:.0f} s"] = telecommand.state
+            state = telecommand.state
+            if telecommand.failure is not None:
+                state = f"failed at {telecommand.failure.stage}: {reason(telecommand.failure)}"
+            open_ones[f"{telecommand.name} of {made_s:.0f} s"] = state
     return sent, verified, open_ones
 
 
@@ -142,10 +181,14 @@ def rate_groups(rig: Rig) -> list[RateGroupRow]:
 def judge(rig: Rig, books: Books) -> Verdict:
     """Judge a run by its mission profile."""
 
-    def unknown(keys: tuple[str, ...]) -> dict[str, str]:
-        return {value.key: value.source for value in rig.mission.unknowns(keys)}
+    mission = rig.mission
 
-    return verdict.judge(books, rig.mission.group("verdict"), unknown)
+    def unknown(keys: tuple[str, ...]) -> dict[str, str]:
+        # A group that the profile may leave out, and has, holds nothing unknown.
+        there = [key for key in keys if key in mission.values or mission.group(key)]
+        return {value.key: value.source for value in mission.unknowns(there)}
+
+    return verdict.judge(books, mission.group("verdict"), unknown)
 
 
 def job_lists(books: Books) -> dict[str, Any]:
@@ -153,6 +196,7 @@ def job_lists(books: Books) -> dict[str, Any]:
     return {
         "jobs": {str(job): state for job, state in books.jobs.items()},
         "jobs_lost": {str(job): why for job, why in books.jobs_lost.items()},
+        "jobs_refused": {str(job): why for job, why in books.jobs_refused.items()},
         "telecommands_open": dict(books.telecommands_open),
     }
 

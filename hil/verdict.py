@@ -6,14 +6,22 @@ only as far as that value is right.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hil.errors import ConfigError
 
 GOOD, BAD = "good", "bad"
+#: groups of equal causes that a figure names; run.json holds every one
+CAUSES_SHOWN = 4
+#: Groups of the profile that decide what the computer does and when, and so its power and heat.
+_ACTIVITY = (
+    *("time", "orbit", "stations", "link", "power", "thermal", "payload", "imager", "plan"),
+    *("governor", "flight"),
+)
 
 
 @dataclass
@@ -28,10 +36,15 @@ class Books:
     jobs: Mapping[int, str]
     #: jobs that are neither finished nor accounted for, with what is known of them
     jobs_lost: Mapping[int, str]
+    jobs_planned: int
+    #: job -> why its telecommand was refused on board, e.g. ``WRONG_MODE (safe mode)``
+    jobs_refused: Mapping[int, str]
     products_made: Mapping[int, bytes]
     products_received: Mapping[int, bytes]
     #: product parts that came again without being asked for
     parts_sent_twice: int
+    #: why no product could come down, where that was certain beforehand
+    no_delivery: str
     telecommands_sent: int
     telecommands_verified: int
     #: name -> state, of telecommands that are neither verified nor excused
@@ -54,8 +67,12 @@ class Condition:
     good: bool
     figure: str
     limit: str
-    #: keys of the mission profile that this rests on
+    #: groups and keys of the mission profile that this rests on
     rests_on: tuple[str, ...] = ()
+    #: the figure as a number, what it is compared with, and the unit of both; None: no number
+    value: float | None = None
+    limit_value: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class Verdict:
             text = f"  {mark} {condition.name:<{width}}  {condition.figure}"
             out.append(f"{text}  ({condition.limit})")
         if self.unknowns:
-            out.append(f"  rests on {len(self.unknowns)} values that nobody published:")
+            out.append(f"  rests on {plural(len(self.unknowns), 'value')} that nobody published:")
             out += [f"      {key}: {why}" for key, why in self.unknowns.items()]
         return out
 
@@ -88,76 +105,107 @@ class Verdict:
 Judge = Callable[[Books, Any], Condition]
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural where there is not exactly one."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def causes(texts: Iterable[str]) -> str:
+    """Return equal texts once with their number, the most frequent first, few of them."""
+    counts = Counter(texts)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [f"{n} x {text}" if n > 1 else text for text, n in ranked[:CAUSES_SHOWN]]
+    more = sum(n for _, n in ranked[CAUSES_SHOWN:])
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
 def brown_out(books: Books, _: Any) -> Condition:
     """The supply never failed."""
-    keys = ("power",)
-    good = books.brown_outs == 0
-    return Condition("no brown-out", good, f"{books.brown_outs} brown-outs", "none", keys)
+    n = books.brown_outs
+    return Condition("no brown-out", n == 0, plural(n, "brown-out"), "none", _ACTIVITY, n, 0)
 
 
 def battery(books: Books, limit: float) -> Condition:
     """The battery stays above its limit."""
-    figure = f"down to {books.min_battery_v:.2f} V"
-    good = books.min_battery_v >= limit
-    return Condition("battery", good, figure, f"at least {limit:g} V", ("power",))
+    lowest = books.min_battery_v
+    words = f"down to {lowest:.2f} V", f"at least {limit:g} V"
+    return Condition("battery", lowest >= limit, *words, _ACTIVITY, lowest, limit, "V")
 
 
 def chip(books: Books, limit: float) -> Condition:
     """The processor stays below its limit."""
-    figure = f"up to {books.max_chip_c:.1f} °C"
-    keys = ("thermal", "payload")
-    return Condition("chip", books.max_chip_c <= limit, figure, f"at most {limit:g} °C", keys)
+    return _temperature("chip", books.max_chip_c, limit)
 
 
 def board(books: Books, limit: float) -> Condition:
     """The board stays below its limit."""
-    figure = f"up to {books.max_board_c:.1f} °C"
-    keys = ("thermal", "payload")
-    return Condition("board", books.max_board_c <= limit, figure, f"at most {limit:g} °C", keys)
+    return _temperature("board", books.max_board_c, limit)
+
+
+def _temperature(name: str, highest: float, limit: float) -> Condition:
+    words = f"up to {highest:.1f} °C", f"at most {limit:g} °C"
+    return Condition(name, highest <= limit, *words, _ACTIVITY, highest, limit, "°C")
 
 
 def jobs(books: Books, _: Any) -> Condition:
     """Each accepted job is finished or accounted for."""
-    done = len(books.jobs)
-    figure = f"{done} of {done + len(books.jobs_lost)} finished or accounted for"
+    done, lost = len(books.jobs), len(books.jobs_lost)
+    figure = f"{books.jobs_planned} planned, {done + lost} accepted, {done} accounted for"
     states = Counter(books.jobs.values())
     figure += "".join(f"; {n} {state}" for state, n in sorted(states.items()))
-    if books.jobs_lost:
-        figure += "; lost: " + ", ".join(f"{job} {why}" for job, why in books.jobs_lost.items())
-    return Condition("jobs", not books.jobs_lost, figure, "none lost")
+    if books.jobs_refused:
+        figure += "; refused: " + causes(books.jobs_refused.values())
+    if lost:
+        figure += "; lost: " + causes(books.jobs_lost.values())
+    return Condition("jobs", not lost, figure, "none lost", _ACTIVITY, lost, 0)
 
 
 def products(books: Books, _: Any) -> Condition:
     """Every product received equals the product made, and none came twice."""
     received = books.products_received
     wrong = [job for job in received if books.products_made.get(job) != received[job]]
-    figure = f"{len(received) - len(wrong)} of {len(received)} received equal those made"
+    equal = len(received) - len(wrong)
+    figure = f"{equal} of {len(received)} received equal those made"
     if wrong:
-        figure += f"; different: {wrong}"
+        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        figure += f"; different: {', '.join(map(str, wrong[:8]))}{more}"
     if books.parts_sent_twice:
-        figure += f"; {books.parts_sent_twice} parts sent twice unasked"
-    return Condition("products", not wrong and not books.parts_sent_twice, figure, "all")
+        figure += f"; {plural(books.parts_sent_twice, 'part')} sent twice unasked"
+    good = not wrong and not books.parts_sent_twice
+    return Condition("products", good, figure, "all", _ACTIVITY, equal, len(received))
 
 
 def enough(books: Books, wanted: float) -> Condition:
     """Enough products came down."""
     n = len(books.products_received)
-    keys = ("link", "imager")
-    return Condition("delivery", n >= wanted, f"{n} products", f"at least {wanted:g}", keys)
+    figure = plural(n, "product")
+    if n < wanted and books.no_delivery:
+        figure += f": {books.no_delivery}"
+    return Condition("delivery", n >= wanted, figure, f"at least {wanted:g}", _ACTIVITY, n, wanted)
 
 
 def telecommands(books: Books, _: Any) -> Condition:
     """Every telecommand whose report could come is verified."""
-    figure = f"{books.telecommands_verified} of {books.telecommands_sent} verified"
+    done, sent = books.telecommands_verified, books.telecommands_sent
+    figure = f"{done} of {sent} verified"
     if books.telecommands_open:
-        figure += "; open: " + ", ".join(f"{n} {s}" for n, s in books.telecommands_open.items())
-    return Condition("telecommands", not books.telecommands_open, figure, "all that could be")
+        texts = (f"{kind_of(n)}: {state}" for n, state in books.telecommands_open.items())
+        figure += "; open: " + causes(texts)
+    good = not books.telecommands_open
+    limit = "every one that could be reported"
+    return Condition("telecommands", good, figure, limit, _ACTIVITY, done, sent)
+
+
+def kind_of(telecommand: str) -> str:
+    """Return the name of a telecommand without its time and its job."""
+    return re.sub(r" job \d+| of \d+ s$", "", telecommand)
 
 
 def overruns(books: Books, limit: float) -> Condition:
     """Rate groups keep their time."""
-    good = books.overruns <= limit
-    return Condition("overruns", good, f"{books.overruns}", f"at most {limit:g}")
+    n = books.overruns
+    words = f"{n}", f"at most {limit:g}"
+    return Condition("overruns", n <= limit, *words, ("payload", "imager", "flight"), n, limit)
 
 
 def crashes(books: Books, _: Any) -> Condition:
@@ -165,13 +213,14 @@ def crashes(books: Books, _: Any) -> Condition:
 
     However it stopped, it must be back within the time that watchdog and boot take.
     """
-    figure = f"{books.restarts} restarts"
+    figure = plural(books.restarts, "restart")
     figure += "".join(f", {n} stopped: {cause}" for cause, n in sorted(books.stops.items()))
     if books.down_s:
         figure += f", down for the last {books.down_s:.0f} s"
     good = not books.stops.get("crash") and books.down_s <= books.down_limit_s
     limit = f"no crash of its own, back within {books.down_limit_s:g} s"
-    return Condition("restarts", good, figure, limit)
+    keys = ("payload", "power")
+    return Condition("restarts", good, figure, limit, keys, books.stops.get("crash", 0), 0)
 
 
 #: key of the profile's [verdict] group -> how it is judged
@@ -209,6 +258,8 @@ def judge(
 
     ``unknown(keys)`` returns those of the keys that the profile does not know, with the reason.
     """
-    conditions = [JUDGES[key](books, limit) for key, limit in asked(limits).items()]
+    wanted = asked(limits)
+    conditions = [JUDGES[key](books, limit) for key, limit in wanted.items()]
     keys = tuple(dict.fromkeys(key for c in conditions for key in c.rests_on))
+    keys += tuple(f"verdict.{key}" for key in wanted)
     return Verdict(tuple(conditions), unknown(keys))

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from flightsw.codec.dictionary.enums import Mode
 from flightsw.codec.dictionary.housekeeping import STATUS
 from hil import books
 from hil.board import load_board
 from hil.errors import ConfigError
+from hil.ground.telecommands import Failure
 from hil.missions import load as load_mission
 from hil.missions.loader import FOLDER
 from hil.rig import SECOND, Rig
 from hil.session import Options, fly
+from hil.verdict import asked
 
 PROFILE = (FOLDER / "tiansuan_bupt1.toml").read_text()
 
@@ -84,6 +87,11 @@ def profile(tmp_path: Path, verdict: str) -> str:
     return str(path)
 
 
+NOTHING = dict.fromkeys(
+    ("min_battery_v", "max_chip_c", "max_board_c", "down_s", "down_limit_s"), 1.0
+) | dict.fromkeys(("brown_outs", "jobs_planned", "parts_sent_twice", "overruns", "restarts"), 0)
+NOTHING |= {"jobs": {}, "jobs_lost": {}, "jobs_refused": {}, "telecommands_open": {}, "stops": {}}
+NOTHING |= {"products_made": {}, "products_received": {}, "no_delivery": ""}
 SHORT = Options(transport="direct", inference="threshold", duration_s=20.0)
 
 
@@ -112,3 +120,45 @@ def test_a_verdict_that_asks_nothing_is_refused_before_the_flight(tmp_path):
     with pytest.raises(ConfigError, match="asks for nothing"):
         fly(Options(**{**vars(SHORT), "mission": path, "out": tmp_path / "run"}))
     assert [p.name for p in tmp_path.iterdir()] == ["mission.toml"]
+
+
+def test_every_unknown_value_that_the_flight_uses_is_named(rig, tmp_path):
+    """Whatever value of a profile is marked unknown, the verdict lists it with its reason."""
+    values = rig.mission.values
+    used = [key for key in values if not key.startswith(("mission.", "stations.", "verdict."))]
+    used += [key for key in values if key.startswith("stations.") and not key.endswith("title")]
+    used += [f"verdict.{key}" for key in asked(rig.mission.group("verdict"))]
+    rig.mission.values = {k: v._replace(unknown=k in used) for k, v in values.items()}
+    closed = books.Books(**dict.fromkeys(books.Books.__dataclass_fields__, ()) | NOTHING)
+    assert set(books.judge(rig, closed).unknowns) == set(used)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "why"),
+    [
+        (20.0, "no pass in this run"),
+        (520.0, "the run ends before a pass that could deliver"),
+        (700.0, "the run ends before a pass that could deliver"),
+    ],
+)
+def test_a_run_too_short_for_a_product_says_so(duration_s, why, tmp_path):
+    """A verdict that could not have been good tells what the run lacked."""
+    outcome = fly(Options(**{**vars(SHORT), "duration_s": duration_s, "out": tmp_path / "run"}))
+    delivery = next(c for c in outcome.verdict.conditions if c.name == "delivery")
+    assert delivery.figure == f"0 products: {why}"
+
+
+def test_a_run_without_a_pass_says_so(rig):
+    """Without contact nothing can come down, and that is the reason given."""
+    rig.world.passes = []
+    assert books.no_delivery(rig) == "no pass in this run"
+
+
+def test_jobs_refused_in_safe_mode_are_told_as_that(rig):
+    """The code of a refusal is explained where it is the mode that refused."""
+    activities = [t for t in rig.ground.telecommands.all if t.job is not None]
+    for activity in activities:
+        activity.failure = Failure("start", "WRONG_MODE", Mode.SAFE)
+    assert set(books.refused(rig).values()) == {"WRONG_MODE (safe mode)"}
+    assert len(books.refused(rig)) == len(rig.plan)
+    assert books.no_delivery(rig) == "every image of the plan was refused"

@@ -75,7 +75,7 @@ def test_a_flight_software_killed_from_outside_comes_back(tmp_path):
     os.kill(flight, signal.SIGKILL)
     outcome = json.loads(run.communicate()[0])
     restarts = next(c for c in outcome["conditions"] if c["name"] == "restarts")
-    assert restarts["figure"].startswith("1 restarts, 1 stopped: outside")
+    assert restarts["figure"].startswith("1 restart, 1 stopped: outside")
     assert outcome["verdict"] == "good"
     assert "UUT_LOST" in (out / "events.jsonl").read_text()
 

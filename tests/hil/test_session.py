@@ -84,7 +84,7 @@ def test_a_brown_out_while_the_software_starts_ends_no_run(transport, tmp_path):
     path.write_text(high)
     outcome = fly(replace(SHORT, mission=str(path), transport=transport, out=tmp_path / "run"))
     failed = {c.name: c.figure for c in outcome.verdict.conditions if not c.good}
-    assert failed["no brown-out"] == "1 brown-outs"
+    assert failed["no brown-out"] == "1 brown-out"
     restarts = next(c for c in outcome.verdict.conditions if c.name == "restarts")
     assert restarts.figure == "0 restarts, 1 stopped: supply, down for the last 20 s"
 
