@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
+import unicodedata
 from typing import TextIO
 
 from hil.session import View
@@ -35,23 +38,45 @@ class Progress:
         if now_s < self._next_s:
             return
         self._next_s = now_s + INTERVAL_S
-        self.stream.write("\r\x1b[K" + line(view))
+        # Asked each time: a window may change its size. A full last column makes some wrap.
+        self.stream.write("\r\x1b[K" + line(view, terminal_columns(self.stream) - 1))
         self.stream.flush()
 
 
-def line(view: View) -> str:
-    """Return the bar as text."""
+def terminal_columns(stream: TextIO) -> int:
+    """Return how wide the terminal behind a stream is; stdout may be a file meanwhile."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no descriptor
+        columns = 0
+    return columns or shutil.get_terminal_size().columns
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: wide characters take two."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def line(view: View, columns: int = 1000) -> str:
+    """Return the bar as text of at most ``columns``, without the last fields if it is too long."""
     done = min(1.0, view.done)
     bar = "█" * round(done * WIDTH) + "·" * (WIDTH - round(done * WIDTH))
     sky = "sun " if view.illumination > 0.99 else "dark" if view.illumination < 0.01 else "dusk"
-    contact = f"  ⇅ {view.station}" if view.station else ""
-    parts = (
+    parts = [
         f"{bar} {done:4.0%}",
         f"orbit {view.orbit_phase * 360:3.0f}°",
         sky,
         f"{view.battery_v:5.2f} V {view.battery_soc:4.0%}",
         f"{view.chip_c:4.1f} °C",
         f"jobs {view.jobs_done}/{view.jobs}",
-        f"{view.real_time_factor:4.0f}x{contact}",
-    )
-    return "  ".join(parts)
+        f"{view.real_time_factor:4.0f}x",
+    ]
+    if view.station:
+        parts.append(f"⇅ {view.station}")
+    while len(parts) > 1 and columns_of("  ".join(parts)) > columns:
+        parts.pop()
+    text = "  ".join(parts)
+    return text if columns_of(text) <= columns else f"{done:4.0%}"[: max(0, columns)]

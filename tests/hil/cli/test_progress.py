@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import pty
+import struct
+import termios
+from dataclasses import replace
 
-from hil.cli.progress import Progress, line
+import pytest
+
+from hil.cli.progress import Progress, columns_of, line, terminal_columns
 from hil.session import View
 
 VIEW = View(
@@ -37,8 +44,43 @@ def test_the_line_holds_phase_light_battery_temperature_and_jobs():
     assert "\n" not in text
 
 
-def test_a_terminal_is_drawn_on_and_left_clean():
+@pytest.mark.parametrize("columns", [0, 3, 10, 30, 40, 60, 79, 80, 120])
+@pytest.mark.parametrize("station", ["", "svalbard and another long name", "三亞三亞三亞三亞"])
+def test_the_line_never_wraps(columns, station):
+    """However narrow the terminal, the line fits; what goes are whole fields from the right."""
+    view = replace(VIEW, station=station)
+    text = line(view, columns)
+    assert columns_of(text) <= columns
+    assert columns < 40 or (line(view).startswith(text) and "50%" in text)
+
+
+def test_the_bar_asks_how_wide_the_terminal_is(monkeypatch):
+    """What is drawn leaves the last column free, where some terminals wrap."""
+    monkeypatch.setenv("COLUMNS", "50")
+    stream = Terminal()
+    Progress(stream)(VIEW)
+    drawn = stream.getvalue().removeprefix("\r\x1b[K")
+    assert 0 < columns_of(drawn) < 50
+
+
+def test_the_terminal_that_is_drawn_on_is_the_one_measured(monkeypatch):
+    """With stdout in a file the width is that of the terminal on stderr."""
+    main, side = pty.openpty()
+    with open(side, "w", encoding="utf-8") as stream, open(main, "rb"):
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 43, 0, 0))
+        monkeypatch.setenv("COLUMNS", "99")
+        assert terminal_columns(stream) == 43
+
+
+def test_wide_characters_count_twice():
+    """A name in Chinese takes two columns a character, a combining accent none."""
+    assert columns_of("三亞") == 4
+    assert columns_of("e\u0301") == 1
+
+
+def test_a_terminal_is_drawn_on_and_left_clean(monkeypatch):
     """The bar rewrites its line, and the line is empty at the end."""
+    monkeypatch.setenv("COLUMNS", "120")
     stream = Terminal()
     with Progress(stream) as progress:
         progress(VIEW)
