@@ -24,6 +24,8 @@ VERBS = {
 
 INTERRUPTED = 130
 NOT_FIT = 3
+#: modules of ours that an installation builds
+BUILT = "flightsw.codec._codec"
 #: What ends a job from outside; 128 and the number of the signal is the exit code, as in a shell.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -111,6 +113,16 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        missing = not_installed(error.name or "")
+        if not missing:
+            raise
+        print(
+            f"{name}: {missing} is not installed; run `pip install -e .` where the sources lie, "
+            "and `hil doctor` to see what else this host lacks",
+            file=sys.stderr,
+        )
+        return NOT_FIT
     except BrokenPipeError:
         discard_stdout()
         return 128 + signal.SIGPIPE
@@ -118,6 +130,14 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
         discard_stdout()
         print(f"{name}: {error}; `hil doctor` says what this host lacks", file=sys.stderr)
         return NOT_FIT
+
+
+def not_installed(module: str) -> str:
+    """Return what the installation lacks if a module is missing; nothing if it is one of ours."""
+    package = module.partition(".")[0]
+    if package not in ("hil", "flightsw"):
+        return package and f"the Python package {package}"
+    return f"the C codec {module}" if module.startswith(BUILT) else ""
 
 
 @contextlib.contextmanager

@@ -68,3 +68,28 @@ def test_output_that_cannot_be_written_is_one_line(verb):
     assert done.returncode == 3
     assert len(done.stderr.strip().splitlines()) == 1
     assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["numpy", "zmq", "construct", "sgp4", "zstandard", "flightsw.codec._codec_plain_ffi"],
+)
+def test_a_host_without_a_required_package_is_told_in_one_line(missing, tmp_path):
+    """What is not installed ends a run with the exit code of an unfit host and the remedy."""
+    gone = [missing, "flightsw.codec._codec"] if missing.startswith("flightsw") else [missing]
+    code = f"import sys; sys.modules.update(dict.fromkeys({gone})); from hil.cli import main\n"
+    code += f"sys.exit(main(['run', '--transport', 'direct', '--out', {str(tmp_path / 'run')!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert len(done.stderr.strip().splitlines()) == 1
+    for words in (missing, "pip install -e .", "hil doctor"):
+        assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_module_of_ours_that_is_missing_is_no_matter_of_the_host():
+    """An import that is wrong in our own code shows where it is wrong."""
+    code = "import sys; sys.modules['hil.rig'] = None; from hil.cli import main; main(['run'])"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
