@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import os
 import pty
 import struct
 import termios
@@ -66,7 +67,7 @@ def test_the_bar_asks_how_wide_the_terminal_is(monkeypatch):
 def test_the_terminal_that_is_drawn_on_is_the_one_measured(monkeypatch):
     """With stdout in a file the width is that of the terminal on stderr."""
     main, side = pty.openpty()
-    with open(side, "w", encoding="utf-8") as stream, open(main, "rb"):
+    with os.fdopen(side, "w") as stream, os.fdopen(main, "rb"):
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 43, 0, 0))
         monkeypatch.setenv("COLUMNS", "99")
         assert terminal_columns(stream) == 43
