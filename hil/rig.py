@@ -128,9 +128,9 @@ class Rig:
         config["inference"] = inference
         model_class = config.get("model_class")
         if model_class is None:
-            known = ", ".join(mission.model_classes)
             raise ConfigError(
-                f"{mission.path}: flight: key 'model_class' is missing; known: {known}"
+                f"{mission.path}: flight: key 'model_class' is missing; give one of "
+                f"{', '.join(mission.model_classes)}"
             )
         if model_class not in mission.model_classes:
             hint = nearest(str(model_class), mission.model_classes)
