@@ -34,6 +34,7 @@ def report(rig: Rig, books: Books, outcome: Any, transport: str, pace: str) -> R
         "digest": outcome.digest,
         "command": outcome.command,
         "version": __version__,
+        "repeatable": outcome.repeatable,
         "conditions": [
             {
                 "name": c.name,

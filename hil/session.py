@@ -7,9 +7,9 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,17 @@ TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
 RUNS = Path("runs")
 #: folder of the keys of a run over tcp, while it lasts
 KEYS = "keys"
+#: line of the table of times -> its key in JSON
+TIME_KEYS = {
+    "rig (processor)": "rig",
+    "rig with flight software": "rig_with_flight_software",
+    "  of it capture": "rig.capture",
+    "  of it images": "rig.images",
+    "flight software": "flight_software",
+    "waiting, switching": "waiting",
+}
+#: transports that run the flight software in the process of the rig: its time is in the rig's
+SAME_PROCESS = ("direct", "inproc")
 DURATION_LEAST_S, DURATION_LIMIT_S = 1.0, 10 * 86400.0
 
 
@@ -63,6 +74,10 @@ class Options:
             parts += ["--duration", repr(self.duration_s).removesuffix(".0")]
         for fault in self.faults:
             parts += ["--fault", fault]
+        if not self.pin:
+            parts.append("--no-pin")
+        if self.stall_limit_s != default.stall_limit_s:
+            parts += ["--stall-limit", repr(self.stall_limit_s)]
         return shlex.join(parts)
 
 
@@ -93,8 +108,13 @@ class Outcome:
     wall_s: float
     run_dir: Path
     command: str
+    #: (what, wall seconds); a name that is indented is a part of the line above it
     where_time_goes: list[tuple[str, float]]
     lateness: dict[str, Any]
+    #: seed, mission, board and version of the run
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    #: False if something from outside stopped the payload computer: no command repeats that
+    repeatable: bool = True
     #: why there is no report.html; empty if there is one
     report_error: str = ""
 
@@ -106,6 +126,7 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         """Return the object of ``hil run --json``."""
         return {
+            **self.identity,
             "verdict": verdict.GOOD if self.verdict.good else verdict.BAD,
             "digest": self.digest,
             "records": self.records,
@@ -115,13 +136,25 @@ class Outcome:
             "run_dir": str(self.run_dir),
             "command": self.command,
             "conditions": [
-                {"name": c.name, "good": c.good, "figure": c.figure, "limit": c.limit}
+                {
+                    "name": c.name,
+                    "good": c.good,
+                    "figure": c.figure,
+                    "limit": c.limit,
+                    **({"value": c.value} if c.value is not None else {}),
+                    **({"limit_value": c.limit_value} if c.limit_value is not None else {}),
+                    **({"unit": c.unit} if c.unit else {}),
+                }
                 for c in self.verdict.conditions
             ],
             "unknowns": dict(self.verdict.unknowns),
-            "where_time_goes_s": {name: round(value, 3) for name, value in self.where_time_goes},
+            "where_time_goes_s": {
+                TIME_KEYS[name]: round(value, 3) for name, value in self.where_time_goes
+            },
+            "repeatable": self.repeatable,
             "lateness": self.lateness,
-            "report_error": self.report_error,
+            # run.json is written before the report is, so it says nothing of it.
+            **({"report_error": self.report_error} if self.report_error else {}),
         }
 
 
@@ -325,11 +358,12 @@ class Session:
         rig, directory, options = self.rig, self.directory, self.options
         closed = books.close(rig, self.supervisor, directory.path / "payload")
         judged = books.judge(rig, closed)
+        inside = options.transport in SAME_PROCESS
         times = [
-            ("rig (processor)", used["rig"]),
+            ("rig with flight software" if inside else "rig (processor)", used["rig"]),
             ("  of it capture", self.seconds["capture"]),
             ("  of it images", self.seconds["images"]),
-            ("flight software", used["flight"]),
+            *([] if inside else [("flight software", used["flight"])]),
             ("waiting, switching", max(0.0, wall_s - used["rig"] - used["flight"])),
         ]
         outcome = Outcome(
@@ -342,6 +376,9 @@ class Session:
             options.command(),
             times,
             dict(self.pacer.snapshot()) if self.pacer is not None else {},
+            identity={key: self._metadata()[key] for key in ("version", "board", "mission")}
+            | {"seed": options.seed, "transport": options.transport},
+            repeatable=not closed.stops.get("outside"),
         )
         books.write(directory, rig, closed, outcome.as_json())
         report_error = self._report(closed, outcome)

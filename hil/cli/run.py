@@ -88,7 +88,7 @@ def summary(outcome: Outcome) -> str:
         f"flew {outcome.virtual_s:.0f} s in {outcome.wall_s:.1f} s: "
         f"{outcome.real_time_factor:.0f} times real time"
     )
-    lines += [f"  {name:<22} {seconds:6.2f} s" for name, seconds in outcome.where_time_goes]
+    lines += [f"  {name:<24} {seconds:6.2f} s" for name, seconds in outcome.where_time_goes]
     lines.append(f"digest {outcome.digest}")
     if outcome.report_error:
         lines.append(f"report could not be written ({outcome.report_error}); the run is whole:")
@@ -96,4 +96,8 @@ def summary(outcome: Outcome) -> str:
     else:
         lines.append(f"report {outcome.run_dir / 'report.html'}")
     lines.append(f"again  {outcome.command}")
+    if not outcome.repeatable:
+        lines.append(
+            "       (the payload computer was stopped from outside: the digest will differ)"
+        )
     return "\n".join(lines)

@@ -102,6 +102,8 @@ class Report(TypedDict):
     #: the command that flies the same run again
     command: str
     version: str
+    #: False if no command can fly the same again
+    repeatable: NotRequired[bool]
     conditions: Sequence[Condition]
     #: keys of the mission profile that the verdict rests on and nobody knows, with the reason
     unknowns: NotRequired[Mapping[str, str]]

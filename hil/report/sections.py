@@ -299,6 +299,7 @@ def again(report: Report) -> str:
         ("version", report["version"]),
     ]
     body = f"<pre class='cmd'>{escape(report['command'])}</pre>{table(('', ''), rows, 'plain')}"
-    return section(
-        "The same run again", body, "The same seed gives the same digest, on any machine."
-    )
+    note = "The same seed gives the same digest, on any machine."
+    if not report.get("repeatable", True):
+        note = "The payload computer was stopped from outside: the digest will differ."
+    return section("The same run again", body, note)

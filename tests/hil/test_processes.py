@@ -77,6 +77,7 @@ def test_a_flight_software_killed_from_outside_comes_back(tmp_path):
     restarts = next(c for c in outcome["conditions"] if c["name"] == "restarts")
     assert restarts["figure"].startswith("1 restart, 1 stopped: outside")
     assert outcome["verdict"] == "good"
+    assert outcome["repeatable"] is False
     assert "UUT_LOST" in (out / "events.jsonl").read_text()
 
 

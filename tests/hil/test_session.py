@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from hil import __version__
 from hil.board import find_board
 from hil.cli.run import options, parser, summary
 from hil.errors import ConfigError, HostError, UsageError
@@ -28,6 +29,39 @@ def test_the_command_of_a_run_flies_the_same_run(duration_s):
     assert words[:2] == ["hil", "run"]
     parsed: argparse.Namespace = parser().parse_args(words[2:])
     assert options(parsed) == asked
+
+
+def test_the_command_of_a_run_holds_only_what_was_asked():
+    """An option that keeps its default is not printed, one that does not is, --no-pin too."""
+    assert Options().command() == "hil run --seed 1"
+    asked = Options(pin=False, stall_limit_s=5.0)
+    assert options(parser().parse_args(shlex.split(asked.command())[2:])) == asked
+
+
+@pytest.mark.parametrize("transport", ["direct", "inproc", "seqpacket"])
+def test_the_object_of_a_run_is_for_machines(transport, tmp_path):
+    """It says what flew, holds numbers, and its keys are plain names without blanks."""
+    outcome = fly(replace(SHORT, transport=transport, seed=3, out=tmp_path / "run"))
+    found = outcome.as_json()
+    flown = ("seed", "mission", "board", "version", "transport")
+    assert tuple(found[key] for key in flown) == (
+        *(3, "tiansuan_bupt1", "raspberrypi4", __version__, transport),
+    )
+    times = found["where_time_goes_s"]
+    assert all(key == key.strip() and " " not in key for key in times)
+    assert ("flight_software" in times) is (transport == "seqpacket")
+    battery = next(c for c in found["conditions"] if c["name"] == "battery")
+    assert battery["limit_value"] == 13.0
+    assert battery["unit"] == "V"
+    assert 12.3 < battery["value"] < 16.5
+
+
+def test_a_run_that_was_stopped_from_outside_does_not_promise_its_digest(tmp_path):
+    """What a person did with a signal stands in no command, and summary says so."""
+    outcome = fly(replace(SHORT, out=tmp_path / "run"))
+    assert outcome.repeatable
+    assert "digest will differ" not in summary(outcome)
+    assert "digest will differ" in summary(replace(outcome, repeatable=False))
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

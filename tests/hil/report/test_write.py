@@ -213,3 +213,12 @@ def test_any_number_of_images_and_passes_stays_within_the_limit(report: Report, 
     assert "more passes are not shown" in page
     assert f"<b>{count}</b>" in page
     assert "src='data:image/jpeg" in page
+
+
+def test_a_run_that_cannot_be_repeated_promises_no_digest(report: Report) -> None:
+    """After a stop from outside the page does not say that the digest comes again."""
+    assert "The same seed gives the same digest" in render(report)
+    report["repeatable"] = False
+    page = render(report)
+    assert "The same seed gives the same digest" not in page
+    assert "the digest will differ" in page
