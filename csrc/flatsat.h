@@ -142,6 +142,7 @@ typedef struct {
     uint64_t mc_lost_frames;
     uint64_t vc_gaps;
     uint64_t vc_lost_frames;
+    uint64_t restarts_seen; /* counts that began anew at 0, which is no loss */
     uint64_t idle_frames;
     uint64_t unpacketised_frames;
     uint64_t pointer_errors;   /* first header pointers that contradict packet lengths */

@@ -140,8 +140,25 @@ static uint32_t missing(int32_t *last, uint8_t count)
     return lost;
 }
 
+/* A sender that starts anew begins all counts at 0, and its reports of that come later. A jump to
+ * a frame that is the first of master and virtual channel is taken for it: for a true loss to end
+ * there is a chance of one in 65,536. Packets begun before are lost, the frames between are not
+ * known. If that first frame is itself lost, the jump stays a loss. */
+static void note_restart(fs_tm_receiver *rx)
+{
+    rx->restarts_seen++;
+    rx->mc_count = UINT8_MAX;
+    for (int i = 0; i < 8; i++) {
+        drop_pending(rx, &rx->vc[i]);
+        rx->vc[i].count = UINT8_MAX;
+    }
+}
+
 static void count_frames(fs_tm_receiver *rx, fs_tm_channel *vc, const uint8_t *frame)
 {
+    int32_t mc_last = rx->mc_count, vc_last = vc->count;
+    if (!frame[2] && !frame[3] && (missing(&mc_last, 0) || missing(&vc_last, 0)))
+        note_restart(rx);
     uint32_t lost = missing(&rx->mc_count, frame[2]);
     rx->mc_gaps += lost != 0;
     rx->mc_lost_frames += lost;

@@ -43,6 +43,7 @@ COUNTERS = (
     "mc_lost_frames",
     "vc_gaps",
     "vc_lost_frames",
+    "restarts_seen",
     "idle_frames",
     "unpacketised_frames",
     "pointer_errors",
@@ -203,6 +204,10 @@ class Receiver:
 
     ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what
     else is dropped, and why, is in ``counters``.
+
+    A spacecraft that restarts counts its frames from 0 again, and says so only in a later packet.
+    A jump to a frame whose master and virtual channel counts are both 0 is such a restart, in
+    ``restarts_seen``, and no loss; if that very frame does not arrive, the jump counts as one.
     """
 
     _ROWS = 4096

@@ -163,6 +163,37 @@ def test_lost_frame_costs_only_the_packets_in_it() -> None:
     assert counters["unaligned_octets"] > 0
 
 
+@pytest.mark.parametrize("before", [1, 3, 100, 255, 256, 300])
+def test_counts_that_begin_anew_are_a_restart_and_no_loss(before: int) -> None:
+    """A spacecraft that was reset counts from 0 on all channels: nothing of that was lost."""
+    first = [(0, packet(i, 245)) for i in range(before)] + [(1, packet(7, 245))]
+    again = [(0, packet(9, 245)), (1, packet(10, 245)), (0, packet(11, 245))]
+    old, new = (on_air(tm_frame.Encoder(SCID), packets) for packets in (first, again))
+    got, counters = fed(b"".join(old + new), [97])
+    assert sorted(got[-3:]) == sorted(again)
+    lost = {name: n for name, n in counters.items() if n and ("lost" in name or "gaps" in name)}
+    assert (counters["restarts_seen"], lost) == (1, {})
+
+
+def test_a_packet_that_a_restart_cut_is_counted() -> None:
+    """What was begun before a restart is never finished with octets of after it."""
+    encoder, whole = tm_frame.Encoder(SCID), packet(1, 600)
+    encoder.add(0, whole)
+    cut = [tm_frame.cadu(encoder.next_frame(0, OCF) or b"") for _ in range(2)]
+    got, counters = fed(b"".join(cut + units_of(4)[1]), [260])
+    assert got == units_of(4)[0]
+    assert (counters["restarts_seen"], counters["packets_lost_pieces"]) == (1, 1)
+
+
+def test_losses_after_a_restart_count() -> None:
+    """From a restart on every missing frame counts, also the first ones of another channel."""
+    sent = [(0, packet(0, 245)), (1, packet(1, 245)), (1, packet(2, 245)), (1, packet(3, 245))]
+    old, new = units_of(9)[1], on_air(tm_frame.Encoder(SCID), sent)
+    counters = fed(b"".join(old + new[:1] + new[3:]), [260])[1]
+    assert (counters["restarts_seen"], counters["mc_lost_frames"]) == (1, 2)
+    assert counters["vc_lost_frames"] == 2
+
+
 def test_hurt_frame_is_refused_and_the_next_is_found() -> None:
     """A frame with a flipped bit fails its check; nothing counts as skipped, the lock holds."""
     _, units = units_of(20)
