@@ -12,7 +12,6 @@ import struct
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from types import TracebackType
 
 import zstandard
 
@@ -34,6 +33,7 @@ from hil.capture.mcapread import (
     summary_start,
     walk,
 )
+from hil.closing import Closing
 from hil.errors import CaptureError
 
 #: sources of fs_mcap_unpack (see csrc/flatsat.h)
@@ -43,7 +43,7 @@ _CHUNK_LIMIT_NBYTES = 512 << 20
 _MALFORMED = (struct.error, ValueError, KeyError, zstandard.ZstdError)
 
 
-class Capture:
+class Capture(Closing):
     """An open capture; a context manager. Times are nanoseconds since the mission epoch."""
 
     def __init__(self, path: str | Path, tolerant: bool = False) -> None:
@@ -61,17 +61,6 @@ class Capture:
         except Damage as damage:
             self.close()
             raise self._unreadable(str(damage)) from None
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -11,7 +11,6 @@ participant's loop calls the exchange (``hil.time.transports.direct``).
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 from hil.errors import TransportError
@@ -54,12 +53,7 @@ class Listener(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *exc: object) -> None: ...
 
 
 def listen(endpoint: str, keys: Path | None = None) -> Listener:

@@ -17,10 +17,9 @@ import struct
 import tempfile
 import weakref
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from flightsw.codec.wire import HEADER_NBYTES
+from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
 
@@ -128,7 +127,7 @@ class PrivateDirectory:
             raise
 
 
-class SeqpacketListener:
+class SeqpacketListener(Closing):
     """A listening socket at a path; ``seqpacket`` without a path takes a fresh private one."""
 
     def __init__(self, endpoint: str) -> None:
@@ -178,14 +177,3 @@ class SeqpacketListener:
         elif bound:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -12,13 +12,12 @@ import contextlib
 import itertools
 import socket
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
+from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
 from hil.time.transports.keys import SERVER, allowed_keys, read_private
@@ -107,7 +106,7 @@ def _answers(endpoint: str) -> bool:
     return True
 
 
-class ZeroMQListener:
+class ZeroMQListener(Closing):
     """Binds one endpoint, again for each incarnation."""
 
     def __init__(self, endpoint: str, keys: Path | None = None) -> None:
@@ -219,14 +218,3 @@ class ZeroMQListener:
         elif self.endpoint.startswith("ipc://"):
             with contextlib.suppress(FileNotFoundError):
                 Path(self.endpoint.removeprefix("ipc://")).unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
