@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hil.board import load_board
 from hil.config import load_toml
 from hil.errors import ConfigError
 from hil.missions import known, load
 from hil.missions.loader import FOLDER
 from hil.missions.schema import EVIDENCE, SCHEMA
+from hil.rig import Rig
 from hil.world import World
 
 TEXT = (FOLDER / "tiansuan_bupt1.toml").read_text(encoding="utf-8")
@@ -194,8 +196,24 @@ def test_a_wrong_element_set_is_refused(tmp_path: Path) -> None:
     """A digit changed in the element set is caught by its checksum when the world is made."""
     path = tmp_path / "broken.toml"
     path.write_text(TEXT.replace("97.3598", "97.3599"), encoding="utf-8")
-    with pytest.raises(ConfigError, match="line 2: checksum"):
+    with pytest.raises(ConfigError, match="line 2: checksum") as caught:
         World(load(path))
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_misprint_in_flight_is_an_unknown_key(tmp_path: Path) -> None:
+    """A key that the flight software does not know is refused where it stands."""
+    line = TEXT.splitlines().index('model_class = "segmentation"') + 1
+    text = refused(tmp_path, TEXT.replace("model_class = ", "model_clas = "))
+    assert f":{line}: flight.model_clas: unknown key; did you mean 'model_class'" in text
+
+
+def test_a_profile_without_a_model_class_says_so(tmp_path: Path) -> None:
+    """Where the model class is left out, the rig says which there are."""
+    path = tmp_path / "none.toml"
+    path.write_text(TEXT.replace('model_class = "segmentation"\n', ""), encoding="utf-8")
+    with pytest.raises(ConfigError, match="'model_class' is missing; give one of segmentation"):
+        Rig(load_board("raspberrypi4"), load(path), seed=1, duration_s=60.0)
 
 
 @pytest.mark.parametrize(
