@@ -145,7 +145,8 @@ class Rig:
         return Radio(
             self.kernel,
             RADIO_SOURCE,
-            self._link_record,
+            self.stream.record,
+            channel=LINK_CHANNEL,
             seed=self.seed,
             frame_error_rate=mission.number("link.frame_error_rate"),
             pass_budget_octets=mission.integer("link.pass_byte_budget"),
@@ -275,19 +276,6 @@ class Rig:
         return self.world.payload.begin(model_class, units)
 
     # --- records -------------------------------------------------------------------------------
-
-    def _link_record(
-        self,
-        kind: int,
-        channel: int,
-        flags: int,
-        status: int,
-        t_ns: int,
-        duration_ns: int,
-        address: int,
-        payload: bytes,
-    ) -> None:
-        self.stream.record(kind, LINK_CHANNEL, flags, status, t_ns, duration_ns, address, payload)
 
     def _link_event(self, t_ns: int, values: Mapping[str, Any]) -> None:
         self._json(Kind.LINK, LINK_CHANNEL, t_ns, values)

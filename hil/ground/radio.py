@@ -38,6 +38,7 @@ class Radio:
         source: int,
         record: Record,
         *,
+        channel: int,
         seed: int,
         frame_error_rate: float,
         pass_budget_octets: int,
@@ -47,6 +48,8 @@ class Radio:
         self.scheduler = scheduler
         self.source = source
         self.record = record
+        #: number of the link in the records
+        self.channel = channel
         self.frame_error_rate = frame_error_rate
         self.pass_budget_octets = pass_budget_octets
         self.uplink_bps = uplink_bps
@@ -68,11 +71,11 @@ class Radio:
         """Take one unit that the transceiver radiated from ``t_ns`` on, at the end of it."""
         if self.pass_octets + len(octets) > self.pass_budget_octets:
             self.counters["downlink_over_budget_octets"] += len(octets)
-            self.record(Kind.TM, 0, 0, Status.ABSENT, t_ns, duration_ns, 0, octets)
+            self.record(Kind.TM, self.channel, 0, Status.ABSENT, t_ns, duration_ns, 0, octets)
             return
         self.pass_octets += len(octets)
         octets, status = self._damage(self._down, "downlink", octets)
-        self.record(Kind.TM, 0, 0, status, t_ns, duration_ns, 0, octets)
+        self.record(Kind.TM, self.channel, 0, status, t_ns, duration_ns, 0, octets)
         arrival_ns = t_ns + duration_ns + self.light_time_ns(t_ns)
         self.scheduler.at(
             max(arrival_ns, self.scheduler.now_ns),
@@ -93,7 +96,7 @@ class Radio:
             status = Status.ABSENT
 
         def arrive(now_ns: int) -> None:
-            self.record(Kind.TC, 0, 0, status, start_ns, duration_ns, 0, octets)
+            self.record(Kind.TC, self.channel, 0, status, start_ns, duration_ns, 0, octets)
             if self.transceiver is not None:
                 self.transceiver.uplink(now_ns, octets)
 

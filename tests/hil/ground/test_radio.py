@@ -26,6 +26,7 @@ class Air:
             self.kernel,
             1,
             lambda *record: self.records.append(record),
+            channel=0xF0,
             seed=seed,
             frame_error_rate=rate,
             pass_budget_octets=budget,
@@ -56,7 +57,7 @@ def test_uplink_units_follow_each_other_at_the_rate():
     air.radio.uplink(0, bytes(120))
     air.kernel.run_until(SECOND)
     assert [t_ns for t_ns, _ in air.up] == [5_000_000, 105_000_000]
-    assert [record[0] for record in air.records] == [Kind.TC, Kind.TC]
+    assert [record[:2] for record in air.records] == [(Kind.TC, 0xF0), (Kind.TC, 0xF0)]
 
 
 def test_beyond_the_budget_nothing_is_received_and_everything_is_counted():
