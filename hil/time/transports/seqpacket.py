@@ -27,6 +27,8 @@ PACKET_NBYTES = 4096
 LENGTH = struct.Struct("<Q")
 #: Longest message: a frame of 4000 x 3000 x 3 octets and what rides in front of it.
 MESSAGE_LIMIT_NBYTES = 64 << 20
+#: sockaddr_un holds 108 octets with the final NUL
+PATH_LIMIT_NBYTES = 107
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -127,6 +129,22 @@ class PrivateDirectory:
             raise
 
 
+def check_path(path: Path | str, made: bool) -> None:
+    """Raise TransportError for a path that no address of a Unix socket holds (unix(7)).
+
+    ``made``: it lies in a directory that we made, so that the place of those is what must change.
+    """
+    nbytes = len(os.fsencode(path))
+    if nbytes > PATH_LIMIT_NBYTES:
+        remedy = (
+            "export XDG_RUNTIME_DIR=/tmp, or use --transport tcp" if made else "give a shorter one"
+        )
+        raise TransportError(
+            f"socket {path}: its path has {nbytes} octets, and an address of a Unix socket holds "
+            f"{PATH_LIMIT_NBYTES}: {remedy}"
+        )
+
+
 class SeqpacketListener(Closing):
     """A listening socket at a path; ``seqpacket`` without a path takes a fresh private one."""
 
@@ -153,6 +171,7 @@ class SeqpacketListener(Closing):
             self._made = PrivateDirectory()
             self._path = self._made.path / "s"
         self.endpoint = f"seqpacket://{self._path}"
+        check_path(self._path, self._made is not None)
         self._socket.bind(str(self._path))
         self._path.chmod(0o600)
         self._socket.listen(1)

@@ -21,7 +21,7 @@ from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
 from hil.time.transports.keys import SERVER, allowed_keys, read_private
-from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, PrivateDirectory
+from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, PrivateDirectory, check_path
 
 #: A lost peer of tcp is noticed after at most this long without its heartbeat.
 HEARTBEAT_MS = 250
@@ -128,6 +128,8 @@ class ZeroMQListener(Closing):
                 self._made = PrivateDirectory()
                 place = str(self._made.path / "z")
             self.endpoint = f"{scheme}://{place or self._default_place(scheme)}"
+            if scheme == "ipc":
+                check_path(place, self._made is not None)
             if scheme == "tcp":
                 self._authenticate(keys)
             self._bind()

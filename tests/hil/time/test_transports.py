@@ -264,6 +264,21 @@ def test_an_endpoint_that_is_taken_is_refused(transport: str, tmp_path: Path) ->
         listen(place)
 
 
+@pytest.mark.parametrize("transport", ["ipc", "seqpacket"])
+def test_a_path_that_no_socket_takes_is_told_with_what_to_do(
+    transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder too deep for sockets is told in words of a user, before anything is bound."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    with pytest.raises(TransportError, match=r"octets.*: export XDG_RUNTIME_DIR=/tmp, or use"):
+        listen(transport)
+    assert list(deep.iterdir()) == []
+    with pytest.raises(TransportError, match="give a shorter one"):
+        listen(f"{transport}://{deep}/x")
+
+
 # --- keys -----------------------------------------------------------------------------------------
 
 
