@@ -15,11 +15,28 @@ BENCHES = {
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
 }
 
+DESCRIPTION = "Measure this machine: our figure, its floor and its peer, from the same run."
+EPILOG = """\
+ours    our figure, in the unit of its row
+floor   what the machine itself would allow: the same traffic with nothing done in it (bare round
+        trips over the same transport, octets appended to a plain file)
+peer    another program that does the same job, where one is installed; "peer is" names it
+x floor, x peer
+        ours divided by floor or peer. Of a speed, more is better, and 1 of the floor is as near as
+        can be; of a cost (us a record), less is better.
+"""
+
 
 def main(argv: list[str]) -> int:
     """Run one benchmark and print its rows."""
-    parser = argparse.ArgumentParser(prog="hil bench", description=__doc__)
-    parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
+    names = "\n".join(f"{name:<8}{text}" for name, (_, text) in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="hil bench",
+        description=DESCRIPTION,
+        epilog=f"{names}\n\n{EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=sorted(BENCHES), help="what to measure, see below")
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher figures")
     args = parser.parse_args(argv)

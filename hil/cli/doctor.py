@@ -221,7 +221,12 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 
 def main(argv: list[str]) -> int:
     """Check everything; return 0 if the host is fit and 3 if it is not."""
-    parser = argparse.ArgumentParser(prog="hil doctor", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="hil doctor",
+        description="Check what this host lacks for a run, each with the command that mends it.",
+        epilog="Each check is ok, warn (a run goes, with less or slower) or BAD (a run would fail: "
+        "exit code 3).",
+    )
     parser.add_argument("--json", action="store_true", help="print one object")
     args = parser.parse_args(argv)
     findings = [check() for check in CHECKS]
