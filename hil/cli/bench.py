@@ -29,7 +29,7 @@ x floor, x peer
 
 def main(argv: list[str]) -> int:
     """Run one benchmark and print its rows."""
-    names = "\n".join(f"{name:<8}{text}" for name, (_, text) in BENCHES.items())
+    names = "\n".join(f"{name:<9}{text}" for name, (_, text) in BENCHES.items())
     parser = argparse.ArgumentParser(
         prog="hil bench",
         description=DESCRIPTION,
