@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 import socket
 import struct
-import tempfile
-import weakref
 from pathlib import Path
 
 from flightsw.codec.wire import HEADER_NBYTES
 from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
+from hil.time.transports.private import PrivateDirectory
 
 PACKET_NBYTES = 4096
 LENGTH = struct.Struct("<Q")
@@ -104,29 +101,6 @@ class SeqpacketChannel:
         """Close the connection."""
         if self._socket is not None:
             self._socket.close()
-
-
-class PrivateDirectory:
-    """A fresh directory that only we can enter, with a path short enough for a socket.
-
-    It is removed by ``remove()``, and at the latest when the process ends.
-    """
-
-    def __init__(self) -> None:
-        base = os.environ.get("XDG_RUNTIME_DIR")
-        if base is None or not os.access(base, os.W_OK):
-            base = tempfile.gettempdir()
-        self.path = Path(base) / f"hil-{secrets.token_hex(6)}"
-        # Before it is there: a signal between making it and knowing it would leave it behind.
-        self.remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-        try:
-            self.path.mkdir(mode=0o700)
-        except FileExistsError:
-            self.remove.detach()
-            raise
-        except BaseException:
-            self.remove()
-            raise
 
 
 def check_path(path: Path | str, made: bool) -> None:

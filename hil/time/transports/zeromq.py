@@ -21,7 +21,8 @@ from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
 from hil.time.transports.keys import SERVER, allowed_keys, read_private
-from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, PrivateDirectory, check_path
+from hil.time.transports.private import PrivateDirectory
+from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, check_path
 
 #: A lost peer of tcp is noticed after at most this long without its heartbeat.
 HEARTBEAT_MS = 250
