@@ -54,6 +54,7 @@ def close(rig: Rig, supervisor: Supervisor, storage: Path) -> Books:
         stops=dict(supervisor.stops),
         down_s=supervisor.down_ns / SECOND,
         down_limit_s=supervisor.restart_limit_s,
+        kills_missed=supervisor.kills_missed,
     )
 
 

@@ -54,6 +54,8 @@ class Supervisor:
         #: why it stopped, each time: ``injected`` by a fault plan, from ``outside`` (SIGKILL of a
         #: person or of the host), ``supply`` (EPS, brown-out), or by a ``crash`` of its own
         self.stops: Counter[str] = Counter()
+        #: kills of the fault plan that found nothing to kill
+        self.kills_missed = 0
         watchdog = rig.wiring.of_type("watchdog")
         if watchdog is not None:
             watchdog.on_reset = self._watchdog_reset
@@ -100,6 +102,7 @@ class Supervisor:
     def _kill(self, t_ns: int) -> None:
         if not self.alive or self.flight is None:
             self.rig.fault(t_ns, kind="kill", took_effect=0)
+            self.kills_missed += 1
             return
         self.rig.fault(t_ns, kind="kill", took_effect=1)
         self.flight.stop("SIGKILL")

@@ -57,6 +57,8 @@ class Books:
     down_s: float
     #: what watchdog, reset and boot may take together, seconds
     down_limit_s: float
+    #: kills of the fault plan that found the payload computer down already
+    kills_missed: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,8 @@ def crashes(books: Books, _: Any) -> Condition:
     """
     figure = plural(books.restarts, "restart")
     figure += "".join(f", {n} stopped: {cause}" for cause, n in sorted(books.stops.items()))
+    if books.kills_missed:
+        figure += f", {plural(books.kills_missed, 'kill')} found it down"
     if books.down_s:
         figure += f", down for the last {books.down_s:.0f} s"
     good = not books.stops.get("crash") and books.down_s <= books.down_limit_s

@@ -112,3 +112,12 @@ def test_a_boot_begins_anew_after_a_second_cut(bench):
         (22, lambda t_ns: supervisor._switched(t_ns, PAYLOAD_SWITCH, True)),
     )
     assert acts == [(10, "switched off by the EPS"), (22 + BOOT_S, "start")]
+
+
+def test_a_kill_that_finds_it_down_is_counted(bench):
+    """Of two kills in one absence the first takes effect, the second one is told apart."""
+    supervisor, run = bench
+    for t_s in (10, 11):
+        supervisor.inject_kill(t_s * SECOND)
+    assert run() == [(10, "SIGKILL")]
+    assert (supervisor.stops["injected"], supervisor.kills_missed) == (1, 1)

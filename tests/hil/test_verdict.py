@@ -132,3 +132,12 @@ def test_what_a_condition_rests_on_are_groups_of_the_profile():
     groups = {name.partition(".")[0] for name in SCHEMA} - {"mission", "verdict"}
     rested = {key for c in judge(GOOD).conditions for key in c.rests_on}
     assert rested == groups
+
+
+@pytest.mark.parametrize(("missed", "words"), [(1, "1 kill found"), (2, "2 kills found")])
+def test_a_kill_that_found_nothing_to_kill_is_told(missed, words):
+    """A fault that was asked for and did nothing is no fault of the software, and no secret."""
+    books = replace(GOOD, restarts=1, stops={"injected": 1}, kills_missed=missed)
+    restarts = next(c for c in judge(books).conditions if c.name == "restarts")
+    assert restarts.good
+    assert restarts.figure == f"1 restart, 1 stopped: injected, {words} it down"
