@@ -7,9 +7,9 @@ from typing import Any
 from flightsw.codec import class_map
 from flightsw.codec.dictionary import PRODUCT_HEADER, PRODUCT_HEADER_NBYTES
 from hil import __version__, verdict
-from hil.books import counters, rate_groups
+from hil.books import BEGIN_S, counters, rate_groups
 from hil.report.model import Report
-from hil.rig import Rig
+from hil.rig import SECOND, Rig
 from hil.verdict import Books
 
 #: series in the report -> key of the profile's verdict that limits it
@@ -47,6 +47,7 @@ def report(rig: Rig, books: Books, outcome: Any, transport: str, pace: str) -> R
         ],
         "unknowns": outcome.verdict.unknowns,
         "series": {"t_s": rig.series.t_s, "columns": rig.series.columns},
+        "extremes": {"battery_v": [books.min_battery_v], "chip_c": [books.max_chip_c]},
         "limits": {
             name: mission.number(f"verdict.{key}")
             for name, key in LIMITS.items()
@@ -76,17 +77,28 @@ def passes(rig: Rig) -> Any:
         {
             "station": p.station,
             "aos_s": p.aos_ns / 1e9,
-            "los_s": p.los_ns / 1e9,
+            "los_s": min(p.los_ns, rig.end_ns) / 1e9,
+            "cut": p.los_ns > rig.end_ns,
             "max_elevation_deg": p.max_elevation_deg,
             **rig.pass_figures.get(p.aos_ns, {}),
         }
         for p in rig.world.passes
+        if p.aos_ns < rig.end_ns
     ]
 
 
 def images(rig: Rig, books: Books) -> Any:
-    """Return the rows of the image table, with what the product says where it came down."""
+    """Return the rows of the image table, with what the product says where it came down.
+
+    The picture of a job without a product, a discarded one, is the first that was exposed in its
+    time: after its place in the plan and before the next one.
+    """
     taken = rig.camera.taken
+    ends = [a.t_ns for a in rig.plan[1:]] + [rig.end_ns + 1]
+    windows = {
+        a.job: min(end_ns, a.t_ns + BEGIN_S * SECOND)
+        for a, end_ns in zip(rig.plan, ends, strict=True)
+    }
     rows = []
     for acquisition in rig.plan:
         job = acquisition.job
@@ -95,6 +107,10 @@ def images(rig: Rig, books: Books) -> Any:
             "t_s": acquisition.t_ns / 1e9,
             "state": books.jobs.get(job) or books.jobs_lost.get(job, "not accepted"),
         }
+        begin_ns, end_ns = acquisition.t_ns, windows[job]
+        seen = next((t_ns for t_ns in taken if begin_ns <= t_ns < end_ns), None)
+        if job in books.jobs and seen is not None:
+            row["pixels"] = taken[seen]
         product = rig.ground.products.complete.get(job)
         if product is not None:
             row |= unpack(product.octets) | {"delivered_s": product.t_ns / 1e9}

@@ -45,6 +45,8 @@ class PassRow(TypedDict):
     damaged: NotRequired[int]
     octets: NotRequired[int]
     telecommands: NotRequired[int]
+    #: True if the run ends before the pass does; ``los_s`` is the end of the run then
+    cut: NotRequired[bool]
 
 
 class ImageRow(TypedDict):
@@ -108,6 +110,8 @@ class Report(TypedDict):
     #: keys of the mission profile that the verdict rests on and nobody knows, with the reason
     unknowns: NotRequired[Mapping[str, str]]
     series: Series
+    #: series name -> extremes that lie between the samples
+    extremes: NotRequired[Mapping[str, Sequence[float]]]
     #: limits to draw, by series name
     limits: NotRequired[Mapping[str, float]]
     #: (start, end) of each eclipse; found in the illumination if absent

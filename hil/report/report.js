@@ -2,7 +2,10 @@
 // Draws the charts of the report from the JSON in #data. Text and tables are in the page already.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const minutes = data.t.map((t) => t / 60);
+  // Minutes, in a long run hours: the labels stay short enough to stand side by side.
+  const end = data.t.length ? data.t[data.t.length - 1] : 0;
+  const unit = end > 3 * 3600 ? { s: 3600, name: " h" } : { s: 60, name: " min" };
+  const marks = data.t.map((t) => t / unit.s);
   const sync = uPlot.sync("run");
   let plots = [];
 
@@ -12,8 +15,8 @@
   function shade(u) {
     const { ctx, bbox } = u;
     const span = ([from, to]) => {
-      const x0 = Math.max(u.valToPos(from / 60, "x", true), bbox.left);
-      const x1 = Math.min(u.valToPos(to / 60, "x", true), bbox.left + bbox.width);
+      const x0 = Math.max(u.valToPos(from / unit.s, "x", true), bbox.left);
+      const x1 = Math.min(u.valToPos(to / unit.s, "x", true), bbox.left + bbox.width);
       return [x0, Math.max(x1 - x0, 0)];
     };
     ctx.save();
@@ -77,7 +80,8 @@
         grid: { stroke: colour("line"), width: 1 },
         ticks: { stroke: colour("line"), width: 1 },
         size: 30,
-        values: (u, marks) => marks.map((mark) => mark + " min"),
+        space: 70,
+        values: (u, marks) => marks.map((mark) => mark + unit.name),
       },
     ];
     for (const scale of [0, 1]) {
@@ -95,7 +99,7 @@
         values: (u, marks) => marks.map((mark) => mark + " " + lines[0].unit),
       });
     }
-    const series = [{ label: "time", value: (u, v) => (v === null ? "" : clock(v * 60)) }];
+    const series = [{ label: "time", value: (u, v) => (v === null ? "" : clock(v * unit.s)) }];
     for (const line of chart.lines) {
       series.push({
         label: line.label,
@@ -129,7 +133,7 @@
     plots.forEach((plot) => plot.destroy());
     plots = data.charts.map((chart) => {
       const place = document.getElementById(chart.id);
-      const columns = [minutes, ...chart.lines.map((line) => line.values)];
+      const columns = [marks, ...chart.lines.map((line) => line.values)];
       return new uPlot(options(chart, place.clientWidth), columns, place);
     });
   }

@@ -10,6 +10,43 @@ from hil.report.model import ImageRow, Report
 from hil.report.timeline import state_class
 
 _EVENT_LIMIT = 150
+#: counters of what is meant to happen; any other name is shown among the losses
+_TRAFFIC = frozenset(
+    [
+        "acknowledged",
+        "broadcasts",
+        "cadus",
+        "control",
+        "downlink_units",
+        "epochs",
+        "erases",
+        "fixes",
+        "frames",
+        "given",
+        "idle_frames",
+        "idle_packets",
+        "instants",
+        "kicks",
+        "messages",
+        "most_erased",
+        "octets",
+        "octets_in",
+        "octets_out",
+        "packets",
+        "parts",
+        "payload.jobs",
+        "pulse_given",
+        "records",
+        "rx_octets",
+        "sectors_in_use",
+        "sent",
+        "switches",
+        "transfers",
+        "tx_octets",
+        "uplink_octets",
+        "uplink_units",
+    ]
+)
 #: what the reports of ECSS-E-ST-70-41C are that a payload computer sends
 _REPORTS = {
     "TM[1,1]": "telecommand accepted",
@@ -61,10 +98,10 @@ def _tiles(report: Report, held: int) -> str:
     ]
     columns = report["series"]["columns"]
     if columns.get("battery_v"):
-        lowest, highest = min(columns["battery_v"]), max(columns["battery_v"])
+        lowest, highest = _extremes(report, "battery_v")
         tiles.append(tile("battery", f"{lowest:.2f} V", f"at least; at most {highest:.2f} V"))
     if columns.get("chip_c"):
-        lowest, highest = min(columns["chip_c"]), max(columns["chip_c"])
+        lowest, highest = _extremes(report, "chip_c")
         tiles.append(tile("chip", f"{highest:.1f} °C", f"at most; at least {lowest:.1f} °C"))
     if "images" in report:
         images = report["images"]
@@ -75,6 +112,12 @@ def _tiles(report: Report, held: int) -> str:
         detail = f"{octets(received)} received" if received else ""
         tiles.append(tile("passes", str(len(report["passes"])), detail))
     return "".join(tiles)
+
+
+def _extremes(report: Report, name: str) -> tuple[float, float]:
+    """Return the least and the most of a series, with what was felt between its samples."""
+    values = [*report["series"]["columns"][name], *report.get("extremes", {}).get(name, ())]
+    return min(values), max(values)
 
 
 def verdict(report: Report) -> str:
@@ -170,7 +213,8 @@ def passes(report: Report, not_shown: int = 0) -> str:
     rows = []
     for row in report["passes"]:
         length_s = row["los_s"] - row["aos_s"]
-        cells = [row["station"], clock(row["aos_s"]), clock(row["los_s"]), f"{length_s:.0f} s"]
+        end = clock(row["los_s"]) + (", cut by the end of the run" if row.get("cut") else "")
+        cells = [row["station"], clock(row["aos_s"]), end, f"{length_s:.0f} s"]
         cells.append(f"{row['max_elevation_deg']:.1f}°")
         for key, _ in extra:
             value = int(row.get(key, 0))  # type: ignore[call-overload]  # keys of PassRow
@@ -202,15 +246,16 @@ def rates(report: Report) -> str:
     """Return how the rate groups kept their time, and lateness in the paces that have one."""
     body = ""
     if report.get("rate_groups"):
+        late = any(row["worst_late_ms"] for row in report["rate_groups"])
         rows = [
             (
                 row["name"],
                 number(row["overruns"]),
-                f"{row['worst_late_ms']:.1f} ms" if row["worst_late_ms"] else "",
+                *([f"{row['worst_late_ms']:.1f} ms"] if late else []),
             )
             for row in report["rate_groups"]
         ]
-        body += table(("rate group", "overruns #", "latest end #"), rows)
+        body += table(("rate group", "overruns #", *(["latest end #"] if late else [])), rows)
     if report.get("lateness"):
         most = max(count for _, count in report["lateness"]) or 1
         rows2 = [
@@ -245,15 +290,31 @@ def _bar(share: float) -> Html:
 
 
 def counters(report: Report) -> str:
-    """Return every counter of drops, skips and touches."""
-    rows = []
+    """Return every counter: what was lost, refused or touched, then what went its way."""
+    rows: dict[bool, list[tuple[str, str, str]]] = {True: [], False: []}
     for group, values in report["counters"].items():
         for name, value in flatten(values):
-            shown = number(value) if isinstance(value, int) else str(value)
-            rows.append((group, name.replace("_", " "), shown))
-    note = "Everything that was dropped, skipped, refused, damaged or is not modelled."
-    body = table(("where", "what", "count #"), rows, "small") if rows else "<p>Nothing.</p>"
-    return section("Counters", body, note, kind="half")
+            if value:
+                rows[is_traffic(name)].append((group, name.replace("_", " "), amount(value)))
+    heads = ("where", "what", "count #")
+    lost = table(heads, rows[False], "small") if rows[False] else "<p>Nothing.</p>"
+    body = "<h3>Lost, refused, damaged, not modelled</h3>" + lost
+    if rows[True]:
+        all_of_it = table(heads, rows[True], "small")
+        body += f"<details><summary>Traffic: what went its way</summary>{all_of_it}</details>"
+    return section("Counters", body, kind="half")
+
+
+def is_traffic(name: str) -> bool:
+    """Tell whether a counter counts what is meant to happen; an unknown one does not."""
+    return name in _TRAFFIC or name.startswith(("energy.", "load."))
+
+
+def amount(value: object) -> str:
+    """Return the value of a counter with the digits that a reader can use."""
+    if isinstance(value, float) and not value.is_integer():
+        return number(value, 1)
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,10 @@ from hil.report.model import ImageRow, PassRow, Report
 
 _WIDTH, _LEFT, _RIGHT = 1000.0, 74.0, 10.0
 _ROW, _GAP = 20.0, 8.0
+#: half of what a label of the axis takes
+_LABEL_HALF = 24.0
+#: From so many images on, their dots are small enough to be told apart.
+_MANY_IMAGES = 40
 #: Events of at least this severity are marked; below it there may be thousands.
 _MARKED_SEVERITY = 2
 _MARKS_LIMIT = 400
@@ -73,9 +77,10 @@ class _Strip:
                 f"<text x='{x + width / 2:.1f}' y='{y:.1f}' class='in'>{escape(label)}</text>"
             )
 
-    def dot(self, t_s: float, kind: str, title: str) -> None:
+    def dot(self, t_s: float, kind: str, title: str, radius: float) -> None:
         self.parts.append(
-            f"<circle cx='{self.x(t_s):.1f}' cy='{self.top + _ROW / 2:.1f}' r='5' class='{kind}'>"
+            f"<circle cx='{self.x(t_s):.1f}' cy='{self.top + _ROW / 2:.1f}' r='{radius:g}' "
+            f"class='{kind}'>"
             f"<title>{escape(title)}</title></circle>"
         )
 
@@ -96,8 +101,11 @@ class _Strip:
             self.parts.insert(
                 0, f"<line x1='{x:.1f}' x2='{x:.1f}' y1='0' y2='{self.top:.0f}' class='grid'/>"
             )
+            # A label may not reach past the edge of the drawing.
+            x = min(x, _WIDTH - _LABEL_HALF)
+            label = f"{t_s // 3600} h" if step >= 3600 else clock(t_s)
             self.parts.append(
-                f"<text x='{x:.1f}' y='{self.top + 10:.1f}' class='ax'>{clock(t_s)}</text>"
+                f"<text x='{x:.1f}' y='{self.top + 10:.1f}' class='ax'>{label}</text>"
             )
         self.top += 16
 
@@ -124,7 +132,31 @@ def timeline(report: Report) -> str:
     if report.get("events"):
         _events(strip, report["events"])
     strip.axis()
-    return strip.svg()
+    return strip.svg() + legend(report)
+
+
+#: (part of the report that it belongs to, class of its swatch, what it means)
+_LEGEND = (
+    ("", "sun", "sunlight"),
+    ("", "dark", "eclipse"),
+    ("passes", "pass", "pass over a station"),
+    ("images", "img good", "image, product on the ground"),
+    ("images", "img mild", "image, discarded or not delivered"),
+    ("images", "img bad", "image, lost or failed"),
+    ("images", "got", "product arrives"),
+    ("events", "ev s2", "warning"),
+    ("events", "ev s4", "error or fault"),
+)
+
+
+def legend(report: Report) -> str:
+    """Return what the colours and marks of the strip mean, those that it holds."""
+    marks = "".join(
+        f"<span><i class='key {kind}'></i>{text}</span>"
+        for part, kind, text in _LEGEND
+        if not part or report.get(part)
+    )
+    return f"<div class='legend keys'>{marks}</div>"
 
 
 def _passes(strip: _Strip, rows: Sequence[PassRow]) -> None:
@@ -134,16 +166,17 @@ def _passes(strip: _Strip, rows: Sequence[PassRow]) -> None:
             f"{row['station']}: {clock(row['aos_s'])} to {clock(row['los_s'])}, "
             f"up to {row['max_elevation_deg']:.0f}°"
         )
+        text += ", cut by the end of the run" if row.get("cut") else ""
         strip.bar(row["aos_s"], row["los_s"], "pass", text, row["station"])
     strip.next_row()
 
 
 def _images(strip: _Strip, rows: Sequence[ImageRow]) -> None:
     strip.row("images")
+    radius = 5.0 if len(rows) < _MANY_IMAGES else 2.5
     for row in rows:
-        strip.dot(
-            row["t_s"], f"img {state_class(row['state'])}", f"image {row['job']}: {row['state']}"
-        )
+        kind, title = f"img {state_class(row['state'])}", f"image {row['job']}: {row['state']}"
+        strip.dot(row["t_s"], kind, title, radius)
         if "delivered_s" in row:
             text = f"product {row['job']} on the ground at {clock(row['delivered_s'])}"
             strip.tick(row["delivered_s"], "got", text)

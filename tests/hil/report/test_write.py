@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ import pytest
 from hil.errors import RunDirectoryError
 from hil.report.model import Report
 from hil.report.thumbnails import CLASS_COLOURS, class_map, png, shrink_mean
-from hil.report.timeline import eclipses_of
+from hil.report.timeline import eclipses_of, timeline
 from hil.report.write import POINTS_LIMIT, SIZE_LIMIT_NBYTES, chart_data, render, write_report
 
 VOID = {"meta", "img", "br"}
@@ -222,3 +223,72 @@ def test_a_run_that_cannot_be_repeated_promises_no_digest(report: Report) -> Non
     page = render(report)
     assert "The same seed gives the same digest" not in page
     assert "the digest will differ" in page
+
+
+def test_counters_of_losses_stand_apart_from_traffic(report: Report) -> None:
+    """Only what was lost, refused or not modelled is called that; an unknown name counts as such.
+
+    Traffic is folded away, and no figure has more digits than a reader can use.
+    """
+    report["counters"] = {
+        "bus.can0": {"frames": 4400, "retries": 3, "nonesuch": 7},
+        "world": {"energy.load_j": 21314.574208, "payload.jobs": 10.0},
+    }
+    lost, traffic = render(report).split("Counters</h2>")[1].split("<details>")[:2]
+    traffic = traffic.split("</details>")[0]
+    assert "Lost, refused, damaged, not modelled" in lost
+    assert re.findall(r"<td>([^<]+)</td><td class='r'>([^<]+)</td>", lost) == [
+        ("retries", "3"),
+        ("nonesuch", "7"),
+    ]
+    assert re.findall(r"<td>([^<]+)</td><td class='r'>([^<]+)</td>", traffic) == [
+        ("frames", "4\u202f400"),
+        ("energy.load j", "21\u202f314.6"),
+        ("payload.jobs", "10"),
+    ]
+
+
+def test_a_pass_that_the_end_cuts_is_marked(report: Report) -> None:
+    """Table and timeline say of a pass that the run ends in it."""
+    assert "cut by the end of the run" not in render(report)
+    row = report["passes"][-1]
+    report["passes"] = [{**row, "aos_s": 5400.0, "los_s": 5650.0, "cut": True}]
+    page = render(report)
+    assert page.count("cut by the end of the run") == 2
+    assert "<td class='r'>250 s</td>" in page
+
+
+def test_tiles_know_the_extremes_between_samples(report: Report) -> None:
+    """The figures at the top are those that the verdict judged, not those of the thinned series."""
+    report["extremes"] = {"chip_c": [61.2], "battery_v": [12.99]}
+    page = render(report)
+    assert "<b>61.2 °C</b>" in page
+    assert "<b>12.99 V</b>" in page
+
+
+def test_the_timeline_has_a_legend_of_what_it_shows(report: Report) -> None:
+    """Colours and marks are explained, those of absent parts are not."""
+    assert "pass over a station" in timeline(report)
+    assert "product arrives" in timeline(report)
+    del report["passes"], report["images"]
+    assert "pass over a station" not in timeline(report)
+    assert "product arrives" not in timeline(report)
+
+
+@pytest.mark.parametrize("hours", [0.02, 0.5, 1.6, 6, 24, 72, 240])
+def test_labels_of_the_time_axis_stand_apart(report: Report, hours: float) -> None:
+    """However long the run, labels do not touch and none reaches past the edge."""
+    report["virtual_s"] = hours * 3600
+    found = re.findall(r"<text x='([\d.]+)' y='[\d.]+' class='ax'>([^<]+)<", timeline(report))
+    assert 2 <= len(found) <= 13
+    edges = [(float(x) - 3 * len(label), float(x) + 3 * len(label)) for x, label in found]
+    assert edges[-1][1] <= 1000.0
+    assert all(after[0] > before[1] for before, after in itertools.pairwise(edges))
+    assert all(label.endswith(" h") for _, label in found) is (hours > 12)
+
+
+def test_a_column_that_holds_nothing_is_left_out(report: Report) -> None:
+    """Without an overrun there is no lateness of one to show."""
+    assert "latest end" in render(report)
+    report["rate_groups"] = [{"name": "control", "overruns": 0, "worst_late_ms": 0.0}]
+    assert "latest end" not in render(report)
