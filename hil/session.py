@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
-import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,156 +18,22 @@ from hil.capture.writer import CaptureWriter
 from hil.errors import UsageError
 from hil.missions import load as load_mission
 from hil.missions.mission import Mission
+from hil.options import Options, checked
+from hil.outcome import Outcome, View
 from hil.report import write_report
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
 from hil.supervisor import Flight, Supervisor
-from hil.time.pacing import Pacer, parse_pace
+from hil.time.pacing import Pacer
 from hil.time.pinning import pin_to_one_core
 from hil.time.transports.keys import make_keys
 from hil.uut import DirectFlight, ProcessFlight, ThreadFlight
 
-TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
 RUNS = Path("runs")
 #: folder of the keys of a run over tcp, while it lasts
 KEYS = "keys"
-#: line of the table of times -> its key in JSON
-TIME_KEYS = {
-    "rig (processor)": "rig",
-    "rig with flight software": "rig_with_flight_software",
-    "  of it capture": "rig.capture",
-    "  of it images": "rig.images",
-    "flight software": "flight_software",
-    "waiting, switching": "waiting",
-}
 #: transports that run the flight software in the process of the rig: its time is in the rig's
 SAME_PROCESS = ("direct", "inproc")
-DURATION_LEAST_S, DURATION_LIMIT_S = 1.0, 10 * 86400.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run is asked to be. ``pace`` is ``max``, ``real`` or ``xN``."""
-
-    board: str = "raspberrypi4"
-    mission: str = "tiansuan_bupt1"
-    seed: int = 1
-    out: Path | None = None
-    duration_s: float | None = None
-    transport: str = "ipc"
-    pace: str = "max"
-    inference: str = "onnx"
-    faults: tuple[str, ...] = ()
-    pin: bool = True
-    stall_limit_s: float = 60.0
-
-    def command(self) -> str:
-        """Return the command that flies the same again, anywhere."""
-        parts = ["hil", "run", "--seed", str(self.seed)]
-        default = Options()
-        for name in ("board", "mission", "transport", "inference", "pace"):
-            if getattr(self, name) != getattr(default, name):
-                parts += [f"--{name}", str(getattr(self, name))]
-        if self.duration_s is not None:
-            parts += ["--duration", repr(self.duration_s).removesuffix(".0")]
-        for fault in self.faults:
-            parts += ["--fault", fault]
-        if not self.pin:
-            parts.append("--no-pin")
-        if self.stall_limit_s != default.stall_limit_s:
-            parts += ["--stall-limit", repr(self.stall_limit_s)]
-        return shlex.join(parts)
-
-
-@dataclass(frozen=True)
-class View:
-    """What a progress bar shows."""
-
-    done: float
-    orbit_phase: float
-    illumination: float
-    battery_v: float
-    battery_soc: float
-    chip_c: float
-    jobs: int
-    jobs_done: int
-    station: str
-    real_time_factor: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run came to."""
-
-    verdict: verdict.Verdict
-    digest: str
-    records: int
-    virtual_s: float
-    wall_s: float
-    run_dir: Path
-    command: str
-    #: (what, wall seconds); a name that is indented is a part of the line above it
-    where_time_goes: list[tuple[str, float]]
-    lateness: dict[str, Any]
-    #: seed, mission, board and version of the run
-    identity: Mapping[str, Any] = field(default_factory=dict)
-    #: False if something from outside stopped the payload computer: no command repeats that
-    repeatable: bool = True
-    #: why there is no report.html; empty if there is one
-    report_error: str = ""
-
-    @property
-    def real_time_factor(self) -> float:
-        """How many times faster than real time it flew."""
-        return self.virtual_s / self.wall_s if self.wall_s else math.inf
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the object of ``hil run --json``."""
-        return {
-            **self.identity,
-            "verdict": verdict.GOOD if self.verdict.good else verdict.BAD,
-            "digest": self.digest,
-            "records": self.records,
-            "real_time_factor": round(self.real_time_factor, 2),
-            "virtual_s": self.virtual_s,
-            "wall_s": round(self.wall_s, 3),
-            "run_dir": str(self.run_dir),
-            "command": self.command,
-            "conditions": [
-                {
-                    "name": c.name,
-                    "good": c.good,
-                    "figure": c.figure,
-                    "limit": c.limit,
-                    **({"value": c.value} if c.value is not None else {}),
-                    **({"limit_value": c.limit_value} if c.limit_value is not None else {}),
-                    **({"unit": c.unit} if c.unit else {}),
-                }
-                for c in self.verdict.conditions
-            ],
-            "unknowns": dict(self.verdict.unknowns),
-            "where_time_goes_s": {
-                TIME_KEYS[name]: round(value, 3) for name, value in self.where_time_goes
-            },
-            "repeatable": self.repeatable,
-            "lateness": self.lateness,
-            # run.json is written before the report is, so it says nothing of it.
-            **({"report_error": self.report_error} if self.report_error else {}),
-        }
-
-
-def parse_fault(text: str) -> tuple[str, int]:
-    """Return (kind, t_ns) of a ``KIND@SECONDS`` fault. Raises ``UsageError``."""
-    kind, _, when = text.partition("@")
-    if kind != "kill":
-        raise UsageError(f"fault {text!r}: unknown kind {kind!r}; known: kill")
-    try:
-        t_s = float(when)
-    except ValueError:
-        t_s = -1.0
-    if not 0.0 <= t_s <= DURATION_LIMIT_S:
-        raise UsageError(f"fault {text!r}: give the time in seconds after the '@', as kill@1200")
-    return kind, round(t_s * SECOND)
 
 
 def run_directory(out: Path | None, mission: Mission) -> RunDirectory:
@@ -181,17 +45,7 @@ def run_directory(out: Path | None, mission: Mission) -> RunDirectory:
 
 def fly(options: Options, progress: Callable[[View], None] = lambda view: None) -> Outcome:
     """Fly once. Everything a user can get wrong is found before anything is written."""
-    if options.transport not in TRANSPORTS:
-        raise UsageError(f"transport {options.transport!r}: say one of {', '.join(TRANSPORTS)}")
-    least_s, limit_s = DURATION_LEAST_S, DURATION_LIMIT_S
-    if options.duration_s is not None and not least_s <= options.duration_s <= limit_s:
-        raise UsageError(f"duration {options.duration_s:g} s: give {least_s:g} to {limit_s:g} s")
-    if not options.stall_limit_s > 0.0:
-        raise UsageError(f"stall limit {options.stall_limit_s:g} s: give a positive time")
-    if not 0 <= options.seed < 1 << 63:
-        raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
-    parse_pace(options.pace)
-    kills = [parse_fault(text)[1] for text in options.faults]
+    kills = checked(options)
     mission, board = load_mission(options.mission), load_board(options.board)
     verdict.asked(mission.group("verdict"))
     with run_directory(options.out, mission) as directory, host_errors(directory.final):

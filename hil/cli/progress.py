@@ -8,7 +8,7 @@ import time
 import unicodedata
 from typing import TextIO
 
-from hil.session import View
+from hil.outcome import View
 
 INTERVAL_S = 0.1
 WIDTH = 24

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 
 from hil.cli import discard_stdout
 from hil.cli.progress import Progress
-from hil.session import TRANSPORTS, Options, Outcome, fly
+from hil.errors import ConfigError, UsageError
+from hil.options import TRANSPORTS, Options
+from hil.outcome import Outcome
+from hil.units import parse_quantity
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,7 +27,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
     p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
     p.add_argument("--out", type=Path, help="run directory (default runs/MISSION-NUMBER)")
-    p.add_argument("--duration", type=float, metavar="S", help="virtual seconds (default: profile)")
+    p.add_argument(
+        "--duration",
+        metavar="TIME",
+        help="virtual time, in seconds or as '10 min', '1.5 h' (default: profile)",
+    )
     p.add_argument("--transport", choices=TRANSPORTS, default="ipc", help="(default ipc)")
     p.add_argument("--pace", default="max", help="max, real or xN, N times real (default max)")
     p.add_argument(
@@ -46,6 +54,16 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def duration_s(text: str) -> float:
+    """Return seconds of a plain number or of a quantity with a unit. Raises ``UsageError``."""
+    with contextlib.suppress(ValueError):
+        return float(text)
+    try:
+        return parse_quantity(text, "s")
+    except ConfigError as wrong:
+        raise UsageError(f"duration: {wrong}; a plain number is seconds") from None
+
+
 def options(args: argparse.Namespace) -> Options:
     """Turn parsed arguments into the options of a session."""
     return Options(
@@ -53,7 +71,7 @@ def options(args: argparse.Namespace) -> Options:
         mission=args.mission,
         seed=args.seed,
         out=args.out,
-        duration_s=args.duration,
+        duration_s=None if args.duration is None else duration_s(args.duration),
         transport=args.transport,
         pace=args.pace,
         inference=args.inference,
@@ -66,6 +84,9 @@ def options(args: argparse.Namespace) -> Options:
 def main(argv: list[str]) -> int:
     """Fly, print the verdict, return 0 if it is good and 1 if it is bad."""
     args = parser().parse_args(argv)
+    # Only now: who asks for help or mistypes an option need not wait for the bench to load.
+    from hil.session import fly
+
     progress = Progress(sys.stderr, enabled=not args.quiet and sys.stderr is not None)
     with progress:
         outcome = fly(options(args), progress)

@@ -16,8 +16,9 @@ from hil.errors import ConfigError
 from hil.ground.telecommands import Failure
 from hil.missions import load as load_mission
 from hil.missions.loader import FOLDER
+from hil.options import Options
 from hil.rig import SECOND, Rig
-from hil.session import Options, fly
+from hil.session import fly
 from hil.verdict import asked
 
 PROFILE = (FOLDER / "tiansuan_bupt1.toml").read_text()

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from hil.session import TRANSPORTS, Options, fly
+from hil.options import TRANSPORTS, Options
+from hil.session import fly
 
 #: The first contact, the plan, images, and a second contact that brings products down.
 TWO_PASSES_S = 1100.0

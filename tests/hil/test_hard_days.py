@@ -12,8 +12,9 @@ import pytest
 from hil.board import load_board
 from hil.buses.faults import BusFault
 from hil.missions import load
+from hil.options import Options
 from hil.rig import Rig
-from hil.session import Options, fly
+from hil.session import fly
 from hil.supervisor import Supervisor
 from hil.uut import DirectFlight
 

@@ -119,12 +119,15 @@ def test_strangers_stay_strangers(one: str, other: str, may: tuple[str, ...]) ->
     assert wrong == []
 
 
-def test_the_command_line_imports_its_verbs_lazily() -> None:
-    """``hil --help`` loads neither numpy nor ZeroMQ nor the rig."""
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"]])
+def test_the_command_line_imports_its_verbs_lazily(words: list[str]) -> None:
+    """``hil --help`` and ``hil run --help`` load neither numpy nor ZeroMQ nor the rig."""
     import subprocess
     import sys
 
-    code = "import sys, hil.cli; hil.cli.main(['--help']); print(*sys.modules, file=sys.stderr)"
+    code = "import atexit, sys, hil.cli\n"
+    code += "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+    code += f"hil.cli.main({words})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

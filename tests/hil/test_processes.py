@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hil.session import Options, fly
+from hil.options import Options
+from hil.session import fly
 
 PR_SET_CHILD_SUBREAPER = 36
 SHORT = Options(inference="threshold", duration_s=60.0)

@@ -15,7 +15,8 @@ from hil.board import find_board
 from hil.cli.run import options, parser, summary
 from hil.errors import ConfigError, HostError, UsageError
 from hil.missions.loader import FOLDER
-from hil.session import TRANSPORTS, Options, fly
+from hil.options import TRANSPORTS, Options
+from hil.session import fly
 
 SHORT = Options(transport="direct", inference="threshold", duration_s=20.0)
 PROFILE = (FOLDER / "tiansuan_bupt1.toml").read_text()

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from hil.cli.progress import Progress, columns_of, line, terminal_columns
-from hil.session import View
+from hil.outcome import View
 
 VIEW = View(
     done=0.5,

@@ -1,0 +1,77 @@
+"""What a run is asked to be, checked before anything is built or written."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from hil.errors import UsageError
+from hil.time.pacing import parse_pace
+
+SECOND = 1_000_000_000
+TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
+DURATION_LEAST_S, DURATION_LIMIT_S = 1.0, 10 * 86400.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked to be. ``pace`` is ``max``, ``real`` or ``xN``."""
+
+    board: str = "raspberrypi4"
+    mission: str = "tiansuan_bupt1"
+    seed: int = 1
+    out: Path | None = None
+    duration_s: float | None = None
+    transport: str = "ipc"
+    pace: str = "max"
+    inference: str = "onnx"
+    faults: tuple[str, ...] = ()
+    pin: bool = True
+    stall_limit_s: float = 60.0
+
+    def command(self) -> str:
+        """Return the command that flies the same again, anywhere."""
+        parts = ["hil", "run", "--seed", str(self.seed)]
+        default = Options()
+        for name in ("board", "mission", "transport", "inference", "pace"):
+            if getattr(self, name) != getattr(default, name):
+                parts += [f"--{name}", str(getattr(self, name))]
+        if self.duration_s is not None:
+            parts += ["--duration", repr(self.duration_s).removesuffix(".0")]
+        for fault in self.faults:
+            parts += ["--fault", fault]
+        if not self.pin:
+            parts.append("--no-pin")
+        if self.stall_limit_s != default.stall_limit_s:
+            parts += ["--stall-limit", repr(self.stall_limit_s)]
+        return shlex.join(parts)
+
+
+def parse_fault(text: str) -> tuple[str, int]:
+    """Return (kind, t_ns) of a ``KIND@SECONDS`` fault. Raises ``UsageError``."""
+    kind, _, when = text.partition("@")
+    if kind != "kill":
+        raise UsageError(f"fault {text!r}: unknown kind {kind!r}; known: kill")
+    try:
+        t_s = float(when)
+    except ValueError:
+        t_s = -1.0
+    if not 0.0 <= t_s <= DURATION_LIMIT_S:
+        raise UsageError(f"fault {text!r}: give the time in seconds after the '@', as kill@1200")
+    return kind, round(t_s * SECOND)
+
+
+def checked(options: Options) -> list[int]:
+    """Return the times of the kills, ns. Raises ``UsageError`` for what no run can be."""
+    if options.transport not in TRANSPORTS:
+        raise UsageError(f"transport {options.transport!r}: say one of {', '.join(TRANSPORTS)}")
+    least_s, limit_s = DURATION_LEAST_S, DURATION_LIMIT_S
+    if options.duration_s is not None and not least_s <= options.duration_s <= limit_s:
+        raise UsageError(f"duration {options.duration_s:g} s: give {least_s:g} to {limit_s:g} s")
+    if not options.stall_limit_s > 0.0:
+        raise UsageError(f"stall limit {options.stall_limit_s:g} s: give a positive time")
+    if not 0 <= options.seed < 1 << 63:
+        raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
+    parse_pace(options.pace)
+    return [parse_fault(text)[1] for text in options.faults]
