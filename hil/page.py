@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from flightsw.codec import class_map
@@ -94,11 +95,9 @@ def images(rig: Rig, books: Books) -> Any:
     time: after its place in the plan and before the next one.
     """
     taken = rig.camera.taken
-    ends = [a.t_ns for a in rig.plan[1:]] + [rig.end_ns + 1]
-    windows = {
-        a.job: min(end_ns, a.t_ns + BEGIN_S * SECOND)
-        for a, end_ns in zip(rig.plan, ends, strict=True)
-    }
+    windows = {a.job: a.t_ns + BEGIN_S * SECOND for a in rig.plan}
+    for before, after in pairwise(rig.plan):
+        windows[before.job] = min(windows[before.job], after.t_ns)
     rows = []
     for acquisition in rig.plan:
         job = acquisition.job

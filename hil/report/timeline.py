@@ -173,7 +173,7 @@ def _passes(strip: _Strip, rows: Sequence[PassRow]) -> None:
 
 def _images(strip: _Strip, rows: Sequence[ImageRow]) -> None:
     strip.row("images")
-    radius = 5.0 if len(rows) < _MANY_IMAGES else 2.5
+    radius = 5.0 if len(rows) < _MANY_IMAGES else 3.5
     for row in rows:
         kind, title = f"img {state_class(row['state'])}", f"image {row['job']}: {row['state']}"
         strip.dot(row["t_s"], kind, title, radius)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from hil.session import Options, fly
+from hil.options import Options
+from hil.session import fly
 
 #: It ends within the second pass.
 CUT_S = 1100.0
@@ -47,3 +50,12 @@ def test_tile_and_table_say_the_same(flown):
     assert data["extremes"]["chip_c"] == [judged["chip"]]
     assert data["extremes"]["battery_v"] == [judged["battery"]]
     assert max(data["series"]["columns"]["chip_c"]) <= judged["chip"] + 1e-4
+
+
+@pytest.mark.parametrize("duration_s", [1.0, 500.0])
+def test_a_run_without_a_plan_has_a_report(duration_s, tmp_path):
+    """However little a run holds, its page is written."""
+    options = Options(transport="direct", inference="threshold", duration_s=duration_s)
+    outcome = fly(replace(options, out=tmp_path / "run"))
+    assert outcome.report_error == ""
+    assert (outcome.run_dir / "report.html").exists()
