@@ -7,17 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flightsw.codec.tm_frame import ASM
 from flightsw.codec.wire import Kind
 from hil.board import Board
-from hil.camera import CameraView, coastal_score, sun_elevation_deg
-from hil.config import nearest
+from hil.camera import CameraView
 from hil.digest import RecordStream
-from hil.errors import ConfigError
 from hil.exchange import Exchange
-from hil.ground import plan
-from hil.ground.radio import Radio
-from hil.ground.segment import Acquisition, GroundSegment
+from hil.fitting import FRAME_NBYTES, flight_config, part_overrides, planned_images
+from hil.ground.radio import Radio, slant_light_ns
+from hil.ground.segment import GroundSegment
 from hil.missions.mission import Mission
 from hil.series import Series
 from hil.time.kernel import Kernel
@@ -26,14 +23,12 @@ from hil.wiring import Wiring
 from hil.world.world import World
 
 SECOND = 1_000_000_000
-FRAME_NBYTES = 256
 #: Channel numbers of records that belong to no bus of the board.
 LINK_CHANNEL, EVENT_CHANNEL, WORLD_CHANNEL = 0xF0, 0xF1, 0xF2
 CHANNEL_NAMES = {LINK_CHANNEL: "link", EVENT_CHANNEL: "event", WORLD_CHANNEL: "world"}
 #: Order of ties at one instant (see hil.time.phase); buses and parts come after, in hil.wiring.
 WORLD_SOURCE, RADIO_SOURCE, GROUND_SOURCE = 0, 1, 2
 WORLD_SAMPLE_S = 10
-LIGHT_KM_S = 299_792.458
 
 
 class Rig:
@@ -76,12 +71,12 @@ class Rig:
         self.pass_figures: dict[int, dict[str, int]] = {}
         self._pass_aos_ns = 0
         self._before: dict[str, int] = {}
-        self.wiring = Wiring(board, self.exchange, seed, self._overrides())
+        self.wiring = Wiring(board, self.exchange, seed, part_overrides(mission))
         sensor = self.wiring.of_type("imager")
         size = None if sensor is None else (sensor.width, sensor.height)
         self.camera = CameraView(mission, self.world, seed, size)
         self.radio = self._radio()
-        self.plan = self._plan()
+        self.plan = planned_images(mission, self.world, self.end_ns)
         self.ground = GroundSegment(
             self.radio,
             scid=mission.integer("link.spacecraft_id"),
@@ -94,51 +89,13 @@ class Rig:
             "board": board.name,
             "boot_count": 1,
             "devices": board.devices(),
-            "config": self._flight_config(inference),
+            "config": flight_config(mission, inference),
         }
         self._wire_up()
         if missing := board.missing_roles():
             self.event(0, "bench", 1, "ROLES_MISSING", board=board.name, roles=missing)
 
     # --- composition ---------------------------------------------------------------------------
-
-    def _overrides(self) -> dict[str, dict[str, Any]]:
-        """Return what the mission says of parts: rates of the radio, size of the camera."""
-        mission = self.mission
-        return {
-            "ttc": {
-                "downlink_bps": mission.integer("link.downlink_bps"),
-                "uplink_bps": mission.integer("link.uplink_bps"),
-                "cadu_nbytes": FRAME_NBYTES + len(ASM),
-            },
-            "imager": {
-                "width": mission.integer("imager.width"),
-                "height": mission.integer("imager.height"),
-                "readout_ms": mission.number("imager.readout") * 1000.0,
-            },
-        }
-
-    def _flight_config(self, inference: str) -> dict[str, Any]:
-        mission = self.mission
-        config = {**mission.group("governor"), **mission.group("flight")}
-        config.setdefault("scid", mission.integer("link.spacecraft_id"))
-        config.setdefault("downlink_bps", mission.integer("link.downlink_bps"))
-        config.setdefault("pass_budget_octets", mission.integer("link.pass_byte_budget"))
-        config.setdefault("epoch_unix_s", int(mission.start_utc.timestamp()))
-        config["inference"] = inference
-        model_class = config.get("model_class")
-        if model_class is None:
-            raise ConfigError(
-                f"{mission.path}: flight: key 'model_class' is missing; give one of "
-                f"{', '.join(mission.model_classes)}"
-            )
-        if model_class not in mission.model_classes:
-            hint = nearest(str(model_class), mission.model_classes)
-            raise ConfigError(
-                f"{mission.path}: flight.model_class: {model_class!r} has no entry in "
-                f"payload.model_classes{hint}"
-            )
-        return config
 
     def _radio(self) -> Radio:
         mission = self.mission
@@ -153,31 +110,6 @@ class Rig:
             uplink_bps=mission.number("link.uplink_bps"),
             light_time_ns=lambda t_ns: self._light_ns,
         )
-
-    def _plan(self) -> list[Acquisition]:
-        """Choose the images: sunlit, after the first contact has had time to load the plan."""
-        mission, world = self.mission, self.world
-        whole = [p for p in world.passes if p.aos_ns >= 0] or world.passes
-        if not whole:
-            return []
-        first_s = whole[0].los_ns // SECOND + 5
-        last_s = self.end_ns // SECOND - round(mission.number("plan.margin"))
-        lowest_deg = mission.number("plan.min_sun_elevation")
-        step = plan.CANDIDATE_STEP_S
-        times = [
-            t_s
-            for t_s in range(first_s, last_s, step)
-            if sun_elevation_deg(world, t_s * SECOND) >= lowest_deg
-        ]
-        scores = {t_s: coastal_score(world, t_s * SECOND) for t_s in times}
-        chosen = plan.choose(
-            times,
-            scores.__getitem__,
-            mission.integer("plan.images"),
-            mission.number("plan.min_spacing"),
-        )
-        exposure_us = round(mission.number("imager.exposure") * 1e6)
-        return plan.acquisitions(chosen, scores.__getitem__, exposure_us)
 
     def _wire_up(self) -> None:
         ttc = self.wiring.of_type("ttc")
@@ -306,14 +238,3 @@ class Rig:
     def channel_names(self) -> dict[int, str]:
         """Return the names of all channels by index, for the capture."""
         return {**{spec.index: spec.name for spec in self.board.buses}, **CHANNEL_NAMES}
-
-
-def slant_light_ns(elevation_deg: float, alt_km: float) -> int:
-    """Return the one-way light time of a slant range over a round Earth of 6371 km, nanoseconds."""
-    import math
-
-    earth_km = 6371.0
-    sine = math.sin(math.radians(max(0.0, elevation_deg)))
-    orbit_km = earth_km + alt_km
-    range_km = math.sqrt((earth_km * sine) ** 2 + orbit_km**2 - earth_km**2) - earth_km * sine
-    return round(range_km / LIGHT_KM_S * 1e9)

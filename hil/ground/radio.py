@@ -7,6 +7,7 @@ sent beyond the byte budget of a pass, or outside a pass, is not received. All o
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -20,6 +21,7 @@ Record = Callable[[int, int, int, int, int, int, int, bytes], object]
 
 #: Longest burst of an error, bits.
 BURST_NBITS = 24
+LIGHT_KM_S = 299_792.458
 
 
 class Transceiver(Protocol):
@@ -120,3 +122,12 @@ class Radio:
         shift = len(octets) * 8 - 1 - first
         wrong = (pattern << shift) >> (BURST_NBITS - 1) or 1 << shift
         return (bits ^ wrong).to_bytes(len(octets), "big"), Status.DAMAGED
+
+
+def slant_light_ns(elevation_deg: float, alt_km: float) -> int:
+    """Return the one-way light time of a slant range over a round Earth of 6371 km, nanoseconds."""
+    earth_km = 6371.0
+    sine = math.sin(math.radians(max(0.0, elevation_deg)))
+    orbit_km = earth_km + alt_km
+    range_km = math.sqrt((earth_km * sine) ** 2 + orbit_km**2 - earth_km**2) - earth_km * sine
+    return round(range_km / LIGHT_KM_S * 1e9)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flightsw.codec.wire import Kind, Status
 from hil.ground.plan import acquisitions, choose
-from hil.ground.radio import Radio
+from hil.ground.radio import Radio, slant_light_ns
 from hil.time.kernel import Kernel
 
 SECOND = 1_000_000_000
@@ -129,3 +129,11 @@ def test_the_plan_keeps_its_spacing_and_takes_the_best_first(times, count, spaci
     numbered = acquisitions(chosen, score.__getitem__, 2000)
     assert [a.job for a in numbered] == list(range(1, len(chosen) + 1))
     assert next(a for a in numbered if a.t_ns == best * SECOND).priority == 0
+
+
+def test_light_takes_longer_from_a_low_spacecraft() -> None:
+    """Overhead the slant range is the height; at the horizon it is the side of a triangle."""
+    assert slant_light_ns(90.0, 500.0) == round(500.0 / 299_792.458 * 1e9)
+    horizon_km = (6871.0**2 - 6371.0**2) ** 0.5
+    assert slant_light_ns(0.0, 500.0) == round(horizon_km / 299_792.458 * 1e9)
+    assert slant_light_ns(-3.0, 500.0) == slant_light_ns(0.0, 500.0)
