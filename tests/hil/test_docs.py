@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
+import subprocess
+import sys
 import threading
+import tomllib
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from flightsw.codec import class_map
+from flightsw.codec.declaration import split_docs
+from flightsw.codec.dictionary import (
+    DRIVER_NAMES,
+    PRODUCT_HEADER,
+    PRODUCT_HEADER_NBYTES,
+    ROLE_NAMES,
+    ClassId,
+)
 from flightsw.codec.wire import FIRST_DIGEST_KIND, HEADER_FIELDS, Flag, Kind, Status
 from flightsw.hal.channel import open_channel
+from hil.board import load_board
 from hil.boardparts import KINDS, WORLD_UNITS
 from hil.buses.adapters import PROFILES
 from hil.capture.topics import SCHEMA_TEXT
+from hil.cli import main
+from hil.missions import load as load_mission
 from hil.missions.schema import EVIDENCE, SCHEMA
 from hil.parts import PART_TYPES, part_class
+from hil.rig import Rig
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
 from hil.time.transports import listen
@@ -42,6 +62,7 @@ def test_the_board_page_names_what_a_board_file_may_hold() -> None:
     text = (DOCS / "board-file.md").read_text()
     wanted = {*KINDS, *PART_TYPES, *PROFILES}
     wanted |= {number.key for kind in KINDS.values() for number in kind.params}
+    wanted |= {*DRIVER_NAMES, *ROLE_NAMES}
     wanted |= {key for name in PART_TYPES for key in part_class(name).PARAMS}
     assert {name for name in wanted if f"`{name}`" not in text} == set()
     values = {name.split(".")[1] for name in WORLD_UNITS}
@@ -107,3 +128,87 @@ def test_the_participant_of_the_record_page_flies() -> None:
         coordinator.run()
         thread.join()
     assert waits == [3]
+
+
+def test_the_telemetry_page_is_what_the_dictionary_says() -> None:
+    """The page is as its script writes it today; run the script after a change."""
+    page = runpy.run_path(str(DOCS / "telemetry_page.py"))["page"]
+    assert (DOCS / "telemetry.md").read_text() == page()
+
+
+def test_the_products_page_names_every_field_at_its_place() -> None:
+    """Offset, name, unit and classes on the page are those of the dictionary."""
+    text = (DOCS / "products.md").read_text()
+    at = 0
+    for subcon in PRODUCT_HEADER.subcons:
+        unit = split_docs(subcon.docs)[1]
+        row = re.search(rf"^\| {at} \| [^|]+ \| `{subcon.name}` \| {re.escape(unit)}", text, re.M)
+        assert row, subcon.name
+        at += subcon.sizeof()
+    assert at == PRODUCT_HEADER_NBYTES
+    assert ", ".join(f"{int(c)} {c.name.lower()}" for c in ClassId) in text
+
+
+def test_the_reader_of_the_products_page_reads_products() -> None:
+    """The reader that the page writes out gets back every pixel of a map."""
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "products.md").read_text(), re.DOTALL)
+    page: dict[str, Any] = {}
+    exec(compile(code, "products.md", "exec"), page)
+    classes = np.random.default_rng(1).integers(0, 3, (13, 21)).astype(np.uint8)
+    classes[4:9] = 1
+    body = class_map.encode(classes)
+    values = {subcon.name: 0 for subcon in PRODUCT_HEADER.subcons}
+    del values["magic"]
+    values |= {"width": 21, "height": 13, "body_nbytes": len(body), "model": bytes(8)}
+    octets = PRODUCT_HEADER.build(values) + body
+    octets += zlib.crc32(octets).to_bytes(4, "big")
+    assert page["read_product"](octets) == (21, 13, classes.tolist())
+
+
+def test_the_mission_of_the_mission_page_can_be_flown(tmp_path: Path) -> None:
+    """Its tables, put into a copy of the profile as the steps say, give passes and images."""
+    (block,) = re.findall(
+        r"```toml\n(\[time\].*?)```", (DOCS / "mission-profile.md").read_text(), re.DOTALL
+    )
+    tables = re.split(r"\n(?=\[)", block)
+    text = load_board("raspberrypi4").path.parents[1] / "hil/missions/tiansuan_bupt1.toml"
+    profile = text.read_text().replace('id = "tiansuan_bupt1"', 'id = "mine"')
+    for name, table in zip(("time", r"stations\.inuvik"), tables, strict=True):
+        profile, count = re.subn(rf"\[{name}\]\n.*?(?=\n\[)", table, profile, flags=re.DOTALL)
+        assert count == 1
+    path = tmp_path / "mine.toml"
+    path.write_text(profile)
+    assert tomllib.loads(profile)["time"]["duration"]["unit"] == "h"
+    mission = load_mission(str(path))
+    rig = Rig(load_board("raspberrypi4"), mission, seed=1)
+    assert rig.end_ns == 9000 * 10**9
+    assert (len(rig.world.passes), len(rig.plan)) == (3, 12)
+
+
+def test_the_run_page_names_every_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keys of run.json, of its lists and of every event stand on the page."""
+    out = tmp_path / "run"
+    options = ["--duration", "80", "--transport", "direct", "--inference", "threshold", "-q"]
+    assert main(["run", "--out", str(out), *options]) == 1, capsys.readouterr().err
+    text = (DOCS / "run-directory.md").read_text()
+    run = json.loads((out / "run.json").read_text())
+    keys = {*run}.union(*run["conditions"], *run["telecommands"])
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    keys |= set.intersection(*(set(event) for event in events)) | {"t_onboard_s"}
+    assert {key for key in keys if f"`{key}`" not in text} == set()
+
+
+def test_the_program_of_ones_own_flies() -> None:
+    """The example of a program of one's own, as the page calls it, measures until the end."""
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "own_flight_software.py")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == [
+        "10.000", "20.000", "30.000", "40.000", "50.001",
+    ]  # fmt: skip
+    assert re.fullmatch(r"\d+ records, digest [0-9a-f]{64}", lines[-1])
