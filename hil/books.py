@@ -94,7 +94,7 @@ def reason(failure: Failure) -> str:
 
 
 def no_delivery(rig: Rig) -> str:
-    """Return why this run could not bring a product down; "" if nothing forbade it."""
+    """Return why a product may not have come down; "" if nothing stood against it."""
     passes = [p for p in rig.world.passes if p.los_ns > 0 and p.aos_ns < rig.end_ns]
     if not passes:
         return "no pass in this run"
@@ -104,9 +104,8 @@ def no_delivery(rig: Rig) -> str:
         return "no image was possible after the first pass"
     if not rig.plan or all(p.los_ns <= rig.plan[0].t_ns for p in passes):
         return "the run ends before a pass that could deliver"
-    if len(refused(rig)) == len(rig.plan):
-        return "every image of the plan was refused"
-    return ""
+    turned_away = len(refused(rig))
+    return f"{turned_away} of {len(rig.plan)} images were refused" if turned_away else ""
 
 
 def overdue(rig: Rig, job: int) -> bool:

@@ -104,7 +104,7 @@ def images(rig: Rig, books: Books) -> Any:
         row: dict[str, Any] = {
             "job": job,
             "t_s": acquisition.t_ns / 1e9,
-            "state": books.jobs.get(job) or books.jobs_lost.get(job, "not accepted"),
+            "state": state(books, job),
         }
         begin_ns, end_ns = acquisition.t_ns, windows[job]
         seen = next((t_ns for t_ns in taken if begin_ns <= t_ns < end_ns), None)
@@ -118,6 +118,13 @@ def images(rig: Rig, books: Books) -> Any:
                 row["pixels"] = taken[exposed]
         rows.append(row)
     return rows
+
+
+def state(books: Books, job: int) -> str:
+    """Return what became of a job, in the words of the books."""
+    if job in books.jobs_refused:
+        return f"refused: {books.jobs_refused[job]}"
+    return books.jobs.get(job) or books.jobs_lost.get(job, "not accepted")
 
 
 def unpack(octets: bytes) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Books:
     products_received: Mapping[int, bytes]
     #: product parts that came again without being asked for
     parts_sent_twice: int
-    #: why no product could come down, where that was certain beforehand
+    #: what stood against the delivery of products, "" for nothing
     no_delivery: str
     telecommands_sent: int
     telecommands_verified: int

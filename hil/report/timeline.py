@@ -197,7 +197,7 @@ def _events(strip: _Strip, events: Sequence[Mapping[str, Any]]) -> None:
 def state_class(state: str) -> str:
     """Return the colour class of how an image ended."""
     words = state.lower()
-    if any(word in words for word in ("lost", "failed", "error", "bad")):
+    if any(word in words for word in ("lost", "failed", "refused", "never begun", "error", "bad")):
         return "bad"
     if any(word in words for word in ("acknowledged", "delivered", "received", "complete")):
         return "good"

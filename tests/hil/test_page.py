@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from hil.missions.loader import FOLDER
 from hil.options import Options
 from hil.session import fly
 
@@ -59,3 +61,22 @@ def test_a_run_without_a_plan_has_a_report(duration_s, tmp_path):
     outcome = fly(replace(options, out=tmp_path / "run"))
     assert outcome.report_error == ""
     assert (outcome.run_dir / "report.html").exists()
+
+
+def test_a_safe_mode_that_refuses_every_image_is_told_everywhere(tmp_path):
+    """Verdict and image table say that the mode refused, and how many."""
+    text = (FOLDER / "tiansuan_bupt1.toml").read_text()
+    for name, limit in (("slow", 20), ("pause", 22), ("safe", 25), ("hysteresis", 1)):
+        text = re.sub(rf"(chip_{name}_c = {{ value =) \d+", rf"\1 {limit}", text)
+    (tmp_path / "mission.toml").write_text(text)
+    told = []
+    options = Options(transport="direct", inference="threshold", duration_s=CUT_S)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hil.session.write_report", lambda path, data: told.append(data))
+        mission = str(tmp_path / "mission.toml")
+        outcome = fly(replace(options, mission=mission, out=tmp_path / "run"))
+    figures = {c.name: c.figure for c in outcome.verdict.conditions if not c.good}
+    assert re.fullmatch(r"0 products: \d of 5 images were refused", figures["delivery"])
+    assert re.search(r"\d x take_image: .*WRONG_MODE \(safe mode\)$", figures["telecommands"])
+    states = {row["state"] for row in told[0]["images"]}
+    assert "refused: WRONG_MODE (safe mode)" in states
