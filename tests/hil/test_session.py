@@ -10,13 +10,16 @@ from dataclasses import replace
 
 import pytest
 
+from flightsw.codec.wire import FIRST_DIGEST_KIND, Kind, unpack_all
 from hil import __version__
-from hil.board import find_board
+from hil.board import find_board, load_board
 from hil.cli.run import options, parser, summary
 from hil.errors import ConfigError, HostError, UsageError
+from hil.missions import load as load_mission
 from hil.missions.loader import FOLDER
 from hil.options import TRANSPORTS, Options
-from hil.session import fly
+from hil.rundir import RunDirectory
+from hil.session import Session, fly
 
 SHORT = Options(transport="direct", inference="threshold", duration_s=20.0)
 PROFILE = (FOLDER / "tiansuan_bupt1.toml").read_text()
@@ -197,3 +200,29 @@ def test_a_report_that_fails_leaves_the_run(error, tmp_path, monkeypatch):
     told = [line for line in summary(outcome).splitlines() if line.startswith("report ")]
     assert len(told) == 1
     assert f"report could not be written ({type(error).__name__}" in told[0]
+
+
+def test_in_a_paced_run_every_record_is_in_the_capture_each_second(tmp_path):
+    """Who looks at the capture of a run in real time finds it at most a second behind."""
+    given = 0
+    behind = []
+
+    class Counted(Session):
+        """Counts the digest records that the capture was given."""
+
+        def _sink(self, octets):
+            nonlocal given
+            kinds = [record.kind for record in unpack_all(octets)]
+            given += sum(kind >= FIRST_DIGEST_KIND and kind != Kind.WORLD for kind in kinds)
+            super()._sink(octets)
+
+    def note(_):
+        behind.append(session.rig.stream.count - given)
+
+    asked = replace(SHORT, pace="x1000")
+    board, mission = load_board(asked.board), load_mission(asked.mission)
+    with RunDirectory(tmp_path / "run") as directory:
+        session = Counted(asked, board, mission, directory, note)
+        outcome = session.run([])
+    assert behind == [0] * 21
+    assert outcome.records == given > 500
