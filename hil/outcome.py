@@ -55,6 +55,8 @@ class Outcome:
     identity: Mapping[str, Any] = field(default_factory=dict)
     #: False if something from outside stopped the payload computer: no command repeats that
     repeatable: bool = True
+    #: roles of the flight software that no part of the board plays
+    missing_roles: tuple[str, ...] = ()
     #: why there is no report.html; empty if there is one
     report_error: str = ""
 
@@ -92,6 +94,7 @@ class Outcome:
                 TIME_KEYS[name]: round(value, 3) for name, value in self.where_time_goes
             },
             "repeatable": self.repeatable,
+            "missing_roles": list(self.missing_roles),
             "lateness": self.lateness,
             # run.json is written before the report is, so it says nothing of it.
             **({"report_error": self.report_error} if self.report_error else {}),

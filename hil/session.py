@@ -236,6 +236,7 @@ class Session:
             identity={key: self._metadata()[key] for key in ("version", "board", "mission")}
             | {"seed": options.seed, "transport": options.transport},
             repeatable=not closed.stops.get("outside"),
+            missing_roles=tuple(rig.board.missing_roles()),
         )
         books.write(directory, rig, closed, outcome.as_json())
         report_error = self._report(closed, outcome)

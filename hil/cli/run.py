@@ -105,6 +105,8 @@ def main(argv: list[str]) -> int:
 def summary(outcome: Outcome) -> str:
     """Return what a person wants to read at the end of a run."""
     lines = outcome.verdict.lines()
+    if outcome.missing_roles:
+        lines.append(f"note: this board has no part for: {', '.join(outcome.missing_roles)}")
     lines.append(
         f"flew {outcome.virtual_s:.0f} s in {outcome.wall_s:.1f} s: "
         f"{outcome.real_time_factor:.0f} times real time"

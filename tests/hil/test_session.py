@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -226,3 +228,22 @@ def test_in_a_paced_run_every_record_is_in_the_capture_each_second(tmp_path):
         outcome = session.run([])
     assert behind == [0] * 21
     assert outcome.records == given > 500
+
+
+def test_roles_that_the_board_leaves_open_are_told(tmp_path):
+    """A board without a part for a role flies, and the outcome and its text name the role."""
+    text = (Path(__file__).resolve().parents[2] / "boards" / "raspberrypi4.toml").read_text()
+    before, _, rest = text.partition("[part.imu]")
+    path = tmp_path / "no_imu.toml"
+    path.write_text(before + rest[rest.index("# --- SPI-0") :])
+    options = Options(
+        board=str(path),
+        transport="direct",
+        inference="threshold",
+        duration_s=20.0,
+        out=tmp_path / "run",
+    )
+    outcome = fly(options)
+    assert outcome.missing_roles == ("imu",)
+    assert "no part for: imu" in summary(outcome)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["missing_roles"] == ["imu"]
