@@ -122,15 +122,7 @@ class Session:
         message = (
             HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, seq, address) + payload
         )
-        if self._posted:
-            message = b"".join(self._posted) + message
-            self._posted.clear()
-            self._line_set = False
-        self._ahead = False
-        try:
-            reply = self._exchange(message)
-        except Lost as error:
-            self._lose(error)
+        reply = self._ask(message)
         header = HEADER.unpack_from(reply)
         if header[4] + HEADER_NBYTES == len(reply) and header[0] == kind:
             self._received += 1
@@ -187,18 +179,22 @@ class Session:
         if self._ahead or self._line_set:
             self._next(self.t_ns, 0)
 
-    def _next(self, t_ns: int, flags: int) -> None:
-        self._seq = seq = self._seq + 1
-        message = _BEHIND_HEAD.pack(_NEXT_HEADS[flags], t_ns, 0, seq, 0)
+    def _ask(self, message: bytes) -> bytes:
+        """Send a message behind what is posted; return the reply."""
         if self._posted:
             message = b"".join(self._posted) + message
             self._posted.clear()
             self._line_set = False
         self._ahead = False
         try:
-            reply = self._exchange(message)
+            return self._exchange(message)
         except Lost as error:
             self._lose(error)
+
+    def _next(self, t_ns: int, flags: int) -> None:
+        self._seq = seq = self._seq + 1
+        message = _BEHIND_HEAD.pack(_NEXT_HEADS[flags], t_ns, 0, seq, 0)
+        reply = self._ask(message)
         if len(reply) == HEADER_NBYTES and reply[0] == _GRANT:
             (self.t_ns,) = _TIME.unpack(reply)
             return
