@@ -1,8 +1,9 @@
 """Hatchling build hook: compiles the C sources of this folder into one extension module.
 
-Every ``*.c`` in this folder (not below it) is part of the module; ``flatsat.h`` is both the header
-that the sources include and, between its two ``CFFI`` marks, the declaration that cffi reads. There
-is no second list of functions or files to keep in step.
+Every ``*.c`` in this folder (not below it) is part of the module; files for another processor
+family compile to nothing. ``flatsat.h`` lists the headers, and each of them is both what the
+sources include and, between its two ``CFFI`` marks, the declaration that cffi reads. There is no
+second list of functions or files to keep in step.
 
 With Python's headers at hand the result is a cffi API-mode module (``_codec.abi3.so``). Debian
 splits those headers off into python3-dev; without them the same sources become a plain shared
@@ -11,6 +12,7 @@ library that cffi opens at run time. It answers the same and costs about 80 ns m
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -26,11 +28,21 @@ MODULE = "flightsw.codec._codec"
 CFLAGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 
 
-def declarations(header: str) -> str:
-    """Return the part of the header between the CFFI marks, which cffi can parse."""
-    begin, end = "/* CFFI BEGIN */", "/* CFFI END */"
-    assert header.count(begin) == header.count(end) == 1, "flatsat.h holds one pair of CFFI marks"
-    return header.split(begin, 1)[1].split(end, 1)[0]
+def declarations() -> str:
+    """Return what cffi reads: the marked part of each header, in the order of ``flatsat.h``."""
+    return "\n".join(marked_part(CSRC / name) for name in header_names())
+
+
+def header_names() -> list[str]:
+    """Return the headers that ``flatsat.h`` lists."""
+    return re.findall(r'^#include "(.+\.h)"$', (CSRC / "flatsat.h").read_text(), re.MULTILINE)
+
+
+def marked_part(header: Path) -> str:
+    """Return the part of a header between its two marks, which cffi can parse."""
+    text, begin, end = header.read_text(), "/* CFFI BEGIN */", "/* CFFI END */"
+    assert text.count(begin) == text.count(end) == 1, f"{header.name} holds one pair of CFFI marks"
+    return text.split(begin, 1)[1].split(end, 1)[0]
 
 
 def have_python_headers() -> bool:
@@ -53,7 +65,7 @@ def compile_api(cflags: list[str]) -> Path:
     from cffi import FFI
 
     ffi = FFI()
-    ffi.cdef(declarations((CSRC / "flatsat.h").read_text()))
+    ffi.cdef(declarations())
     ffi.set_source(
         MODULE,
         '#include "flatsat.h"',
@@ -72,7 +84,7 @@ def compile_plain(cflags: list[str]) -> Path:
     from cffi import FFI
 
     ffi = FFI()
-    ffi.cdef(declarations((CSRC / "flatsat.h").read_text()))
+    ffi.cdef(declarations())
     ffi.set_source("flightsw.codec._codec_plain_ffi", None)
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     with tempfile.TemporaryDirectory() as scratch:

@@ -61,7 +61,6 @@ _from_buffer = ffi.from_buffer
 _IDLE_HEADER = Struct(">HHH")
 _IDLE_MIN_NBYTES = 7
 _SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
-_E_CHECK = -5  # FS_E_CHECK of flatsat.h, a macro that cffi does not read
 _ROW = "=IIQ"
 _ROW_NBYTES = 16
 
@@ -264,7 +263,7 @@ class Receiver:
         found = lib.fs_tm_frame(
             self._state, frame, len(frame), self._rows, self._ROWS, self._out, self._OCTETS
         )
-        if found == _E_CHECK:
+        if found == lib.FS_E_CHECK:
             raise ChecksumError(f"TM frame of {len(frame)} octets: frame check does not match")
         if found < 0:
             raise SyncError(f"TM frame of {len(frame)} octets, must be {self.nbytes}")

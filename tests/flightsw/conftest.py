@@ -1,8 +1,10 @@
-"""Makes ``fake_hal`` importable however pytest is started."""
+"""Makes the helpers beside the tests importable however pytest is started."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+
+sys.path[:0] = [str(HERE), str(HERE / "codec")]

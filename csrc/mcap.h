@@ -1,0 +1,58 @@
+/* Capture: wire records to and from the content of an MCAP chunk. */
+#ifndef FLATSAT_MCAP_H
+#define FLATSAT_MCAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* CFFI BEGIN */
+
+/* A kind and channel of the rig is one MCAP channel. Its messages hold whole wire records; records
+ * of JSON whose flags, status and address are all 0 go to a second MCAP channel as bare JSON, so
+ * that any MCAP tool can show them, and come back as they were. */
+
+/* One message in a chunk. */
+typedef struct {
+    uint64_t time_ns; /* log time */
+    uint32_t offset;  /* in the chunk, uncompressed */
+    uint16_t id;      /* MCAP channel */
+    uint16_t zero;
+} fs_mcap_entry;
+
+/* A chunk that is being filled. start_ns and end_ns hold once nentries is not 0. */
+typedef struct {
+    uint64_t consumed; /* octets of the last input that were taken */
+    uint64_t used;     /* octets in the chunk */
+    uint64_t nentries;
+    uint64_t start_ns;
+    uint64_t end_ns;
+} fs_mcap_chunk;
+
+/* Append the wire records in buf to the chunk as Message records. ids has 2 * 65536 entries: the
+ * MCAP channel of records at (kind << 8 | channel), of bare JSON 65536 further on, 0 where none
+ * was given yet. Stops early, with state->consumed < nbytes, before a record without an MCAP
+ * channel and before one that would lift a chunk that is not empty above soft_limit or does not
+ * fit. Returns the number of records taken, or FS_E_SHORT if buf ends inside a record. */
+int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns,
+                     size_t soft_limit, uint8_t *chunk, size_t capacity, fs_mcap_entry *entries,
+                     size_t entry_capacity, fs_mcap_chunk *state);
+
+/* Write the Message Index records of a chunk, by ascending MCAP channel; counts and places have
+ * nids entries and leave messages, and the end of the index, of each. Returns octets written, or
+ * FS_E_RANGE for a channel that is not below nids, or FS_E_CAPACITY. */
+int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,
+                      uint64_t *places, size_t nids, uint8_t *out, size_t capacity);
+
+/* Turn the content of a chunk back into wire records. sources has 65536 entries by MCAP channel:
+ * 0xFFFF skips it, 0xFFFE takes its messages as wire records, any other value is the
+ * (kind << 8 | channel) of bare JSON. Returns octets written, FS_E_SHORT if the chunk ends inside
+ * a record, FS_E_FORMAT for a message without its head, or FS_E_CAPACITY. */
+int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources,
+                       uint64_t epoch_ns, uint8_t *out, size_t capacity);
+
+/* CFFI END */
+
+#define FS_MCAP_SKIP 0xFFFF   /* sources of fs_mcap_unpack: leave this channel out */
+#define FS_MCAP_RECORD 0xFFFE /* its messages are whole wire records */
+
+#endif
