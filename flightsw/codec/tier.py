@@ -19,7 +19,8 @@ def available() -> tuple[str, ...]:
 
 def active() -> str:
     """Return the tier in use."""
-    return tiers()[lib.fs_tier_active()]
+    level: int = lib.fs_tier_active()
+    return tiers()[level]
 
 
 def force(name: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 BENCHES = {
     "time": ("hil.benches.time", "lock-step speed over each transport, barriers"),
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
+    "codec": ("hil.benches.codec", "each operation of the codec, by tier, memcpy and peers"),
 }
 
 DESCRIPTION = "Measure this machine: our figure, its floor and its peer, from the same run."
@@ -40,9 +41,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher figures")
     args = parser.parse_args(argv)
-    rows = importlib.import_module(BENCHES[args.name][0]).run(quick=args.quick)
+    module = importlib.import_module(BENCHES[args.name][0])
+    rows = module.run(quick=args.quick)
     if args.json:
         print(json.dumps(rows, indent=1))
+    elif hasattr(module, "table"):
+        print(module.table(rows))
     else:
         print_table(rows)
     return 0

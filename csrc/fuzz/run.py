@@ -1,0 +1,94 @@
+"""Build and run the fuzz targets of this folder with libFuzzer, ASan and UBSan.
+
+    python csrc/fuzz/run.py                      every target, 100,000 runs each
+    python csrc/fuzz/run.py crc16 --runs 1000000
+
+Needs clang. Objects, corpora and findings go to ``build/fuzz``. Ends with 1 if a target found
+something; the input is kept beside its log, and its path is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parent
+BUILD = CSRC.parent / "build" / "fuzz"
+SANITIZERS = "address,undefined"
+FLAGS = ["-O2", "-g", "-std=c11", "-fno-sanitize-recover=all", f"-I{CSRC}"]
+
+
+def clang() -> str:
+    """Return the newest clang that is installed."""
+    names = ["clang", *(f"clang-{version}" for version in range(21, 13, -1))]
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        sys.exit("fuzz: no clang here; install it (Debian: apt install clang)")
+    return found
+
+
+def compile_codec(compiler: str) -> list[str]:
+    """Compile every source of the codec, with coverage for the fuzzer; return the objects."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    headers = max(path.stat().st_mtime for path in CSRC.rglob("*.h"))
+    stale, objects = [], []
+    for source in sorted(CSRC.glob("*.c")):
+        made = BUILD / f"{source.stem}.o"
+        objects.append(str(made))
+        if not made.exists() or made.stat().st_mtime < max(headers, source.stat().st_mtime):
+            stale.append([compiler, *FLAGS, f"-fsanitize=fuzzer-no-link,{SANITIZERS}", "-c"])
+            stale[-1] += [str(source), "-o", str(made)]
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(subprocess.run, command, check=True) for command in stale]:
+            done.result()
+    return objects
+
+
+def run(compiler: str, objects: list[str], name: str, runs: int, seconds: int) -> tuple[int, bool]:
+    """Link and run one target; return how many inputs it ran and whether all of them passed."""
+    program, corpus = BUILD / f"fuzz_{name}", BUILD / "corpus" / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    source = str(HERE / f"{name}.c")
+    link = [compiler, *FLAGS, f"-fsanitize=fuzzer,{SANITIZERS}", source, *objects]
+    subprocess.run([*link, "-o", str(program)], check=True)
+    command = [str(program), str(corpus), f"-runs={runs}", f"-artifact_prefix={BUILD}/{name}-"]
+    command += ["-max_len=4096", "-rss_limit_mb=4096", "-print_final_stats=1"]
+    command += [f"-max_total_time={seconds}"] if seconds else []
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    log = BUILD / f"{name}.log"
+    log.write_text(done.stdout + done.stderr)
+    count = re.search(r"number_of_executed_units:\s*(\d+)", done.stderr)
+    return int(count.group(1)) if count else 0, done.returncode == 0
+
+
+def main() -> int:
+    """Run the targets that were asked for, one after the other."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    targets = sorted(path.stem for path in HERE.glob("*.c"))
+    parser.add_argument("target", nargs="*", help=f"of {', '.join(targets)}; default: all")
+    parser.add_argument("--runs", type=int, default=100_000, help="inputs a target")
+    parser.add_argument("--seconds", type=int, default=0, help="time limit a target, 0 is none")
+    args = parser.parse_args()
+    unknown = sorted(set(args.target) - set(targets))
+    if unknown:
+        parser.error(f"no target {unknown[0]!r}; there are {', '.join(targets)}")
+    compiler = clang()
+    objects, total, bad = compile_codec(compiler), 0, []
+    for name in args.target or targets:
+        count, passed = run(compiler, objects, name, args.runs, args.seconds)
+        total += count
+        bad += [] if passed else [name]
+        verdict = "no finding" if passed else f"FINDING, see {BUILD / name}.log"
+        print(f"{name:<24}{count:>14,} runs  {verdict}", flush=True)
+    print(f"{'total':<24}{total:>14,} runs  {len(bad)} targets with findings")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
