@@ -104,6 +104,25 @@ def compile_module(extra_cflags: tuple[str, ...] = ()) -> Path:
     return compile_api(cflags) if have_python_headers() else compile_plain(cflags)
 
 
+def compile_cross(compiler: str, include: Path, into: Path) -> Path:
+    """Compile the API-mode module for another machine, with its compiler and its Python.h."""
+    from cffi import FFI
+
+    ffi = FFI()
+    ffi.cdef(declarations())
+    ffi.set_source(MODULE, '#include "flatsat.h"')
+    target = into / "_codec.abi3.so"
+    with tempfile.TemporaryDirectory() as scratch:
+        glue = Path(scratch) / "glue.c"
+        ffi.emit_c_code(str(glue))
+        sources = [str(glue), *(str(path) for path in sorted(CSRC.glob("*.c")))]
+        flags = [*CFLAGS, "-shared", "-fPIC", f"-I{CSRC}", f"-I{include}"]
+        flags += ["-idirafter", str(include.parent)]  # Debian keeps pyconfig.h by machine there
+        flags += ["-DPy_LIMITED_API=0x030b0000"]
+        subprocess.run([compiler, *flags, "-o", str(target), *sources], check=True)
+    return target
+
+
 class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
@@ -117,5 +136,14 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         build_data["tag"] = f"{form}-{platform}"
 
 
+def main() -> None:
+    """Build in place; or with ``--cross CC INCLUDE DIRECTORY`` for another machine."""
+    if sys.argv[1:2] == ["--cross"]:
+        compiler, include, into = sys.argv[2:]
+        print(compile_cross(compiler, Path(include), Path(into)))
+    else:
+        print(compile_module(tuple(sys.argv[1:])))
+
+
 if __name__ == "__main__":
-    print(compile_module(tuple(sys.argv[1:])))
+    main()
