@@ -22,6 +22,12 @@ typedef struct {
 int64_t fs_packet_scan(const uint8_t *buf, size_t nbytes, const fs_packet_columns *out,
                        size_t capacity, uint64_t *consumed);
 
+/* Copy `count` parts of buf one behind the other; out overlaps neither buf nor the lists. Returns the
+ * octets written, or FS_E_SHORT if a part ends behind buf, or FS_E_CAPACITY if they do not fit out;
+ * then nothing was written. */
+int64_t fs_gather(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
+                  const uint32_t *lengths, size_t count, uint8_t *out, size_t capacity);
+
 /* CFFI END */
 
 #endif

@@ -1,6 +1,8 @@
 /* Space packets (CCSDS 133.0-B-2): the primary headers of a stream, as columns. */
 #include "flatsat.h"
 
+#include <string.h>
+
 int64_t fs_packet_scan(const uint8_t *buf, size_t nbytes, const fs_packet_columns *out,
                        size_t capacity, uint64_t *consumed)
 {
@@ -22,4 +24,23 @@ int64_t fs_packet_scan(const uint8_t *buf, size_t nbytes, const fs_packet_column
     }
     *consumed = at;
     return (int64_t)n;
+}
+
+int64_t fs_gather(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
+                  const uint32_t *lengths, size_t count, uint8_t *out, size_t capacity)
+{
+    uint64_t total = 0, outside = 0;
+    for (size_t i = 0; i < count; i++) {
+        outside |= (uint64_t)(offsets[i] > nbytes) | (lengths[i] > nbytes - offsets[i]);
+        total += lengths[i];
+    }
+    if (outside)
+        return FS_E_SHORT;
+    if (total > capacity)
+        return FS_E_CAPACITY;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(out, buf + offsets[i], lengths[i]);
+        out += lengths[i];
+    }
+    return (int64_t)total;
 }
