@@ -6,7 +6,7 @@
  * be looked up side by side: the octet that stands k octets before the end of the group
  * contributes i * x^(16 + 8k) mod P, and the old register only enters with the first two octets.
  * The sixteen loads do not wait for one another; the octet at a time waits for each. */
-#include "flatsat.h"
+#include "crc_kernels.h"
 #include "linear.h"
 
 #define FS_STEP(r) ((((r) << 1) & 0xFFFF) ^ ((((r) >> 15) & 1) * 0x1021))
@@ -38,14 +38,16 @@ static const uint16_t T[16][256] = {
     {FS_LINEAR_256(Z12_)}, {FS_LINEAR_256(Z13_)}, {FS_LINEAR_256(Z14_)}, {FS_LINEAR_256(Z15_)},
 };
 
-uint16_t fs_crc16(const uint8_t *buf, size_t nbytes, uint16_t init)
+uint16_t fs_crc16_portable(const uint8_t *buf, size_t nbytes, uint16_t init)
 {
     uint32_t r = init;
-    for (; nbytes >= 16; buf += 16, nbytes -= 16)
-        r = T[15][buf[0] ^ (r >> 8)] ^ T[14][buf[1] ^ (r & 0xFF)] ^ T[13][buf[2]] ^ T[12][buf[3]] ^
-            T[11][buf[4]] ^ T[10][buf[5]] ^ T[9][buf[6]] ^ T[8][buf[7]] ^ T[7][buf[8]] ^
-            T[6][buf[9]] ^ T[5][buf[10]] ^ T[4][buf[11]] ^ T[3][buf[12]] ^ T[2][buf[13]] ^
-            T[1][buf[14]] ^ T[0][buf[15]];
+    for (; nbytes >= 16; buf += 16, nbytes -= 16) {
+        uint32_t rest = T[13][buf[2]] ^ T[12][buf[3]] ^ T[11][buf[4]] ^ T[10][buf[5]] ^
+                        T[9][buf[6]] ^ T[8][buf[7]] ^ T[7][buf[8]] ^ T[6][buf[9]] ^
+                        T[5][buf[10]] ^ T[4][buf[11]] ^ T[3][buf[12]] ^ T[2][buf[13]] ^
+                        T[1][buf[14]] ^ T[0][buf[15]];
+        r = rest ^ (T[15][buf[0] ^ (r >> 8)] ^ T[14][buf[1] ^ (r & 0xFF)]);
+    }
     for (; nbytes >= 4; buf += 4, nbytes -= 4)
         r = T[3][buf[0] ^ (r >> 8)] ^ T[2][buf[1] ^ (r & 0xFF)] ^ T[1][buf[2]] ^ T[0][buf[3]];
     for (; nbytes; buf++, nbytes--)
@@ -53,13 +55,17 @@ uint16_t fs_crc16(const uint8_t *buf, size_t nbytes, uint16_t init)
     return (uint16_t)r;
 }
 
+uint16_t fs_crc16(const uint8_t *buf, size_t nbytes, uint16_t init)
+{
+    return fs_crc16_portable(buf, nbytes, init);
+}
+
 int64_t fs_crc16_batch(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
                        const uint32_t *lengths, size_t count, uint16_t init, uint16_t *out)
 {
+    if (!fs_crc_parts_inside(nbytes, offsets, lengths, count))
+        return FS_E_SHORT;
     for (size_t i = 0; i < count; i++)
-        if (offsets[i] > nbytes || lengths[i] > nbytes - offsets[i])
-            return FS_E_SHORT;
-    for (size_t i = 0; i < count; i++)
-        out[i] = fs_crc16(buf + offsets[i], lengths[i], init);
+        out[i] = fs_crc16_portable(buf + offsets[i], lengths[i], init);
     return (int64_t)count;
 }
