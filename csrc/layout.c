@@ -1,169 +1,85 @@
-/* Layouts: a table of bit fields, walked both ways.
- *
- * A field is a run of 1 to 64 bits at any bit offset, most significant bit first. It is read with
- * one 64-bit big-endian load, a shift left that drops what stands before it and a shift right
- * (arithmetic for signed fields) that drops what follows. The load is moved back from the end of
- * the packet, so that it never reads past it; only a field that spreads over nine octets needs one
- * more. Packets shorter than the load go through an eight-octet copy.
+/* Layouts of many packets: values in columns.
  *
  * Columns are made field by field over blocks of packets that stay in the first-level cache: a loop
- * over the whole input for each field would fetch the input once a field. */
-#include "flatsat.h"
+ * over the whole input for each field would fetch the input once a field. The portable kernel takes
+ * each field from each packet by itself. Vectors (layout_vector.h) load the 16 octets around
+ * neighbouring fields once, so fs_layout_prepare sorts the fields by place and covers them with as
+ * few such windows as a walk from the front needs. */
+#include "layout_kernels.h"
 
-#include <string.h>
+/* --- preparation ------------------------------------------------------------------------------ */
 
-enum { WORD = 8, PACKETS_A_BLOCK = 128 };
-
-/* Where a field's bits stand relative to one load. */
-typedef struct {
-    size_t load;     /* octet of the load */
-    unsigned before; /* bits of the load in front of the field */
-    int ninth;       /* the field ends in the octet behind the load */
-} place;
-
-static place locate(size_t bit, unsigned width, size_t nbytes)
+static int is_sound(const fs_field *f, size_t nbytes)
 {
-    size_t load = bit / 8;
-    if (load + WORD > nbytes)
-        load = nbytes > WORD ? nbytes - WORD : 0;
-    unsigned before = (unsigned)(bit - 8 * load);
-    return (place){load, before, before + width > 64};
-}
-
-static inline uint64_t load_be(const uint8_t *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-static inline void store_be(uint8_t *at, uint64_t word)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    memcpy(at, &word, sizeof word);
-}
-
-/* The field's bits, moved to the top of the word, in big-endian order of octets. */
-static inline uint64_t get_top(const uint8_t *packet, place p, unsigned width, int swap)
-{
-    uint64_t top = load_be(packet + p.load) << p.before;
-    if (p.ninth)
-        top |= packet[p.load + WORD] >> (8 - p.before);
-    if (swap)
-        top = __builtin_bswap64(top >> (64 - width) << (64 - width)) << (64 - width);
-    return top;
-}
-
-static inline void put_top(uint8_t *packet, place p, unsigned width, int swap, uint64_t value)
-{
-    uint64_t top = swap ? __builtin_bswap64(value) >> (64 - width) << (64 - width)
-                        : value << (64 - width);
-    store_be(packet + p.load, load_be(packet + p.load) | top >> p.before);
-    if (p.ninth)
-        packet[p.load + WORD] |= (uint8_t)(top << (8 - p.before));
-}
-
-static inline uint64_t sign_extend(uint64_t value, unsigned width)
-{
-    return (uint64_t)((int64_t)(value << (64 - width)) >> (64 - width));
-}
-
-/* Non-zero if the value does not fit. */
-static inline uint64_t misfit(uint64_t value, unsigned width, int kind)
-{
-    if (kind == FS_INT)
-        return sign_extend(value, width) ^ value;
-    return width < 64 ? value >> width : 0;
-}
-
-/* --- one packet, values in slots of eight octets ---------------------------------------------- */
-
-static uint64_t widen_float(uint64_t bits, unsigned width)
-{
-    if (width == 32) {
-        uint32_t narrow = (uint32_t)bits;
-        float single;
-        memcpy(&single, &narrow, sizeof single);
-        double wide = (double)single;
-        memcpy(&bits, &wide, sizeof bits);
-    }
-    return bits;
-}
-
-/* Returns 0, or FS_E_RANGE for a finite number beyond the largest single. */
-static int narrow_float(uint64_t *bits, unsigned width)
-{
-    if (width == 64)
+    int has_size = f->size == 1 || f->size == 2 || f->size == 4 || f->size == 8;
+    int has_width = f->width >= 1 && f->width <= 64 && f->width <= 8 * f->size;
+    if (!has_size || !has_width || f->kind > FS_FLOAT || (f->swap && f->width % 8))
         return 0;
-    double wide;
-    memcpy(&wide, bits, sizeof wide);
-    float single = (float)wide;
-    uint32_t narrow;
-    memcpy(&narrow, &single, sizeof narrow);
-    *bits = narrow;
-    return __builtin_isinf(single) && !__builtin_isinf(wide) ? FS_E_RANGE : 0;
+    if (f->kind == FS_FLOAT && (f->width % 32 || f->width != 8 * f->size))
+        return 0;
+    return (uint64_t)f->count * f->width + f->bit <= 8 * (uint64_t)nbytes;
 }
 
-int64_t fs_layout_decode(const fs_field *plan, size_t nfields, const uint8_t *packet, size_t nbytes,
-                         uint64_t *slots)
+/* Vectors take single elements whose column is as wide as the register that ends up in it. */
+static uint8_t form_of(const fs_field *f)
 {
-    uint8_t copy[WORD] = {0};
-    if (nbytes < WORD)
-        packet = memcpy(copy, packet, nbytes);
-    uint64_t *slot = slots;
-    for (const fs_field *f = plan; f < plan + nfields; f++)
-        for (uint32_t j = 0; j < f->count; j++) {
-            place p = locate(f->bit + (size_t)j * f->width, f->width, nbytes);
-            uint64_t top = get_top(packet, p, f->width, f->swap);
-            unsigned right = 64u - f->width;
-            uint64_t value = f->kind == FS_INT ? (uint64_t)((int64_t)top >> right) : top >> right;
-            *slot++ = f->kind == FS_FLOAT ? widen_float(value, f->width) : value;
-        }
-    return slot - slots;
+    int fits = f->size == 8 ? f->width > 32 : f->width <= 8 * f->size;
+    return f->count == 1 && fits ? f->size : 0;
 }
 
-int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint8_t *slots,
-                         uint8_t *packet, size_t nbytes)
+static void place_step(fs_layout_step *s, const fs_field *f, uint32_t *window, size_t readable)
 {
-    uint8_t copy[WORD] = {0};
-    uint8_t *to = nbytes < WORD ? memcpy(copy, packet, nbytes) : packet;
-    for (const fs_field *f = plan; f < plan + nfields; f++)
-        for (uint32_t j = 0; j < f->count; j++) {
-            uint64_t value;
-            memcpy(&value, slots, sizeof value);
-            slots += sizeof value;
-            if (f->kind == FS_FLOAT ? narrow_float(&value, f->width) != 0
-                                    : misfit(value, f->width, f->kind) != 0)
-                return FS_E_RANGE;
-            place p = locate(f->bit + (size_t)j * f->width, f->width, nbytes);
-            put_top(to, p, f->width, f->swap, value);
-        }
-    if (nbytes < WORD)
-        memcpy(packet, copy, nbytes);
-    return (int64_t)nbytes;
+    size_t last = readable - FS_WINDOW, octet = f->bit / 8;
+    if (f->bit < 8 * (size_t)*window || f->bit + f->width > 8 * ((size_t)*window + FS_WINDOW))
+        *window = (uint32_t)(octet < last ? octet : last);
+    unsigned inside = (unsigned)(f->bit - 8 * (size_t)*window);
+    s->window = *window;
+    s->row = (uint8_t)(inside / 32);
+    s->left = (uint8_t)(inside % 32);
+    s->width = f->width;
+    s->is_signed = f->kind == FS_INT;
+    s->swap = f->swap && f->width > 8;
 }
 
-/* --- many packets, values in columns ---------------------------------------------------------- */
+int64_t fs_layout_prepare(fs_layout *layout, const fs_field *fields, size_t nfields, size_t nbytes,
+                          fs_layout_step *steps)
+{
+    *layout = (fs_layout){fields, steps, nfields, nbytes, 0};
+    for (size_t k = 0; k < nfields; k++) {
+        if (!is_sound(fields + k, nbytes))
+            return FS_E_RANGE;
+        layout->row_nbytes += (size_t)fields[k].count * fields[k].size;
+        size_t at = k;
+        for (; at && fields[steps[at - 1].field].bit > fields[k].bit; at--)
+            steps[at] = steps[at - 1];
+        steps[at] = (fs_layout_step){.field = (uint32_t)k, .form = form_of(fields + k)};
+    }
+    uint32_t window = 0;
+    for (size_t k = 0; k < nfields; k++)
+        if (steps[k].form)
+            place_step(steps + k, fields + steps[k].field, &window,
+                       nbytes > FS_WINDOW ? nbytes : FS_WINDOW);
+    return (int64_t)nfields;
+}
+
+/* --- packets to columns ----------------------------------------------------------------------- */
 
 #define FS_READ(type)                                                                              \
     for (size_t i = 0; i < n; i++) {                                                               \
-        uint64_t top = get_top(base[i], p, width, swap);                                           \
+        uint64_t top = fs_get_top(strided ? first + i * stride : base[i], p, width, swap);         \
         ((type *)out)[i * step] = (type)(is_signed ? (uint64_t)((int64_t)top >> right)             \
                                                    : top >> right);                                \
     }                                                                                              \
     break
 
-/* One element of a field, from n packets into a column. Inlined once for the plain case, so that
- * its loop holds a load, two shifts and a store. */
+/* One element of a field, from the packets of a block into a column. Inlined once for the plain
+ * cases, so that their loops hold a load, two shifts and a store. */
 static inline __attribute__((always_inline)) void
-read_column(const uint8_t *const *base, size_t n, place p, unsigned width, int swap, int is_signed,
+read_column(const fs_block *b, int strided, fs_place p, unsigned width, int swap, int is_signed,
             unsigned size, void *out, size_t step)
 {
+    const uint8_t *const *base = b->base, *first = b->first;
+    size_t stride = b->stride, n = strided ? FS_BLOCK_PACKETS : b->n;
     unsigned right = 64 - width;
     switch (size) {
     case 1:
@@ -177,21 +93,31 @@ read_column(const uint8_t *const *base, size_t n, place p, unsigned width, int s
     }
 }
 
-static void read_field(const fs_field *f, const uint8_t *const *base, size_t n, size_t nbytes,
-                       uint8_t *out)
+void fs_columns_field(const fs_field *f, const fs_block *b, uint8_t *column)
 {
+    uint8_t *out = column + b->row * f->count * f->size;
+    int is_signed = f->kind == FS_INT;
     for (uint32_t j = 0; j < f->count; j++, out += f->size) {
-        place p = locate(f->bit + (size_t)j * f->width, f->width, nbytes);
-        place near = {p.load, p.before, 0};
-        int is_signed = f->kind == FS_INT;
-        if (p.ninth || f->swap)
-            read_column(base, n, p, f->width, f->swap, is_signed, f->size, out, f->count);
+        fs_place p = fs_locate(f->bit + (size_t)j * f->width, f->width, b->readable);
+        fs_place near = {p.load, p.before, 0};
+        if (p.ninth || f->swap || !b->strided || f->count > 1)
+            read_column(b, b->strided, p, f->width, f->swap, is_signed, f->size, out, f->count);
         else if (is_signed)
-            read_column(base, n, near, f->width, 0, 1, f->size, out, f->count);
+            read_column(b, 1, near, f->width, 0, 1, f->size, out, 1);
         else
-            read_column(base, n, near, f->width, 0, 0, f->size, out, f->count);
+            read_column(b, 1, near, f->width, 0, 0, f->size, out, 1);
     }
 }
+
+void fs_columns_portable(const fs_layout *layout, const fs_block *block, uint8_t *const *columns)
+{
+    for (size_t k = 0; k < layout->nfields; k++)
+        fs_columns_field(layout->fields + k, block, columns[k]);
+}
+
+static fs_columns_kernel *const COLUMNS[FS_TIERS] =
+    FS_KERNELS(fs_columns_portable, fs_columns_ssse3, fs_columns_avx2, fs_columns_avx512,
+               fs_columns_neon, fs_columns_neon);
 
 /* Every packet ends inside the buffer. */
 static int within(size_t layout_nbytes, size_t nbytes, const uint64_t *offsets, size_t stride,
@@ -204,46 +130,73 @@ static int within(size_t layout_nbytes, size_t nbytes, const uint64_t *offsets, 
     size_t last = nbytes - layout_nbytes;
     if (!offsets)
         return stride == 0 || (count - 1) <= last / stride;
+    unsigned beyond = 0;
     for (size_t i = 0; i < count; i++)
-        if (offsets[i] > last)
-            return 0;
-    return 1;
+        beyond |= offsets[i] > last;
+    return !beyond;
 }
 
-int64_t fs_layout_decode_columns(const fs_field *plan, size_t nfields, size_t layout_nbytes,
-                                 const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
-                                 size_t stride, size_t count, uint8_t *const *columns)
+/* A packet shorter than a window at the end of the buffer is read from a copy. */
+static const uint8_t *readable(const uint8_t *packet, size_t nbytes, const uint8_t *end,
+                               uint8_t copy[FS_WINDOW])
 {
-    const uint8_t *base[PACKETS_A_BLOCK];
-    uint8_t copy[PACKETS_A_BLOCK][WORD];
-    if (!within(layout_nbytes, nbytes, offsets, stride, count))
+    if (nbytes >= FS_WINDOW || (size_t)(end - packet) >= FS_WINDOW)
+        return packet;
+    return memcpy(memset(copy, 0, FS_WINDOW), packet, nbytes);
+}
+
+int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, size_t nbytes,
+                                 const uint64_t *offsets, size_t stride, size_t count,
+                                 uint8_t *const *columns)
+{
+    enum { CACHES_NBYTES = 1 << 20 };
+    uint8_t copies[FS_BLOCK_PACKETS][FS_WINDOW];
+    const uint8_t *end = buf + nbytes;
+    if (!within(layout->nbytes, nbytes, offsets, stride, count))
         return FS_E_SHORT;
-    for (size_t first = 0; first < count; first += PACKETS_A_BLOCK) {
-        size_t n = count - first < PACKETS_A_BLOCK ? count - first : PACKETS_A_BLOCK;
-        for (size_t i = 0; i < n; i++) {
-            base[i] = buf + (offsets ? offsets[first + i] : (first + i) * stride);
-            if (layout_nbytes < WORD)
-                base[i] = memcpy(memset(copy[i], 0, WORD), base[i], layout_nbytes);
+    fs_columns_kernel *kernel = COLUMNS[fs_tier()];
+    size_t need = layout->nbytes > FS_WINDOW ? layout->nbytes : FS_WINDOW;
+    fs_block b = {.stride = stride, .readable = need};
+    b.stream = count > CACHES_NBYTES / (layout->row_nbytes + 1);
+    for (; b.row < count; b.row += b.n) {
+        size_t left = count - b.row;
+        b.n = left < FS_BLOCK_PACKETS ? left : FS_BLOCK_PACKETS;
+        size_t start = offsets ? 0 : b.row * stride;
+        b.strided = !offsets && b.n == FS_BLOCK_PACKETS &&
+                    nbytes - start >= (FS_BLOCK_PACKETS - 1) * stride + need;
+        b.first = buf + start;
+        for (size_t i = 0; i < FS_BLOCK_PACKETS && !b.strided; i++) {
+            size_t at = b.row + (i < b.n ? i : b.n - 1);
+            b.base[i] = readable(buf + (offsets ? offsets[at] : at * stride), layout->nbytes, end,
+                                 copies[i]);
         }
-        for (size_t k = 0; k < nfields; k++)
-            read_field(plan + k, base, n, layout_nbytes,
-                       columns[k] + first * plan[k].count * plan[k].size);
+        kernel(layout, &b, columns);
     }
+    if (b.stream)
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* such stores are ordered by fences only */
     return (int64_t)count;
 }
+
+int64_t fs_layout_live_decode(const fs_layout_live *live, size_t count)
+{
+    return fs_layout_decode_columns(live->layout, live->buf, live->nbytes, NULL, live->stride,
+                                    count, live->columns);
+}
+
+/* --- columns to packets ----------------------------------------------------------------------- */
 
 #define FS_WRITE(type, signed_type)                                                                \
     for (size_t i = 0; i < n; i++) {                                                               \
         type raw = ((const type *)in)[i * step];                                                   \
         uint64_t value = is_signed ? (uint64_t)(int64_t)(signed_type)raw : raw;                    \
-        bad |= misfit(value, width, is_signed ? FS_INT : FS_UINT);                                 \
-        put_top(out + i * stride, p, width, swap, value);                                          \
+        bad |= fs_misfit(value, width, is_signed ? FS_INT : FS_UINT);                              \
+        fs_put_top(out + i * stride, p, width, swap, value);                                       \
     }                                                                                              \
     break
 
 /* The reverse of read_column. Returns non-zero if a value does not fit; its bits are then cut. */
 static inline __attribute__((always_inline)) uint64_t
-write_column(const void *in, size_t step, uint8_t *out, size_t stride, size_t n, place p,
+write_column(const void *in, size_t step, uint8_t *out, size_t stride, size_t n, fs_place p,
              unsigned width, int swap, int is_signed, unsigned size)
 {
     uint64_t bad = 0;
@@ -265,8 +218,8 @@ static uint64_t write_field(const fs_field *f, const uint8_t *in, uint8_t *out, 
 {
     uint64_t bad = 0;
     for (uint32_t j = 0; j < f->count; j++, in += f->size) {
-        place p = locate(f->bit + (size_t)j * f->width, f->width, nbytes);
-        place near = {p.load, p.before, 0};
+        fs_place p = fs_locate(f->bit + (size_t)j * f->width, f->width, nbytes);
+        fs_place near = {p.load, p.before, 0};
         int is_signed = f->kind == FS_INT;
         if (p.ninth || f->swap)
             bad |= write_column(in, f->count, out, stride, n, p, f->width, f->swap, is_signed,
@@ -279,28 +232,31 @@ static uint64_t write_field(const fs_field *f, const uint8_t *in, uint8_t *out, 
     return bad;
 }
 
-int64_t fs_layout_encode_columns(const fs_field *plan, size_t nfields, const uint8_t *blank,
-                                 size_t layout_nbytes, const uint8_t *const *columns, size_t count,
-                                 uint8_t *out, size_t nbytes)
+int64_t fs_layout_encode_columns(const fs_layout *layout, const uint8_t *blank,
+                                 const uint8_t *const *columns, size_t count, uint8_t *out,
+                                 size_t nbytes)
 {
-    uint8_t scratch[PACKETS_A_BLOCK * WORD];
-    int small = layout_nbytes < WORD;
-    size_t stride = small ? WORD : layout_nbytes;
-    if (nbytes < count * layout_nbytes)
+    enum { PACKETS_A_BLOCK = 128 };
+    uint8_t scratch[PACKETS_A_BLOCK * FS_WORD];
+    size_t length = layout->nbytes;
+    int small = length < FS_WORD;
+    size_t stride = small ? FS_WORD : length;
+    if (length && count > nbytes / length)
         return FS_E_CAPACITY;
     for (size_t first = 0; first < count; first += PACKETS_A_BLOCK) {
         size_t n = count - first < PACKETS_A_BLOCK ? count - first : PACKETS_A_BLOCK;
-        uint8_t *to = small ? scratch : out + first * layout_nbytes;
+        uint8_t *to = small ? scratch : out + first * length;
         if (small)
             memset(scratch, 0, sizeof scratch);
         for (size_t i = 0; i < n; i++)
-            memcpy(to + i * stride, blank, layout_nbytes);
-        for (size_t k = 0; k < nfields; k++)
-            if (write_field(plan + k, columns[k] + first * plan[k].count * plan[k].size, to, n,
-                            stride, layout_nbytes))
+            memcpy(to + i * stride, blank, length);
+        for (size_t k = 0; k < layout->nfields; k++) {
+            const fs_field *f = layout->fields + k;
+            if (write_field(f, columns[k] + first * f->count * f->size, to, n, stride, length))
                 return FS_E_RANGE;
+        }
         for (size_t i = 0; small && i < n; i++)
-            memcpy(out + (first + i) * layout_nbytes, scratch + i * WORD, layout_nbytes);
+            memcpy(out + (first + i) * length, scratch + i * FS_WORD, length);
     }
     return (int64_t)count;
 }

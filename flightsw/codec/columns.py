@@ -14,12 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.native import ffi
+from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Field
 
 _LINE = 64
 _PAGE = 4096
 _SKEW = 33 * _LINE
+
+
+class PreparedLayout:
+    """What C needs to make columns of a table of fields, made once for a layout.
+
+    ``pointer`` is an ``fs_layout *``, valid as long as this object.
+    """
+
+    def __init__(self, fields: tuple[Field, ...], table: Any, nbytes: int) -> None:
+        self.pointer = ffi.new("fs_layout *")
+        self._keep = (table, ffi.new("fs_layout_step[]", max(len(fields), 1)))
+        code = lib.fs_layout_prepare(self.pointer, table, len(fields), nbytes, self._keep[1])
+        assert code == len(fields), "a plan keeps its fields inside of its packet"
 
 
 class Columns(dict[str, npt.NDArray[Any]]):
@@ -40,8 +53,10 @@ class Columns(dict[str, npt.NDArray[Any]]):
                 end += (k * _SKEW - end) % _PAGE
             places.append((end, nbytes))
             end += nbytes
-        self.arena = np.empty(end + _LINE, np.uint8)
-        whole = ffi.from_buffer("uint8_t[]", self.arena)
+        raw = np.empty(end + _LINE, np.uint8)
+        whole = ffi.from_buffer("uint8_t[]", raw)
+        skip = -int(ffi.cast("uintptr_t", whole)) % _LINE
+        self.arena, whole = raw[skip : skip + end], whole + skip
         self.pointers = ffi.new("uint8_t *[]", [whole + at for at, _ in places])
         for f, (at, nbytes) in zip(fields, places, strict=True):
             column = self.arena[at : at + nbytes].view(f.dtype)

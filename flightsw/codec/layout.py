@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.columns import Columns, as_column, offending
+from flightsw.codec.columns import Columns, PreparedLayout, as_column, offending
 from flightsw.codec.declaration import field
 from flightsw.codec.errors import FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
@@ -74,13 +74,15 @@ class Layout:
         numbers = tuple(f for f in plan.fields if f.kind != "bytes")
         inputs = tuple(f for f in numbers if f.const is None)
         self._octets = tuple(f for f in plan.fields if f.kind == "bytes")
-        self._all_table, self._nall = _table(plan.fields), len(plan.fields)
+        self._prepared = PreparedLayout(plan.fields, _table(plan.fields), plan.nbytes)
         self._out_table, self._nout = _table(numbers), len(numbers)
         self._in_table, self._nin = _table(inputs), len(inputs)
         self._out_slots, self._in_slots = _slots(numbers), _slots(inputs)
         self._inputs = inputs
         self._column_inputs = tuple(f for f in plan.fields if f.const is None)
-        self._column_table = _table(self._column_inputs)
+        self._prepared_inputs = PreparedLayout(
+            self._column_inputs, _table(self._column_inputs), plan.nbytes
+        )
         self._slots_type = ffi.typeof(f"uint64_t[{max(self._out_slots.size // 8, 1)}]")
         self._gather, self._build = gatherer(inputs), builder(numbers, self._octets)
 
@@ -136,10 +138,8 @@ class Layout:
         out = bytearray(count * self.nbytes)
         keep = [ffi.from_buffer("uint8_t[]", array) for array in arrays]
         code = lib.fs_layout_encode_columns(
-            self._column_table,
-            len(arrays),
+            self._prepared_inputs.pointer,
             self._blank,
-            self.nbytes,
             ffi.new("uint8_t *[]", keep),
             count,
             ffi.from_buffer(out),
@@ -178,9 +178,7 @@ class Layout:
         if out is None or out.capacity < count or out.owner is not self:
             out = Columns(self, self.fields, count)
         code = lib.fs_layout_decode_columns(
-            self._all_table,
-            self._nall,
-            self.nbytes,
+            self._prepared.pointer,
             octets,
             nbytes,
             where,

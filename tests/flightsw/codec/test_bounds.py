@@ -72,9 +72,10 @@ for end in (True, False):
             ins = [guarded(rows[f"f{i}"].tobytes(), end) for i in range(k)]
             outs = [guarded(bytes(rows[f"f{i}"].nbytes), end) for i in range(k)]
             packets = guarded(bytes(n * count), end)
-            assert lib.fs_layout_encode_columns(layout._column_table, k, layout._blank, n,
+            plan = layout._prepared.pointer
+            assert lib.fs_layout_encode_columns(plan, layout._blank,
                 ffi.new("uint8_t *[]", ins), count, packets, n * count) == count
-            assert lib.fs_layout_decode_columns(layout._all_table, k, n, packets, n * count,
+            assert lib.fs_layout_decode_columns(plan, packets, n * count,
                 ffi.NULL, n, count, ffi.new("uint8_t *[]", outs)) == count
             assert all(
                 ffi.buffer(a, rows[f"f{i}"].nbytes)[:] == ffi.buffer(b, rows[f"f{i}"].nbytes)[:]
