@@ -14,6 +14,7 @@
 
 #include "crc.h"
 #include "randomiser.h"
+#include "rs.h"
 #include "cltu.h"
 #include "tm.h"
 #include "packet.h"

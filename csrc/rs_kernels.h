@@ -1,0 +1,66 @@
+/* What the kernels of the Reed-Solomon code share; not part of the public interface. */
+#ifndef FLATSAT_RS_KERNELS_H
+#define FLATSAT_RS_KERNELS_H
+
+#include "flatsat.h"
+
+enum {
+    FS_RS_NBYTES = 255,     /* a codeword that is not shortened */
+    FS_RS_MAX_E = 16,       /* corrections of a codeword */
+    FS_RS_MAX_PARITY = 32,  /* 2E */
+    FS_RS_MAX_INTERLEAVE = 8,
+};
+
+/* Octets of parity, and of data, in one codeword. */
+static inline size_t fs_rs_parity(const fs_rs_code *code)
+{
+    return 2u * code->e;
+}
+
+static inline size_t fs_rs_rows(const fs_rs_code *code)
+{
+    return FS_RS_NBYTES - 2u * code->e - code->fill;
+}
+
+/* A kernel writes the parity of one block. */
+typedef void fs_rs_encode_kernel(const fs_rs_code *code, uint8_t *block);
+
+/* A kernel corrects one block; corrected[] has I places. Returns as fs_rs_decode does. */
+typedef int64_t fs_rs_decode_kernel(const fs_rs_code *code, uint8_t *block, int16_t *corrected);
+
+fs_rs_encode_kernel fs_rs_encode_portable;
+fs_rs_decode_kernel fs_rs_decode_portable;
+
+/* The remainder of each codeword by the generator, without its parity: out[c] is the parity that
+ * the data of codeword c should have. */
+void fs_rs_remainders(const fs_rs_code *code, const uint8_t *block,
+                      uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY]);
+
+/* Correct codeword c: exclusive-or values[i], as on the wire, over the octet at positions[i] of the
+ * whole codeword, its virtual fill counted. Returns what to write into corrected[]. */
+static inline int fs_rs_apply(const fs_rs_code *code, uint8_t *block, unsigned c,
+                              const uint8_t *positions, const uint8_t *values, unsigned count)
+{
+    if (!code->lenient)
+        for (unsigned i = 0; i < count; i++)
+            if (positions[i] < code->fill)
+                return FS_RS_IN_FILL;
+    for (unsigned i = 0; i < count; i++)
+        if (positions[i] >= code->fill)
+            block[(size_t)(positions[i] - code->fill) * code->interleave + c] ^= values[i];
+    return (int)count;
+}
+
+/* The result of a block from those of its codewords. */
+static inline int64_t fs_rs_sum(const fs_rs_code *code, const int16_t *corrected)
+{
+    int64_t sum = 0;
+    int failed = 0;
+    for (unsigned c = 0; c < code->interleave; c++) {
+        sum += corrected[c];
+        failed |= corrected[c] < 0;
+    }
+    return failed ? FS_E_CHECK : sum;
+}
+
+#endif

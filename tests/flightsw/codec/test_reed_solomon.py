@@ -1,0 +1,134 @@
+"""Reed-Solomon blocks: published parity, corrections up to E, and refusals behind it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from flightsw.codec.native import ffi, lib
+
+ROOT = Path(__file__).resolve().parents[3]
+INTERLEAVES = (1, 2, 3, 4, 5, 8)
+Octets = npt.NDArray[np.uint8]
+
+#: Parity of the data 00, 01, 02, .. by E and basis.
+PUBLISHED = {
+    (16, 1): "4FFB92DD557EC67F27FB8982CF58F8FD028AD117FCEF6B2793D0418826578651",
+    (16, 0): "2FBD4FB4748494B9ACD554627212EEB3EBED41191DE1D36320EA49290B25ABCF",
+    (8, 0): "2AA9A33235AEFE260E3C55BE8F495000",
+    (8, 1): "9755133F2714A3FBE0101E8F0E0AC1D2",
+}
+
+
+def code_of(
+    e: int = 16, dual: int = 1, interleave: int = 5, fill: int = 0, lenient: int = 0
+) -> Any:
+    """Return the parameters of a code for C."""
+    return ffi.new("fs_rs_code *", (e, dual, interleave, fill, lenient))
+
+
+def encoded(code: Any, rng: np.random.Generator) -> Octets:
+    """Return a block of random data with its parity, one codeword a column."""
+    nbytes = lib.fs_rs_block_nbytes(code)
+    block = rng.integers(0, 256, nbytes, np.uint8)
+    assert lib.fs_rs_encode(code, ffi.from_buffer("uint8_t[]", block), nbytes) == nbytes
+    return block.reshape(-1, code.interleave)
+
+
+def damaged(block: Octets, counts: list[int], rng: np.random.Generator) -> Octets:
+    """Return a block with so many octets of each codeword changed."""
+    hurt = block.copy()
+    for c, count in enumerate(counts):
+        at = rng.choice(len(block), count, replace=False)
+        hurt[at, c] ^= rng.integers(1, 256, count, np.uint8)
+    return hurt
+
+
+def decoded(code: Any, block: Octets) -> tuple[int, list[int], Octets]:
+    """Return what decoding returned, the corrections by codeword, and the block."""
+    out = block.copy()
+    corrected = ffi.new("int16_t[]", code.interleave)
+    value = lib.fs_rs_decode(code, ffi.from_buffer("uint8_t[]", out), out.nbytes, corrected)
+    return value, list(corrected), out
+
+
+@pytest.mark.parametrize(("e", "dual"), PUBLISHED)
+def test_published_parity_both_ways(tier: str, e: int, dual: int) -> None:
+    """The parity of 00, 01, .. is the published one, and E damaged octets of it come back."""
+    data, parity = bytes(range(255 - 2 * e)), bytes.fromhex(PUBLISHED[e, dual])
+    block = bytearray(data + bytes(2 * e))
+    code = code_of(e, dual, 1)
+    assert lib.fs_rs_encode(code, ffi.from_buffer(block), 255) == 255
+    assert block == data + parity
+    whole = np.frombuffer(data + parity, np.uint8).reshape(-1, 1)
+    assert decoded(code, whole)[:2] == (0, [0])
+    hurt = damaged(whole, [e], np.random.default_rng(e))
+    value, corrected, out = decoded(code, hurt)
+    assert (value, corrected, out.tobytes()) == (e, [e], data + parity)
+
+
+@pytest.mark.parametrize("interleave", INTERLEAVES)
+@pytest.mark.parametrize("dual", [0, 1])
+@pytest.mark.parametrize("e", [8, 16])
+def test_up_to_e_are_corrected_more_are_left_alone(
+    tier: str, e: int, dual: int, interleave: int
+) -> None:
+    """Up to E wrong octets a codeword are put right and counted; with more it stays as it came."""
+    rng = np.random.default_rng([e, dual, interleave])
+    for trial in range(40):
+        code = code_of(e, dual, interleave, int(rng.integers(0, 255 - 2 * e)) if trial % 2 else 0)
+        block = encoded(code, rng)
+        counts = [min(int(rng.integers(0, e + 4)), len(block)) for _ in range(interleave)]
+        hurt = damaged(block, counts, rng)
+        value, corrected, out = decoded(code, hurt)
+        for c, count in enumerate(counts):
+            if count <= e:
+                assert corrected[c] == count
+                assert (out[:, c] == block[:, c]).all()
+            else:
+                assert corrected[c] < 0
+                assert (out[:, c] == hurt[:, c]).all()
+        assert value == (sum(counts) if max(counts) <= e else lib.FS_E_CHECK)
+
+
+def test_parameters_that_the_standard_lacks_are_refused() -> None:
+    """Another E, interleaving or basis, and a fill that leaves no data, are an error everywhere."""
+    bad = [code_of(e=15), code_of(dual=2), code_of(interleave=6), code_of(interleave=0)]
+    bad += [code_of(fill=223), code_of(e=8, fill=239), code_of(lenient=2), code_of(e=0)]
+    block = ffi.new("uint8_t[4000]")
+    for code in bad:
+        assert lib.fs_rs_check(code) == lib.FS_E_RANGE
+        assert lib.fs_rs_encode(code, block, 4000) == lib.FS_E_RANGE
+        assert lib.fs_rs_decode(code, block, 4000, ffi.NULL) == lib.FS_E_RANGE
+    assert lib.fs_rs_check(code_of(fill=222)) == 0
+    assert lib.fs_rs_check(code_of(e=8, fill=238)) == 0
+
+
+def test_blocks_that_do_not_fit_are_refused() -> None:
+    """A block longer than its buffer, alone or the last of a batch, is an error."""
+    code, block = code_of(interleave=1), ffi.new("uint8_t[1000]")
+    assert lib.fs_rs_encode(code, block, 254) == lib.FS_E_SHORT
+    assert lib.fs_rs_decode(code, block, 254, ffi.NULL) == lib.FS_E_SHORT
+    for batch in (lib.fs_rs_encode_batch, lambda *a: lib.fs_rs_decode_batch(*a, ffi.NULL)):
+        assert batch(code, block, 1000, 260, 3) == 3
+        assert batch(code, block, 774, 260, 3) == lib.FS_E_SHORT
+        assert batch(code, block, 1000, 254, 3) == lib.FS_E_RANGE
+        assert batch(code, block, 0, 255, 0) == 0
+
+
+def test_tables_are_what_their_script_writes(tmp_path: Path) -> None:
+    """The committed constants are those that the script derives from the standard."""
+    script = ROOT / "csrc" / "tables" / "make_rs.py"
+    copy = tmp_path / script.name
+    copy.write_text(script.read_text())
+    subprocess.run([sys.executable, str(copy)], check=True)
+    written = sorted(tmp_path.glob("*.h"))
+    assert written
+    for made in written:
+        assert made.read_text() == (script.parent / made.name).read_text()
