@@ -50,17 +50,25 @@ uint32_t fs_crc32_uslp_portable(const uint8_t *buf, size_t nbytes, uint32_t init
     return r;
 }
 
+FS_CRC_BATCH(static, uint32_t, batch_portable, fs_crc32_uslp_portable)
+
+static fs_crc32_kernel *const CRC[FS_TIERS] =
+    FS_KERNELS(fs_crc32_uslp_portable, fs_crc32_uslp_portable, fs_crc32_uslp_avx2, fs_crc32_uslp_avx512,
+               fs_crc32_uslp_portable, fs_crc32_uslp_pmull);
+static fs_crc32_batch_kernel *const BATCH[FS_TIERS] =
+    FS_KERNELS(batch_portable, batch_portable, fs_crc32_uslp_batch_avx2, fs_crc32_uslp_batch_avx512,
+               batch_portable, fs_crc32_uslp_batch_pmull);
+
 uint32_t fs_crc32_uslp(const uint8_t *buf, size_t nbytes, uint32_t init)
 {
-    return fs_crc32_uslp_portable(buf, nbytes, init);
+    return CRC[fs_tier()](buf, nbytes, init);
 }
 
 int64_t fs_crc32_uslp_batch(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
-                            const uint32_t *lengths, size_t count, uint32_t init, uint32_t *out)
+                       const uint32_t *lengths, size_t count, uint32_t init, uint32_t *out)
 {
     if (!fs_crc_parts_inside(nbytes, offsets, lengths, count))
         return FS_E_SHORT;
-    for (size_t i = 0; i < count; i++)
-        out[i] = fs_crc32_uslp_portable(buf + offsets[i], lengths[i], init);
+    BATCH[fs_tier()](buf, offsets, lengths, count, init, out);
     return (int64_t)count;
 }

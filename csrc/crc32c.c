@@ -55,9 +55,18 @@ uint32_t fs_crc32c_portable(const uint8_t *buf, size_t nbytes, uint32_t init)
     return ~r;
 }
 
+FS_CRC_BATCH(static, uint32_t, batch_portable, fs_crc32c_portable)
+
+static fs_crc32_kernel *const CRC[FS_TIERS] =
+    FS_KERNELS(fs_crc32c_portable, fs_crc32c_portable, fs_crc32c_avx2, fs_crc32c_avx512,
+               fs_crc32c_portable, fs_crc32c_pmull);
+static fs_crc32_batch_kernel *const BATCH[FS_TIERS] =
+    FS_KERNELS(batch_portable, batch_portable, fs_crc32c_batch_avx2, fs_crc32c_batch_avx512,
+               batch_portable, fs_crc32c_batch_pmull);
+
 uint32_t fs_crc32c(const uint8_t *buf, size_t nbytes, uint32_t init)
 {
-    return fs_crc32c_portable(buf, nbytes, init);
+    return CRC[fs_tier()](buf, nbytes, init);
 }
 
 int64_t fs_crc32c_batch(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
@@ -65,7 +74,6 @@ int64_t fs_crc32c_batch(const uint8_t *buf, size_t nbytes, const uint64_t *offse
 {
     if (!fs_crc_parts_inside(nbytes, offsets, lengths, count))
         return FS_E_SHORT;
-    for (size_t i = 0; i < count; i++)
-        out[i] = fs_crc32c_portable(buf + offsets[i], lengths[i], init);
+    BATCH[fs_tier()](buf, offsets, lengths, count, init, out);
     return (int64_t)count;
 }

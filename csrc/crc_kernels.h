@@ -4,9 +4,32 @@
 
 #include "flatsat.h"
 
-uint16_t fs_crc16_portable(const uint8_t *buf, size_t nbytes, uint16_t init);
-uint32_t fs_crc32_uslp_portable(const uint8_t *buf, size_t nbytes, uint32_t init);
-uint32_t fs_crc32c_portable(const uint8_t *buf, size_t nbytes, uint32_t init);
+typedef uint16_t fs_crc16_kernel(const uint8_t *buf, size_t nbytes, uint16_t init);
+typedef uint32_t fs_crc32_kernel(const uint8_t *buf, size_t nbytes, uint32_t init);
+typedef void fs_crc16_batch_kernel(const uint8_t *buf, const uint64_t *offsets,
+                                   const uint32_t *lengths, size_t count, uint16_t init,
+                                   uint16_t *out);
+typedef void fs_crc32_batch_kernel(const uint8_t *buf, const uint64_t *offsets,
+                                   const uint32_t *lengths, size_t count, uint32_t init,
+                                   uint32_t *out);
+
+fs_crc16_kernel fs_crc16_portable, fs_crc16_avx2, fs_crc16_avx512, fs_crc16_pmull;
+fs_crc16_batch_kernel fs_crc16_batch_avx2, fs_crc16_batch_avx512, fs_crc16_batch_pmull;
+fs_crc32_kernel fs_crc32_uslp_portable, fs_crc32_uslp_avx2, fs_crc32_uslp_avx512,
+    fs_crc32_uslp_pmull;
+fs_crc32_batch_kernel fs_crc32_uslp_batch_avx2, fs_crc32_uslp_batch_avx512,
+    fs_crc32_uslp_batch_pmull;
+fs_crc32_kernel fs_crc32c_portable, fs_crc32c_avx2, fs_crc32c_avx512, fs_crc32c_pmull;
+fs_crc32_batch_kernel fs_crc32c_batch_avx2, fs_crc32c_batch_avx512, fs_crc32c_batch_pmull;
+
+/* A batch that calls `one` part by part, in the same file so that it can be inlined. */
+#define FS_CRC_BATCH(linkage, type, name, one)                                                     \
+    linkage void name(const uint8_t *buf, const uint64_t *offsets, const uint32_t *lengths,        \
+                      size_t count, type init, type *out)                                          \
+    {                                                                                              \
+        for (size_t i = 0; i < count; i++)                                                         \
+            out[i] = one(buf + offsets[i], lengths[i], init);                                      \
+    }
 
 /* Whether all parts lie in nbytes. Without a branch in the loop it costs a fraction of a ns a part,
  * so a batch can look at all of them before it writes anything. */

@@ -1,0 +1,42 @@
+/* Written by make_crc.py. */
+static const fs_crc_fold FS_FOLD_CRC16 = {
+    .by128 = {0x45630000, 0xD5F60000},
+    .by256 = {0xF0E60000, 0xF44B0000},
+    .by384 = {0xD4230000, 0x8FFC0000},
+    .by512 = {0x59B00000, 0x60190000},
+    .by1024 = {0xB5B70000, 0x18D30000},
+    .by1536 = {0x1A590000, 0x6D930000},
+    .by2048 = {0x16270000, 0xCACD0000},
+    .weight = {0xBD640000, 0x9FE50000, 0x8DDC0000, 0xB8E00000,
+               0x10E20000, 0x45B40000, 0x10210000, 0xEB230000},
+    .x64 = 0xAA510000,
+    .mu = {0x111303471, 0x110210000},
+};
+static const fs_crc_fold FS_FOLD_CRC32_USLP = {
+    .by128 = {0x7AA003D1, 0x11E00087},
+    .by256 = {0xC1E0061F, 0xD4000680},
+    .by384 = {0xF52007E9, 0x7780033C},
+    .by512 = {0xC7000738, 0x64E00127},
+    .by1024 = {0xA381051C, 0x32220191},
+    .by1536 = {0x8E80047C, 0x64600333},
+    .by2048 = {0x35E009AF, 0x4F201279},
+    .weight = {0x3A8201D4, 0xCFE4067F, 0x560082B0, 0xFB2107D9,
+               0xCC402662, 0x1C2040E1, 0x00A00805, 0x30201181},
+    .x64 = 0x92200493,
+    .mu = {0x100A04C2F, 0x100A00805},
+};
+static const fs_crc_fold FS_FOLD_CRC32C = {
+    .by128 = {0x18571D18, 0x6503EA99},
+    .by256 = {0x59A3508A, 0x7BBA6798},
+    .by384 = {0xE6957B4D, 0xAA5EEC4A},
+    .by512 = {0xAA97D41D, 0xA6955F31},
+    .by1024 = {0xE78DBF1D, 0x5A47B20D},
+    .by1536 = {0x20C52718, 0x9FBBA67C},
+    .by2048 = {0x4EF6A711, 0xFA374B2E},
+    .weight = {0x41712870, 0x3F76A4F2, 0xB8CAA439, 0xB78C6837,
+               0xFF60609E, 0xE287E4BA, 0x1EDC6F41, 0xD7A01665},
+    .x64 = 0x3AAB4576,
+    .mu = {0x11F91CAF6, 0x11EDC6F41},
+};
+static const uint64_t FS_CRC32C_128[2] = {0xB9E02B86, 0x0D3B6092};
+static const uint64_t FS_CRC32C_1024[2] = {0xA51B6135, 0x170076FA};
