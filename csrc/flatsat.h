@@ -16,6 +16,7 @@
 #include "randomiser.h"
 #include "rs.h"
 #include "cltu.h"
+#include "frame.h"
 #include "tm.h"
 #include "packet.h"
 #include "layout.h"

@@ -8,19 +8,18 @@ marker, randomiser, frame check, counts, packets across frames.
 from __future__ import annotations
 
 from collections import deque
-from struct import Struct, iter_unpack
-from typing import Any
+from collections.abc import Mapping
+from struct import Struct
 
 from flightsw.codec.crc import crc16
-from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.errors import FieldRangeError, SyncError
+from flightsw.codec.frames import OCF_NBYTES, FrameReceiver
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.randomiser import tm_randomise
 from flightsw.codec.space_packet import IDLE_APID
-from flightsw.codec.tc_frame import Clcw
 
 ASM = bytes.fromhex("1ACFFC1D")
 HEADER_NBYTES = 6
-OCF_NBYTES = 4
 FECF_NBYTES = 2
 MAX_NBYTES: int = lib.FS_TM_FRAME_NBYTES
 MIN_NBYTES: int = lib.FS_TM_FRAME_MIN_NBYTES
@@ -61,8 +60,6 @@ _from_buffer = ffi.from_buffer
 _IDLE_HEADER = Struct(">HHH")
 _IDLE_MIN_NBYTES = 7
 _SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
-_ROW = "=IIQ"
-_ROW_NBYTES = 16
 
 
 def cadu(frame: bytes) -> bytes:
@@ -198,33 +195,44 @@ class Encoder:
         return frame + _FECF.pack(crc16(frame)) if self._fecf else frame
 
 
-class Receiver:
+class Receiver(FrameReceiver):
     """Takes what comes off the air, in chunks of any size, and gives packets by virtual channel.
 
     ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what
-    else is dropped, and why, is in ``counters``.
+    else is dropped, and why, is in ``counters``. Frames without marker and randomiser go to
+    :meth:`frame` and :meth:`frames`.
 
     A spacecraft that restarts counts its frames from 0 again, and says so only in a later packet.
     A jump to a frame whose master and virtual channel counts are both 0 is such a restart, in
     ``restarts_seen``, and no loss; if that very frame does not arrive, the jump counts as one.
     """
 
-    _ROWS = 4096
-    _OCTETS = 1 << 18
+    KIND = lib.FS_FRAME_TM
+    NAME = "TM"
+    COUNTERS = COUNTERS
 
     def __init__(
-        self, scid: int | None, nbytes: int = 256, ocf: bool = True, fecf: bool = True
+        self,
+        scid: int | None,
+        nbytes: int = 256,
+        ocf: bool = True,
+        fecf: bool = True,
+        *,
+        channels: int = VIRTUAL_CHANNELS,
+        services: Mapping[int, str] | None = None,
+        keep_idle: bool = False,
     ) -> None:
-        number = -1 if scid is None else scid
-        _check_config(number, nbytes)
-        self.nbytes = nbytes
-        self._state = ffi.new("fs_tm_receiver *")
-        code = lib.fs_tm_reset(self._state, nbytes, number, ocf, fecf)
-        assert code == 0
-        self._rows = ffi.new("fs_packet_row[]", self._ROWS)
-        self._out = ffi.new("uint8_t[]", self._OCTETS)
-        self._row_view = ffi.buffer(self._rows)
-        self._out_view = ffi.buffer(self._out)
+        _check_config(-1 if scid is None else scid, nbytes)
+        super().__init__(
+            scid,
+            nbytes,
+            channels=channels,
+            services=services,
+            ocf=ocf,
+            fecf=FECF_NBYTES * fecf,
+            keep_idle=keep_idle,
+        )
+        self._line = ffi.new("fs_tm_line *", {"distance": 65_535})
         self._consumed = ffi.new("uint64_t *")
         self._held = b""
 
@@ -232,18 +240,10 @@ class Receiver:
         """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""
         held = self._held + octets if self._held else bytes(octets)
         packets: list[tuple[int, bytes]] = []
-        view, at, left = _from_buffer(held), 0, len(held)
+        view, at, left, sink = _from_buffer(held), 0, len(held), self._sink
         while True:
-            found = _feed(
-                self._state,
-                view + at,
-                left,
-                self._consumed,
-                self._rows,
-                self._ROWS,
-                self._out,
-                self._OCTETS,
-            )
+            sink.rows_used = sink.octets_used = 0
+            found = _feed(self._line, self._state, view + at, left, self._consumed, sink)
             assert found >= 0
             consumed = self._consumed[0]
             if found:
@@ -254,42 +254,9 @@ class Receiver:
         self._held = held[at:]
         return packets
 
-    def frame(self, frame: bytes) -> list[tuple[int, bytes]]:
-        """Take one frame that has neither marker nor randomiser; return packets as :meth:`feed`.
-
-        Raises SyncError for a wrong length and ChecksumError for a wrong frame check; the latter is
-        counted.
-        """
-        found = lib.fs_tm_frame(
-            self._state, frame, len(frame), self._rows, self._ROWS, self._out, self._OCTETS
-        )
-        if found == lib.FS_E_CHECK:
-            raise ChecksumError(f"TM frame of {len(frame)} octets: frame check does not match")
-        if found < 0:
-            raise SyncError(f"TM frame of {len(frame)} octets, must be {self.nbytes}")
-        return self._collect(found)
-
-    def _collect(self, found: int) -> list[tuple[int, bytes]]:
-        out = self._out_view
-        return [
-            (vcid, out[offset : offset + nbytes])
-            for vcid, nbytes, offset in iter_unpack(_ROW, self._row_view[: found * _ROW_NBYTES])
-        ]
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """Totals since the start, by name."""
-        state: Any = self._state
-        return {name: getattr(state, name) for name in COUNTERS}
-
-    @property
-    def ocf(self) -> bytes | None:
-        """The last operational control field, or None before the first."""
-        state: Any = self._state
-        return int(state.ocf_word).to_bytes(OCF_NBYTES, "big") if state.ocfs else None
-
-    @property
-    def clcw(self) -> Clcw | None:
-        """The last operational control field as a command link control word; None if it is none."""
-        word = self.ocf
-        return Clcw.unpack(word) if word is not None and not word[0] & 0x80 else None
+    def _counted(self) -> dict[str, int]:
+        line = self._line
+        found = super()._counted()
+        found["marker_bit_errors"] = int(line.marker_bit_errors)
+        found["skipped_octets"] = int(line.skipped_octets)
+        return found
