@@ -12,6 +12,7 @@
 #include "error.h"
 #include "tier.h"
 
+#include "sync.h"
 #include "crc.h"
 #include "randomiser.h"
 #include "rs.h"
