@@ -95,8 +95,8 @@ def search(
     """Return where ``marker`` stands in the bits ``first_bit`` to ``end_bit`` of ``buf``.
 
     The marker is the first ``nbits`` bits (8 to 64; default: all) of ``marker``. ``max_wrong`` bits
-    may differ, fewer than half. With ``inverted`` its complement counts too. ``step`` 8 looks at the
-    beginnings of octets only. The answer has dtype :data:`HIT`, in ascending order of ``bit``.
+    may differ, fewer than half. With ``inverted`` its complement counts too. ``step`` 8 looks at
+    the beginnings of octets only. The answer has dtype :data:`HIT`, in ascending order of ``bit``.
 
     Raises FieldRangeError for a marker, tolerance, step or range that cannot be.
     """
@@ -143,8 +143,8 @@ class Synchroniser:
     ``step`` 8: at octets of the stream). As many more markers as ``verify`` must then stand where
     they are expected (CHECK); in LOCK a marker may hold ``lock_wrong`` wrong bits there and lie up
     to ``slip`` bits beside, and as many in a row as ``misses`` may be missing (FLYWHEEL): the
-    units behind them are cut out all the same. Units are given in every state; their ``state`` is in
-    :attr:`found`. With ``inverted`` a stream whose bits are turned over is taken and turned back.
+    units behind them are cut out all the same. Units are given in every state, which :attr:`found`
+    tells. With ``inverted`` a stream whose bits are turned over is taken and turned back.
     ``randomiser``, a kind of :func:`flightsw.codec.randomiser.sequence`, is taken off each unit.
 
     ``counters`` can be read at any time; of the octets fed,
@@ -190,8 +190,8 @@ class Synchroniser:
         if lib.fs_sync_reset(self._state, set_to) < 0:
             raise FieldRangeError(
                 f"synchroniser: marker {marker.hex()}, units of {unit_nbytes} octets, {small}: no"
-                " more wrong bits in search than in lock, and fewer than half of a marker of 8 to 64"
-                " bits; steps are 1 or 8, and marker and slip whole steps"
+                " more wrong bits in search than in lock, and fewer than half of a marker of 8 to"
+                " 64 bits; steps are 1 or 8, and marker and slip whole steps"
             )
         pn = None if randomiser is None else sequence(randomiser, unit_nbytes)
         self._pn = ffi.NULL if pn is None else _from_buffer(pn)
