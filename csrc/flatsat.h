@@ -14,6 +14,7 @@
 
 #include "sync.h"
 #include "crc.h"
+#include "viterbi.h"
 #include "randomiser.h"
 #include "rs.h"
 #include "cltu.h"
