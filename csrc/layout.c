@@ -64,24 +64,29 @@ int64_t fs_layout_prepare(fs_layout *layout, const fs_field *fields, size_t nfie
 
 /* --- packets to columns ----------------------------------------------------------------------- */
 
+static inline const uint8_t *packet_at(const fs_block *b, size_t i)
+{
+    return b->strided ? b->first + i * b->stride : b->base[i];
+}
+
 #define FS_READ(type)                                                                              \
-    for (size_t i = 0; i < n; i++) {                                                               \
-        uint64_t top = fs_get_top(strided ? first + i * stride : base[i], p, width, swap);         \
-        ((type *)out)[i * step] = (type)(is_signed ? (uint64_t)((int64_t)top >> right)             \
-                                                   : top >> right);                                \
+    _Pragma("GCC unroll 8") for (size_t i = 0; i < n; i++)                                         \
+    {                                                                                              \
+        uint64_t word = fs_load_be((strided ? first + i * stride : base[i]) + load);               \
+        ((type *)out)[i * step] = (type)(is_signed ? (uint64_t)((int64_t)(word << left) >> right)  \
+                                                   : word >> drop & mask);                         \
     }                                                                                              \
     break
 
-/* One element of a field, from the packets of a block into a column. Inlined once for the plain
- * cases, so that their loops hold a load, two shifts and a store. */
+/* Elements that one load holds, most significant octet first: a load, two shifts and a store. */
 static inline __attribute__((always_inline)) void
-read_column(const fs_block *b, int strided, fs_place p, unsigned width, int swap, int is_signed,
-            unsigned size, void *out, size_t step)
+read_plain(const fs_block *b, int strided, int is_signed, const fs_field *f, fs_place p, void *out)
 {
     const uint8_t *const *base = b->base, *first = b->first;
-    size_t stride = b->stride, n = strided ? FS_BLOCK_PACKETS : b->n;
-    unsigned right = 64 - width;
-    switch (size) {
+    size_t stride = b->stride, n = b->n, load = p.load, step = f->count;
+    unsigned left = p.before, right = 64u - f->width, drop = right - left;
+    uint64_t mask = UINT64_MAX >> right;
+    switch (f->size) {
     case 1:
         FS_READ(uint8_t);
     case 2:
@@ -93,19 +98,40 @@ read_column(const fs_block *b, int strided, fs_place p, unsigned width, int swap
     }
 }
 
+/* Every other element. */
+static void read_any(const fs_block *b, const fs_field *f, fs_place p, uint8_t *out)
+{
+    for (size_t i = 0; i < b->n; i++, out += (size_t)f->count * f->size) {
+        uint64_t top = fs_get_top(packet_at(b, i), p, f->width, f->swap);
+        uint64_t value = top >> (64 - f->width);
+        if (f->kind == FS_INT)
+            value = fs_sign_extend(value, f->width);
+        uint8_t v8 = (uint8_t)value;
+        uint16_t v16 = (uint16_t)value;
+        uint32_t v32 = (uint32_t)value;
+        memcpy(out, f->size == 1   ? (void *)&v8
+                    : f->size == 2 ? (void *)&v16
+                    : f->size == 4 ? (void *)&v32
+                                   : (void *)&value,
+               f->size);
+    }
+}
+
 void fs_columns_field(const fs_field *f, const fs_block *b, uint8_t *column)
 {
     uint8_t *out = column + b->row * f->count * f->size;
-    int is_signed = f->kind == FS_INT;
     for (uint32_t j = 0; j < f->count; j++, out += f->size) {
         fs_place p = fs_locate(f->bit + (size_t)j * f->width, f->width, b->readable);
-        fs_place near = {p.load, p.before, 0};
-        if (p.ninth || f->swap || !b->strided || f->count > 1)
-            read_column(b, b->strided, p, f->width, f->swap, is_signed, f->size, out, f->count);
-        else if (is_signed)
-            read_column(b, 1, near, f->width, 0, 1, f->size, out, 1);
+        if (p.ninth || (f->swap && f->width > 8))
+            read_any(b, f, p, out);
+        else if (b->strided && f->kind == FS_INT)
+            read_plain(b, 1, 1, f, p, out);
+        else if (b->strided)
+            read_plain(b, 1, 0, f, p, out);
+        else if (f->kind == FS_INT)
+            read_plain(b, 0, 1, f, p, out);
         else
-            read_column(b, 1, near, f->width, 0, 0, f->size, out, 1);
+            read_plain(b, 0, 0, f, p, out);
     }
 }
 
@@ -136,13 +162,19 @@ static int within(size_t layout_nbytes, size_t nbytes, const uint64_t *offsets, 
     return !beyond;
 }
 
-/* A packet shorter than a window at the end of the buffer is read from a copy. */
-static const uint8_t *readable(const uint8_t *packet, size_t nbytes, const uint8_t *end,
-                               uint8_t copy[FS_WINDOW])
+/* Where the packets of a block begin. A packet shorter than a window at the end of the buffer is
+ * read from a copy. What vectors read behind the last packet of the block is that packet again. */
+static void find_packets(fs_block *b, const fs_layout *layout, const uint8_t *buf,
+                         const uint8_t *end, const uint64_t *offsets,
+                         uint8_t copies[FS_BLOCK_PACKETS][FS_WINDOW])
 {
-    if (nbytes >= FS_WINDOW || (size_t)(end - packet) >= FS_WINDOW)
-        return packet;
-    return memcpy(memset(copy, 0, FS_WINDOW), packet, nbytes);
+    for (size_t i = 0; i < b->n; i++)
+        b->base[i] = buf + (offsets ? offsets[b->row + i] : (b->row + i) * b->stride);
+    for (size_t i = 0; i < b->n && layout->nbytes < FS_WINDOW; i++)
+        if (end - b->base[i] < FS_WINDOW)
+            b->base[i] = memcpy(memset(copies[i], 0, FS_WINDOW), b->base[i], layout->nbytes);
+    for (size_t i = b->n; i < FS_BLOCK_PACKETS; i++)
+        b->base[i] = b->base[b->n - 1];
 }
 
 int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, size_t nbytes,
@@ -165,11 +197,8 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
         b.strided = !offsets && b.n == FS_BLOCK_PACKETS &&
                     nbytes - start >= (FS_BLOCK_PACKETS - 1) * stride + need;
         b.first = buf + start;
-        for (size_t i = 0; i < FS_BLOCK_PACKETS && !b.strided; i++) {
-            size_t at = b.row + (i < b.n ? i : b.n - 1);
-            b.base[i] = readable(buf + (offsets ? offsets[at] : at * stride), layout->nbytes, end,
-                                 copies[i]);
-        }
+        if (!b.strided)
+            find_packets(&b, layout, buf, end, offsets, copies);
         kernel(layout, &b, columns);
     }
     if (b.stream)

@@ -15,7 +15,7 @@
 enum {
     FS_WORD = 8,           /* octets of a scalar load */
     FS_WINDOW = 16,        /* octets of a vector's load */
-    FS_BLOCK_PACKETS = 64, /* whole cache lines of every column */
+    FS_BLOCK_PACKETS = 256, /* whole cache lines of every column */
 };
 
 /* Where a field's bits stand relative to one load. */

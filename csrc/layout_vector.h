@@ -27,9 +27,9 @@ enum { FS_V(GROUPS) = FS_BLOCK_PACKETS / FS_N, FS_V(NBYTES) = 4 * FS_N };
 typedef FS_V(vec) FS_V(row)[FS_V(GROUPS)];
 
 FS_T static inline __attribute__((always_inline)) void
-FS_V(turn)(const fs_block *b, int strided, size_t window, FS_V(row) *rows)
+FS_V(turn)(const fs_block *b, int strided, size_t window, size_t ngroups, FS_V(row) *rows)
 {
-    for (size_t g = 0; g < FS_V(GROUPS); g++) {
+    for (size_t g = 0; g < ngroups; g++) {
         FS_V(vec) p0 = FS_V(load)(b, strided, g * FS_N, window);
         FS_V(vec) p1 = FS_V(load)(b, strided, g * FS_N + 1, window);
         FS_V(vec) p2 = FS_V(load)(b, strided, g * FS_N + 2, window);
@@ -43,30 +43,42 @@ FS_V(turn)(const fs_block *b, int strided, size_t window, FS_V(row) *rows)
     }
 }
 
-/* Four vectors of a field of at most 32 bits, moved to the top of each word. */
+/* Four vectors of a field of at most 32 bits, moved to the top of each word; `two` if it lies in
+ * two words. */
 FS_T static inline __attribute__((always_inline)) void
-FS_V(tops)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, FS_V(vec) v[4])
+FS_V(tops)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, int two, FS_V(vec) v[4])
 {
     const FS_V(vec) *row = rows[s->row] + g, *next = row + FS_V(GROUPS);
-    if (s->left + s->width <= 32)
-        for (size_t i = 0; i < 4; i++)
-            v[i] = FS_V(shl)(row[i], s->left);
-    else
-        for (size_t i = 0; i < 4; i++)
-            v[i] = FS_V(funnel)(row[i], next[i], s->left);
+    for (size_t i = 0; i < 4; i++)
+        v[i] = two ? FS_V(funnel)(row[i], next[i], s->left) : FS_V(shl)(row[i], s->left);
     if (s->swap)
         for (size_t i = 0; i < 4; i++)
             v[i] = FS_V(shl)(FS_V(swap)(v[i]), 32 - s->width);
 }
 
-/* Upper halves of four vectors, each shifted right to a field of `width` bits. */
+/* A field of at most 32 bits of 4 * FS_N packets at a time, to elements of `form` octets. Inlined
+ * once for each form, so that the loop holds the vectors' work alone. */
 FS_T static inline __attribute__((always_inline)) void
-FS_V(narrow)(const fs_layout_step *s, const FS_V(vec) v[4], FS_V(vec) half[2])
+FS_V(narrow)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uint8_t *to,
+             int stream, size_t form, int is_signed, int two)
 {
-    unsigned right = 16u - s->width;
-    for (size_t i = 0; i < 2; i++) {
-        FS_V(vec) h = FS_V(halves)(v[2 * i], v[2 * i + 1]);
-        half[i] = s->is_signed ? FS_V(sar16)(h, right) : FS_V(shr16)(h, right);
+    for (size_t g = 0; g < ngroups; g += 4, to += form * 4 * FS_N) {
+        FS_V(vec) v[4], half[2];
+        FS_V(tops)(s, rows, g, two, v);
+        for (size_t i = 0; i < 4 && form == 4; i++) {
+            unsigned right = 32u - s->width;
+            v[i] = is_signed ? FS_V(sar)(v[i], right) : FS_V(shr)(v[i], right);
+            FS_V(store)(to + i * FS_V(NBYTES), v[i], stream);
+        }
+        for (size_t i = 0; i < 2 && form < 4; i++) {
+            unsigned right = 16u - s->width;
+            half[i] = FS_V(halves)(v[2 * i], v[2 * i + 1]);
+            half[i] = is_signed ? FS_V(sar16)(half[i], right) : FS_V(shr16)(half[i], right);
+            if (form == 2)
+                FS_V(store)(to + i * FS_V(NBYTES), FS_V(order16)(half[i]), stream);
+        }
+        if (form == 1)
+            FS_V(store)(to, FS_V(order8)(FS_V(octets)(half[0], half[1])), stream);
     }
 }
 
@@ -94,29 +106,24 @@ FS_V(wide)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, uint8_t *to
     FS_V(store)(to + FS_V(NBYTES), hi, stream);
 }
 
-/* A field of all packets of the block, to FS_BLOCK_PACKETS elements of s->form octets. */
+#define FS_CASE(form, is_signed, two)                                                              \
+    case (form) | (is_signed) << 4 | (two) << 5:                                                   \
+        FS_V(narrow)(s, rows, ngroups, to, stream, form, is_signed, two);                          \
+        break;
+#define FS_CASES(form)                                                                             \
+    FS_CASE(form, 0, 0) FS_CASE(form, 0, 1) FS_CASE(form, 1, 0) FS_CASE(form, 1, 1)
+
+/* A field of `ngroups` vectors of packets, to elements of s->form octets. */
 FS_T static inline __attribute__((always_inline)) void
-FS_V(step)(const fs_layout_step *s, const FS_V(row) *rows, uint8_t *to, int stream)
+FS_V(step)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uint8_t *to, int stream)
 {
-    FS_V(vec) v[4], half[2];
-    size_t g = 0;
-    for (; s->form == 8 && g < FS_V(GROUPS); g++, to += 2 * FS_V(NBYTES))
-        FS_V(wide)(s, rows, g, to, stream);
-    for (; g < FS_V(GROUPS); g += 4, to += (size_t)s->form * 4 * FS_N) {
-        FS_V(tops)(s, rows, g, v);
-        if (s->form == 4) {
-            unsigned right = 32u - s->width;
-            for (size_t i = 0; i < 4; i++)
-                FS_V(store)(to + i * FS_V(NBYTES),
-                            s->is_signed ? FS_V(sar)(v[i], right) : FS_V(shr)(v[i], right), stream);
-            continue;
-        }
-        FS_V(narrow)(s, v, half);
-        if (s->form == 2)
-            for (size_t i = 0; i < 2; i++)
-                FS_V(store)(to + i * FS_V(NBYTES), FS_V(order16)(half[i]), stream);
-        else
-            FS_V(store)(to, FS_V(order8)(FS_V(octets)(half[0], half[1])), stream);
+    switch (s->form | s->is_signed << 4 | (s->left + s->width > 32) << 5) {
+        FS_CASES(1)
+        FS_CASES(2)
+        FS_CASES(4)
+    default:
+        for (size_t g = 0; g < ngroups; g++, to += 2 * FS_V(NBYTES))
+            FS_V(wide)(s, rows, g, to, stream);
     }
 }
 
@@ -124,26 +131,29 @@ FS_T void FS_V(fs_columns)(const fs_layout *layout, const fs_block *b, uint8_t *
 {
     FS_V(row) rows[4];
     _Alignas(64) uint8_t stage[FS_BLOCK_PACKETS * 8];
-    size_t window = SIZE_MAX;
-    for (const fs_layout_step *s = layout->steps; s < layout->steps + layout->nfields; s++) {
-        uint8_t *column = columns[s->field];
-        if (!s->form) {
-            fs_columns_field(layout->fields + s->field, b, column);
+    size_t window = SIZE_MAX, ngroups = (b->n + 4 * FS_N - 1) / (4 * FS_N) * 4;
+    for (size_t k = 0; k < layout->nfields; k++) {
+        fs_layout_step s = layout->steps[k]; /* a copy, which no store to a column can change */
+        uint8_t *column = columns[s.field], *out = column + b->row * s.form;
+        if (!s.form) {
+            fs_columns_field(layout->fields + s.field, b, column);
             continue;
         }
-        if (s->window != window) {
-            window = s->window;
+        if (s.window != window) {
+            window = s.window;
             if (b->strided)
-                FS_V(turn)(b, 1, window, rows);
+                FS_V(turn)(b, 1, window, ngroups, rows);
             else
-                FS_V(turn)(b, 0, window, rows);
+                FS_V(turn)(b, 0, window, ngroups, rows);
         }
-        uint8_t *out = column + b->row * s->form;
         if (b->n == FS_BLOCK_PACKETS) {
-            FS_V(step)(s, rows, out, b->stream && (uintptr_t)out % 64 == 0);
+            FS_V(step)(&s, rows, ngroups, out, b->stream && (uintptr_t)out % 64 == 0);
         } else {
-            FS_V(step)(s, rows, stage, 0);
-            memcpy(out, stage, b->n * s->form);
+            FS_V(step)(&s, rows, ngroups, stage, 0);
+            memcpy(out, stage, b->n * s.form);
         }
     }
 }
+
+#undef FS_CASE
+#undef FS_CASES

@@ -62,7 +62,7 @@ FS_INLINE vec_128 sar_128(vec_128 v, unsigned n)
 
 FS_INLINE vec_128 funnel_128(vec_128 a, vec_128 b, unsigned n)
 {
-    return a << n | b >> 1 >> (31 - n);
+    return n ? a << n | b >> (32 - n) : a;
 }
 
 FS_INLINE vec_128 halves_128(vec_128 a, vec_128 b)
