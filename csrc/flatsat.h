@@ -22,6 +22,7 @@
 #include "tm.h"
 #include "packet.h"
 #include "layout.h"
+#include "serial.h"
 
 #include "wire.h"
 #include "mcap.h"
