@@ -75,26 +75,18 @@ ALWAYS void divide(const uint64_t *rows, const uint8_t *at, size_t count, size_t
 ALWAYS void divide_lanes(const uint64_t *rows, const uint8_t *at, size_t count, size_t pitch,
                          uint8_t (*out)[FS_RS_MAX_PARITY], unsigned lanes, unsigned n)
 {
-    switch (lanes) {
-    case 1:
+    if (lanes == 1)
         divide(rows, at, count, pitch, out, 1, n);
-        return;
-    case 2:
+    else if (lanes == 2)
         divide(rows, at, count, pitch, out, 2, n);
-        return;
-    case 3:
+    else if (lanes == 3)
         divide(rows, at, count, pitch, out, 3, n);
-        return;
-    case 4:
-        divide(rows, at, count, pitch, out, 4, n);
-        return;
-    case 5:
+    else if (lanes == 5)
         divide(rows, at, count, pitch, out, 5, n);
-        return;
-    default:
+    else
         divide(rows, at, count, pitch, out, 4, n);
+    if (lanes == 8)
         divide(rows, at + 4, count, pitch, out + 4, 4, n);
-    }
 }
 
 void fs_rs_remainders(const fs_rs_code *code, const uint8_t *block,
@@ -121,11 +113,11 @@ void fs_rs_encode_portable(const fs_rs_code *code, uint8_t *block)
 
 static fs_rs_encode_kernel *const ENCODE[FS_TIERS] =
     FS_KERNELS(fs_rs_encode_portable, fs_rs_encode_portable, fs_rs_encode_portable,
-               fs_rs_encode_portable, fs_rs_encode_portable, fs_rs_encode_portable);
+               fs_rs_encode_avx512, fs_rs_encode_portable, fs_rs_encode_portable);
 
 static fs_rs_decode_kernel *const DECODE[FS_TIERS] =
     FS_KERNELS(fs_rs_decode_portable, fs_rs_decode_portable, fs_rs_decode_portable,
-               fs_rs_decode_portable, fs_rs_decode_portable, fs_rs_decode_portable);
+               fs_rs_decode_avx512, fs_rs_decode_portable, fs_rs_decode_portable);
 
 int64_t fs_rs_check(const fs_rs_code *code)
 {

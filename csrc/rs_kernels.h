@@ -30,6 +30,10 @@ typedef int64_t fs_rs_decode_kernel(const fs_rs_code *code, uint8_t *block, int1
 
 fs_rs_encode_kernel fs_rs_encode_portable;
 fs_rs_decode_kernel fs_rs_decode_portable;
+#if defined(FS_X86)
+fs_rs_encode_kernel fs_rs_encode_avx512;
+fs_rs_decode_kernel fs_rs_decode_avx512;
+#endif
 
 /* The remainder of each codeword by the generator, without its parity: out[c] is the parity that
  * the data of codeword c should have. */

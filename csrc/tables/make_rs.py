@@ -1,4 +1,4 @@
-"""Write ``rs.h``, the constants of the Reed-Solomon code, from the clauses of CCSDS 131.0-B-5.
+"""Write ``rs.h`` and ``rs_gfni.h``: the Reed-Solomon code from the clauses of CCSDS 131.0-B-5.
 
     python csrc/tables/make_rs.py
 
@@ -165,9 +165,176 @@ def portable() -> str:
     )
 
 
+# What follows is for processors with GFNI, which multiply in the field of AES, that of x^8 + x^4 +
+# x^3 + x + 1, and by any 8 x 8 matrix of bits. Fields of one size are the same but for names: let
+# alpha be a zero of its polynomial in the other field.
+
+AES = 0x11B
+
+
+def aes_powers(t: int) -> list[int]:
+    """Return t^0 .. t^8 in the field of AES."""
+    result = [1]
+    for _ in range(8):
+        result.append(times(result[-1], t, AES))
+    return result
+
+
+def image_by(powers: list[int], a: int) -> int:
+    """Return the sum of those powers whose bits are set in a."""
+    total = 0
+    for bit in range(8):
+        total ^= powers[bit] if a >> bit & 1 else 0
+    return total
+
+
+ALPHA = next(p for t in range(2, 256) if (p := aes_powers(t))[8] == p[7] ^ p[2] ^ p[1] ^ p[0])
+IMAGE = [image_by(ALPHA, a) for a in range(256)]
+BACK = [IMAGE.index(a) for a in range(256)]
+
+#: interleaving: quadwords in a group, rows of the block in a group
+GROUPS = {1: (4, 32), 2: (4, 16), 3: (3, 8), 4: (4, 8), 5: (5, 8), 8: (4, 4)}
+ROOTS = [EXP[112 + i] for i in range(32)]
+
+
+def matrix(images: list[int]) -> int:
+    """Return a linear map, given where each single bit goes, as GF2P8AFFINEQB takes it: row i,
+    which makes bit i, is octet 7 - i."""
+    word = 0
+    for i in range(8):
+        for j in range(8):
+            word |= (images[j] >> i & 1) << (8 * (7 - i) + j)
+    return word
+
+
+def horner() -> list[int]:
+    """Return the matrices of a root to the power 4, 8, 16, 32, for each root, in each basis."""
+    factors = [power(root, n) for n in (4, 8, 16, 32) for root in ROOTS]
+    return [
+        matrix([wire[mul(plain[1 << j], factor)] for j in range(8)])
+        for _, plain, wire in BASES
+        for factor in factors
+    ]
+
+
+def weights() -> list[int]:
+    """Return what each octet of a group counts, by interleaving, quadword and root."""
+    return [
+        words(IMAGE[power(root, rows - 1 - (8 * u + b) // interleave)] for b in range(8))[0]
+        for interleave, (count, rows) in GROUPS.items()
+        for u in range(count)
+        for root in ROOTS
+    ]
+
+
+def gather() -> list[int]:
+    """Return the shuffles that bring the n-th octet of codeword c in a quadword to octet c."""
+    found = []
+    for interleave, (count, _) in GROUPS.items():
+        for u in range(1 if 8 % interleave == 0 else count):
+            at = [[b for b in range(8) if (8 * u + b) % interleave == c] for c in range(8)]
+            for n in range(-(-8 // interleave)):
+                one = [a[n] if c < interleave and n < len(a) else 0x80 for c, a in enumerate(at)]
+                found += words(one + [b + 8 & 0x8F for b in one])
+    return found
+
+
+def inverse(e: int) -> list[list[int]]:
+    """Return row i, what the data's value at root i adds to each octet of parity."""
+    roots = ROOTS[16 - e : 16 + e]
+    n = 2 * e
+    rows = [
+        [power(root, n - 1 - r) for r in range(n)] + [int(i == r) for r in range(n)]
+        for i, root in enumerate(roots)
+    ]
+    for c in range(n):
+        pivot = next(r for r in range(c, n) if rows[r][c])
+        rows[c], rows[pivot] = rows[pivot], rows[c]
+        scale = EXP[-LOG[rows[c][c]] % 255]
+        rows[c] = [mul(scale, a) for a in rows[c]]
+        for r in range(n):
+            if r != c and (f := rows[r][c]):
+                rows[r] = [a ^ mul(f, b) for a, b in zip(rows[r], rows[c], strict=True)]
+    return [[mul(rows[r][n + i], power(roots[i], n)) for r in range(n)] for i in range(n)]
+
+
+def position_powers(n: int) -> list[int]:
+    """Return beta^((p + 1) n) for the positions 0 .. 255 of a codeword."""
+    return words(IMAGE[EXP[(p + 1) * n % 255]] for p in range(256))
+
+
+GFNI = """\
+/* Constants of the CCSDS Reed-Solomon code for GFNI. Written by make_rs.py; do not edit. */
+#ifndef FLATSAT_TABLES_RS_GFNI_H
+#define FLATSAT_TABLES_RS_GFNI_H
+
+#include <stdint.h>
+
+#define LINE __attribute__((aligned(64)))
+#define EIGHT(a) 0x##a * 0x0101010101010101ull
+
+/* From the wire into the field of AES and back, as matrices, by basis. */
+{to_aes}
+{from_aes}
+
+/* Times a root to the power 4, 8, 16, 32: by basis, power, root. */
+{horner}
+
+/* What the octets of a group count: by interleaving, quadword, root. */
+{weights}
+
+/* The n-th octet of codeword c goes to octet c: by interleaving, quadword, n. */
+{gather}
+
+/* Parity by values at the roots: row i is what root i adds, each octet eight times. */
+{parity_16}
+{parity_8}
+
+/* beta^((p + 1) d), d = 1 .. 16, by position p. */
+{powers}
+
+/* beta^((p + 1) (128 + E)), E = 16 and 8. */
+{factors}
+
+#endif
+"""
+
+
+def gfni() -> str:
+    """Return the text of ``rs_gfni.h``."""
+    hexadecimal = "{:#018x}"
+
+    def table(name: str, values: list[int]) -> str:
+        head = f"static const uint64_t {name}[{len(values)}] LINE"
+        return array(head, values, 5, hexadecimal + "ull")
+
+    def eight(e: int) -> str:
+        values = [IMAGE[a] for row in inverse(e) for a in row]
+        return array(
+            f"static const uint64_t RS_PARITY_{e}[{len(values)}] LINE", values, 10, "EIGHT({:02X})"
+        )
+
+    return GFNI.format(
+        to_aes=table(
+            "RS_TO_AES", [matrix([IMAGE[plain[1 << j]] for j in range(8)]) for _, plain, _ in BASES]
+        ),
+        from_aes=table(
+            "RS_FROM_AES", [matrix([wire[BACK[1 << j]] for j in range(8)]) for _, _, wire in BASES]
+        ),
+        horner=table("RS_HORNER", horner()),
+        weights=table("RS_WEIGHTS", weights()),
+        gather=table("RS_GATHER", gather()),
+        parity_16=eight(16),
+        parity_8=eight(8),
+        powers=table("RS_POWERS", [w for d in range(1, 17) for w in position_powers(d)]),
+        factors=table("RS_FACTORS", position_powers(144) + position_powers(136)),
+    )
+
+
 def main() -> None:
     """Write the files beside this one."""
     (HERE / "rs.h").write_text(portable())
+    (HERE / "rs_gfni.h").write_text(gfni())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from guard import Guard
 
+from flightsw.codec import tier as tiers
 from flightsw.codec.native import ffi, lib
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -95,6 +97,66 @@ def test_up_to_e_are_corrected_more_are_left_alone(
                 assert corrected[c] < 0
                 assert (out[:, c] == hurt[:, c]).all()
         assert value == (sum(counts) if max(counts) <= e else lib.FS_E_CHECK)
+
+
+@pytest.mark.parametrize("interleave", INTERLEAVES)
+def test_every_tier_decides_alike(tier: str, interleave: int) -> None:
+    """Codewords with more than E wrong octets, and random ones, fare on every tier as on the first:
+    the same are left alone, and the few that lie close to another codeword become that one."""
+    rng = np.random.default_rng(interleave)
+    for trial in range(60):
+        e, dual, lenient = 8 if trial % 3 else 16, trial & 1, trial >> 1 & 1
+        code = code_of(e, dual, interleave, int(rng.integers(0, 255 - 2 * e)), lenient)
+        block = encoded(code, rng)
+        counts = [min(int(rng.integers(e, 3 * e)), len(block)) for _ in range(interleave)]
+        hurt = damaged(block, counts, rng) if trial % 4 else rng.permuted(block)
+        got = decoded(code, hurt)
+        with tiers.forced("portable"):
+            want = decoded(code, hurt)
+        assert got[:2] == want[:2]
+        assert (got[2] == want[2]).all()
+
+
+@pytest.mark.parametrize("interleave", INTERLEAVES)
+@pytest.mark.parametrize("e", [8, 16])
+def test_nothing_outside_of_the_block_is_touched(
+    tier: str, guard: Guard, e: int, interleave: int
+) -> None:
+    """Blocks of any length between forbidden pages are encoded and decoded."""
+    rng = np.random.default_rng(e)
+    for fill in (0, 1, 2, 3, 100, 254 - 2 * e):
+        code = code_of(e, 1, interleave, fill)
+        block = encoded(code, rng)
+        hurt = damaged(block, [min(e, len(block))] * interleave, rng)
+        corrected = ffi.new("int16_t[]", interleave)
+        for at in guard.both(block.tobytes()):
+            assert lib.fs_rs_encode(code, at, block.nbytes) == block.nbytes
+            assert bytes(ffi.buffer(at, block.nbytes)) == block.tobytes()
+            assert lib.fs_rs_decode(code, at, block.nbytes, corrected) == 0
+        for at in guard.both(hurt.tobytes()):
+            value = lib.fs_rs_decode(code, at, block.nbytes, corrected)
+            assert value == sum(corrected) == interleave * min(e, len(block))
+            assert bytes(ffi.buffer(at, block.nbytes)) == block.tobytes()
+
+
+@pytest.mark.parametrize("e", [8, 16])
+def test_corrections_in_the_virtual_fill(tier: str, e: int) -> None:
+    """A codeword that can only be put right by octets that were never sent is refused as it is; a
+    lenient code corrects the rest of it and counts them all."""
+    rng = np.random.default_rng(e)
+    whole = encoded(code_of(e, 1, 1, 0), rng)
+    assert whole[:3].all()
+    sent = whole[3:]
+    strict, lenient = code_of(e, 1, 1, 3), code_of(e, 1, 1, 3, lenient=1)
+    assert decoded(strict, sent)[:2] == (lib.FS_E_CHECK, [lib.FS_RS_IN_FILL])
+    assert decoded(lenient, sent)[:2] == (3, [3])
+    hurt = damaged(sent, [e - 3], rng)
+    value, corrected, out = decoded(strict, hurt)
+    assert (value, corrected) == (lib.FS_E_CHECK, [lib.FS_RS_IN_FILL])
+    assert (out == hurt).all()
+    value, corrected, out = decoded(lenient, hurt)
+    assert (value, corrected) == (e, [e])
+    assert (out == sent).all()
 
 
 def test_parameters_that_the_standard_lacks_are_refused() -> None:
