@@ -21,6 +21,7 @@
 #include "frame.h"
 #include "tm.h"
 #include "packet.h"
+#include "pus.h"
 #include "layout.h"
 #include "serial.h"
 

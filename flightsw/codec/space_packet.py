@@ -5,18 +5,28 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.native import ffi, lib
+from flightsw.codec.packet_table import HEADER_NBYTES, IDLE_APID, SEQ_MODULO, PacketTable, scan
 
-HEADER_NBYTES = 6
+__all__ = [
+    "CONTINUATION",
+    "FIRST",
+    "HEADER_NBYTES",
+    "IDLE_APID",
+    "LAST",
+    "MAX_DATA_NBYTES",
+    "SEQ_MODULO",
+    "UNSEGMENTED",
+    "PacketTable",
+    "SpacePacket",
+    "pack",
+    "scan",
+    "unpack",
+]
+
 MAX_DATA_NBYTES = 65_536
-IDLE_APID = 0x7FF
-#: Sequence counts run modulo this, one count for each APID.
-SEQ_MODULO = 16_384
 
+#: Sequence flags.
 CONTINUATION, FIRST, LAST, UNSEGMENTED = range(4)
 
 _HEADER = Struct(">HHH")
@@ -32,22 +42,6 @@ class SpacePacket(NamedTuple):
     secondary: bool
     data: bytes
     total_nbytes: int
-
-
-class PacketTable(NamedTuple):
-    """Columns of a scan, one element a packet, and where the scan stopped.
-
-    ``consumed`` is less than the buffer's length when a packet at its end is not complete.
-    """
-
-    offset: npt.NDArray[np.uint64]
-    nbytes: npt.NDArray[np.uint32]
-    apid: npt.NDArray[np.uint16]
-    seq: npt.NDArray[np.uint16]
-    seq_flags: npt.NDArray[np.uint8]
-    telecommand: npt.NDArray[np.bool_]
-    secondary: npt.NDArray[np.bool_]
-    consumed: int
 
 
 def pack(
@@ -97,37 +91,4 @@ def unpack(buf: bytes, at: int = 0) -> SpacePacket:
         bool(word & 0x0800),
         bytes(buf[at + HEADER_NBYTES : at + total]),
         total,
-    )
-
-
-def scan(buf: bytes, capacity: int | None = None) -> PacketTable:
-    """Return the headers of the packets that stand one behind the other in ``buf``, as columns.
-
-    Stops in front of an incomplete packet (see ``consumed``) or after ``capacity`` packets. Raises
-    SyncError where a packet's version is not 0.
-    """
-    n = len(buf) // (HEADER_NBYTES + 1) if capacity is None else capacity
-    offset, nbytes = np.empty(n, np.uint64), np.empty(n, np.uint32)
-    word, sequence = np.empty(n, np.uint16), np.empty(n, np.uint16)
-    arrays = (offset, nbytes, word, sequence)
-    kinds = ("uint64_t[]", "uint32_t[]", "uint16_t[]", "uint16_t[]")
-    pointers = [ffi.from_buffer(kind, array) for kind, array in zip(kinds, arrays, strict=True)]
-    columns, consumed = ffi.new("fs_packet_columns *", pointers), ffi.new("uint64_t *")
-    found = lib.fs_packet_scan(ffi.from_buffer(buf), len(buf), columns, n, consumed)
-    at = int(consumed[0])
-    if found < 0:
-        raise SyncError(
-            f"packet scan: at octet {at} version {buf[at] >> 5}, must be 0; the octets before it"
-            " can be scanned alone"
-        )
-    word, sequence = word[:found], sequence[:found]
-    return PacketTable(
-        offset[:found],
-        nbytes[:found],
-        word & np.uint16(0x7FF),
-        sequence & np.uint16(0x3FFF),
-        (sequence >> 14).astype(np.uint8),
-        (word & 0x1000) != 0,
-        (word & 0x0800) != 0,
-        at,
     )
