@@ -208,6 +208,8 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
 
 int64_t fs_layout_live_decode(const fs_layout_live *live, size_t count)
 {
+    if (count > live->capacity)
+        return FS_E_CAPACITY;
     return fs_layout_decode_columns(live->layout, live->buf, live->nbytes, NULL, live->stride,
                                     count, live->columns);
 }

@@ -81,9 +81,10 @@ typedef struct {
     size_t nbytes;
     size_t stride;
     uint8_t *const *columns;
+    size_t capacity; /* rows of each column */
 } fs_layout_live;
 
-/* fs_layout_decode_columns of the first `count` packets. */
+/* fs_layout_decode_columns of the first `count` packets; FS_E_CAPACITY if they are too many. */
 int64_t fs_layout_live_decode(const fs_layout_live *live, size_t count);
 
 /* CFFI END */

@@ -25,10 +25,11 @@ _SKEW = 33 * _LINE
 class PreparedLayout:
     """What C needs to make columns of a table of fields, made once for a layout.
 
-    ``pointer`` is an ``fs_layout *``, valid as long as this object.
+    ``pointer`` is an ``fs_layout *`` of packets of ``nbytes`` octets, valid as long as this object.
     """
 
     def __init__(self, fields: tuple[Field, ...], table: Any, nbytes: int) -> None:
+        self.nbytes = nbytes
         self.pointer = ffi.new("fs_layout *")
         self._keep = (table, ffi.new("fs_layout_step[]", max(len(fields), 1)))
         code = lib.fs_layout_prepare(self.pointer, table, len(fields), nbytes, self._keep[1])

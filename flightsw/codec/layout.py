@@ -28,9 +28,11 @@ import numpy.typing as npt
 from flightsw.codec.columns import Columns, PreparedLayout, as_column, offending
 from flightsw.codec.declaration import field
 from flightsw.codec.errors import FieldRangeError, TruncatedError
+from flightsw.codec.live import Live
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan
 from flightsw.codec.values import builder, gatherer, look_up, misfit
+from flightsw.codec.view import View, view_class
 
 __all__ = ["Columns", "Field", "Layout", "LayoutError", "Row", "compile_layout", "field"]
 
@@ -83,6 +85,7 @@ class Layout:
         self._prepared_inputs = PreparedLayout(
             self._column_inputs, _table(self._column_inputs), plan.nbytes
         )
+        self._view = view_class(plan.fields, plan.nbytes)
         self._slots_type = ffi.typeof(f"uint64_t[{max(self._out_slots.size // 8, 1)}]")
         self._gather, self._build = gatherer(inputs), builder(numbers, self._octets)
 
@@ -192,6 +195,37 @@ class Layout:
                 " octets of the buffer"
             )
         return out if count == out.count else out.first(count)
+
+    def live(
+        self,
+        capacity: int,
+        *,
+        stride: int | None = None,
+        buffer: bytearray | memoryview | npt.NDArray[np.uint8] | None = None,
+    ) -> Live:
+        """Return what decodes up to ``capacity`` packets a call without allocating.
+
+        Packets stand every ``stride`` octets (default: one behind the other) of ``buffer``
+        (default: one of its own).
+        """
+        if capacity < 1:
+            raise FieldRangeError(f"live batch: capacity {capacity}, must be at least 1 packet")
+        columns = Columns(self, self.fields, capacity)
+        return Live(self._prepared, columns, self.nbytes if stride is None else stride, buffer)
+
+    def view(self, buf: bytes | bytearray | memoryview, at: int = 0) -> View:
+        """Return a view of the packet at octet ``at``, which decodes a field when it is asked for.
+
+        Raises TruncatedError if ``buf`` ends inside the packet.
+        """
+        if at < 0 or len(buf) - at < self.nbytes:
+            raise TruncatedError(
+                f"layout of {self.nbytes} octets at octet {at}: the buffer has {len(buf)}"
+            )
+        view = self._view()
+        view.buffer = buf
+        view.at = at
+        return view
 
     def document(self) -> list[Row]:
         """Return one row a field, in wire order, for a table or an interface document."""
