@@ -25,12 +25,11 @@
 #define ROWS_256(row, n)                                                                           \
     {ROWS_64(row, n, 0), ROWS_64(row, n, 64), ROWS_64(row, n, 128), ROWS_64(row, n, 192)}
 
-/* [dual][octets behind][octet][word] */
-static const uint64_t T16[2][2][256][4] = {
+const uint64_t fs_rs_rows_16[2][2][256][4] __attribute__((aligned(32))) = {
     {ROWS_256(ROW_4, FS_RS_16C0), ROWS_256(ROW_4, FS_RS_16C1)},
     {ROWS_256(ROW_4, FS_RS_16D0), ROWS_256(ROW_4, FS_RS_16D1)},
 };
-static const uint64_t T8[2][2][256][2] = {
+const uint64_t fs_rs_rows_8[2][2][256][2] __attribute__((aligned(32))) = {
     {ROWS_256(ROW_2, FS_RS_8C0), ROWS_256(ROW_2, FS_RS_8C1)},
     {ROWS_256(ROW_2, FS_RS_8D0), ROWS_256(ROW_2, FS_RS_8D1)},
 };
@@ -89,35 +88,40 @@ ALWAYS void divide_lanes(const uint64_t *rows, const uint8_t *at, size_t count, 
         divide(rows, at + 4, count, pitch, out + 4, 4, n);
 }
 
-void fs_rs_remainders(const fs_rs_code *code, const uint8_t *block,
-                      uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY])
+void fs_rs_remainders_portable(const fs_rs_code *code, const uint8_t *block,
+                               uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY])
 {
     size_t count = fs_rs_rows(code);
     if (code->e == 16)
-        divide_lanes(T16[code->dual][0][0], block, count, code->interleave, out, code->interleave,
+        divide_lanes(fs_rs_rows_16[code->dual][0][0], block, count, code->interleave, out, code->interleave,
                      4);
     else
-        divide_lanes(T8[code->dual][0][0], block, count, code->interleave, out, code->interleave,
+        divide_lanes(fs_rs_rows_8[code->dual][0][0], block, count, code->interleave, out, code->interleave,
                      2);
 }
 
-void fs_rs_encode_portable(const fs_rs_code *code, uint8_t *block)
+void fs_rs_encode_by(fs_rs_remainders_kernel *remainders, const fs_rs_code *code, uint8_t *block)
 {
     uint8_t parity[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY];
-    fs_rs_remainders(code, block, parity);
+    remainders(code, block, parity);
     uint8_t *to = block + fs_rs_data_nbytes(code);
     for (size_t i = 0; i < fs_rs_parity(code); i++)
         for (unsigned c = 0; c < code->interleave; c++)
             *to++ = parity[c][i];
 }
 
+void fs_rs_encode_portable(const fs_rs_code *code, uint8_t *block)
+{
+    fs_rs_encode_by(fs_rs_remainders_portable, code, block);
+}
+
 static fs_rs_encode_kernel *const ENCODE[FS_TIERS] =
-    FS_KERNELS(fs_rs_encode_portable, fs_rs_encode_portable, fs_rs_encode_portable,
+    FS_KERNELS(fs_rs_encode_portable, fs_rs_encode_ssse3, fs_rs_encode_ssse3,
                fs_rs_encode_avx512, fs_rs_encode_portable, fs_rs_encode_portable);
 
 static fs_rs_decode_kernel *const DECODE[FS_TIERS] =
-    FS_KERNELS(fs_rs_decode_portable, fs_rs_decode_portable, fs_rs_decode_portable,
-               fs_rs_decode_avx512, fs_rs_decode_portable, fs_rs_decode_portable);
+    FS_KERNELS(fs_rs_decode_portable, fs_rs_decode_ssse3, fs_rs_decode_avx2,
+               fs_rs_decode_avx512, fs_rs_decode_neon, fs_rs_decode_neon);
 
 int64_t fs_rs_check(const fs_rs_code *code)
 {

@@ -119,7 +119,6 @@ static void values_of(const uint8_t *s, const uint8_t *lambda, unsigned length, 
     }
 }
 
-/* Correct codeword c, whose remainder is not zero. */
 static int correct(const fs_rs_code *code, uint8_t *block, unsigned c, uint8_t *remainder)
 {
     uint8_t s[FS_RS_MAX_PARITY], lambda[FS_RS_MAX_PARITY + 1];
@@ -138,16 +137,22 @@ static int correct(const fs_rs_code *code, uint8_t *block, unsigned c, uint8_t *
     return fs_rs_apply(code, block, c, positions, values, (unsigned)length);
 }
 
-int64_t fs_rs_decode_portable(const fs_rs_code *code, uint8_t *block, int16_t *corrected)
+int64_t fs_rs_decode_by(fs_rs_remainders_kernel *remainders, fs_rs_correct_kernel *correct_one,
+                        const fs_rs_code *code, uint8_t *block, int16_t *corrected)
 {
     uint8_t remainder[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY];
-    fs_rs_remainders(code, block, remainder);
+    remainders(code, block, remainder);
     const uint8_t *parity = block + fs_rs_data_nbytes(code);
     for (unsigned c = 0; c < code->interleave; c++) {
         uint8_t any = 0;
         for (unsigned i = 0; i < fs_rs_parity(code); i++)
             any |= remainder[c][i] ^= parity[i * code->interleave + c];
-        corrected[c] = any ? (int16_t)correct(code, block, c, remainder[c]) : 0;
+        corrected[c] = any ? (int16_t)correct_one(code, block, c, remainder[c]) : 0;
     }
     return fs_rs_sum(code, corrected);
+}
+
+int64_t fs_rs_decode_portable(const fs_rs_code *code, uint8_t *block, int16_t *corrected)
+{
+    return fs_rs_decode_by(fs_rs_remainders_portable, correct, code, block, corrected);
 }

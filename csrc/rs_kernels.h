@@ -28,17 +28,38 @@ typedef void fs_rs_encode_kernel(const fs_rs_code *code, uint8_t *block);
 /* A kernel corrects one block; corrected[] has I places. Returns as fs_rs_decode does. */
 typedef int64_t fs_rs_decode_kernel(const fs_rs_code *code, uint8_t *block, int16_t *corrected);
 
+/* The remainder of each codeword by the generator, without its parity: out[c] is the parity that
+ * the data of codeword c should have. */
+typedef void fs_rs_remainders_kernel(const fs_rs_code *code, const uint8_t *block,
+                                     uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY]);
+
+/* Correct codeword c, whose remainder, its parity counted, is not zero. Returns what to write into
+ * corrected[]. */
+typedef int fs_rs_correct_kernel(const fs_rs_code *code, uint8_t *block, unsigned c,
+                                 uint8_t *remainder);
+
+/* Encode and decode by kernels that take remainders and correct codewords. */
+void fs_rs_encode_by(fs_rs_remainders_kernel *remainders, const fs_rs_code *code, uint8_t *block);
+int64_t fs_rs_decode_by(fs_rs_remainders_kernel *remainders, fs_rs_correct_kernel *correct_one,
+                        const fs_rs_code *code, uint8_t *block, int16_t *corrected);
+
+fs_rs_remainders_kernel fs_rs_remainders_portable;
 fs_rs_encode_kernel fs_rs_encode_portable;
 fs_rs_decode_kernel fs_rs_decode_portable;
 #if defined(FS_X86)
-fs_rs_encode_kernel fs_rs_encode_avx512;
-fs_rs_decode_kernel fs_rs_decode_avx512;
+fs_rs_remainders_kernel fs_rs_remainders_ssse3;
+fs_rs_encode_kernel fs_rs_encode_ssse3, fs_rs_encode_avx512;
+fs_rs_decode_kernel fs_rs_decode_ssse3, fs_rs_decode_avx2, fs_rs_decode_avx512;
+#elif defined(FS_ARM)
+fs_rs_decode_kernel fs_rs_decode_neon;
 #endif
 
-/* The remainder of each codeword by the generator, without its parity: out[c] is the parity that
- * the data of codeword c should have. */
-void fs_rs_remainders(const fs_rs_code *code, const uint8_t *block,
-                      uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY]);
+/* What a symbol leaves when it is divided by the generator with so many symbols of the codeword
+ * behind it: by basis, symbols behind, symbol. */
+extern const uint64_t fs_rs_rows_16[2][2][256][4], fs_rs_rows_8[2][2][256][2];
+
+/* For tiers that look up products in a register of 16 octets, see rs_shuffle.h. */
+extern const uint64_t fs_rs_nibbles[256][4], fs_rs_roots[128], fs_rs_powers[512];
 
 /* Correct codeword c: exclusive-or values[i], as on the wire, over the octet at positions[i] of the
  * whole codeword, its virtual fill counted. Returns what to write into corrected[]. */

@@ -1,4 +1,4 @@
-"""Write ``rs.h`` and ``rs_gfni.h``: the Reed-Solomon code from the clauses of CCSDS 131.0-B-5.
+"""Write ``rs.h``, ``rs_shuffle.h`` and ``rs_gfni.h``: the Reed-Solomon code of CCSDS 131.0-B-5.
 
     python csrc/tables/make_rs.py
 
@@ -38,6 +38,8 @@ EXP = [1]
 for _ in range(254):
     EXP.append(times(EXP[-1], BETA))
 LOG = {value: i for i, value in enumerate(EXP)}
+#: of the generator for E = 16; those for E = 8 are the 16 in the middle
+ROOTS = [EXP[112 + i] for i in range(32)]
 
 
 def mul(a: int, b: int) -> int:
@@ -165,6 +167,49 @@ def portable() -> str:
     )
 
 
+SHUFFLE = """\
+/* Constants of the CCSDS Reed-Solomon code for shuffles. Written by make_rs.py; do not edit. */
+#ifndef FLATSAT_TABLES_RS_SHUFFLE_H
+#define FLATSAT_TABLES_RS_SHUFFLE_H
+
+#include <stdint.h>
+
+/* FS_RS_N_w_b: 1 << b times 0 .. 15 in words 0 and 1, times 0, 16, .. 240 in words 2 and 3. */
+{nibbles}
+
+/* The 32 roots to the power n: by n, root. */
+{roots}
+
+/* beta^((p + 1) d), d = 1 .. 16: by d, position p. */
+{powers}
+
+#endif
+"""
+
+
+def nibbles() -> str:
+    """Return the products of an octet by all low and by all high halves of an octet."""
+    halves = [*range(16), *range(0, 256, 16)]
+    return linear("FS_RS_N", [words(mul(1 << b, x) for x in halves) for b in range(8)])
+
+
+def shuffle() -> str:
+    """Return the text of ``rs_shuffle.h``."""
+
+    def table(name: str, octets: list[int]) -> str:
+        values = words(octets)
+        head = f"const uint64_t {name}[{len(values)}] __attribute__((aligned(32)))"
+        return array(head, values, 5, "{:#018x}ull")
+
+    return SHUFFLE.format(
+        nibbles=nibbles(),
+        roots=table("fs_rs_roots", [power(root, n) for n in range(32) for root in ROOTS]),
+        powers=table(
+            "fs_rs_powers", [EXP[(p + 1) * d % 255] for d in range(1, 17) for p in range(256)]
+        ),
+    )
+
+
 # What follows is for processors with GFNI, which multiply in the field of AES, that of x^8 + x^4 +
 # x^3 + x + 1, and by any 8 x 8 matrix of bits. Fields of one size are the same but for names: let
 # alpha be a zero of its polynomial in the other field.
@@ -194,7 +239,6 @@ BACK = [IMAGE.index(a) for a in range(256)]
 
 #: interleaving: quadwords in a group, rows of the block in a group
 GROUPS = {1: (4, 32), 2: (4, 16), 3: (3, 8), 4: (4, 8), 5: (5, 8), 8: (4, 4)}
-ROOTS = [EXP[112 + i] for i in range(32)]
 
 
 def matrix(images: list[int]) -> int:
@@ -334,6 +378,7 @@ def gfni() -> str:
 def main() -> None:
     """Write the files beside this one."""
     (HERE / "rs.h").write_text(portable())
+    (HERE / "rs_shuffle.h").write_text(shuffle())
     (HERE / "rs_gfni.h").write_text(gfni())
 
 
