@@ -19,7 +19,7 @@
 #include "rs.h"
 #include "cltu.h"
 #include "frame.h"
-#include "tm.h"
+#include "chain.h"
 #include "packet.h"
 #include "pus.h"
 #include "layout.h"

@@ -9,7 +9,7 @@ Bit 0 is the most significant bit of the first octet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,17 @@ def _marker(marker: bytes, nbits: int | None) -> tuple[int, int]:
     return int.from_bytes(marker, "big") >> 8 * len(marker) - size, size
 
 
+def make_settings(marker: bytes, nbits: int | None, rules: Mapping[str, int]) -> Any:
+    """Return C's settings but for the length of units. Raises FieldRangeError for wrong numbers."""
+    settings: Any = ffi.new("fs_sync_settings *")
+    settings.marker, settings.marker_nbits = _marker(marker, nbits)
+    for name, value in rules.items():
+        if not 0 <= value < 256:
+            raise FieldRangeError(f"synchroniser of marker {marker.hex()}: {name} is {value}")
+        setattr(settings, name, value)
+    return settings
+
+
 class Synchroniser:
     """Cuts a stream of bits into the units of ``unit_nbytes`` octets that stand behind markers.
 
@@ -170,26 +181,13 @@ class Synchroniser:
     ) -> None:
         self.unit_nbytes = unit_nbytes
         self._state = ffi.new("fs_sync *")
-        self._settings = ffi.new("fs_sync_settings *")
-        set_to: Any = self._settings
-        set_to.marker, set_to.marker_nbits = _marker(marker, nbits)
-        small = {
-            "search_wrong": search_wrong,
-            "lock_wrong": lock_wrong,
-            "verify": verify,
-            "misses": misses,
-            "slip": slip,
-            "inverted": int(inverted),
-            "step": step,
-        }
-        fits = all(0 <= value < 256 for value in small.values())
-        if fits and 0 < unit_nbytes < 1 << 28:
-            set_to.unit_nbits = 8 * unit_nbytes
-            for name, value in small.items():
-                setattr(set_to, name, value)
-        if lib.fs_sync_reset(self._state, set_to) < 0:
+        rules = {"search_wrong": search_wrong, "lock_wrong": lock_wrong, "verify": verify}
+        rules |= {"misses": misses, "slip": slip, "inverted": int(inverted), "step": step}
+        settings = make_settings(marker, nbits, rules)
+        settings.unit_nbits = 8 * unit_nbytes if 0 < unit_nbytes < 1 << 28 else 0
+        if lib.fs_sync_reset(self._state, settings) < 0:
             raise FieldRangeError(
-                f"synchroniser: marker {marker.hex()}, units of {unit_nbytes} octets, {small}: no"
+                f"synchroniser: marker {marker.hex()}, units of {unit_nbytes} octets, {rules}: no"
                 " more wrong bits in search than in lock, and fewer than half of a marker of 8 to"
                 " 64 bits; steps are 1 or 8, and marker and slip whole steps"
             )

@@ -11,14 +11,16 @@ from collections import deque
 from collections.abc import Mapping
 from struct import Struct
 
+from flightsw.codec import sync
+from flightsw.codec.chain import Line
 from flightsw.codec.crc import crc16
 from flightsw.codec.errors import FieldRangeError, SyncError
 from flightsw.codec.frames import OCF_NBYTES, FrameReceiver
-from flightsw.codec.native import ffi, lib
+from flightsw.codec.native import lib
 from flightsw.codec.randomiser import tm_randomise
 from flightsw.codec.space_packet import IDLE_APID
 
-ASM = bytes.fromhex("1ACFFC1D")
+ASM = sync.ASM
 HEADER_NBYTES = 6
 FECF_NBYTES = 2
 MAX_NBYTES: int = lib.FS_TM_FRAME_NBYTES
@@ -55,8 +57,6 @@ COUNTERS = (
 
 _HEADER = Struct(">HBBH")
 _FECF = Struct(">H")
-_feed = lib.fs_tm_feed
-_from_buffer = ffi.from_buffer
 _IDLE_HEADER = Struct(">HHH")
 _IDLE_MIN_NBYTES = 7
 _SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
@@ -232,31 +232,29 @@ class Receiver(FrameReceiver):
             fecf=FECF_NBYTES * fecf,
             keep_idle=keep_idle,
         )
-        self._line = ffi.new("fs_tm_line *", {"distance": 65_535})
-        self._consumed = ffi.new("uint64_t *")
-        self._held = b""
+        self._line = Line(self._state, lock_wrong=3, step=8)
 
     def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
-        """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""
-        held = self._held + octets if self._held else bytes(octets)
+        """Return (virtual channel, packet) for each packet that ``octets`` complete, in order.
+
+        For other markers, randomisers and codes there is :class:`flightsw.codec.chain.Chain`.
+        """
         packets: list[tuple[int, bytes]] = []
-        view, at, left, sink = _from_buffer(held), 0, len(held), self._sink
-        while True:
+        sink = self._sink
+
+        def collect() -> None:
+            if sink.rows_used:
+                packets.extend(self._collect(sink.rows_used))
             sink.rows_used = sink.octets_used = 0
-            found = _feed(self._line, self._state, view + at, left, self._consumed, sink)
-            assert found >= 0
-            consumed = self._consumed[0]
-            if found:
-                packets += self._collect(found)
-            at, left = at + consumed, left - consumed
-            if not consumed or not left:
-                break
-        self._held = held[at:]
+
+        collect()
+        self._line.feed(octets, sink, collect)
+        collect()
         return packets
 
     def _counted(self) -> dict[str, int]:
-        line = self._line
+        line = self._line.state.sync
         found = super()._counted()
-        found["marker_bit_errors"] = int(line.marker_bit_errors)
-        found["skipped_octets"] = int(line.skipped_octets)
+        found["marker_bit_errors"] = int(line.wrong_marker_bits)
+        found["skipped_octets"] = int(line.skipped_bits) // 8
         return found

@@ -58,8 +58,8 @@ for end in (True, False):
     while frame := encoder.next_frame(0, bytes(4), flush=True):
         for octets in (tm_frame.cadu(frame), rnd.randbytes(40) + tm_frame.ASM[:3]):
             receiver._sink.rows_used = receiver._sink.octets_used = 0
-            lib.fs_tm_feed(receiver._line, receiver._state, guarded(octets, end), len(octets),
-                receiver._consumed, receiver._sink)
+            lib.fs_chain_feed(receiver._line.state, guarded(octets, end), len(octets),
+                ffi.new("uint64_t *"), receiver._sink)
     for widths in ([3, 5], [1, 64, 7], [17] * 8, [64], [33, 31, 64, 64, 5, 3], [24, 24], [8] * 9):
         fields = [f"f{i}" / c.BitsInteger(w) for i, w in enumerate(widths)]
         layout = compile_layout(c.BitStruct(*fields))

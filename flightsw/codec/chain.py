@@ -1,0 +1,254 @@
+"""The whole way down in one call: octets off the air to packets (CCSDS 131.0-B-5 over 132.0-B-3,
+732.0-B-4 or 732.1-B-3).
+
+    chain = Chain(aos_frame.Receiver(0xA8, 1115), reed_solomon=BlockCode(interleave=5))
+    for chunk in chunks:
+        units = chain.feed(chunk)
+
+Sync marker, randomiser, Reed-Solomon code, frames, packets: chunks may have any size, memory is
+bounded by one unit and one chunk, and everything that is not given is in ``counters``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.frames import UNIT_DTYPE, FrameReceiver, Units
+from flightsw.codec.native import ffi, lib
+from flightsw.codec.sync import ASM, COUNTERS, STATES, Octets, make_settings
+
+#: Sequences by name: period 255 octets, and period 131,071 octets.
+RANDOMISERS: dict[str | None, int] = {None: -1, "tm": lib.FS_PN_TM, "tm17": lib.FS_PN_TM17}
+
+#: Of the Reed-Solomon code. Failed codewords may have more wrong octets than can be corrected, or
+#: would have been corrected in their virtual fill.
+CODE_COUNTERS = (
+    "corrected_octets",
+    "corrected_codewords",
+    "failed_codewords",
+    "fill_codewords",
+    "failed_units",
+    "failed_octets",
+    "parity_octets",
+)
+
+_feed = lib.fs_chain_feed
+_from_buffer = ffi.from_buffer
+
+
+class Code(Protocol):
+    """Parameters of a Reed-Solomon code (CCSDS 131.0-B-5 section 4)."""
+
+    @property
+    def e(self) -> int:
+        """Octets that can be corrected in a codeword: 16 or 8."""
+
+    @property
+    def dual(self) -> bool:
+        """Octets on the wire are in the dual basis, as the standard says."""
+
+    @property
+    def interleave(self) -> int:
+        """Codewords of a block: 1, 2, 3, 4, 5 or 8."""
+
+    @property
+    def fill(self) -> int:
+        """Virtual zeros in front of each codeword, never sent."""
+
+    @property
+    def lenient(self) -> bool:
+        """Codewords whose corrections fall into the fill are accepted."""
+
+
+@dataclass(frozen=True)
+class BlockCode:
+    """A Reed-Solomon code by its numbers; see :class:`Code`."""
+
+    e: int = 16
+    dual: bool = True
+    interleave: int = 1
+    fill: int = 0
+    lenient: bool = False
+
+
+class Line:
+    """What stands in front of a frame receiver: marker, randomiser, code; the C side of a chain.
+
+    ``frames`` is the receiver's C state. Raises FieldRangeError for settings that do not go
+    together.
+    """
+
+    def __init__(
+        self,
+        frames: Any,
+        *,
+        marker: bytes = ASM,
+        marker_nbits: int | None = None,
+        randomiser: str | None = "tm",
+        reed_solomon: Code | None = None,
+        **rules: int,
+    ) -> None:
+        settings: Any = ffi.new("fs_chain_settings *")
+        settings.sync = make_settings(marker, marker_nbits, rules)[0]
+        if randomiser not in RANDOMISERS:
+            raise FieldRangeError(f"chain: randomiser {randomiser!r}, there are {RANDOMISERS}")
+        settings.randomiser = RANDOMISERS[randomiser]
+        if reed_solomon is not None:
+            for name in ("e", "dual", "interleave", "fill", "lenient"):
+                setattr(settings.rs, name, int(getattr(reed_solomon, name)))
+        nbytes = lib.fs_chain_unit_nbytes(settings, frames.settings.nbytes)
+        self.state: Any = ffi.new("fs_chain *")
+        self._keep = frames, ffi.new("uint8_t[]", max(2 * nbytes, 1))
+        if lib.fs_chain_reset(self.state, settings, *self._keep, 2 * nbytes) < 0:
+            raise FieldRangeError(
+                f"chain: frames of {frames.settings.nbytes} octets, marker {marker.hex()}, {rules},"
+                f" {reed_solomon}: the code's data must be one frame; no more wrong bits in search"
+                " than in lock, fewer than half of the marker; slip and marker are whole steps"
+            )
+        self.unit_nbytes: int = nbytes
+        self._consumed = ffi.new("uint64_t *")
+        self.held = b""
+
+    def feed(self, octets: Octets, sink: Any, full: Any) -> None:
+        """Pass octets down. ``full`` is called when the sink has no room left, and makes some."""
+        held = b"".join((self.held, octets)) if self.held else bytes(octets)
+        view, at, left = _from_buffer(held), 0, len(held)
+        while True:
+            code = _feed(self.state, view + at, left, self._consumed, sink)
+            consumed = self._consumed[0]
+            at, left = at + consumed, left - consumed
+            if code < 0:
+                full()
+            elif not (consumed and left):
+                break
+        self.held = held[at:]
+
+    @property
+    def held_bits(self) -> int:
+        """Bits that wait for more."""
+        return 8 * len(self.held) - int(self.state.at)
+
+
+class Chain:
+    """Takes what comes off the air, in chunks of any size, and gives what its frames carry.
+
+    ``receiver`` takes the frames; it tells their kind and length. In front of it stand ``marker``,
+    with the rules of :class:`flightsw.codec.sync.Synchroniser`, then ``randomiser`` (``"tm"`` with
+    its period of 255 octets, ``"tm17"`` of 131,071, or None), then ``reed_solomon``, whose data
+    must be one frame. Units with a failed codeword do not reach the receiver. Where there is a
+    frame check or a code, its verdict steers the synchroniser.
+
+    Raises FieldRangeError for settings that do not go together.
+    """
+
+    def __init__(
+        self,
+        receiver: FrameReceiver,
+        *,
+        marker: bytes = ASM,
+        marker_nbits: int | None = None,
+        randomiser: str | None = "tm",
+        reed_solomon: Code | None = None,
+        search_wrong: int = 0,
+        lock_wrong: int = 3,
+        verify: int = 0,
+        misses: int = 0,
+        slip: int = 0,
+        inverted: bool = False,
+        step: int = 1,
+    ) -> None:
+        self.receiver = receiver
+        self._frames: Any = receiver._state
+        self._line = Line(
+            self._frames,
+            marker=marker,
+            marker_nbits=marker_nbits,
+            randomiser=randomiser,
+            reed_solomon=reed_solomon,
+            search_wrong=search_wrong,
+            lock_wrong=lock_wrong,
+            verify=verify,
+            misses=misses,
+            slip=slip,
+            inverted=int(inverted),
+            step=step,
+        )
+
+    def feed(self, octets: Octets) -> Units:
+        """Return the packets and other units that ``octets`` complete, of all virtual channels."""
+        frames, line = self._frames, self._line
+        count = (len(octets) + len(line.held)) // line.unit_nbytes + 1
+        out = _Output(
+            lib.fs_frame_rows_room(frames) + 8 * count,
+            lib.fs_frame_octets_room(frames)
+            + lib.fs_frame_pending(frames)
+            + count * frames.settings.nbytes,
+        )
+        line.feed(octets, out.sink, out.next)
+        return out.units()
+
+    @property
+    def unit_nbytes(self) -> int:
+        """Octets behind each marker."""
+        return self._line.unit_nbytes
+
+    @property
+    def state(self) -> str:
+        """The synchroniser's state: one of :data:`flightsw.codec.sync.STATES`."""
+        return STATES[self._line.state.sync.state]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by name: of synchroniser, code and frames.
+
+        ``8 * octets fed == unit_bits + marker_bits + bad_bits + skipped_bits + held_bits``, and
+        ``units * unit_nbytes == failed_octets + parity_octets + octets given to the receiver``.
+        By virtual channel they are in ``receiver.channels``.
+        """
+        state = self._line.state
+        found = {name: int(getattr(state.sync, name)) for name in COUNTERS}
+        found["air_units"] = found.pop("units")
+        found["held_bits"] = self._line.held_bits
+        found |= {name: int(getattr(state, name)) for name in CODE_COUNTERS}
+        return found | self.receiver.counters
+
+
+class _Output:
+    """Room for what frames hold: as a rule enough of it, else in several parts."""
+
+    def __init__(self, nrows: int, noctets: int) -> None:
+        self.sink: Any = ffi.new("fs_frame_sink *", {"nrows": nrows, "noctets": noctets})
+        self._parts: list[Units] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        sink = self.sink
+        self._rows = np.empty(sink.nrows, UNIT_DTYPE)
+        self._octets = np.empty(sink.noctets, np.uint8)
+        sink.rows = _from_buffer("fs_frame_row[]", self._rows)
+        sink.octets = _from_buffer("uint8_t[]", self._octets)
+        sink.rows_used = sink.octets_used = 0
+
+    def next(self) -> None:
+        """Lay what is full aside and begin another."""
+        sink = self.sink
+        rows = self._rows[: sink.rows_used]
+        self._parts.append(Units(rows, self._octets[: sink.octets_used], None))
+        self._begin()
+
+    def units(self) -> Units:
+        """Return everything."""
+        sink = self.sink
+        last = Units(self._rows[: sink.rows_used], self._octets[: sink.octets_used], None)
+        if not self._parts:
+            return last
+        parts, at = [*self._parts, last], 0
+        for part in parts:
+            part.rows["offset"] += np.uint64(at)
+            at += len(part.octets)
+        rows = np.concatenate([part.rows for part in parts])
+        return Units(rows, np.concatenate([part.octets for part in parts]), None)
