@@ -11,9 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from guard import Guard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flightsw.codec import tier as tiers
+from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.reed_solomon import IN_FILL, Decoded, ReedSolomon
 
 ROOT = Path(__file__).resolve().parents[3]
 INTERLEAVES = (1, 2, 3, 4, 5, 8)
@@ -194,3 +198,96 @@ def test_tables_are_what_their_script_writes(tmp_path: Path) -> None:
     assert written
     for made in written:
         assert made.read_text() == (script.parent / made.name).read_text()
+
+
+CODES = st.builds(
+    lambda e, interleave, dual, fill, lenient: ReedSolomon(
+        e, interleave, dual, fill % (255 - 2 * e), lenient
+    ),
+    st.sampled_from([8, 16]),
+    st.sampled_from(INTERLEAVES),
+    st.booleans(),
+    st.integers(0, 255),
+    st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(CODES, st.integers(0, 2**32), st.integers(0, 16))
+def test_what_is_encoded_comes_back(code: ReedSolomon, seed: int, wrong: int) -> None:
+    """Any data come back through up to E wrong octets in one codeword, which are counted."""
+    rng = np.random.default_rng(seed)
+    data = rng.bytes(code.data_nbytes)
+    block = code.encode(data)
+    assert block.startswith(data)
+    assert len(block) == code.block_nbytes
+    rows = np.frombuffer(block, np.uint8).reshape(-1, code.interleave)
+    wrong = min(wrong, (len(rows) - code.data_nbytes // code.interleave) // 2, len(rows))
+    counts = [wrong, *[0] * (code.interleave - 1)]
+    assert code.decode(damaged(rows, counts, rng).tobytes()) == Decoded(data, tuple(counts))
+    assert code.counters == {
+        "blocks": 1,
+        "codewords": code.interleave,
+        "corrected_octets": wrong,
+        "failed_codewords": 0,
+        "fill_refusals": 0,
+    }
+
+
+def test_batches_equal_blocks_one_by_one(tier: str) -> None:
+    """A batch behind markers decodes as its blocks do alone, with the same counters."""
+    rng = np.random.default_rng(9)
+    one, many = ReedSolomon(8, 3, fill=20), ReedSolomon(8, 3, fill=20)
+    rows = np.zeros((30, 4 + one.block_nbytes + 2), np.uint8)
+    rows[:, 4 : 4 + one.data_nbytes] = rng.integers(0, 256, (30, one.data_nbytes), np.uint8)
+    many.encode_batch(rows, at=4)
+    blocks = rows[:, 4:-2]
+    assert [row.tobytes() for row in blocks] == [
+        one.encode(row[: one.data_nbytes].tobytes()) for row in blocks
+    ]
+    for row in blocks[5:]:
+        row[:] = damaged(row.reshape(-1, 3), rng.integers(0, 11, 3).tolist(), rng).ravel()
+    want = [one.decode(row.tobytes()) for row in blocks]
+    out = np.zeros((30, 3), np.int16)
+    assert many.decode_batch(rows, out, at=4) is out
+    assert [tuple(row) for row in out.tolist()] == [found.corrected for found in want]
+    assert [row[: one.data_nbytes].tobytes() for row in blocks] == [found.data for found in want]
+    assert many.counters == one.counters
+    assert one.counters["failed_codewords"] > 0
+    assert not rows[:, :4].any()
+    assert not rows[:, -2:].any()
+    assert [found.good for found in want] == [min(found.corrected) >= 0 for found in want]
+
+
+def test_refusals_for_fill_are_counted() -> None:
+    """A refusal for the fill is a failed codeword and counted by itself, alone and in a batch."""
+    rng = np.random.default_rng(3)
+    whole = ReedSolomon(interleave=1)
+    sent = whole.encode(bytes([1, 2]) + rng.bytes(221))[2:]
+    code = ReedSolomon(interleave=1, fill=2)
+    assert code.decode(sent) == Decoded(sent[:-32], (IN_FILL,))
+    rows = np.frombuffer(sent + sent, np.uint8).reshape(2, -1).copy()
+    assert code.decode_batch(rows).tolist() == [[IN_FILL], [IN_FILL]]
+    assert code.counters["failed_codewords"] == code.counters["fill_refusals"] == 3
+    assert code.counters["corrected_octets"] == 0
+    assert ReedSolomon(interleave=1, fill=2, lenient=True).decode(sent).corrected == (2,)
+
+
+def test_the_face_says_what_does_not_fit() -> None:
+    """Wrong parameters, lengths, shapes and types are errors that name what would be right."""
+    for wrong in ({"e": 4}, {"interleave": 7}, {"fill": 223}, {"fill": -1}, {"e": 272}):
+        with pytest.raises(FieldRangeError, match="E is 16 or 8"):
+            ReedSolomon(**wrong)
+    code = ReedSolomon()
+    with pytest.raises(TruncatedError, match="1115"):
+        code.encode(bytes(1114))
+    with pytest.raises(CodecError, match="1275"):
+        code.decode(bytes(1276))
+    with pytest.raises(TruncatedError, match="from 5 on"):
+        code.decode_batch(np.zeros((2, 1279), np.uint8), at=5)
+    with pytest.raises(CodecError, match="contiguous uint8"):
+        code.encode_batch(np.zeros((2, 2000), np.uint8)[:, :1275])
+    with pytest.raises(CodecError, match="int16"):
+        code.decode_batch(np.zeros((2, 1275), np.uint8), np.zeros((2, 4), np.int16))
+    assert code.decode_batch(np.zeros((0, 1275), np.uint8)).shape == (0, 5)
+    assert set(code.counters.values()) == {0}
