@@ -72,8 +72,6 @@ uint16_t fs_crc16(const uint8_t *buf, size_t nbytes, uint16_t init)
 int64_t fs_crc16_batch(const uint8_t *buf, size_t nbytes, const uint64_t *offsets,
                        const uint32_t *lengths, size_t count, uint16_t init, uint16_t *out)
 {
-    if (!fs_crc_parts_inside(nbytes, offsets, lengths, count))
-        return FS_E_SHORT;
-    BATCH[fs_tier()](buf, offsets, lengths, count, init, out);
-    return (int64_t)count;
+    int inside = BATCH[fs_tier()](buf, nbytes, offsets, lengths, count, init, out);
+    return inside ? (int64_t)count : FS_E_SHORT;
 }

@@ -60,9 +60,8 @@ FOLD_TARGET static inline v128 upper_words(v128 a)
     return vreinterpretq_u8_u64(vshrq_n_u64(vreinterpretq_u64_u8(a), 32));
 }
 
-FOLD_TARGET static inline uint32_t fold_reduce(const fs_crc_fold *k, v128 a)
+FOLD_TARGET static inline uint32_t fold_reduce(const fs_crc_fold *k, v128 sum)
 {
-    v128 sum = fold_move(a, k->weight + 6);
     v128 x64 = vreinterpretq_u8_u64(vdupq_n_u64(k->x64));
     v128 mu = vreinterpretq_u8_u64(vdupq_n_u64(k->mu[0]));
     v128 p = vreinterpretq_u8_u64(vdupq_n_u64(k->mu[1]));

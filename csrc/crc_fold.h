@@ -8,10 +8,12 @@
  *     A * x^D = early * x^(D + 64) + late * x^D
  *             = early * (x^(D + 64) mod P) + late * (x^D mod P)      modulo P, 96 bits wide
  *
- * - Leading zeros change nothing. So the octets that do not fill a register stand at the head of the
- *   message, at the right end of the first register, and all that follow are whole.
- * - The start value is exclusive-ored into the first four octets. If fewer stand in the first
- *   register, the others are the `spill`: they go into the second.
+ * - Leading zeros change nothing. So the octets that do not fill two registers stand at the head of
+ *   the message, at the right end of the first two, and all that follow are whole. Two registers
+ *   keep the multiplier busy, and their number of rounds is the only thing that the branch
+ *   predictor can get wrong; four take over where a message is long.
+ * - The start value is exclusive-ored into the first four octets. Those of it that lie behind the
+ *   head are the `spill`: they go into the register that follows.
  * - At the end each quadword is multiplied by its own weight, x^(its distance from the end + 32);
  *   their sum is 96 bits wide. Its upper 32 bits times x^64 make it 64: c.
  * - Barrett: with mu = floor(x^64 / P), q = floor(floor(c / x^32) * mu / x^32) is floor(c / P), and
@@ -25,8 +27,8 @@
 
 /* Pairs are (late, early), in the order of the halves of a register. */
 typedef struct {
-    uint64_t by128[2], by256[2], by384[2], by512[2], by1024[2], by1536[2], by2048[2];
-    uint64_t weight[8]; /* for 512 bits: x^32 in [6], x^96 in [7], x^160 in [4], ... */
+    uint64_t by256[2], by512[2], by1024[2], by2048[2];
+    uint64_t weight[16]; /* for 1024 bits: x^32 in [14], x^96 in [15], x^160 in [12], ... */
     uint64_t x64;
     uint64_t mu[2]; /* mu, P */
 } fs_crc_fold;

@@ -20,7 +20,7 @@ POLYNOMIALS = {
     "FS_FOLD_CRC32C": 0x1EDC6F41,
 }
 #: Distances in bits over which 128 bits are moved.
-DISTANCES = (128, 256, 384, 512, 1024, 1536, 2048)
+DISTANCES = (256, 512, 1024, 2048)
 #: Octets of each of three streams that the CRC-32C instruction takes side by side.
 STREAMS = (128, 1024)
 
@@ -46,11 +46,11 @@ def text() -> str:
     for name, low in POLYNOMIALS.items():
         p = 1 << 32 | low
         power = {n: divide(1 << n, p)[1] for d in DISTANCES for n in (d, d + 64)}
-        weights = [divide(1 << (64 * (6 - i + 2 * (i & 1)) + 32), p)[1] for i in range(8)]
+        weights = [divide(1 << (64 * (14 - i + 2 * (i & 1)) + 32), p)[1] for i in range(16)]
         lines += [f"static const fs_crc_fold {name} = {{"]
         lines += [f"    .by{d} = {{0x{power[d]:08X}, 0x{power[d + 64]:08X}}}," for d in DISTANCES]
-        lines += ["    .weight = {" + ", ".join(f"0x{w:08X}" for w in weights[:4]) + ","]
-        lines += ["               " + ", ".join(f"0x{w:08X}" for w in weights[4:]) + "},"]
+        rows = [", ".join(f"0x{w:08X}" for w in weights[i : i + 4]) for i in range(0, 16, 4)]
+        lines += ["    .weight = {" + (",\n" + " " * 15).join(rows) + "},"]
         lines += [f"    .x64 = 0x{divide(1 << 64, p)[1]:08X},"]
         lines += [f"    .mu = {{0x{divide(1 << 64, p)[0]:09X}, 0x{p:09X}}},", "};"]
     for nbytes in STREAMS:
