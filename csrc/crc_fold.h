@@ -33,6 +33,11 @@ typedef struct {
     uint64_t mu[2]; /* mu, P */
 } fs_crc_fold;
 
+/* Bit matrices that multiply a CRC-16, as two octets, by a power of x. */
+typedef struct {
+    uint64_t low_to_low, low_to_high, high_to_low, high_to_high;
+} fs_crc_move;
+
 #include "tables/crc.h"
 
 /* The start value as it lies over the first four octets, read little-endian. */

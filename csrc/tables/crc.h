@@ -35,5 +35,27 @@ static const fs_crc_fold FS_FOLD_CRC32C = {
     .x64 = 0x3AAB4576,
     .mu = {0x11F91CAF6, 0x11EDC6F41},
 };
+static const uint64_t FS_CRC16_HIGH_WEIGHT[8] = {
+    0x12760000, 0x97560000, 0x9C250000, 0xC6D30000,
+    0xF0310000, 0xAC610000, 0x33310000, 0x6F450000,
+};
+static const fs_crc_move FS_CRC16_MOVE_512 = {
+    .low_to_low = 0x90204183079F3F7F,
+    .low_to_high = 0xFFFFFEFC69D2A448,
+    .high_to_low = 0x962D5AB469448912,
+    .high_to_high = 0x24499327D9B265CB,
+};
+static const fs_crc_move FS_CRC16_MOVE_1024 = {
+    .low_to_low = 0x58B061C28450A143,
+    .low_to_high = 0x860D1B36356BD6AC,
+    .high_to_low = 0xB366CD9A35D8B061,
+    .high_to_high = 0xC2850A149B366CD9,
+};
+static const fs_crc_move FS_CRC16_MOVE_2048 = {
+    .low_to_low = 0x9E3C78F0E15CB972,
+    .low_to_high = 0xE5CA952BC993274F,
+    .high_to_low = 0x2C59B264C9BF7EFD,
+    .high_to_high = 0xFAF5EBD782050B16,
+};
 static const uint64_t FS_CRC32C_128[2] = {0xB9E02B86, 0x0D3B6092};
 static const uint64_t FS_CRC32C_1024[2] = {0xA51B6135, 0x170076FA};

@@ -21,6 +21,8 @@ POLYNOMIALS = {
 }
 #: Distances in bits over which 128 bits are moved.
 DISTANCES = (256, 512, 1024, 2048)
+#: Distances in bits over which octets are moved, each as one of its own (CRC-16 only).
+OCTET_DISTANCES = (512, 1024, 2048)
 #: Octets of each of three streams that the CRC-32C instruction takes side by side.
 STREAMS = (128, 1024)
 
@@ -40,6 +42,23 @@ def mirrored(value: int) -> int:
     return int(f"{value:032b}"[::-1], 2)
 
 
+def octet_matrices(distance: int) -> dict[str, int]:
+    """Return the four bit matrices that multiply a CRC-16, as two octets, by x^distance.
+
+    In the form of GF2P8AFFINEQB: the row that makes bit i of the result is octet 7 - i.
+    """
+    matrices = {}
+    for source, above in (("low", 0), ("high", 8)):
+        columns = [divide(1 << (distance + above + bit), 1 << 16 | 0x1021)[1] for bit in range(8)]
+        for target, shift in (("low", 0), ("high", 8)):
+            rows = bytes(
+                sum((column >> shift + i & 1) << bit for bit, column in enumerate(columns))
+                for i in range(8)
+            )
+            matrices[f"{source}_to_{target}"] = int.from_bytes(rows, "big")
+    return matrices
+
+
 def text() -> str:
     """Return the whole header."""
     lines = ["/* Written by make_crc.py. */"]
@@ -53,6 +72,15 @@ def text() -> str:
         lines += ["    .weight = {" + (",\n" + " " * 15).join(rows) + "},"]
         lines += [f"    .x64 = 0x{divide(1 << 64, p)[1]:08X},"]
         lines += [f"    .mu = {{0x{divide(1 << 64, p)[0]:09X}, 0x{p:09X}}},", "};"]
+    p = 1 << 32 | POLYNOMIALS["FS_FOLD_CRC16"]
+    weights = [divide(1 << (64 * (6 - i + 2 * (i & 1)) + 40), p)[1] for i in range(8)]
+    lines += ["static const uint64_t FS_CRC16_HIGH_WEIGHT[8] = {"]
+    lines += ["    " + ", ".join(f"0x{w:08X}" for w in weights[i : i + 4]) + "," for i in (0, 4)]
+    lines += ["};"]
+    for distance in OCTET_DISTANCES:
+        lines += [f"static const fs_crc_move FS_CRC16_MOVE_{distance} = {{"]
+        lines += [f"    .{key} = 0x{value:016X}," for key, value in octet_matrices(distance).items()]
+        lines += ["};"]
     for nbytes in STREAMS:
         p = 1 << 32 | POLYNOMIALS["FS_FOLD_CRC32C"]
         far, near = (mirrored(divide(1 << (8 * n * nbytes - 33), p)[1]) for n in (2, 1))
