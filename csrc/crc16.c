@@ -5,7 +5,8 @@
  * octet] ^ (r << 8), with T0[i] = i * x^16 mod P. Because the map is linear, sixteen octets can
  * be looked up side by side: the octet that stands k octets before the end of the group
  * contributes i * x^(16 + 8k) mod P, and the old register only enters with the first two octets.
- * The sixteen loads do not wait for one another; the octet at a time waits for each. */
+ * The sixteen loads do not wait for one another; the octet at a time waits for each. What is left
+ * behind whole groups is one shorter group. */
 #include "crc_kernels.h"
 #include "linear.h"
 
@@ -31,7 +32,14 @@ enum {
     FS_CHAIN_8(Z15_, Z14_7),
 };
 
-static const uint16_t T[16][256] = {
+/* x86 can exclusive-or 32 bits straight from memory, which gains a sixth; others load half as much. */
+#if defined(FS_X86)
+typedef uint32_t entry;
+#else
+typedef uint16_t entry;
+#endif
+
+static const entry T[16][256] = {
     {FS_LINEAR_256(Z0_)},  {FS_LINEAR_256(Z1_)},  {FS_LINEAR_256(Z2_)},  {FS_LINEAR_256(Z3_)},
     {FS_LINEAR_256(Z4_)},  {FS_LINEAR_256(Z5_)},  {FS_LINEAR_256(Z6_)},  {FS_LINEAR_256(Z7_)},
     {FS_LINEAR_256(Z8_)},  {FS_LINEAR_256(Z9_)},  {FS_LINEAR_256(Z10_)}, {FS_LINEAR_256(Z11_)},
@@ -48,10 +56,13 @@ uint16_t fs_crc16_portable(const uint8_t *buf, size_t nbytes, uint16_t init)
                         T[1][buf[14]] ^ T[0][buf[15]];
         r = rest ^ (T[15][buf[0] ^ (r >> 8)] ^ T[14][buf[1] ^ (r & 0xFF)]);
     }
-    for (; nbytes >= 4; buf += 4, nbytes -= 4)
-        r = T[3][buf[0] ^ (r >> 8)] ^ T[2][buf[1] ^ (r & 0xFF)] ^ T[1][buf[2]] ^ T[0][buf[3]];
-    for (; nbytes; buf++, nbytes--)
-        r = T[0][*buf ^ (r >> 8)] ^ ((r << 8) & 0xFFFF);
+    if (nbytes == 1)
+        return (uint16_t)(T[0][buf[0] ^ (r >> 8)] ^ r << 8);
+    if (nbytes) {
+        r = T[nbytes - 1][buf[0] ^ (r >> 8)] ^ T[nbytes - 2][buf[1] ^ (r & 0xFF)];
+        for (size_t i = 2; i < nbytes; i++)
+            r ^= T[nbytes - 1 - i][buf[i]];
+    }
     return (uint16_t)r;
 }
 

@@ -50,6 +50,13 @@ uint32_t fs_crc32c_portable(const uint8_t *buf, size_t nbytes, uint32_t init)
         r = rest ^ ((T[15][buf[0] ^ (r & 0xFF)] ^ T[14][buf[1] ^ (r >> 8 & 0xFF)]) ^
                     (T[13][buf[2] ^ (r >> 16 & 0xFF)] ^ T[12][buf[3] ^ (r >> 24)]));
     }
+    if (nbytes >= 4) {
+        r = (T[nbytes - 1][buf[0] ^ (r & 0xFF)] ^ T[nbytes - 2][buf[1] ^ (r >> 8 & 0xFF)]) ^
+            (T[nbytes - 3][buf[2] ^ (r >> 16 & 0xFF)] ^ T[nbytes - 4][buf[3] ^ (r >> 24)]);
+        for (size_t i = 4; i < nbytes; i++)
+            r ^= T[nbytes - 1 - i][buf[i]];
+        nbytes = 0;
+    }
     for (; nbytes; buf++, nbytes--)
         r = T[0][*buf ^ (r & 0xFF)] ^ (r >> 8);
     return ~r;

@@ -50,7 +50,11 @@ int64_t fs_tier_force(int32_t level);
 #define FS_TARGET_AVX512                                                                           \
     __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt,pclmul,avx512f,avx512bw,avx512dq,avx512vl,"  \
                           "avx512vbmi,avx512vbmi2,avx512bitalg,avx512vpopcntdq,gfni,vpclmulqdq")))
+#if defined(__clang__) && __clang_major__ < 16 /* spells it as x86 does */
+#define FS_TARGET_PMULL __attribute__((target("crypto")))
+#else
 #define FS_TARGET_PMULL __attribute__((target("+crypto")))
+#endif
 
 /* -1 until the first call. */
 extern int32_t fs_tier_now;

@@ -79,7 +79,8 @@ def text() -> str:
     lines += ["};"]
     for distance in OCTET_DISTANCES:
         lines += [f"static const fs_crc_move FS_CRC16_MOVE_{distance} = {{"]
-        lines += [f"    .{key} = 0x{value:016X}," for key, value in octet_matrices(distance).items()]
+        matrices = octet_matrices(distance)
+        lines += [f"    .{key} = 0x{value:016X}," for key, value in matrices.items()]
         lines += ["};"]
     for nbytes in STREAMS:
         p = 1 << 32 | POLYNOMIALS["FS_FOLD_CRC32C"]
