@@ -5,9 +5,9 @@
  *     fs_crc32_uslp   0x00A00805   0       high first         USLP and Proximity-1 frames, CFDP
  *     fs_crc32c       0x1EDC6F41   0       low first          CFDP (checksum type 2)
  *
- * Each continues from `init`: give the start value for the first octets and the CRC so far for those
- * behind them. Any length is right, also 0. No CRC here is stored or read: what stands in a frame is
- * big-endian, and over contents and their CRC together fs_crc16 and fs_crc32_uslp give 0. */
+ * Each continues from `init`: give the start value for the first octets and the CRC so far for
+ * those behind them. Any length is right, also 0. Nothing here stores or reads a CRC: in a frame it
+ * is big-endian, and over contents and their CRC together fs_crc16 and fs_crc32_uslp give 0. */
 #ifndef FLATSAT_CRC_H
 #define FLATSAT_CRC_H
 

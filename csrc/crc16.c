@@ -32,7 +32,7 @@ enum {
     FS_CHAIN_8(Z15_, Z14_7),
 };
 
-/* x86 can exclusive-or 32 bits straight from memory, which gains a sixth; others load half as much. */
+/* x86 exclusive-ors 32 bits straight from memory, which gains a sixth; others load half as much. */
 #if defined(FS_X86)
 typedef uint32_t entry;
 #else

@@ -60,8 +60,8 @@ uint32_t fs_crc32_uslp_portable(const uint8_t *buf, size_t nbytes, uint32_t init
 FS_CRC_BATCH(static, uint32_t, batch_portable, fs_crc32_uslp_portable)
 
 static fs_crc32_kernel *const CRC[FS_TIERS] =
-    FS_KERNELS(fs_crc32_uslp_portable, fs_crc32_uslp_portable, fs_crc32_uslp_avx2, fs_crc32_uslp_avx512,
-               fs_crc32_uslp_portable, fs_crc32_uslp_pmull);
+    FS_KERNELS(fs_crc32_uslp_portable, fs_crc32_uslp_portable, fs_crc32_uslp_avx2,
+               fs_crc32_uslp_avx512, fs_crc32_uslp_portable, fs_crc32_uslp_pmull);
 static fs_crc32_batch_kernel *const BATCH[FS_TIERS] =
     FS_KERNELS(batch_portable, batch_portable, fs_crc32_uslp_batch_avx2, fs_crc32_uslp_batch_avx512,
                batch_portable, fs_crc32_uslp_batch_pmull);

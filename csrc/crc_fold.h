@@ -51,8 +51,8 @@ static inline uint32_t fs_crc_spill(uint32_t octets, size_t head)
     return head < 4 ? octets >> (8 * head) : 0;
 }
 
-/* What a vector's octets are taken from to put the first h of 16 in reverse order to its low end and
- * zeros elsewhere: 16 indices from FS_CRC_HEAD + 16 - h. */
+/* Which octets to take to put the first h of 16 in reverse order to the low end, and zeros
+ * elsewhere: 16 indices from FS_CRC_HEAD + 16 - h. */
 static const uint8_t FS_CRC_HEAD[32] = {
     15,   14,   13,   12,   11,   10,   9,    8,    7,    6,    5,    4,    3,    2,    1,    0,
     0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,

@@ -2,7 +2,7 @@
  * The including file names what it is built of, all static inline:
  *
  *     FOLD_TARGET                             attribute of the functions
- *     v128                                    128 bits, the message's first octet the most significant
+ *     v128                                    128 bits, the first octet of the message at the top
  *     v128 fold_load(p, octets, mirrored)     16 octets from p, the first four exclusive-or octets
  *     v128 fold_head(p, octets, h, mirrored)  the first h of those, at the low end, zeros above
  *     v128 fold_move(a, k)                    early half of a times k[1] + late half times k[0]

@@ -16,8 +16,8 @@ typedef struct {
 
 static const wide_start START_FFFF = {{0}, {0xFF, 0xFF}};
 
-/* The start value in place: a constant where it is the usual one, because reading back what was just
- * written in smaller pieces takes its time. */
+/* The start value in place: a constant where it is the usual one, because reading back what was
+ * just written in smaller pieces takes its time. */
 WIDE const wide_start *wide_start_set(wide_start *store, uint32_t octets)
 {
     if (octets == 0xFFFF)
@@ -242,8 +242,9 @@ WIDE __m128i wide_mirror_and_complement(__m128i r)
     return _mm_gf2p8affine_epi64_epi8(_mm_shuffle_epi8(r, turn), mirror, 0xFF);
 }
 
-/* A CRC and its batch, which is unrolled by hand: a loop would put the sums into memory. `fold` makes a weighted sum of `p`, `n` and `start`; `finish` takes four
- * remainders r to results; `small` serves what is shorter than `least`, which is at least 4. */
+/* A CRC and its batch, which is unrolled by hand: a loop would put the sums into memory. `fold`
+ * makes a weighted sum of `p`, `n` and `start`; `finish` takes four remainders r to results;
+ * `small` serves what is shorter than `least`, which is at least 4. */
 #define WIDE_CRC(type, name, batch, k, as_octets, least, small, fold, finish, store)               \
     FS_TARGET_AVX512 type name(const uint8_t *p, size_t n, type init)                              \
     {                                                                                              \

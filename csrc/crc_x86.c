@@ -71,7 +71,7 @@ FS_CRC_BATCH(FS_TARGET_AVX2, uint32_t, fs_crc32_uslp_batch_avx2, fs_crc32_uslp_a
 
 /* CRC-32C has an instruction: 8 octets each cycle, the result three cycles later. So three streams
  * of `nbytes` octets run side by side and are put together: the product of two mirrored polynomials
- * of 32 bits, read as one of 64, is one too high by a factor of x, and the instruction multiplies by
+ * of 32 bits, read as one of 64, is too high by a factor of x, and the instruction multiplies by
  * x^32. Hence k = x^(8 * distance - 33) moves a register over that distance. */
 
 FS_TARGET_AVX2 static inline uint64_t eight_octets(uint64_t r, const uint8_t *p)

@@ -22,8 +22,8 @@ int64_t fs_pn_fill(int32_t kind, uint8_t *out, size_t nbytes);
 
 /* Exclusive-or pn, nbytes of it, over each of `count` units of nbytes. Units begin every in_stride
  * and out_stride octets; octets between units are left alone. in and out may be the same with the
- * same stride, and must not overlap in another way. Returns octets written, or FS_E_RANGE if a stride
- * is shorter than a unit. */
+ * same stride, and must not overlap in another way. Returns octets written, or FS_E_RANGE if a
+ * stride is shorter than a unit. */
 int64_t fs_pn_apply(const uint8_t *pn, const uint8_t *in, size_t in_stride, uint8_t *out,
                     size_t out_stride, size_t nbytes, size_t count);
 
