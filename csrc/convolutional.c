@@ -147,7 +147,7 @@ int64_t fs_conv_encode(fs_conv_encoder *e, const uint8_t *in, size_t nbits, uint
     for (; nbits - at >= g.nsteps; at += g.nsteps) {
         uint64_t bits = bits_at(in, nbytes, at, g.nsteps);
         uint64_t symbols = symbols_of(e->code, e->state, bits, g.nsteps) ^ g.flips;
-        written += put(e, squeeze(symbols, g.moves), g.nsymbols, out + written);
+        written += put(e, squeeze(symbols & g.sent, g.moves), g.nsymbols, out + written);
         e->state = bits & 63;
         e->bits += g.nsteps;
     }
