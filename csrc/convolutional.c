@@ -81,7 +81,7 @@ static fs_group group_of(fs_conv_code code)
             g.sent |= (uint64_t)1 << (2 * g.nsteps - 1 - at);
         }
     if (fs_conv_inverts(code))
-        g.flips = 0x5555555555555555 << fs_conv_swaps(code) & g.sent;
+        g.flips = 0x5555555555555555u << fs_conv_swaps(code) & g.sent;
     squeeze_plan(g.sent, g.moves);
     return g;
 }

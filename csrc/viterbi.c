@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-enum { FS_ERASED = 128, FS_PAIR_STEPS = FS_VITERBI_PAIRS / 2 };
+/* Slack: steps at the end of the pairs that only the last period and its fill may touch. */
+enum { FS_ERASED = 128, FS_PAIR_STEPS = FS_VITERBI_PAIRS / 2, FS_SLACK = 16 };
 
 static const uint8_t DEPTH[FS_CONV_RATES] = {96 / 16, 128 / 16, 160 / 16, 224 / 16, 256 / 16};
 
@@ -14,17 +15,19 @@ static const uint8_t DEPTH[FS_CONV_RATES] = {96 / 16, 128 / 16, 160 / 16, 224 / 
 static const int16_t SIGNS_1[32] = {FS_BUTTERFLIES(SIGN_1)};
 static const int16_t SIGNS_2[32] = {FS_BUTTERFLIES(SIGN_2)};
 
-/* Octets that are 0 or 1 to bits, the first lowest: the products do not meet. */
-static uint64_t pack_bits(const uint8_t *flags, size_t count)
+/* Eight octets, the first lowest. */
+static inline uint64_t octets_at(const uint8_t *p)
 {
-    uint64_t bits = 0;
-    for (size_t i = count; i > 0; i -= 8) {
-        uint64_t x = 0;
-        for (int k = 8; k > 0; k--)
-            x = x << 8 | flags[i - 9 + k];
-        bits = bits << 8 | x * 0x0102040810204080 >> 56;
-    }
-    return bits;
+    uint64_t x = 0;
+    for (int k = 7; k >= 0; k--)
+        x = x << 8 | p[k];
+    return x;
+}
+
+/* The low bits of eight octets, the first lowest: the products do not meet. */
+static inline uint64_t low_bits(uint64_t octets)
+{
+    return (octets & 0x0101010101010101) * 0x0102040810204080 >> 56;
 }
 
 static uint64_t forward_step(const uint8_t *pair, int16_t metrics[FS_STATES])
@@ -42,7 +45,10 @@ static uint64_t forward_step(const uint8_t *pair, int16_t metrics[FS_STATES])
         next[i + 32] = b1 > a1 ? b1 : a1;
     }
     memcpy(metrics, next, sizeof next);
-    return pack_bits(odd, FS_STATES);
+    uint64_t decisions = 0;
+    for (int i = FS_STATES - 8; i >= 0; i -= 8)
+        decisions = decisions << 8 | low_bits(octets_at(odd + i));
+    return decisions;
 }
 
 void fs_viterbi_forward_portable(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
@@ -58,6 +64,15 @@ void fs_viterbi_forward_portable(fs_lanes *lanes, uint32_t nlanes, size_t nsteps
     }
 }
 
+void fs_viterbi_forward_rest(fs_lanes *lanes, uint32_t nlanes, size_t from, size_t nsteps)
+{
+    fs_lanes rest = *lanes;
+    for (uint32_t lane = 0; lane < nlanes; lane++)
+        rest.pairs[lane] += 2 * from, rest.decisions[lane] += from;
+    fs_viterbi_forward_portable(&rest, nlanes, nsteps - from);
+    memcpy(lanes->metrics, rest.metrics, sizeof rest.metrics);
+}
+
 void fs_viterbi_back_portable(fs_traces *traces, size_t nsteps, size_t first, size_t nwords)
 {
     fs_trace(traces, nsteps, first, nwords);
@@ -68,13 +83,14 @@ uint32_t fs_viterbi_compare_portable(const uint8_t *pairs, uint64_t bits)
     uint64_t c1 = bits >> 6 ^ bits >> 5 ^ bits >> 4 ^ bits >> 3 ^ bits;
     uint64_t c2 = bits >> 6 ^ bits >> 4 ^ bits >> 3 ^ bits >> 1 ^ bits;
     uint64_t sent = fs_spread(c1 & 0xFFFFFFFF) | fs_spread(c2 & 0xFFFFFFFF) << 1;
-    uint8_t known[64], ones[64];
-    for (int i = 0; i < 64; i++) {
-        known[i] = pairs[i] != FS_ERASED;
-        ones[i] = pairs[i] >> 7;
+    uint64_t known = 0, ones = 0;
+    for (int i = 56; i >= 0; i -= 8) {
+        uint64_t x = octets_at(pairs + i), low = 0x7F7F7F7F7F7F7F7F, not_erased = x ^ ~low;
+        known = known << 8 | low_bits((((not_erased & low) + low) | not_erased) >> 7);
+        ones = ones << 8 | low_bits(x >> 7);
     }
-    uint64_t of = pack_bits(known, 64), wrong = (pack_bits(ones, 64) ^ sent) & of;
-    return (uint32_t)(__builtin_popcountll(of) << 8 | __builtin_popcountll(wrong));
+    uint64_t wrong = (ones ^ sent) & known;
+    return (uint32_t)(__builtin_popcountll(known) << 8 | __builtin_popcountll(wrong));
 }
 
 static fs_viterbi_forward *const FORWARD[FS_TIERS] =
@@ -139,53 +155,85 @@ size_t fs_viterbi_nbytes(const fs_viterbi *v, size_t nsymbols)
     return (waiting + (nsymbols / p->nsent + 1) * p->period + 7) / 8;
 }
 
-/* Pairs of rate 1/2, eight octets at a time. */
+/* Where the symbols of a period stand in its pairs, in the order in which they come. */
+typedef struct {
+    uint8_t at[8];
+} fs_places;
+
+static fs_places places_of(fs_conv_code code)
+{
+    const fs_puncture *p = &fs_puncture_of[code.rate];
+    fs_places places;
+    memcpy(places.at, p->slot, sizeof places.at);
+    for (int k = 0; k + 1 < p->nsent; k++)
+        if (fs_conv_swaps(code) && p->slot[k] % 2 == 0 && p->slot[k + 1] == p->slot[k] + 1) {
+            places.at[k] = p->slot[k + 1];
+            places.at[k + 1] = p->slot[k];
+        }
+    return places;
+}
+
 static void load_pairs(fs_conv_code code, const uint8_t *symbols, size_t npairs, uint8_t *pairs)
 {
-    const int swap = fs_conv_swaps(code), sign = fs_conv_inverts(code) ? -1 : 1;
+    const int swap = fs_conv_swaps(code), flip = fs_conv_inverts(code) ? 0xFF : 0;
     for (size_t i = 0; i < npairs; i++) {
         uint8_t c1 = symbols[2 * i + swap], c2 = symbols[2 * i + !swap];
         pairs[2 * i] = c1 ? c1 : 1;
-        pairs[2 * i + 1] = (uint8_t)((c2 ? c2 : 1) * sign);
+        pairs[2 * i + 1] = (uint8_t)(((c2 ? c2 : 1) ^ flip) + (flip & 1));
     }
 }
 
-/* One symbol to its place; opens the next period behind a full one. */
-static void load_one(fs_viterbi *v, uint8_t symbol)
+static void load_periods(const fs_puncture *p, const fs_places *places, const uint8_t *symbols,
+                         size_t nperiods, uint8_t *pairs)
 {
-    const fs_conv_code code = v->setup.code;
-    const fs_puncture *p = &fs_puncture_of[code.rate];
-    uint32_t slot = p->slot[v->sent];
-    int both = (slot % 2 ? v->sent > 0 && p->slot[v->sent - 1] == slot - 1
-                         : v->sent + 1 < p->nsent && p->slot[v->sent + 1] == slot + 1);
-    slot ^= both && fs_conv_swaps(code);
+    for (; nperiods; nperiods--, symbols += p->nsent, pairs += 2 * p->period) {
+        memset(pairs, FS_ERASED, 16);
+        for (int k = 0; k < p->nsent; k++)
+            pairs[places->at[k]] = symbols[k] ? symbols[k] : 1;
+    }
+}
+
+/* Opens the period behind the ones that are filled. */
+static void advance(fs_viterbi *v, size_t nperiods)
+{
+    const size_t period = fs_puncture_of[v->setup.code.rate].period;
+    v->period += (uint32_t)(nperiods * period);
+    memset(v->pairs + 2 * v->period, FS_ERASED, 2 * period);
+}
+
+static void load_one(fs_viterbi *v, const fs_places *places, uint8_t symbol)
+{
+    uint8_t at = places->at[v->sent];
     symbol = symbol ? symbol : 1;
-    if (slot % 2 && fs_conv_inverts(code))
-        symbol = (uint8_t)-symbol;
-    v->pairs[2 * v->period + slot] = symbol;
-    if (++v->sent == p->nsent) {
+    v->pairs[2 * v->period + at] =
+        at % 2 && fs_conv_inverts(v->setup.code) ? (uint8_t)-symbol : symbol;
+    if (++v->sent == fs_puncture_of[v->setup.code.rate].nsent) {
         v->sent = 0;
-        v->period += p->period;
-        memset(v->pairs + 2 * v->period, FS_ERASED, 2 * p->period);
+        advance(v, 1);
     }
 }
 
 /* Takes what fits. */
 static size_t load(fs_viterbi *v, const uint8_t *symbols, size_t nsymbols)
 {
-    const fs_puncture *p = &fs_puncture_of[v->setup.code.rate];
+    const fs_conv_code code = v->setup.code;
+    const fs_puncture *p = &fs_puncture_of[code.rate];
+    const fs_places places = places_of(code);
     size_t taken = 0;
-    while (taken < nsymbols && v->period + 2 * p->period <= FS_PAIR_STEPS) {
-        size_t npairs = FS_PAIR_STEPS - 1 - v->period, left = (nsymbols - taken) / 2;
-        if (p->period > 1 || v->sent || !left) {
-            load_one(v, symbols[taken++]);
+    while (taken < nsymbols && v->period + FS_SLACK < FS_PAIR_STEPS) {
+        size_t room = (FS_PAIR_STEPS - FS_SLACK - v->period) / p->period;
+        size_t left = (nsymbols - taken) / p->nsent, nperiods = room < left ? room : left;
+        uint8_t *to = v->pairs + 2 * v->period;
+        if (v->sent || !nperiods) {
+            load_one(v, &places, symbols[taken++]);
             continue;
         }
-        npairs = npairs < left ? npairs : left;
-        load_pairs(v->setup.code, symbols + taken, npairs, v->pairs + 2 * v->period);
-        v->period += (uint32_t)npairs;
-        memset(v->pairs + 2 * v->period, FS_ERASED, 2);
-        taken += 2 * npairs;
+        if (code.rate == FS_CONV_1_2)
+            load_pairs(code, symbols + taken, nperiods, to);
+        else
+            load_periods(p, &places, symbols + taken, nperiods, to);
+        advance(v, nperiods);
+        taken += nperiods * p->nsent;
     }
     return taken;
 }

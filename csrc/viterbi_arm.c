@@ -77,13 +77,7 @@ void fs_viterbi_forward_neon(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
     size_t whole = nsteps & ~(size_t)3;
     for (uint32_t l = 0; l < nlanes; l++)
         blocks(lanes->pairs[l], lanes->metrics[l], lanes->decisions[l], whole);
-    if (whole == nsteps)
-        return;
-    fs_lanes rest = *lanes;
-    for (uint32_t l = 0; l < nlanes; l++)
-        rest.pairs[l] += 2 * whole, rest.decisions[l] += whole;
-    fs_viterbi_forward_portable(&rest, nlanes, nsteps - whole);
-    *lanes = rest;
+    fs_viterbi_forward_rest(lanes, nlanes, whole, nsteps);
 }
 
 #endif

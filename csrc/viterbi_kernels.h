@@ -51,6 +51,9 @@ typedef void fs_viterbi_forward(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
 fs_viterbi_forward fs_viterbi_forward_portable, fs_viterbi_forward_ssse3, fs_viterbi_forward_avx2,
     fs_viterbi_forward_avx512, fs_viterbi_forward_neon;
 
+/* Steps from..nsteps by the portable kernel, for those that take whole blocks. */
+void fs_viterbi_forward_rest(fs_lanes *lanes, uint32_t nlanes, size_t from, size_t nsteps);
+
 /* Steps back over the decisions of steps [0, nsteps), side by side, from paths[lane] = n.
  * words[lane][w] becomes the path's bits of 64 steps, the first lowest, for each of nwords words
  * from step `first` on; nsteps >= first + 64 * nwords + 6. paths[lane] is left with the six bits

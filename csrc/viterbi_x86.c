@@ -11,6 +11,10 @@ enum { FS_BLOCK = 16 }; /* steps done between two looks at the loop's end */
 
 static const uint8_t CHOICES[64] = {FS_BUTTERFLIES(FS_CHOICE_OCTETS)};
 
+/* Keeps an array where it can be loaded eight octets at a time into every lane: taking them out of
+ * registers again would cost the shuffles that are short. */
+#define FS_IN_MEMORY(array) __asm__("" : "+m"(array))
+
 /* {q, -q, p, -p} of four steps, two a register, from their four pairs of symbols. */
 #define QUADS(name, width, target)                                                                 \
     static inline __attribute__((always_inline)) target void name(__m##width##i v,                 \
@@ -51,23 +55,28 @@ static FS_TARGET_SSSE3 inline __attribute__((always_inline)) uint64_t step_ssse3
                                                                                  __m128i quad)
 {
     const __m128i split = _mm_loadu_si128((const __m128i *)SPLIT);
-    __m128i lower[4], upper[4], odd_lower[4], odd_upper[4];
+    __m128i lower[4], upper[4], odd_lower[2], odd_upper[2];
+    uint64_t bits = 0;
+#pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
         __m128i x = _mm_shuffle_epi8(m[2 * r], split), y = _mm_shuffle_epi8(m[2 * r + 1], split);
         __m128i a = _mm_unpacklo_epi64(x, y), b = _mm_unpackhi_epi64(x, y);
         __m128i choice = _mm_loadu_si128((const __m128i *)(CHOICES + 16 * r));
         __m128i g = _mm_shuffle_epi8(quad, choice);
         __m128i a0 = _mm_add_epi16(a, g), b0 = _mm_sub_epi16(b, g);
+        lower[r] = _mm_max_epi16(a0, b0), odd_lower[r % 2] = _mm_cmpgt_epi16(b0, a0);
         __m128i a1 = _mm_sub_epi16(a, g), b1 = _mm_add_epi16(b, g);
-        lower[r] = _mm_max_epi16(a0, b0), odd_lower[r] = _mm_cmpgt_epi16(b0, a0);
-        upper[r] = _mm_max_epi16(a1, b1), odd_upper[r] = _mm_cmpgt_epi16(b1, a1);
+        upper[r] = _mm_max_epi16(a1, b1), odd_upper[r % 2] = _mm_cmpgt_epi16(b1, a1);
+        if (r % 2 == 0)
+            continue;
+        __m128i low = _mm_packs_epi16(odd_lower[0], odd_lower[1]);
+        __m128i high = _mm_packs_epi16(odd_upper[0], odd_upper[1]);
+        bits |= (uint64_t)_mm_movemask_epi8(low) << 16 * (r / 2);
+        bits |= (uint64_t)_mm_movemask_epi8(high) << (32 + 16 * (r / 2));
     }
     for (int r = 0; r < 4; r++)
         m[r] = lower[r], m[r + 4] = upper[r];
-    uint64_t bits = (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(odd_lower[0], odd_lower[1]));
-    bits |= (uint64_t)_mm_movemask_epi8(_mm_packs_epi16(odd_lower[2], odd_lower[3])) << 16;
-    bits |= (uint64_t)_mm_movemask_epi8(_mm_packs_epi16(odd_upper[0], odd_upper[1])) << 32;
-    return bits | (uint64_t)_mm_movemask_epi8(_mm_packs_epi16(odd_upper[2], odd_upper[3])) << 48;
+    return bits;
 }
 
 static FS_TARGET_SSSE3 void blocks_ssse3(const uint8_t *pairs, int16_t metrics[FS_STATES],
@@ -139,6 +148,8 @@ static FS_TARGET_AVX2 void blocks_avx2(const uint8_t *pairs, int16_t metrics[FS_
         __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(pairs + 2 * t)));
         quads_avx2(_mm256_sub_epi16(v, _mm256_set1_epi16(128)), (__m256i *)quads,
                    (__m256i *)(quads + 4));
+        FS_IN_MEMORY(quads);
+#pragma GCC unroll 8
         for (int u = 0; u < 8; u++) {
             uint64_t quad = quads[u % 4 / 2 * 4 + u / 4 * 2 + u % 2];
             decisions[t + (size_t)u] = step_avx2(m, _mm256_set1_epi64x((long long)quad));
@@ -178,6 +189,7 @@ blocks_avx512(fs_lanes *lanes, uint32_t first, const int n, size_t nsteps)
             __m512i v = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)from));
             quads_avx512(_mm512_sub_epi16(v, mean), (__m512i *)quads[l], (__m512i *)(quads[l] + 8));
         }
+        FS_IN_MEMORY(quads);
 #pragma GCC unroll 16
         for (int u = 0; u < FS_BLOCK; u++)
 #pragma GCC unroll 4
@@ -208,24 +220,12 @@ blocks_avx512(fs_lanes *lanes, uint32_t first, const int n, size_t nsteps)
     }
 }
 
-/* What is left of whole blocks. */
-static void forward_rest(fs_lanes *lanes, uint32_t nlanes, size_t from, size_t nsteps)
-{
-    if (from == nsteps)
-        return;
-    fs_lanes rest = *lanes;
-    for (uint32_t l = 0; l < nlanes; l++)
-        rest.pairs[l] += 2 * from, rest.decisions[l] += from;
-    fs_viterbi_forward_portable(&rest, nlanes, nsteps - from);
-    *lanes = rest;
-}
-
 void fs_viterbi_forward_ssse3(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
 {
     size_t whole = nsteps & ~(size_t)(FS_BLOCK - 1);
     for (uint32_t l = 0; l < nlanes; l++)
         blocks_ssse3(lanes->pairs[l], lanes->metrics[l], lanes->decisions[l], whole);
-    forward_rest(lanes, nlanes, whole, nsteps);
+    fs_viterbi_forward_rest(lanes, nlanes, whole, nsteps);
 }
 
 void fs_viterbi_forward_avx2(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
@@ -233,7 +233,7 @@ void fs_viterbi_forward_avx2(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
     size_t whole = nsteps & ~(size_t)(FS_BLOCK - 1);
     for (uint32_t l = 0; l < nlanes; l++)
         blocks_avx2(lanes->pairs[l], lanes->metrics[l], lanes->decisions[l], whole);
-    forward_rest(lanes, nlanes, whole, nsteps);
+    fs_viterbi_forward_rest(lanes, nlanes, whole, nsteps);
 }
 
 FS_TARGET_AVX512 void fs_viterbi_forward_avx512(fs_lanes *lanes, uint32_t nlanes, size_t nsteps)
@@ -244,7 +244,7 @@ FS_TARGET_AVX512 void fs_viterbi_forward_avx512(fs_lanes *lanes, uint32_t nlanes
     else
         for (uint32_t l = 0; l < nlanes; l++)
             blocks_avx512(lanes, l, 1, whole);
-    forward_rest(lanes, nlanes, whole, nsteps);
+    fs_viterbi_forward_rest(lanes, nlanes, whole, nsteps);
 }
 
 FS_TARGET_AVX2 void fs_viterbi_back_avx2(fs_traces *traces, size_t nsteps, size_t first,
