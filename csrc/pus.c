@@ -55,7 +55,7 @@ int64_t fs_pus_header_nbytes(const fs_pus_format *format)
         ok &= (f->coarse_nbytes == 2 || f->coarse_nbytes == 3) &&
               (f->fine_nbytes == 0 || f->fine_nbytes == 2 || f->fine_nbytes == 4);
     else
-        ok &= f->time == FS_PUS_TIME_NONE || (f->time == FS_PUS_TIME_SKIP && !f->fine_nbytes);
+        ok &= f->time == FS_PUS_TIME_NONE;
     if (!ok)
         return FS_E_RANGE;
     return FIXED + f->counter_nbytes + f->party_nbytes + time_nbytes(f) + f->spare_nbytes;
@@ -63,13 +63,14 @@ int64_t fs_pus_header_nbytes(const fs_pus_format *format)
 
 static int64_t read_time(const fs_pus_format *f, const uint8_t *at)
 {
+    if (f->time == FS_PUS_TIME_NONE)
+        return 0;
     for (unsigned i = 0; i < f->preamble_nbytes; i++)
         if (at[i] != f->preamble[i])
             return -1;
     at += f->preamble_nbytes;
-    if (f->time == FS_PUS_TIME_CUC)
-        return cuc_ns(at, f->coarse_nbytes, f->fine_nbytes);
-    return f->time == FS_PUS_TIME_CDS ? cds_ns(at, f->coarse_nbytes, f->fine_nbytes) : 0;
+    return f->time == FS_PUS_TIME_CUC ? cuc_ns(at, f->coarse_nbytes, f->fine_nbytes)
+                                      : cds_ns(at, f->coarse_nbytes, f->fine_nbytes);
 }
 
 static uint8_t fault_of(const fs_pus_format *f, const uint8_t *apids, const uint8_t *p,

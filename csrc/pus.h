@@ -18,7 +18,7 @@
 
 /* CFFI BEGIN */
 
-enum { FS_PUS_TIME_NONE = 0, FS_PUS_TIME_CUC = 1, FS_PUS_TIME_CDS = 2, FS_PUS_TIME_SKIP = 3 };
+enum { FS_PUS_TIME_NONE = 0, FS_PUS_TIME_CUC = 1, FS_PUS_TIME_CDS = 2 };
 
 /* Why a packet has no PUS header of this format. */
 enum {
@@ -39,7 +39,7 @@ typedef struct {
     uint8_t time;           /* FS_PUS_TIME_ */
     uint8_t preamble_nbytes; /* 0: it is not sent; else `preamble` must stand there */
     uint8_t preamble[2];
-    uint8_t coarse_nbytes; /* CUC: seconds, 1 to 4; CDS: days, 2 or 3; SKIP: all of the time */
+    uint8_t coarse_nbytes; /* CUC: seconds, 1 to 4; CDS: days, 2 or 3 */
     uint8_t fine_nbytes;   /* CUC: fraction, 0 to 4; CDS: below a millisecond, 0, 2 (us) or 4 (ps) */
     uint8_t spare_nbytes;
     uint8_t check_nbytes; /* of the packet error control */
