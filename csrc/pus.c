@@ -7,12 +7,22 @@ enum { PRIMARY = 6, FIXED = 9 };
 #define SECOND_NS 1000000000ll
 #define DAY_NS (86400 * SECOND_NS)
 
+/* A number of 0 to 4 octets. The widths are the same for all packets of a call, so that the branch
+ * is always foreseen. */
 static uint64_t big_endian(const uint8_t *at, unsigned nbytes)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < nbytes; i++)
-        value = value << 8 | at[i];
-    return value;
+    switch (nbytes) {
+    case 1:
+        return at[0];
+    case 2:
+        return (uint32_t)(at[0] << 8 | at[1]);
+    case 3:
+        return (uint32_t)(at[0] << 16 | at[1] << 8 | at[2]);
+    case 4:
+        return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    default:
+        return 0;
+    }
 }
 
 /* Unsegmented time (CCSDS 301.0-B-4 section 3.2), rounded to the nearest nanosecond. */

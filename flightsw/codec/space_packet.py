@@ -30,6 +30,8 @@ MAX_DATA_NBYTES = 65_536
 CONTINUATION, FIRST, LAST, UNSEGMENTED = range(4)
 
 _HEADER = Struct(">HHH")
+_unpack_from = _HEADER.unpack_from
+_make = tuple.__new__  # what a named tuple's own constructor calls, without its arguments by name
 
 
 class SpacePacket(NamedTuple):
@@ -77,18 +79,21 @@ def unpack(buf: bytes, at: int = 0) -> SpacePacket:
     left = len(buf) - at
     if left < HEADER_NBYTES:
         raise TruncatedError(f"space packet at octet {at}: {left} octets left, a header takes 6")
-    word, sequence, length = _HEADER.unpack_from(buf, at)
+    word, sequence, length = _unpack_from(buf, at)
     if word >> 13:
         raise SyncError(f"space packet at octet {at}: version {word >> 13}, must be 0")
-    total = HEADER_NBYTES + length + 1
+    total = length + 7
     if left < total:
         raise TruncatedError(f"space packet at octet {at}: says {total} octets, {left} are there")
-    return SpacePacket(
-        word & 0x7FF,
-        sequence & 0x3FFF,
-        sequence >> 14,
-        bool(word & 0x1000),
-        bool(word & 0x0800),
-        bytes(buf[at + HEADER_NBYTES : at + total]),
-        total,
+    return _make(
+        SpacePacket,
+        (
+            word & 0x7FF,
+            sequence & 0x3FFF,
+            sequence >> 14,
+            word & 0x1000 != 0,
+            word & 0x0800 != 0,
+            bytes(buf[at + HEADER_NBYTES : at + total]),
+            total,
+        ),
     )
