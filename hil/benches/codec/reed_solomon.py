@@ -29,18 +29,13 @@ FRAMES, INTERLEAVE, NBYTES, DATA = 128, 5, 1275, 1115
 def rows(quick: bool) -> list[Row]:
     """Return the rows of this subject."""
     rng = np.random.default_rng(4)
-    code = ffi.new("fs_rs_code *", (16, 1, INTERLEAVE, 0, 0))
-    frames = rng.integers(0, 256, (FRAMES, NBYTES), np.uint8)
-    where = ffi.from_buffer("uint8_t[]", frames)
-    scale = ns_per(FRAMES)
+    dual, clean, plain = code_of(1), encoded(code_of(1)), encoded(code_of(0))
+    frames, scale, name = clean.copy(), ns_per(FRAMES), "Reed-Solomon I=5"
+    where, copy = ffi.from_buffer("uint8_t[]", frames), scale(memcpy_s(frames.nbytes, quick))
 
     def encode() -> None:
-        lib.fs_rs_encode_batch(code, where, frames.nbytes, NBYTES, FRAMES)
+        lib.fs_rs_encode_batch(dual, where, frames.nbytes, NBYTES, FRAMES)
 
-    encode()
-    copy = scale(memcpy_s(frames.nbytes, quick))
-    clean = frames.copy()
-    name = "Reed-Solomon I=5"
     ours = by_tier(encode, scale, quick)
     found = [Row(f"{name}, encode", "ns/frame", ours, copy, encoders(clean, quick))]
     for wrong in (0, 1, 8, 16, 17):
@@ -50,13 +45,26 @@ def rows(quick: bool) -> list[Row]:
         def decode(source: Any = source, restore: bool = wrong > 0) -> None:
             if restore:
                 ffi.memmove(where, source, frames.nbytes)
-            lib.fs_rs_decode_batch(code, where, frames.nbytes, NBYTES, FRAMES, ffi.NULL)
+            lib.fs_rs_decode_batch(dual, where, frames.nbytes, NBYTES, FRAMES, ffi.NULL)
 
         frames[:] = hurt
         kind = f"{wrong} wrong in each codeword" if wrong else "clean"
-        ours = by_tier(decode, scale, quick)
-        found.append(Row(f"{name}, {kind}", "ns/frame", ours, copy, decoders(hurt, quick)))
+        peers = decoders(hurt, damaged(plain, wrong, rng), quick)
+        found.append(Row(f"{name}, {kind}", "ns/frame", by_tier(decode, scale, quick), copy, peers))
     return found
+
+
+def code_of(dual: int) -> Any:
+    """Return the code in the dual or in the conventional basis, for C."""
+    return ffi.new("fs_rs_code *", (16, dual, INTERLEAVE, 0, 0))
+
+
+def encoded(code: Any) -> Octets:
+    """Return clean frames of a code, one a row."""
+    frames = np.random.default_rng(5).integers(0, 256, (FRAMES, NBYTES), np.uint8)
+    at = ffi.from_buffer("uint8_t[]", frames)
+    assert lib.fs_rs_encode_batch(code, at, frames.nbytes, NBYTES, FRAMES) == FRAMES
+    return frames
 
 
 def damaged(frames: Octets, wrong: int, rng: np.random.Generator) -> Octets:
@@ -107,16 +115,20 @@ def encoders(frames: Octets, quick: bool) -> dict[str, float]:
     return found
 
 
-def decoders(frames: Octets, quick: bool) -> dict[str, float]:
-    """Return what decoding costs in each peer."""
-    some, found = codewords(frames), {}
+def decoders(dual: Octets, plain: Octets, quick: bool) -> dict[str, float]:
+    """Return what decoding costs in each peer, of the same code in both bases."""
+    found = {}
     if fec := libfec():
-        for name, function in (("libfec", fec.decode_rs_8), ("libfec dual", fec.decode_rs_ccsds)):
+        for name, function, frames in (
+            ("libfec", fec.decode_rs_8, plain),
+            ("libfec dual", fec.decode_rs_ccsds, dual),
+        ):
+            some = codewords(frames)
             copies = some.copy()
-            at, pair = addresses(copies), (copies.ctypes.data, some.ctypes.data)
+            at, move = addresses(copies), (copies.ctypes.data, some.ctypes.data, some.nbytes)
 
-            def work(f: Any = function, at: Any = at, pair: Any = pair) -> None:
-                ctypes.memmove(*pair, some.nbytes)
+            def work(f: Any = function, at: Any = at, move: Any = move) -> None:
+                ctypes.memmove(*move)
                 for data, _parity in at:
                     f(data, None, 0, 0)
 
@@ -124,11 +136,13 @@ def decoders(frames: Octets, quick: bool) -> dict[str, float]:
     if peer := optional("reedsolo"):
         rs = peer.RSCodec(32, fcr=112, prim=0x187, generator=173)
         found["reedsolo"] = slow_ns(
-            lambda few: [refused(rs.decode, bytearray(one.tobytes())) for one in few], some
+            lambda few: [refused(rs.decode, bytearray(one.tobytes())) for one in few],
+            codewords(plain),
         )
     if peer := optional("reed_solomon_ccsds"):
         found["reed-solomon-ccsds"] = slow_ns(
-            lambda few: [refused(peer.decode, one.tobytes(), True) for one in few], some
+            lambda few: [refused(peer.decode, one.tobytes(), True) for one in few],
+            codewords(dual),
         )
     return found
 
