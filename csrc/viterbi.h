@@ -86,7 +86,7 @@ enum {
 
 typedef struct {
     fs_conv_code code;
-    uint16_t depth;   /* multiple of 16, 16 to 512; 0 takes the default of the rate: 96 to 256 */
+    uint16_t depth;   /* multiple of 16, 16 to 512; 0 takes the default of the rate: 96 to 192 */
     uint16_t segment; /* multiple of 64, 64 to 2048; 0 takes 2048. Shorter: less delay, slower */
     int16_t start;    /* state before the first bit: its last six, the newest lowest; -1 unknown */
 } fs_viterbi_setup;

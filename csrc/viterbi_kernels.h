@@ -20,7 +20,7 @@
 
 #include "viterbi.h"
 
-enum { FS_STATES = 64, FS_NORMALISE = 64 };
+enum { FS_STATES = 64, FS_NORMALISE = 64, FS_ERASED = 128 };
 
 /* Metric of a state that cannot be: further down than any that can. */
 enum { FS_IMPOSSIBLE = -8192 };
@@ -70,7 +70,8 @@ fs_viterbi_back fs_viterbi_back_portable, fs_viterbi_back_avx2;
 /* Encodes 32 bits again, the six before them lowest in `bits`, and compares with 64 octets of
  * symbol pairs. Returns known symbols << 8 | wrong ones. */
 typedef uint32_t fs_viterbi_compare(const uint8_t *pairs, uint64_t bits);
-fs_viterbi_compare fs_viterbi_compare_portable, fs_viterbi_compare_avx2, fs_viterbi_compare_avx512;
+fs_viterbi_compare fs_viterbi_compare_portable, fs_viterbi_compare_ssse3, fs_viterbi_compare_avx2,
+    fs_viterbi_compare_avx512;
 
 /* The body of fs_viterbi_back, to be compiled for more than one instruction set. */
 static inline __attribute__((always_inline)) void fs_trace(fs_traces *traces, size_t nsteps,

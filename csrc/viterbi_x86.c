@@ -6,6 +6,7 @@
 
 #if defined(FS_X86)
 #include <immintrin.h>
+#include <string.h>
 
 enum { FS_BLOCK = 16 }; /* steps done between two looks at the loop's end */
 
@@ -202,9 +203,9 @@ blocks_avx512(fs_lanes *lanes, uint32_t first, const int n, size_t nsteps)
                 __m512i a1 = _mm512_sub_epi16(a, g), b1 = _mm512_add_epi16(b, g);
                 low[l] = _mm512_max_epi16(a0, b0);
                 high[l] = _mm512_max_epi16(a1, b1);
-                __mmask64 odd = _mm512_kunpackd(_mm512_cmpgt_epi16_mask(b1, a1),
-                                                _mm512_cmpgt_epi16_mask(b0, a0));
-                _store_mask64((__mmask64 *)(lanes->decisions[first + l] + t + u), odd);
+                __mmask32 odd[2] = {_mm512_cmpgt_epi16_mask(b0, a0),
+                                    _mm512_cmpgt_epi16_mask(b1, a1)};
+                memcpy(lanes->decisions[first + l] + t + u, odd, sizeof odd);
             }
         if ((t + FS_BLOCK) % FS_NORMALISE && t + FS_BLOCK != nsteps)
             continue;
@@ -251,6 +252,21 @@ FS_TARGET_AVX2 void fs_viterbi_back_avx2(fs_traces *traces, size_t nsteps, size_
                                          size_t nwords)
 {
     fs_trace(traces, nsteps, first, nwords);
+}
+
+FS_TARGET_SSSE3 uint32_t fs_viterbi_compare_ssse3(const uint8_t *pairs, uint64_t bits)
+{
+    uint64_t c1 = bits >> 6 ^ bits >> 5 ^ bits >> 4 ^ bits >> 3 ^ bits;
+    uint64_t c2 = bits >> 6 ^ bits >> 4 ^ bits >> 3 ^ bits >> 1 ^ bits;
+    uint64_t sent = fs_spread(c1 & 0xFFFFFFFF) | fs_spread(c2 & 0xFFFFFFFF) << 1;
+    uint64_t ones = 0, gone = 0;
+    for (int i = 48; i >= 0; i -= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(pairs + i));
+        ones = ones << 16 | (uint32_t)_mm_movemask_epi8(x);
+        gone = gone << 16 | (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8((char)128)));
+    }
+    uint64_t wrong = (ones ^ sent) & ~gone;
+    return (uint32_t)(__builtin_popcountll(~gone) << 8 | __builtin_popcountll(wrong));
 }
 
 /* The symbols of 32 bits, C1 in even places. */

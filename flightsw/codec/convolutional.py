@@ -95,7 +95,7 @@ class Viterbi:
     """Finds the likeliest bits behind symbols, a segment at a time.
 
     ``traceback`` is the overlap of segments in bits, a multiple of 16 up to 512; the default of the
-    rate is 96 to 256. ``segment`` is a multiple of 64 up to 2,048, the default: a bit comes out at
+    rate is 96 to 192. ``segment`` is a multiple of 64 up to 2,048, the default: a bit comes out at
     most ``segment + traceback`` bits late, so take a short one on a slow link. ``start`` is the
     state before the first bit, its last six bits with the newest lowest, if it is known.
     """

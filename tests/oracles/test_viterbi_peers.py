@@ -18,6 +18,13 @@ POLYNOMIALS = {
     "dsn-uninverted": (0x6D, 0x4F),
 }
 AMPLITUDE = 50.0
+#: C1 and C2 of each step of a period, 1 for sent
+PATTERNS = {
+    "2/3": "11 01",
+    "3/4": "11 01 10",
+    "5/6": "11 01 10 01 10",
+    "7/8": "11 01 01 01 10 01 10",
+}
 
 Soft = npt.NDArray[np.uint8]
 
@@ -116,6 +123,30 @@ def test_bit_error_rate_is_not_worse(ebn0_db: float) -> None:
     """
     mine, theirs = errors(ebn0_db, 1 << 18)
     assert mine <= theirs * 1.02 + 12
+
+
+@pytest.mark.parametrize("rate", PATTERNS)
+def test_punctured_rates_are_not_worse(rate: str) -> None:
+    """With the symbols left out filled in as erasures libfec has no fewer wrong bits than we."""
+    ebn0_db = {"2/3": 3.0, "3/4": 3.5, "5/6": 4.0, "7/8": 4.5}[rate]
+    sent_of = np.array([int(c) for c in PATTERNS[rate].replace(" ", "")], bool)
+    period = len(sent_of) // 2
+    nbits = (1 << 17) // (8 * period) * 8 * period
+    rng, wrong = np.random.default_rng(131), [0, 0]
+    peer, decoder = Libfec(nbits, "ccsds-uninverted"), Viterbi(rate, start=0)
+    for _ in range(8):
+        data = rng.bytes(nbits // 8)
+        encoder = Encoder(rate)
+        packed = encoder.feed(data) + encoder.flush()
+        clean = np.unpackbits(np.frombuffer(packed, np.uint8))[: encoder.symbols]
+        symbols = received(clean, ebn0_db + 10 * np.log10(2 * period / sent_of.sum()), rng)
+        filled = np.full(2 * nbits + 12, 128, np.uint8)
+        filled[: 2 * nbits][np.resize(sent_of, 2 * nbits)] = symbols
+        truth = np.frombuffer(data, np.uint8)
+        for i, out in enumerate((decoder.feed(symbols) + decoder.flush(), peer.decode(filled))):
+            wrong[i] += int(np.unpackbits(truth ^ np.frombuffer(out, np.uint8)).sum())
+    peer.close()
+    assert 20 < wrong[0] <= wrong[1] * 1.05 + 30
 
 
 @pytest.mark.soak
