@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from flightsw.codec.columns import Columns, PreparedLayout, as_column, offending
 from flightsw.codec.declaration import field
-from flightsw.codec.errors import FieldRangeError, TruncatedError
+from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.live import Live
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan
@@ -132,25 +132,45 @@ class Layout:
         fit.
         """
         arrays = [as_column(f, columns) for f in self._column_inputs]
+        out = np.empty((len(arrays[0]) if arrays else 0) * self.nbytes, np.uint8)
+        self._encode_arrays(arrays, out)
+        return out.tobytes()
+
+    def encode_columns_into(
+        self,
+        columns: Mapping[str, npt.ArrayLike],
+        out: bytearray | memoryview | npt.NDArray[np.uint8],
+    ) -> int:
+        """Write what :meth:`encode_columns` returns to the front of ``out``; return its octets.
+
+        Raises FieldRangeError as that does, CodecError if it is longer than ``out``.
+        """
+        return self._encode_arrays([as_column(f, columns) for f in self._column_inputs], out)
+
+    def _encode_arrays(self, arrays: list[npt.NDArray[Any]], out: Any) -> int:
         count = len(arrays[0]) if arrays else 0
         wrong = [len(a) for a in arrays if len(a) != count]
         if wrong:
             raise FieldRangeError(
                 f"layout: columns of {count} and of {wrong[0]} rows; give equal ones"
             )
-        out = bytearray(count * self.nbytes)
         keep = [ffi.from_buffer("uint8_t[]", array) for array in arrays]
+        octets = ffi.from_buffer("uint8_t[]", out, require_writable=True)
         code = lib.fs_layout_encode_columns(
             self._prepared_inputs.pointer,
             self._blank,
             ffi.new("uint8_t *[]", keep),
             count,
-            ffi.from_buffer(out),
-            len(out),
+            octets,
+            len(octets),
         )
+        if code == lib.FS_E_CAPACITY:
+            raise CodecError(
+                f"layout: {count} packets of {self.nbytes} octets into {len(octets)}; give more"
+            )
         if code < 0:
             raise offending(self._column_inputs, arrays)
-        return bytes(out)
+        return count * self.nbytes
 
     def decode_columns(
         self,

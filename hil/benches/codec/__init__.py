@@ -14,7 +14,7 @@ from hil.benches.codec.machine import machine_rows
 from hil.benches.codec.row import Row
 
 #: not subjects
-_SHARED = {"machine", "measure", "row"}
+_SHARED = {"columns_peers", "machine", "measure", "row"}
 
 
 def subjects() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import construct as c
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -11,6 +12,8 @@ from guard import Guard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flightsw.codec.errors import CodecError
+from flightsw.codec.layout import compile_layout
 from flightsw.codec.native import ffi, lib
 
 #: The tier fixture stays the same for all examples of a test.
@@ -237,3 +240,15 @@ def test_output_that_does_not_fit_is_refused(tier: str) -> None:
 def test_fields_that_are_none_are_refused(wrong: RawField) -> None:
     """A field outside of the packet, or of a shape that no field has, is refused."""
     assert RawLayout([RawField(0, 1, 8, lib.FS_UINT, 1, 0), wrong], 8).code == lib.FS_E_RANGE
+
+
+def test_packets_are_written_into_a_buffer_in_use(tier: str) -> None:
+    """Encoding into a buffer gives the same octets at its front, and refuses one too short."""
+    layout = compile_layout(c.Struct("a" / c.Int16ub, "b" / c.Int24sl))
+    columns = {"a": np.arange(9, dtype=np.uint16), "b": np.arange(-4, 5, dtype=np.int32)}
+    whole = layout.encode_columns(columns)
+    out = bytearray(b"\xee" * 50)
+    assert layout.encode_columns_into(columns, out) == len(whole) == 45
+    assert out == whole + b"\xee" * 5
+    with pytest.raises(CodecError, match="9 packets of 5 octets into 44"):
+        layout.encode_columns_into(columns, bytearray(44))
