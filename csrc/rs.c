@@ -74,17 +74,20 @@ ALWAYS void divide(const uint64_t *rows, const uint8_t *at, size_t count, size_t
 ALWAYS void divide_lanes(const uint64_t *rows, const uint8_t *at, size_t count, size_t pitch,
                          uint8_t (*out)[FS_RS_MAX_PARITY], unsigned lanes, unsigned n)
 {
+    const int five = n == 2; /* of E = 16 they would not stay in registers */
     if (lanes == 1)
         divide(rows, at, count, pitch, out, 1, n);
     else if (lanes == 2)
         divide(rows, at, count, pitch, out, 2, n);
-    else if (lanes == 3)
-        divide(rows, at, count, pitch, out, 3, n);
-    else if (lanes == 5)
+    else if (lanes == 5 && five)
         divide(rows, at, count, pitch, out, 5, n);
+    else if (lanes == 3 || lanes == 5)
+        divide(rows, at, count, pitch, out, 3, n);
     else
         divide(rows, at, count, pitch, out, 4, n);
-    if (lanes == 8)
+    if (lanes == 5 && !five)
+        divide(rows, at + 3, count, pitch, out + 3, 2, n);
+    else if (lanes == 8)
         divide(rows, at + 4, count, pitch, out + 4, 4, n);
 }
 

@@ -1,5 +1,5 @@
-/* Reed-Solomon with SSSE3: the shift register of rs.c in one or two registers of 16 octets, where a
- * shift by two octets is one instruction, and corrections by shuffles. */
+/* Reed-Solomon with SSSE3: the shift register of rs.c in two registers of 16 octets, where a shift by
+ * two octets is one instruction each, and corrections by shuffles. */
 #include "rs_kernels.h"
 
 #if defined(FS_X86)
@@ -70,72 +70,57 @@ ALWAYS uint64_t vec_equal(vec a, vec b)
 
 #include "rs_shuffle.h"
 
-/* Drop the first two of the 16 n octets of a register, and return them. */
-ALWAYS unsigned drop_two(vec *r, unsigned n)
+/* Add the row of a symbol to a register of 32 octets. */
+ALWAYS void add_row(vec *r, const uint64_t (*rows)[4], unsigned symbol)
 {
-    unsigned two = (unsigned)_mm_cvtsi128_si32(r[0]);
-    if (n == 2)
-        r[0] = _mm_alignr_epi8(r[1], r[0], 2);
-    r[n - 1] = _mm_srli_si128(r[n - 1], 2);
-    return two;
+    const uint8_t *row = (const uint8_t *)rows[symbol];
+    r[0] = vec_add(r[0], vec_table(row));
+    r[1] = vec_add(r[1], vec_table(row + 16));
 }
 
-/* Add the row of a symbol; rows have n words. */
-ALWAYS void add_row(vec *r, const uint8_t *rows, unsigned symbol, unsigned n)
-{
-    UNROLL for (unsigned w = 0; w < n; w++)
-        r[w] = vec_add(r[w], vec_table(rows + 16 * (n * symbol + w)));
-}
-
-/* Remainders of `lanes` codewords side by side. */
-ALWAYS void divide(const uint8_t *rows, const uint8_t *at, size_t count, size_t pitch,
-                   uint8_t (*out)[FS_RS_MAX_PARITY], unsigned lanes, unsigned n)
+/* Remainders of `lanes` codewords side by side, see rs.c. */
+ALWAYS void divide(const uint64_t (*rows)[256][4], const uint8_t *at, size_t count, size_t pitch,
+                   uint8_t (*out)[FS_RS_MAX_PARITY], unsigned lanes)
 {
     vec r[5][2];
     UNROLL for (unsigned c = 0; c < lanes; c++)
-        r[c][0] = r[c][1] = _mm_setzero_si128();
+        r[c][0] = r[c][1] = vec_fill(0);
     if (count & 1) {
         UNROLL for (unsigned c = 0; c < lanes; c++)
-            add_row(r[c], rows, at[c], n);
+            add_row(r[c], rows[0], at[c]);
         at += pitch;
     }
     for (count /= 2; count; count--, at += 2 * pitch)
         UNROLL for (unsigned c = 0; c < lanes; c++) {
-            unsigned two = drop_two(r[c], n);
-            add_row(r[c], rows + 16 * 256 * n, at[c] ^ (two & 0xFF), n);
-            add_row(r[c], rows, at[c + pitch] ^ (two >> 8 & 0xFF), n);
+            unsigned two = (unsigned)_mm_cvtsi128_si32(r[c][0]);
+            r[c][0] = _mm_alignr_epi8(r[c][1], r[c][0], 2);
+            r[c][1] = _mm_srli_si128(r[c][1], 2);
+            add_row(r[c], rows[1], at[c] ^ (two & 0xFF));
+            add_row(r[c], rows[0], at[c + pitch] ^ (two >> 8 & 0xFF));
         }
-    UNROLL for (unsigned c = 0; c < lanes; c++)
-        UNROLL for (unsigned w = 0; w < n; w++)
-            vec_store(out[c] + 16 * w, r[c][w]);
+    UNROLL for (unsigned c = 0; c < lanes; c++) {
+        vec_store(out[c], r[c][0]);
+        vec_store(out[c] + 16, r[c][1]);
+    }
 }
 
-ALWAYS void divide_lanes(const uint64_t *table, const uint8_t *at, size_t count, size_t pitch,
-                         uint8_t (*out)[FS_RS_MAX_PARITY], unsigned n)
-{
-    const uint8_t *rows = (const uint8_t *)table;
-    if (pitch == 1)
-        divide(rows, at, count, pitch, out, 1, n);
-    else if (pitch == 2)
-        divide(rows, at, count, pitch, out, 2, n);
-    else if (pitch == 3)
-        divide(rows, at, count, pitch, out, 3, n);
-    else if (pitch == 5)
-        divide(rows, at, count, pitch, out, 5, n);
-    else
-        divide(rows, at, count, pitch, out, 4, n);
-    if (pitch == 8)
-        divide(rows, at + 4, count, pitch, out + 4, 4, n);
-}
-
+/* With fewer than three codewords side by side, or registers of 16 octets, general registers are
+ * faster: what is looked up next has a shorter way from them. */
 FS_TARGET_SSSE3 void fs_rs_remainders_ssse3(const fs_rs_code *code, const uint8_t *block,
                                             uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY])
 {
+    const uint64_t(*rows)[256][4] = fs_rs_rows_16[code->dual];
     size_t count = fs_rs_rows(code), pitch = code->interleave;
-    if (code->e == 16)
-        divide_lanes(fs_rs_rows_16[code->dual][0][0], block, count, pitch, out, 2);
+    if (code->e != 16 || pitch < 3)
+        fs_rs_remainders_portable(code, block, out);
+    else if (pitch == 3)
+        divide(rows, block, count, pitch, out, 3);
+    else if (pitch == 5)
+        divide(rows, block, count, pitch, out, 5);
     else
-        divide_lanes(fs_rs_rows_8[code->dual][0][0], block, count, pitch, out, 1);
+        divide(rows, block, count, pitch, out, 4);
+    if (code->e == 16 && pitch == 8)
+        divide(rows, block + 4, count, pitch, out + 4, 4);
 }
 
 FS_TARGET_SSSE3 static int correct(const fs_rs_code *code, uint8_t *block, unsigned c,

@@ -171,11 +171,12 @@ def against_ccsds(seed: int, count: int) -> None:
     peer = pytest.importorskip("reed_solomon_ccsds")
     for case in cases(seed, count, (16,), (True, False)):
         zeros = bytes(case.fill)
-        for sent, received, decoded, n in zip(
-            case.sent, case.received, case.decoded, case.corrected.tolist(), strict=True
-        ):
+        for sent in case.sent[::10]:  # takes twice as long as decoding, which needs the same parity
             data = zeros + sent[:-32].tobytes()
             assert peer.encode(data, case.dual) == zeros + sent.tobytes()
+        for received, decoded, n in zip(
+            case.received, case.decoded, case.corrected.tolist(), strict=True
+        ):
             try:
                 counts, fixed = peer.decode(zeros + received.tobytes(), case.dual)
             except peer.UncorrectableError:
