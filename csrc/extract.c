@@ -58,18 +58,18 @@ static void count_unit(fs_frame_counters *n, uint8_t kind, uint64_t nbytes)
     }
 }
 
-/* A row for a unit at `offset` of the output. */
-static void put_row(const fs_extraction *ex, uint8_t kind, uint64_t offset, uint32_t nbytes,
-                    uint64_t first_frame)
+/* The row of a unit that begins at the end of the output. What happened since the unit before is
+ * told with this one, and forgotten. */
+static fs_frame_row next_row(const fs_extraction *ex, uint8_t kind)
 {
     fs_frame_slot *slot = ex->slot;
     uint8_t replay = ex->parts->flags & FS_FRAME_REPLAY ? FS_SINCE_REPLAY : 0;
     uint32_t info = kind > FS_UNIT_ENCAPSULATION ? ex->parts->info : 0;
-    ex->to->rows[ex->to->rows_used++] = (fs_frame_row){
-        offset, first_frame, ex->number, nbytes, slot->lost, info,
-        slot->vcid, slot->map, kind, slot->since | replay};
+    fs_frame_row row = {ex->to->octets_used, ex->number, ex->number, 0, slot->lost, info,
+                        slot->vcid, slot->map, kind, slot->since | replay};
     slot->lost = 0;
     slot->since = 0;
+    return row;
 }
 
 /* Give what the slot holds and then `piece` as one unit. */
@@ -82,7 +82,10 @@ static void give(const fs_extraction *ex, uint8_t kind, const uint8_t *piece, si
     if (kind != FS_UNIT_IDLE || ex->rx->settings.keep_idle) {
         memcpy(to->octets + to->octets_used, slot->octets, slot->npending);
         memcpy(to->octets + to->octets_used + slot->npending, piece, npiece);
-        put_row(ex, kind, to->octets_used, nbytes, slot->npending ? slot->first_frame : ex->number);
+        fs_frame_row row = next_row(ex, kind);
+        row.first_frame = slot->npending ? slot->first_frame : ex->number;
+        row.nbytes = nbytes;
+        to->rows[to->rows_used++] = row;
         to->octets_used += nbytes;
     }
     slot->npending = 0;
@@ -147,33 +150,47 @@ static int continue_packet(const fs_extraction *ex, const uint8_t *data, size_t 
     return 0;
 }
 
-static void copy_run(const fs_extraction *ex, const uint8_t *data, size_t nbytes)
+/* A run of space packets that are not idle, from `at` on. Returns where it ends. */
+static size_t take_run(const fs_extraction *ex, const uint8_t *data, size_t ndata, size_t at)
 {
-    memcpy(ex->to->octets + ex->to->octets_used, data, nbytes);
-    ex->to->octets_used += nbytes;
+    fs_frame_sink *to = ex->to;
+    fs_frame_row *first = to->rows + to->rows_used, *next = first, row;
+    size_t run = at;
+    while (ndata - at >= HEADER) {
+        const uint8_t *head = data + at;
+        uint32_t id = (uint32_t)(head[0] << 8 | head[1]) & 0xE7FF;
+        uint32_t nbytes = (uint32_t)(head[4] << 8 | head[5]) + 7;
+        if (id >= APID_IDLE || nbytes > ndata - at)
+            break;
+        if (next == first)
+            row = next_row(ex, FS_UNIT_PACKET);
+        row.nbytes = nbytes;
+        *next++ = row;
+        row.offset += nbytes;
+        row.lost = 0;
+        row.since &= FS_SINCE_REPLAY;
+        at += nbytes;
+    }
+    memcpy(to->octets + to->octets_used, data + run, at - run);
+    to->octets_used += at - run;
+    to->rows_used += (size_t)(next - first);
+    ex->n->packets += (uint64_t)(next - first);
+    ex->n->packet_octets += at - run;
+    return at;
 }
 
-/* Whole packets from `at` on, and the begin of one more. Returns where that begin, or something
- * that is no packet, stands. */
+/* Whole packets from `at` on. Returns where the begin of one more, or something that is no packet,
+ * stands. */
 static size_t walk(const fs_extraction *ex, const uint8_t *data, size_t ndata, size_t at)
 {
-    size_t run = at;
-    while (at < ndata) {
+    while ((at = take_run(ex, data, ndata, at)) < ndata) {
         size_t nheader = header_nbytes(data + at), left = ndata - at;
         uint64_t nbytes = nheader && nheader <= left ? packet_nbytes(data + at) : 0;
         if (!nbytes || nbytes > left)
             break;
-        uint8_t kind = packet_kind(data + at);
-        count_unit(ex->n, kind, nbytes);
-        if (kind != FS_UNIT_IDLE || ex->rx->settings.keep_idle) {
-            put_row(ex, kind, ex->to->octets_used + (at - run), (uint32_t)nbytes, ex->number);
-            at += nbytes;
-        } else {
-            copy_run(ex, data + run, at - run);
-            at = run = at + nbytes;
-        }
+        give(ex, packet_kind(data + at), data + at, nbytes);
+        at += nbytes;
     }
-    copy_run(ex, data + run, at - run);
     return at;
 }
 

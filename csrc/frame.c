@@ -26,7 +26,7 @@ static int settings_fit(const fs_frame_settings *set)
     if (set->nbytes > (set->kind == FS_FRAME_TM ? FS_TM_FRAME_NBYTES : FS_FRAME_NBYTES) ||
         overhead(set) >= set->nbytes)
         return 0;
-    if (set->fecf != 0 && set->fecf != 2)
+    if (set->fecf != 0 && set->fecf != 2 && !(uslp && set->fecf == 4))
         return 0;
     if (set->truncated_nbytes &&
         (set->truncated_nbytes < 6u + set->fecf || set->truncated_nbytes > set->nbytes))
@@ -205,9 +205,10 @@ static void take_zone(fs_frame_receiver *rx, fs_frame_parts *parts, uint64_t num
 
 static int64_t check(fs_frame_receiver *rx, const uint8_t *frame, size_t nbytes)
 {
-    if (rx->settings.fecf == 2 && fs_crc16(frame, nbytes, 0xFFFF))
-        return FS_FRAME_BAD_FECF;
-    return FS_FRAME_TAKEN;
+    uint8_t fecf = rx->settings.fecf;
+    int wrong = (fecf == 2 && fs_crc16(frame, nbytes, 0xFFFF)) ||
+                (fecf == 4 && fs_crc32_uslp(frame, nbytes, 0));
+    return wrong ? FS_FRAME_BAD_FECF : FS_FRAME_TAKEN;
 }
 
 static int64_t parse(fs_frame_receiver *rx, const uint8_t *frame, size_t nbytes,
@@ -255,7 +256,7 @@ static void put_info(const fs_frame_parts *parts, const uint8_t *frame, uint32_t
         parts->count, lost, parts->ocf, parts->data ? (uint32_t)(parts->data - frame) : 0,
         (uint32_t)parts->ndata, parts->flags, (uint32_t)(to->rows_used - rows_before),
         parts->scid, parts->raw_pointer, parts->vcid, parts->map, parts->mc_count,
-        (uint8_t)verdict};
+        (uint8_t)verdict, parts->rule, parts->protocol};
 }
 
 int64_t fs_frame_take(fs_frame_receiver *rx, const uint8_t *frame, size_t nbytes, fs_frame_sink *to)

@@ -113,6 +113,7 @@ enum {
     FS_FRAME_NO_SLOT = 1024,     /* its channel found no slot free */
     FS_FRAME_UNPACKETISED = 2048,
     FS_FRAME_BROKEN = 4096, /* its data field has no such form */
+    FS_FRAME_DESTINATION = 8192, /* its spacecraft is the destination (USLP) */
 };
 
 typedef struct {
@@ -128,7 +129,9 @@ typedef struct {
     uint8_t vcid;
     uint8_t map;
     uint8_t mc_count;
-    uint8_t verdict; /* FS_FRAME_TAKEN or why not; what is above is then 0 or doubtful */
+    uint8_t verdict; /* FS_FRAME_TAKEN or why not; all else is then 0 or doubtful */
+    uint32_t rule;     /* how the data zone is constructed (USLP) */
+    uint32_t protocol; /* of the data zone (USLP) */
 } fs_frame_info;
 
 /* Counts of one virtual channel. Their sum over channels is what fs_frame_sum gives. */

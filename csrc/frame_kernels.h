@@ -26,7 +26,7 @@ typedef struct {
     uint16_t raw_pointer, scid;
     uint8_t vcid, map, mc_count;
     uint8_t lane; /* which of the two counts of a channel */
-    uint8_t zone, kind, begins, ends;
+    uint8_t zone, kind, begins, ends, rule, protocol;
 } fs_frame_parts;
 
 /* Where units of one channel come from and go to. */

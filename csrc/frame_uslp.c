@@ -62,7 +62,8 @@ static void read_field(const fs_frame_settings *set, const uint8_t *field, size_
 {
     uint32_t rule = field[0] >> 5, pointer = ALL_ONES;
     size_t head = rule <= RULE_SDU_GOES_ON ? 3 : 1;
-    parts->info = field[0] & 31;
+    parts->rule = (uint8_t)rule;
+    parts->info = parts->protocol = field[0] & 31;
     if (nfield <= head || (parts->flags & FS_FRAME_TRUNCATED && rule != RULE_WHOLE)) {
         parts->zone = FS_ZONE_BROKEN;
         return;
@@ -100,6 +101,7 @@ int64_t fs_uslp_parse(const fs_frame_settings *set, const uint8_t *frame, size_t
     parts->scid = (uint16_t)((frame[0] << 12 & 0xF000) | frame[1] << 4 | frame[2] >> 4);
     parts->vcid = (uint8_t)((frame[2] << 3 & 0x38) | frame[3] >> 5);
     parts->map = frame[3] >> 1 & 15;
+    parts->flags |= frame[2] & 8 ? FS_FRAME_DESTINATION : 0;
     if (frame[3] & 1) {
         parts->flags |= FS_FRAME_TRUNCATED;
     } else {

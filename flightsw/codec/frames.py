@@ -56,7 +56,8 @@ UNIT_DTYPE = np.dtype(
 _PLACE = "=Q16xI8xB3x"  # offset, length and channel of such a row
 
 #: Rows of frames: count of the virtual channel (AOS: the cycle above the 24 bits), frames missing
-#: before, control field, data zone, ``FS_FRAME_`` flags, units completed, header fields, verdict.
+#: before, control field, data zone, ``FS_FRAME_`` flags, units completed, header fields, verdict,
+#: and construction rule and protocol of USLP.
 FRAME_DTYPE = np.dtype(
     [
         ("count", "=u8"),
@@ -72,6 +73,8 @@ FRAME_DTYPE = np.dtype(
         ("map", "u1"),
         ("mc_count", "u1"),
         ("verdict", "u1"),
+        ("rule", "=u4"),
+        ("protocol", "=u4"),
     ]
 )
 

@@ -15,8 +15,13 @@ from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError, Tru
 HEADER_NBYTES = 5
 FECF_NBYTES = 2
 MAX_NBYTES = 1024
-#: Segment header flags of a segment that holds whole packets.
+#: Segment header flags: a portion of a packet, or (3) a segment that holds whole packets.
+CONTINUING = 0
+FIRST = 1
+LAST = 2
 UNSEGMENTED = 3
+#: Octets of the longest packet, which is the longest unit that segments may make up.
+UNIT_NBYTES = 65_542
 
 UNLOCK = b"\x00"
 
@@ -105,6 +110,83 @@ def unpack(frame: bytes, segment_header: bool = True) -> TcFrame:
         at += 1
     data = frame[at : nbytes - FECF_NBYTES]
     return TcFrame(word & 0x3FF, vcid_length >> 10, seq, bypass, control, map_id, flags, data)
+
+
+def segments(unit: bytes, room: int) -> list[tuple[int, bytes]]:
+    """Return (segment flags, portion) for a unit in frames that hold ``room`` octets of data each.
+
+    A unit that fits is one segment, with the flags 3 (section 4.1.3.2.2.2).
+    """
+    if room < 1 or not 0 < len(unit) <= UNIT_NBYTES:
+        raise FieldRangeError(
+            f"TC segments: unit of {len(unit)} octets (1 to {UNIT_NBYTES}) in frames that hold"
+            f" {room} (at least 1)"
+        )
+    pieces = [unit[at : at + room] for at in range(0, len(unit), room)]
+    flags = [CONTINUING] * len(pieces)
+    flags[0], flags[-1] = FIRST, LAST
+    if len(pieces) == 1:
+        flags = [UNSEGMENTED]
+    return list(zip(flags, pieces, strict=True))
+
+
+class SegmentReceiver:
+    """Puts the segments of accepted frames together, for each MAP of each virtual channel.
+
+    Frames come in the order in which FARM-1 lets them through; one with bypass may lie between.
+    ``counters`` tells what was put together and what was not: ``lost_pieces`` are units begun whose
+    rest did not come, ``orphans`` segments whose begin did not, ``oversize`` units longer than
+    ``limit``; ``lost_octets`` is what these held.
+    """
+
+    def __init__(self, limit: int = UNIT_NBYTES) -> None:
+        self.limit = limit
+        self.counters = {
+            "segments": 0,
+            "units": 0,
+            "lost_pieces": 0,
+            "orphans": 0,
+            "oversize": 0,
+            "lost_octets": 0,
+        }
+        self._begun: dict[tuple[int, int], bytearray] = {}
+
+    def pending(self, vcid: int = 0, map_id: int = 0) -> int:
+        """Return the octets of the unit that is being put together on a MAP."""
+        return len(self._begun.get((vcid, map_id), b""))
+
+    def accept(self, frame: TcFrame) -> bytes | None:
+        """Return the unit that the frame completes, or None.
+
+        The unit of an unsegmented frame is its data, which may be several packets.
+        """
+        self.counters["segments"] += 1
+        key = (frame.vcid, frame.map_id)
+        if frame.segment_flags & FIRST:
+            self._drop(key, "lost_pieces")
+            begun = bytearray()
+        elif key in self._begun:
+            begun = self._begun.pop(key)
+        else:
+            self.counters["orphans"] += 1
+            self.counters["lost_octets"] += len(frame.data)
+            return None
+        begun += frame.data
+        if len(begun) > self.limit:
+            self.counters["oversize"] += 1
+            self.counters["lost_octets"] += len(begun)
+            return None
+        if frame.segment_flags & LAST:
+            self.counters["units"] += 1
+            return bytes(begun)
+        self._begun[key] = begun
+        return None
+
+    def _drop(self, key: tuple[int, int], reason: str) -> None:
+        lost = self._begun.pop(key, None)
+        if lost is not None:
+            self.counters[reason] += 1
+            self.counters["lost_octets"] += len(lost)
 
 
 class Clcw(NamedTuple):

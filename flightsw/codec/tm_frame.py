@@ -7,18 +7,17 @@ marker, randomiser, frame check, counts, packets across frames.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from struct import Struct
 
 from flightsw.codec import sync
 from flightsw.codec.chain import Line
 from flightsw.codec.crc import crc16
-from flightsw.codec.errors import FieldRangeError, SyncError
+from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.frames import OCF_NBYTES, FrameReceiver
 from flightsw.codec.native import lib
+from flightsw.codec.packet_queue import PacketQueue
 from flightsw.codec.randomiser import tm_randomise
-from flightsw.codec.space_packet import IDLE_APID
 
 ASM = sync.ASM
 HEADER_NBYTES = 6
@@ -53,12 +52,15 @@ COUNTERS = (
     "packets",
     "idle_packets",
     "packets_lost_pieces",
+    "broken_frames",
+    "no_slot_frames",
+    "oversize_units",
+    "encapsulation_packets",
+    "units",
 )
 
 _HEADER = Struct(">HBBH")
 _FECF = Struct(">H")
-_IDLE_HEADER = Struct(">HHH")
-_IDLE_MIN_NBYTES = 7
 _SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
 
 
@@ -75,44 +77,14 @@ def _check_config(scid: int, nbytes: int) -> None:
         )
 
 
-class _Channel:
-    """What one virtual channel still has to send: octets, and where packets begin in them.
+class _Channel(PacketQueue):
+    """The packets of one virtual channel, and the count of its next frame."""
 
-    ``starts`` counts from the first octet that the channel ever sent, as ``sent`` does. ``filler``
-    is how many octets at the front are the rest of an idle packet.
-    """
+    __slots__ = ("count",)
 
-    __slots__ = ("count", "filler", "idle_seq", "queue", "sent", "starts", "total")
-
-    def __init__(self) -> None:
+    def __init__(self, vcid: int) -> None:
+        super().__init__(f"TM encoder, virtual channel {vcid}")
         self.count = 0
-        self.queue = bytearray()
-        self.starts: deque[int] = deque()
-        self.sent = self.total = self.filler = self.idle_seq = 0
-
-    def append(self, packet: bytes) -> None:
-        self.starts.append(self.total)
-        self.queue += packet
-        self.total += len(packet)
-
-    def pad(self, nbytes: int) -> None:
-        """Fill at least ``nbytes`` with an idle packet, whose rest stays for the next frame."""
-        length = max(nbytes, _IDLE_MIN_NBYTES)
-        self.filler = length - nbytes
-        head = _IDLE_HEADER.pack(IDLE_APID, 0xC000 | self.idle_seq, length - _IDLE_MIN_NBYTES)
-        self.append(head + bytes(length - len(head)))
-        self.idle_seq = (self.idle_seq + 1) & 0x3FFF
-
-    def take(self, nbytes: int) -> tuple[bytes, int]:
-        """Remove the next ``nbytes`` octets; return them and their first header pointer."""
-        starts, end = self.starts, self.sent + nbytes
-        pointer = starts[0] - self.sent if starts and starts[0] < end else POINTER_NONE
-        while starts and starts[0] < end:
-            starts.popleft()
-        data = bytes(self.queue[:nbytes])
-        del self.queue[:nbytes]
-        self.sent = end
-        return data, pointer
 
 
 class Encoder:
@@ -131,22 +103,16 @@ class Encoder:
         self._ocf_nbytes = OCF_NBYTES * ocf
         self._fecf = fecf
         self._mc_count = 0
-        self._channels = [_Channel() for _ in range(VIRTUAL_CHANNELS)]
+        self._channels = [_Channel(vcid) for vcid in range(VIRTUAL_CHANNELS)]
 
     def add(self, vcid: int, packet: bytes) -> None:
         """Queue one space packet on a virtual channel."""
-        if len(packet) < _IDLE_MIN_NBYTES or (packet[4] << 8 | packet[5]) + 7 != len(packet):
-            raise SyncError(
-                f"TM encoder, virtual channel {vcid}: {len(packet)} octets that are not one space"
-                " packet; its length field must tell the truth, or the receiver loses its place"
-            )
         self._channel(vcid).append(packet)
         self.counters["packets"] += 1
 
     def pending(self, vcid: int) -> int:
         """Return the octets of packets that are queued; idle fill does not count."""
-        channel = self._channel(vcid)
-        return len(channel.queue) - channel.filler
+        return self._channel(vcid).pending
 
     def next_frame(self, vcid: int, ocf: bytes = b"", *, flush: bool = False) -> bytes | None:
         """Return the next frame of a channel, or None if its packets do not fill one.
@@ -155,16 +121,12 @@ class Encoder:
         queued. ``ocf`` has four octets, or none if the encoder was made without.
         """
         channel, room = self._checked(vcid, ocf), self.data_nbytes
-        queued = len(channel.queue)
-        if queued < room:
-            if not flush or queued == channel.filler:
-                return None
-            channel.pad(room - queued)
-            self.counters["idle_packets"] += 1
-        else:
-            channel.filler = max(0, channel.filler - room)
+        filled = channel.fill(room, flush)
+        if filled is None:
+            return None
+        self.counters["idle_packets"] += filled
         data, pointer = channel.take(room)
-        return self._frame(vcid, data, pointer, ocf)
+        return self._frame(vcid, data, POINTER_NONE if pointer is None else pointer, ocf)
 
     def idle_frame(self, ocf: bytes = b"", *, vcid: int = IDLE_VCID) -> bytes:
         """Return a frame that holds only idle data, to keep the link in lock."""
