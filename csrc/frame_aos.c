@@ -81,6 +81,8 @@ static int locate(uint32_t remainder, unsigned *place, uint32_t *value)
     } else {
         first = over(times(s[1], s[2]) ^ times(s[0], s[3]), determinant);
         second = over(times(s[1], s[3]) ^ times(s[2], s[2]), determinant);
+        if (!second)
+            return FS_E_CHECK;
     }
     int found = 0, wanted = second ? 2 : 1;
     for (unsigned i = 0; i < PLACES; i++) {

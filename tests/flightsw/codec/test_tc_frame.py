@@ -310,3 +310,58 @@ def test_window_is_even_and_in_range(window: int) -> None:
         Farm(window=window)
     with pytest.raises(FieldRangeError, match="256"):
         set_vr(256)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.binary(min_size=1, max_size=400)), max_size=8))
+def test_units_come_back_from_their_segments(plan: list[tuple[int, bytes]]) -> None:
+    """Units cut into segments on their MAPs come back whole, in whatever order MAPs take turns."""
+    receiver, got = tc_frame.SegmentReceiver(), []
+    queues: dict[int, list[bytes]] = {0: [], 1: [], 2: []}
+    for i, (map_id, unit) in enumerate(plan):
+        for flags, piece in tc_frame.segments(unit, 60):
+            queues[map_id].append(tc_frame.pack(1, 0, i, piece, map_id=map_id, segment_flags=flags))
+    while any(queues.values()):
+        for map_id, queue in queues.items():
+            if queue and (unit := receiver.accept(tc_frame.unpack(queue.pop(0)))) is not None:
+                got.append((map_id, unit))
+    for map_id in queues:
+        assert [u for m, u in got if m == map_id] == [u for m, u in plan if m == map_id]
+    assert receiver.counters["units"] == len(plan)
+    assert receiver.counters["lost_octets"] == 0
+
+
+def segment(flags: int, data: bytes, map_id: int = 0) -> TcFrame:
+    """Return a frame that holds one segment."""
+    return TcFrame(1, 0, 0, False, False, map_id, flags, data)
+
+
+def test_segments_that_miss_others_are_counted() -> None:
+    """A rest without begin, a begin without rest, and a unit too long are dropped by reason."""
+    receiver = tc_frame.SegmentReceiver(limit=10)
+    assert receiver.accept(segment(tc_frame.LAST, b"rest")) is None
+    assert receiver.accept(segment(tc_frame.FIRST, b"begin")) is None
+    assert receiver.pending() == 5
+    assert receiver.accept(segment(tc_frame.UNSEGMENTED, b"whole")) == b"whole"
+    assert receiver.accept(segment(tc_frame.FIRST, b"other", 7)) is None
+    assert receiver.accept(segment(tc_frame.FIRST, b"012345")) is None
+    assert receiver.accept(segment(tc_frame.CONTINUING, b"6789a")) is None
+    assert receiver.accept(segment(tc_frame.LAST, b"b")) is None
+    assert receiver.accept(segment(tc_frame.LAST, b" unit", 7)) == b"other unit"
+    assert receiver.counters == {
+        "segments": 8,
+        "units": 2,
+        "lost_pieces": 1,
+        "orphans": 2,
+        "oversize": 1,
+        "lost_octets": 4 + 5 + 11 + 1,
+    }
+
+
+def test_units_that_cannot_be_segmented_are_refused() -> None:
+    """Nothing, more than the longest packet, and frames without room are refused; the rest fits."""
+    assert tc_frame.segments(b"abc", 3) == [(tc_frame.UNSEGMENTED, b"abc")]
+    assert [flags for flags, _ in tc_frame.segments(bytes(65_542), 1016)][::64] == [1, 2]
+    for unit, room in ((b"", 10), (bytes(65_543), 10), (b"x", 0)):
+        with pytest.raises(FieldRangeError, match="TC segments"):
+            tc_frame.segments(unit, room)

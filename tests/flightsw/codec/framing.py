@@ -1,0 +1,48 @@
+"""What tests of frames share: packets that tell one from another, and what must always hold."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+from flightsw.codec import space_packet
+from flightsw.codec.crc import crc16
+from flightsw.codec.frames import FrameReceiver, Units
+
+
+def packet(seq: int, nbytes: int, apid: int = 5) -> bytes:
+    """Return a space packet of nbytes octets in all, with contents that tell it from others."""
+    return space_packet.pack(apid, seq % 16384, random.Random(seq).randbytes(nbytes - 6))
+
+
+def with_fecf(body: bytes) -> bytes:
+    """Return a frame body with a right CRC, whatever else it says."""
+    return body + crc16(body).to_bytes(2, "big")
+
+
+def by_channel(units: Units) -> dict[tuple[int, int], list[bytes]]:
+    """Return units by virtual channel and MAP, in order."""
+    found: dict[tuple[int, int], list[bytes]] = {}
+    for row, octets in zip(units.rows, units.each(), strict=True):
+        found.setdefault((int(row["vcid"]), int(row["map"])), []).append(octets)
+    return found
+
+
+def balanced(receiver: FrameReceiver) -> bool:
+    """Tell whether each octet given is accounted for, in a total of a channel or otherwise."""
+    octets = receiver.octets
+    given = octets.pop("given")
+    return given == sum(octets.values())
+
+
+def losses(receiver: FrameReceiver) -> dict[str, int]:
+    """Return all counters that are not 0 but those of a clean link."""
+    good = {"frames", "packets", "idle_packets", "idle_frames", "units", "encapsulation_packets"}
+    good |= {"unpacketised_frames", "truncated_frames", "control_frames", "replayed_frames"}
+    return {name: n for name, n in receiver.counters.items() if n and name not in good}
+
+
+def in_order(got: Iterable[bytes], sent: Iterable[bytes]) -> bool:
+    """Tell whether all of ``got`` was sent, in this order."""
+    left = iter(sent)
+    return all(any(one == other for other in left) for one in got)
