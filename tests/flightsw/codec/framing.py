@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from flightsw.codec import space_packet
+from flightsw.codec import space_packet, tm_frame
 from flightsw.codec.crc import crc16
 from flightsw.codec.frames import FrameReceiver, Units
+
+SCID = 0x2F6
+OCF = bytes.fromhex("01000000")
 
 
 def packet(seq: int, nbytes: int, apid: int = 5) -> bytes:
@@ -46,3 +49,22 @@ def in_order(got: Iterable[bytes], sent: Iterable[bytes]) -> bool:
     """Tell whether all of ``got`` was sent, in this order."""
     left = iter(sent)
     return all(any(one == other for other in left) for one in got)
+
+
+def on_air(encoder: tm_frame.Encoder, packets: list[tuple[int, bytes]]) -> list[bytes]:
+    """Return the CADUs of packets on their virtual channels, everything flushed."""
+    units = []
+    for vcid, octets in packets:
+        encoder.add(vcid, octets)
+        while frame := encoder.next_frame(vcid, OCF):
+            units.append(tm_frame.cadu(frame))
+    for vcid in sorted({vcid for vcid, _ in packets}):
+        while frame := encoder.next_frame(vcid, OCF, flush=True):
+            units.append(tm_frame.cadu(frame))
+    return units
+
+
+def units_of(count: int, nbytes: int = 300) -> tuple[list[tuple[int, bytes]], list[bytes]]:
+    """Return packets of one channel, and their CADUs of 260 octets."""
+    sent = [(0, packet(i, nbytes)) for i in range(count)]
+    return sent, on_air(tm_frame.Encoder(SCID), sent)
