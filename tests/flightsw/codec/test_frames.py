@@ -1,4 +1,4 @@
-"""The frame layer behind its Python face: batches, rows that tell of gaps, counters, data fields."""
+"""The frame layer behind its Python face: batches, rows that tell of gaps, counters, data."""
 
 import random
 
