@@ -6,46 +6,40 @@
 
 #include <string.h>
 
-typedef void fs_pn_kernel(const uint8_t *pn, const uint8_t *in, uint8_t *out, size_t nbytes);
+/* As fs_pn_apply, all of it right. */
+typedef void fs_pn_kernel(const uint8_t *pn, const uint8_t *in, size_t in_stride, uint8_t *out,
+                          size_t out_stride, size_t nbytes, size_t count);
 
 fs_pn_kernel fs_pn_xor_portable, fs_pn_xor_avx2, fs_pn_xor_avx512;
 
-/* Vectors that may stand at any address. The compiler splits them into what the target has. */
+/* Vectors that may stand at any address. */
 typedef uint64_t fs_pn_v64 __attribute__((vector_size(64), aligned(1), may_alias));
 typedef uint64_t fs_pn_v32 __attribute__((vector_size(32), aligned(1), may_alias));
 typedef uint64_t fs_pn_v16 __attribute__((vector_size(16), aligned(1), may_alias));
 typedef uint64_t fs_pn_v8 __attribute__((aligned(1), may_alias));
 
-#define FS_PN_STEP(type, at)                                                                       \
-    *(type *)(out + (at)) = *(const type *)(in + (at)) ^ *(const type *)(pn + (at))
+#define FS_PN_AT(type, at) (*(const type *)(in + (at)) ^ *(const type *)(pn + (at)))
 
-/* out = in ^ pn. The odd end goes in halving steps and never twice over an octet: in may be out. */
-static inline __attribute__((always_inline)) void
-fs_pn_xor(const uint8_t *pn, const uint8_t *in, uint8_t *out, size_t nbytes)
-{
-    size_t i = 0;
-    for (; i + 256 <= nbytes; i += 256) {
-        FS_PN_STEP(fs_pn_v64, i);
-        FS_PN_STEP(fs_pn_v64, i + 64);
-        FS_PN_STEP(fs_pn_v64, i + 128);
-        FS_PN_STEP(fs_pn_v64, i + 192);
-    }
-    for (; i + 64 <= nbytes; i += 64)
-        FS_PN_STEP(fs_pn_v64, i);
-    if (nbytes & 32) {
-        FS_PN_STEP(fs_pn_v32, i);
-        i += 32;
-    }
-    if (nbytes & 16) {
-        FS_PN_STEP(fs_pn_v16, i);
-        i += 16;
-    }
-    if (nbytes & 8) {
-        FS_PN_STEP(fs_pn_v8, i);
-        i += 8;
-    }
-    for (; i < nbytes; i++)
-        out[i] = in[i] ^ pn[i];
-}
+/* out = in ^ pn for at least one vector of octets. What stores do not reach at whole addresses, the
+ * two ends, is taken before anything is written, since in may be out, and written last: where the
+ * ends overlap the rest they hold the same. */
+#define FS_PN_ENDS_AND_MIDDLE(type)                                                                \
+    do {                                                                                           \
+        enum { V = sizeof(type) };                                                                 \
+        const type first = FS_PN_AT(type, 0), last = FS_PN_AT(type, nbytes - V);                   \
+        size_t i = V - ((uintptr_t)out & (V - 1));                                                 \
+        for (; i + 4 * V < nbytes; i += 4 * V) {                                                   \
+            const type a = FS_PN_AT(type, i), b = FS_PN_AT(type, i + V);                           \
+            const type c = FS_PN_AT(type, i + 2 * V), d = FS_PN_AT(type, i + 3 * V);               \
+            *(type *)(out + i) = a;                                                                \
+            *(type *)(out + i + V) = b;                                                            \
+            *(type *)(out + i + 2 * V) = c;                                                        \
+            *(type *)(out + i + 3 * V) = d;                                                        \
+        }                                                                                          \
+        for (; i + V < nbytes; i += V)                                                             \
+            *(type *)(out + i) = FS_PN_AT(type, i);                                                \
+        *(type *)out = first;                                                                      \
+        *(type *)(out + nbytes - V) = last;                                                        \
+    } while (0)
 
 #endif
