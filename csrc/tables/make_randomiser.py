@@ -2,8 +2,8 @@
 
     python csrc/tables/make_randomiser.py
 
-CCSDS 131.0-B-5 section 10 and 231.0-B-4 section 6. A sequence obeys, bit by bit, s[n + degree] = sum
-of s[n + t] over the exponents t of its polynomial below the degree.
+CCSDS 131.0-B-5 section 10 and 231.0-B-4 section 6. A sequence obeys, bit by bit, s[n + degree] =
+sum of s[n + t] over the exponents t of its polynomial below the degree.
 """
 
 from __future__ import annotations
