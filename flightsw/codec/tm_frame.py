@@ -66,6 +66,8 @@ _SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
 
 def cadu(frame: bytes) -> bytes:
     """Return what goes on the air for ``frame``: marker, then the frame under the randomiser."""
+    if len(frame) > MAX_NBYTES:
+        raise FieldRangeError(f"TM frame of {len(frame)} octets, at most {MAX_NBYTES}; split it")
     return ASM + tm_randomise(frame)
 
 
