@@ -8,6 +8,19 @@ size_t fs_chain_unit_nbytes(const fs_chain_settings *settings, size_t frame_nbyt
     return settings->rs.e ? fs_rs_block_nbytes(&settings->rs) : frame_nbytes;
 }
 
+/* A unit and a sequence, each at the begin of a cache line: vectors that cross one cost double. */
+enum { LINE_NBYTES = 64 };
+
+static size_t whole_lines(size_t nbytes)
+{
+    return (nbytes + LINE_NBYTES - 1) / LINE_NBYTES * LINE_NBYTES;
+}
+
+size_t fs_chain_work_nbytes(const fs_chain_settings *settings, size_t frame_nbytes)
+{
+    return LINE_NBYTES + 2 * whole_lines(fs_chain_unit_nbytes(settings, frame_nbytes));
+}
+
 int64_t fs_chain_reset(fs_chain *c, const fs_chain_settings *settings, fs_frame_receiver *frames,
                        uint8_t *work, size_t nwork)
 {
@@ -16,15 +29,16 @@ int64_t fs_chain_reset(fs_chain *c, const fs_chain_settings *settings, fs_frame_
     if (code->e && (fs_rs_check(code) < 0 || fs_rs_data_nbytes(code) != frame))
         return FS_E_RANGE;
     unit = fs_chain_unit_nbytes(settings, frame);
-    if (nwork / 2 < unit)
+    if (nwork < fs_chain_work_nbytes(settings, frame))
         return FS_E_CAPACITY;
+    work += (size_t)-(uintptr_t)work % LINE_NBYTES;
     memset(c, 0, sizeof *c);
     c->is = *settings;
     c->is.sync.unit_nbits = (uint32_t)(8 * unit);
     if (fs_sync_reset(&c->sync, &c->is.sync) < 0)
         return FS_E_RANGE;
     if (settings->randomiser >= 0) {
-        c->pn = work + unit;
+        c->pn = work + whole_lines(unit);
         if (fs_pn_fill(settings->randomiser, c->pn, unit) < 0)
             return FS_E_RANGE;
     }

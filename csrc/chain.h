@@ -48,9 +48,12 @@ typedef struct {
 /* Octets behind each marker: a Reed-Solomon block, or without a code a frame of frame_nbytes. */
 size_t fs_chain_unit_nbytes(const fs_chain_settings *settings, size_t frame_nbytes);
 
+/* Octets that a chain works in. */
+size_t fs_chain_work_nbytes(const fs_chain_settings *settings, size_t frame_nbytes);
+
 /* Begin in SEARCH with all counters at 0. `frames` was reset before; its frames have the length of
- * the code's data. `work` is room for two units. Both stay in use. Returns 0, FS_E_RANGE for
- * settings that cannot be or do not go together, FS_E_CAPACITY for too little room. */
+ * the code's data. Both it and `work` stay in use. Returns 0, FS_E_RANGE for settings that cannot
+ * be or do not go together, FS_E_CAPACITY for too little room to work in. */
 int64_t fs_chain_reset(fs_chain *chain, const fs_chain_settings *settings,
                        fs_frame_receiver *frames, uint8_t *work, size_t nwork);
 

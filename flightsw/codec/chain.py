@@ -36,6 +36,9 @@ CODE_COUNTERS = (
     "parity_octets",
 )
 
+#: Up to so many octets of units go through memory that is kept: less work, and one copy more.
+_SMALL_NBYTES = 1 << 16
+
 _feed = lib.fs_chain_feed
 _from_buffer = ffi.from_buffer
 
@@ -100,16 +103,18 @@ class Line:
         if reed_solomon is not None:
             for name in ("e", "dual", "interleave", "fill", "lenient"):
                 setattr(settings.rs, name, int(getattr(reed_solomon, name)))
-        nbytes = lib.fs_chain_unit_nbytes(settings, frames.settings.nbytes)
+        nbytes = frames.settings.nbytes
+        room = lib.fs_chain_work_nbytes(settings, nbytes)
         self.state: Any = ffi.new("fs_chain *")
-        self._keep = frames, ffi.new("uint8_t[]", max(2 * nbytes, 1))
-        if lib.fs_chain_reset(self.state, settings, *self._keep, 2 * nbytes) < 0:
+        self._keep = frames, ffi.new("uint8_t[]", room)
+        if lib.fs_chain_reset(self.state, settings, *self._keep, room) < 0:
             raise FieldRangeError(
-                f"chain: frames of {frames.settings.nbytes} octets, marker {marker.hex()}, {rules},"
+                f"chain: frames of {nbytes} octets, marker {marker.hex()}, {rules},"
                 f" {reed_solomon}: the code's data must be one frame; no more wrong bits in search"
                 " than in lock, fewer than half of the marker; slip and marker are whole steps"
             )
-        self.unit_nbytes: int = nbytes
+        self.unit_nbytes: int = self.state.unit_nbytes
+        self._least_nbytes = self.unit_nbytes + settings.sync.marker_nbits // 8
         self._consumed = ffi.new("uint64_t *")
         self.held = b""
 
@@ -123,7 +128,7 @@ class Line:
             at, left = at + consumed, left - consumed
             if code < 0:
                 full()
-            elif not (consumed and left):
+            elif not consumed or left < self._least_nbytes:
                 break
         self.held = held[at:]
 
@@ -177,19 +182,25 @@ class Chain:
             inverted=int(inverted),
             step=step,
         )
+        self._small_count = max(1, _SMALL_NBYTES // self._line.unit_nbytes)
+        self._small = self._room_for(self._small_count)
 
     def feed(self, octets: Octets) -> Units:
         """Return the packets and other units that ``octets`` complete, of all virtual channels."""
-        frames, line = self._frames, self._line
-        count = (len(octets) + len(line.held)) // line.unit_nbytes + 1
-        out = _Output(
-            lib.fs_frame_rows_room(frames) + 8 * count,
-            lib.fs_frame_octets_room(frames)
-            + lib.fs_frame_pending(frames)
-            + count * frames.settings.nbytes,
-        )
-        line.feed(octets, out.sink, out.next)
-        return out.units()
+        count = (len(octets) + len(self._line.held)) // self._line.unit_nbytes + 1
+        if count <= self._small_count:
+            out = self._small
+            out.rewind()
+        else:
+            out = self._room_for(count)
+        self._line.feed(octets, out.sink, out.next)
+        return out.units(copied=out is self._small)
+
+    def _room_for(self, count: int) -> _Output:
+        """Return room for what ``count`` units hold, as a rule."""
+        frames = self._frames
+        noctets = count * frames.settings.nbytes + lib.fs_frame_octets_room(frames)
+        return _Output(lib.fs_frame_rows_room(frames) + 8 * count, noctets)
 
     @property
     def unit_nbytes(self) -> int:
@@ -218,10 +229,11 @@ class Chain:
 
 
 class _Output:
-    """Room for what frames hold: as a rule enough of it, else in several parts."""
+    """Room for what frames hold. As a rule it is enough; if not, the rest goes to further parts."""
 
     def __init__(self, nrows: int, noctets: int) -> None:
-        self.sink: Any = ffi.new("fs_frame_sink *", {"nrows": nrows, "noctets": noctets})
+        self.sink: Any = ffi.new("fs_frame_sink *")
+        self.sink.nrows, self.sink.noctets = nrows, noctets
         self._parts: list[Units] = []
         self._begin()
 
@@ -229,26 +241,37 @@ class _Output:
         sink = self.sink
         self._rows = np.empty(sink.nrows, UNIT_DTYPE)
         self._octets = np.empty(sink.noctets, np.uint8)
+        self._row_view = self._rows.view(np.uint8).data
         sink.rows = _from_buffer("fs_frame_row[]", self._rows)
         sink.octets = _from_buffer("uint8_t[]", self._octets)
-        sink.rows_used = sink.octets_used = 0
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin anew in the same memory."""
+        self.sink.rows_used = self.sink.octets_used = 0
 
     def next(self) -> None:
-        """Lay what is full aside and begin another."""
-        sink = self.sink
-        rows = self._rows[: sink.rows_used]
-        self._parts.append(Units(rows, self._octets[: sink.octets_used], None))
+        """Lay what is full aside and begin another part."""
+        self._parts.append(self._used())
         self._begin()
 
-    def units(self) -> Units:
-        """Return everything."""
+    def _used(self) -> Units:
         sink = self.sink
-        last = Units(self._rows[: sink.rows_used], self._octets[: sink.octets_used], None)
+        return Units(self._rows[: sink.rows_used], self._octets[: sink.octets_used], None)
+
+    def units(self, *, copied: bool) -> Units:
+        """Return everything, for good: what stands in memory that is used again is copied."""
+        last = self._used()
         if not self._parts:
-            return last
+            if not copied:
+                return last
+            # A copy of numpy's own goes field by field.
+            rows = bytearray(self._row_view[: len(last.rows) * UNIT_DTYPE.itemsize])
+            return Units(np.frombuffer(rows, UNIT_DTYPE), last.octets.copy(), None)
         parts, at = [*self._parts, last], 0
+        self._parts = []
         for part in parts:
             part.rows["offset"] += np.uint64(at)
             at += len(part.octets)
-        rows = np.concatenate([part.rows for part in parts])
-        return Units(rows, np.concatenate([part.octets for part in parts]), None)
+        joined = np.concatenate([part.rows for part in parts])
+        return Units(joined, np.concatenate([part.octets for part in parts]), None)
