@@ -208,7 +208,7 @@ class Synchroniser:
         held = b"".join((self._held, octets)) if self._held else bytes(octets)
         nbits = 8 * len(held)
         units, rows = [], []
-        take = 1 if judge else _BATCH
+        take = 1 if judge else min(_BATCH, len(held) // self.unit_nbytes + 1)
         view = _from_buffer(held)
         while True:
             unit = np.empty((take, self.unit_nbytes), np.uint8)
