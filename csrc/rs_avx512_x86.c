@@ -29,6 +29,7 @@
 #include <string.h>
 
 #define ALWAYS static inline __attribute__((always_inline)) FS_TARGET_AVX512
+#define APART static __attribute__((noinline)) FS_TARGET_AVX512
 #define UNROLL _Pragma("GCC unroll 8")
 
 /* How blocks of an interleaving are taken, see make_rs.py: quadwords of a group, then where in the
@@ -214,8 +215,6 @@ ALWAYS void solve_n(key *solved, unsigned e, unsigned n)
         solved[i].errors = over < 0 ? -1 : (2 * (int)e - over) / 2;
     }
 }
-
-#define APART static __attribute__((noinline)) FS_TARGET_AVX512
 
 APART void solve(key *solved, unsigned e, unsigned n)
 {

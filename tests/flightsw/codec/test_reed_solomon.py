@@ -79,6 +79,18 @@ def test_published_parity_both_ways(tier: str, e: int, dual: int) -> None:
     assert (value, corrected, out.tobytes()) == (e, [e], data + parity)
 
 
+@pytest.mark.parametrize("e", [8, 16])
+def test_generators_read_the_same_both_ways(tier: str, e: int) -> None:
+    """The generator is palindromic, for E = 8 too; it is not if its roots begin at 112 there, as
+    in Yamcs. The parity of a lone 1 is the generator without its leading coefficient."""
+    code, block = code_of(e, 0, 1), bytearray(255)
+    block[254 - 2 * e] = 1
+    assert lib.fs_rs_encode(code, ffi.from_buffer(block), 255) == 255
+    generator = block[254 - 2 * e :]
+    assert generator == generator[::-1]
+    assert len(set(generator)) > 2
+
+
 @pytest.mark.parametrize("interleave", INTERLEAVES)
 @pytest.mark.parametrize("dual", [0, 1])
 @pytest.mark.parametrize("e", [8, 16])
