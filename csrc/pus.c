@@ -92,9 +92,9 @@ static uint8_t fault_of(const fs_pus_format *f, const uint8_t *apids, const uint
         return FS_PUS_NO_HEADER;
     if ((p[0] >> 4 & 1) != (f->telecommand != 0))
         return FS_PUS_OTHER_TYPE;
-    if (nbytes < least)
-        return FS_PUS_SHORT;
-    return p[PRIMARY] >> 4 == f->version ? FS_PUS_GOOD : FS_PUS_VERSION;
+    if (p[PRIMARY] >> 4 != f->version)
+        return FS_PUS_VERSION;
+    return nbytes < least ? FS_PUS_SHORT : FS_PUS_GOOD;
 }
 
 static void blank(const fs_pus_columns *out, size_t i)
