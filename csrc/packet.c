@@ -65,12 +65,12 @@ static int judge(const fs_packet_finder *f, const uint8_t *unit, size_t left, in
         return f->searching && last ? SKIP : MORE;
     if (!f->searching && !f->error_control)
         return TAKE;
-    int known = left - whole >= frame;
-    if (known && plausible(f, head + whole))
+    int known = left - whole >= frame, by_check = f->searching && f->error_control;
+    if (known && !by_check && plausible(f, head + whole))
         return TAKE;
     if (f->error_control && !fs_crc16(head, length, 0xFFFF))
         return TAKE;
-    if (known)
+    if (known || by_check)
         return SKIP;
     return last ? TAKE : MORE;
 }
@@ -88,6 +88,20 @@ static int search(fs_packet_finder *f, const uint8_t *buf, size_t nbytes, int32_
     return what == SKIP ? MORE : what;
 }
 
+/* At the end of the stream: the length of the last packet may be what is wrong. If something inside
+ * of it is a packet by what is known of packets, go there. */
+static int rescue(fs_packet_finder *f, const uint8_t *buf, size_t nbytes, size_t *at)
+{
+    fs_packet_finder trial = *f;
+    size_t to = *at;
+    if (f->searching || !(f->listed || f->error_control) ||
+        search(&trial, buf, nbytes, 1, &to) != TAKE)
+        return MORE;
+    *f = trial;
+    *at = to;
+    return TAKE;
+}
+
 int64_t fs_packet_find(fs_packet_finder *finder, const uint8_t *buf, size_t nbytes, int32_t last,
                        const fs_packet_columns *out, size_t capacity, uint64_t *consumed)
 {
@@ -98,6 +112,8 @@ int64_t fs_packet_find(fs_packet_finder *finder, const uint8_t *buf, size_t nbyt
         int what = judge(f, buf + at, nbytes - at, last);
         if (what == SKIP)
             what = search(f, buf, nbytes, last, &at);
+        if (what == MORE && last)
+            what = rescue(f, buf, nbytes, &at);
         if (what == MORE)
             break;
         const uint8_t *head = buf + at + f->before_nbytes;
@@ -115,6 +131,23 @@ int64_t fs_packet_find(fs_packet_finder *finder, const uint8_t *buf, size_t nbyt
     f->record_octets += n * (f->before_nbytes + f->behind_nbytes);
     *consumed = at;
     return (int64_t)n;
+}
+
+int64_t fs_packet_headers(const uint8_t *buf, size_t nbytes, const uint64_t *offsets, size_t count,
+                          const fs_packet_columns *out)
+{
+    const fs_packet_columns to = *out;
+    for (size_t i = 0; i < count; i++) {
+        if (nbytes < HEADER || offsets[i] > nbytes - HEADER)
+            return FS_E_SHORT;
+        const uint8_t *head = buf + offsets[i];
+        if (head[0] >> 5)
+            return FS_E_FORMAT;
+        if (packet_nbytes(head) > nbytes - offsets[i])
+            return FS_E_SHORT;
+        put(&to, i, offsets[i], head);
+    }
+    return (int64_t)count;
 }
 
 static int inside(size_t nbytes, const uint64_t *offsets, const uint32_t *lengths, size_t count)

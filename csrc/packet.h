@@ -2,6 +2,7 @@
  *
  *     fs_packet_scan     headers of packets that stand one behind the other, or an error
  *     fs_packet_find     the same in a stream that may be damaged: skips, counts, goes on
+ *     fs_packet_headers  the same columns of packets whose places are known
  *     fs_packet_check    packet error control
  *     fs_packet_track    sequence gaps, duplicates, restarts, counts per APID
  *     fs_packet_join     segmented packets put together
@@ -56,13 +57,19 @@ typedef struct {
 } fs_packet_finder;
 
 /* Find packets. In step, a header is believed that has version 0, a possible length and an existing
- * APID. Else octets are skipped until one is found whose packet is followed by another (or by the
- * end of the stream, or which passes its error control). A packet whose error control fails and
- * behind which no header stands is not believed either: its length may be wrong.
+ * APID. Else octets are skipped until one is found whose packet passes its error control or, if
+ * there is none, is followed by another packet or by the end. With error control, a packet that
+ * fails it and behind which no header stands is not believed either: its length may be wrong.
  * `last`: nothing follows the buffer. Returns packets; feed again from *consumed with more octets
- * behind it. What is left when `last` is set is the incomplete packet at the end. */
+ * behind it. What is left when `last` is set is the incomplete packet at the end; where APIDs or
+ * error control tell packets apart, none was found inside of it. */
 int64_t fs_packet_find(fs_packet_finder *finder, const uint8_t *buf, size_t nbytes, int32_t last,
                        const fs_packet_columns *out, size_t capacity, uint64_t *consumed);
+
+/* Read the headers of packets at offsets, into the columns behind `offset`. Returns count, FS_E_FORMAT
+ * at a version that is not 0, or FS_E_SHORT if a packet ends behind buf. */
+int64_t fs_packet_headers(const uint8_t *buf, size_t nbytes, const uint64_t *offsets, size_t count,
+                          const fs_packet_columns *out);
 
 /* Packet error control (ECSS-E-ST-70-41C annex B) of whole packets: ok[i] is 1 where the CRC over
  * all of packet i is 0. Returns how many are right, or FS_E_SHORT if one ends behind buf; then

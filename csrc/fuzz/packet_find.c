@@ -31,13 +31,17 @@ static size_t feed(fs_packet_finder *f, table *t, const uint8_t *data, size_t fr
 
 static void against_scan(const uint8_t *data, size_t nbytes, const table *t)
 {
-    static table strict;
+    static table strict, whole_again;
     uint8_t *buf = exact(data, nbytes);
     fs_packet_columns out = {strict.offset, strict.nbytes, strict.id, strict.sequence};
     uint64_t consumed;
     int64_t found = fs_packet_scan(buf, nbytes, &out, ROWS, &consumed);
     FS_MUST(found >= 0 || found == FS_E_FORMAT);
     FS_MUST(consumed <= nbytes);
+    fs_packet_columns again = {whole_again.offset, whole_again.nbytes, whole_again.id,
+                               whole_again.sequence};
+    FS_MUST(fs_packet_headers(buf, nbytes, t->offset, t->n, &again) == (int64_t)t->n);
+    FS_MUST(!memcmp(again.nbytes, t->nbytes, t->n * sizeof *t->nbytes));
     if (found >= 0) {
         FS_MUST((size_t)found == t->n);
         FS_MUST(!memcmp(strict.offset, t->offset, t->n * sizeof *t->offset));

@@ -3,6 +3,7 @@
     table = scan(octets)                          packets one behind the other, or SyncError
     finder = PacketFinder(before_nbytes=4)        a stream that may be damaged: skips and counts
     table = finder.find(octets)
+    table = table_at(units.octets, offsets)       packets that a frame receiver gave
     table.apid, table.seq, table.nbytes           one array a header field
     table.ok, table.lost_before                   error control, packets lost in front of each
     for apid, part in table.by_apid().items():    views, no octet is copied
@@ -218,16 +219,35 @@ def scan(buf: Octets, capacity: int | None = None) -> PacketTable:
     return table
 
 
+def table_at(buf: Octets, offset: npt.ArrayLike) -> PacketTable:
+    """Return the packets that begin at ``offset`` (octets), as a frame receiver's units say.
+
+    Raises SyncError where a packet's version is not 0, TruncatedError if one ends behind ``buf``.
+    """
+    octets, at = _from_buffer(buf), np.array(offset, np.uint64)
+    n = len(at)
+    arrays: list[npt.NDArray[Any]] = [at, *(np.empty(n, dtype) for dtype in _DTYPES[1:])]
+    pointers = [_from_buffer(kind, array) for kind, array in zip(_KINDS, arrays, strict=True)]
+    columns = ffi.new("fs_packet_columns *", pointers)
+    code = lib.fs_packet_headers(octets, len(octets), pointers[0], n, columns)
+    if code == lib.FS_E_FORMAT:
+        raise SyncError(f"packet table: one of {n} packets has a version that is not 0")
+    if code < 0:
+        raise TruncatedError(f"packet table: one of {n} packets ends behind {len(octets)} octets")
+    _, lengths, ids, sequences = arrays
+    return PacketTable(buf, at, lengths, ids, sequences, len(octets))
+
+
 class PacketFinder:
     """Finds packets in a stream that may be damaged, in chunks of any size.
 
     A header is believed when its version is 0, the packet has ``min_nbytes`` to ``max_nbytes``
     octets and its APID is one of ``apids`` (None: any). Behind octets that are no such header the
-    next packet is looked for octet by octet, and must be followed by another; what is skipped is
-    counted. With ``error_control`` (packets end in their CRC) a packet in front of such octets must
-    pass it, so that a damaged length costs one packet. The more is known, the less is mistaken:
-    without a list of APIDs zeros look like packets of APID 0. ``before_nbytes`` and
-    ``behind_nbytes`` are octets around each packet, such as the record headers of a recorder.
+    next packet is looked for octet by octet and must be followed by another; what is skipped is
+    counted. With ``error_control`` (packets end in their CRC) it must pass that instead, and so
+    must a packet in front of such octets: a damaged length costs one packet. The more is known, the
+    less is mistaken: without a list of APIDs zeros look like packets of APID 0. ``before_nbytes``
+    and ``behind_nbytes`` are octets around each packet, such as the record headers of a recorder.
 
     Raises FieldRangeError for limits that allow no packet.
     """

@@ -15,7 +15,7 @@ from flightsw.codec import space_packet
 from flightsw.codec.crc import crc16
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.packet_table import PacketFinder, PacketTable, scan
+from flightsw.codec.packet_table import PacketFinder, PacketTable, scan, table_at
 
 APIDS = (5, 77, 600)
 
@@ -81,13 +81,23 @@ def test_octets_that_are_no_packet_are_skipped_and_counted(error_control: bool) 
 def test_a_damaged_length_costs_one_packet() -> None:
     """With error control, a packet whose length is wrong is given up and the next one is found."""
     sent = stream(random.Random(3), 50)
-    for victim, wrong in ((0, 3), (17, 200), (20, 0), (48, 9)):
+    for victim, wrong in ((0, 3), (17, 200), (20, 0), (48, 9), (3, 65_535), (48, 65_535)):
         hurt = bytearray(sent[victim])
         hurt[4:6] = wrong.to_bytes(2, "big")
         air = b"".join([*sent[:victim], bytes(hurt), *sent[victim + 1 :]])
         finder = PacketFinder(apids=APIDS, error_control=True)
         assert octets_of(finder.find(air)) == sent[:victim] + sent[victim + 1 :]
         assert finder.counters["skipped_octets"] == len(hurt)
+
+
+def test_a_damaged_length_at_the_end_hides_no_packet() -> None:
+    """With known APIDs alone, a length beyond the end of the stream costs one packet as well."""
+    sent = stream(random.Random(31), 30)
+    hurt = bytearray(sent[9])
+    hurt[4] = 255
+    finder = PacketFinder(apids=APIDS)
+    assert octets_of(finder.find(b"".join([*sent[:9], hurt, *sent[10:]]))) == sent[:9] + sent[10:]
+    assert finder.counters["skipped_octets"] == len(hurt)
 
 
 def test_a_damaged_packet_in_its_place_stays() -> None:
@@ -237,6 +247,27 @@ def test_error_control_of_some_apids(tier: str) -> None:
     assert table.check([1]).all()
     assert table.check([9]).tolist() == [True, False, True]
     assert table.check([]).all()
+
+
+def test_a_table_of_packets_at_known_places(guard: Guard) -> None:
+    """Packets at given offsets, in any order, have the columns of the scan."""
+    sent = stream(random.Random(9), 50)
+    whole = scan(b"".join(sent))
+    order = np.random.default_rng(1).permutation(50)
+    table = table_at(whole.buf, whole.offset[order])
+    assert octets_of(table) == [sent[i] for i in order]
+    for name in ("offset", "nbytes", "apid", "seq", "seq_flags", "telecommand", "ok"):
+        assert np.array_equal(getattr(table, name), getattr(whole, name)[order])
+    for wrong in (len(whole.buf), len(whole.buf) - 5, 2**63, int(whole.offset[-1]) + 1):
+        with pytest.raises((TruncatedError, SyncError), match="packet table"):
+            table_at(whole.buf, [0, wrong])
+    with pytest.raises(SyncError, match="version"):
+        table_at(b"\xff" * 9, [0])
+    columns = ffi.new("fs_packet_columns *", [ffi.new(f"uint{n}_t[]", 1) for n in (64, 32, 16, 16)])
+    for n in range(len(sent[0])):
+        for buf in guard.both(sent[0][:n]):
+            code = lib.fs_packet_headers(buf, n, ffi.new("uint64_t[1]"), 1, columns)
+            assert code == lib.FS_E_SHORT
 
 
 def test_check_and_gather_refuse_what_lies_behind_the_buffer() -> None:
