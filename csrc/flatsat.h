@@ -23,6 +23,7 @@
 #include "packet.h"
 #include "pus.h"
 #include "layout.h"
+#include "variable.h"
 #include "serial.h"
 
 #include "wire.h"

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from flightsw.codec.calibration import Calibrated
 from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.faults import Judged
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Field
 
@@ -36,7 +38,7 @@ class PreparedLayout:
         assert code == len(fields), "a plan keeps its fields inside of its packet"
 
 
-class Columns(dict[str, npt.NDArray[Any]]):
+class Columns(Calibrated, Judged, dict[str, npt.NDArray[Any]]):
     """Arrays by field name, ``count`` rows each; fields of several elements have them as axis 1.
 
     ``capacity`` is how many rows the arena holds; ``owner`` is the layout that it was made for.

@@ -20,19 +20,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from struct import Struct
 from struct import error as struct_error
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from flightsw.codec.calibration import calibrated_values, raw_columns, raw_values
 from flightsw.codec.columns import Columns, PreparedLayout, as_column, offending
 from flightsw.codec.declaration import field
+from flightsw.codec.document import Row, row_of
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
+from flightsw.codec.faults import judged
 from flightsw.codec.live import Live
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.plan import Field, LayoutError, Plan, compile_plan
+from flightsw.codec.plan import Field, LayoutError, Node, Plan, fixed_plan
 from flightsw.codec.values import builder, gatherer, look_up, misfit
 from flightsw.codec.view import View, view_class
+from flightsw.codec.walk import compile_tree
 
 __all__ = ["Columns", "Field", "Layout", "LayoutError", "Row", "compile_layout", "field"]
 
@@ -40,20 +44,19 @@ _KINDS = {"uint": lib.FS_UINT, "bytes": lib.FS_UINT, "int": lib.FS_INT, "float":
 _SLOT_CODES = {"uint": "Q", "int": "q", "float": "d"}
 
 
-class Row(NamedTuple):
-    """One line of a layout's documentation; offset and width in bits."""
-
-    name: str
-    offset: int
-    width: int
-    type: str
-    unit: str
-    doc: str
-
-
 def compile_layout(declaration: Any) -> Layout:
-    """Compile a construct declaration of fixed size; LayoutError names what it cannot take."""
-    return Layout(compile_plan(declaration))
+    """Compile a construct declaration; LayoutError names what it cannot take.
+
+    If every field has its own place the result runs on the fastest kernels; else it is a
+    :class:`flightsw.codec.variable_layout.VariableLayout`, with the same methods.
+    """
+    nodes = compile_tree(declaration)
+    plan = fixed_plan(nodes)
+    if plan is not None:
+        return Layout(plan, nodes)
+    from flightsw.codec.variable_layout import VariableLayout
+
+    return VariableLayout(nodes)
 
 
 def _table(fields: tuple[Field, ...]) -> Any:
@@ -67,9 +70,12 @@ def _slots(fields: tuple[Field, ...]) -> Struct:
 
 
 class Layout:
-    """A compiled layout of ``nbytes`` octets with ``fields`` in wire order."""
+    """A compiled layout of ``nbytes`` octets, ``fields`` in wire order; ``nodes`` is its tree."""
 
-    def __init__(self, plan: Plan) -> None:
+    fixed = True
+
+    def __init__(self, plan: Plan, nodes: tuple[Node, ...]) -> None:
+        self.nodes = nodes
         self.fields = plan.fields
         self.nbytes = plan.nbytes
         self._blank = plan.blank
@@ -89,12 +95,14 @@ class Layout:
         self._slots_type = ffi.typeof(f"uint64_t[{max(self._out_slots.size // 8, 1)}]")
         self._gather, self._build = gatherer(inputs), builder(numbers, self._octets)
 
-    def encode(self, values: Mapping[str, Any]) -> bytes:
+    def encode(self, values: Mapping[str, Any], *, calibrated: bool = False) -> bytes:
         """Return one packet. Raises FieldRangeError, which names the field.
 
         Enums take their label or their number. Constants need not be given, defaults may be left
-        out.
+        out. With ``calibrated``, fields with a calibration are given in its unit.
         """
+        if calibrated:
+            values = raw_values(self.fields, values)
         packet = bytearray(self._blank)
         try:
             slots = self._in_slots.pack(*self._gather(values))
@@ -109,10 +117,13 @@ class Layout:
             self._place_octets(values, packet)
         return bytes(packet)
 
-    def decode(self, buf: bytes | bytearray | memoryview, at: int = 0) -> dict[str, Any]:
+    def decode(
+        self, buf: bytes | bytearray | memoryview, at: int = 0, *, calibrated: bool = False
+    ) -> dict[str, Any]:
         """Return the values of the packet at octet ``at``; enums as labels where they have one.
 
-        Raises TruncatedError if ``buf`` ends inside it, SyncError if a constant is not as declared.
+        With ``calibrated``, fields with a calibration come in its unit. Raises TruncatedError if
+        ``buf`` ends inside it, SyncError if a constant is not as declared.
         """
         if at < 0 or len(buf) - at < self.nbytes:
             raise TruncatedError(
@@ -123,14 +134,17 @@ class Layout:
         lib.fs_layout_decode(
             self._out_table, self._nout, packet + at if at else packet, self.nbytes, slots
         )
-        return self._build(self._out_slots.unpack_from(ffi.buffer(slots)), buf, at)
+        values = self._build(self._out_slots.unpack_from(ffi.buffer(slots)), buf, at)
+        return calibrated_values(self.fields, values) if calibrated else values
 
-    def encode_columns(self, columns: Mapping[str, npt.ArrayLike]) -> bytes:
+    def encode_columns(self, columns: Mapping[str, Any], *, calibrated: bool = False) -> bytes:
         """Return packets one behind the other from one array a field, all of the same length.
 
-        Raises FieldRangeError that names the field and the row of the first value that does not
-        fit.
+        With ``calibrated``, columns with a calibration are in its unit. Raises FieldRangeError that
+        names the field and the row of the first value that does not fit.
         """
+        if calibrated:
+            columns = raw_columns(self.fields, columns)
         arrays = [as_column(f, columns) for f in self._column_inputs]
         out = np.empty((len(arrays[0]) if arrays else 0) * self.nbytes, np.uint8)
         self._encode_arrays(arrays, out)
@@ -177,8 +191,10 @@ class Layout:
         buf: bytes | bytearray | memoryview | npt.NDArray[np.uint8],
         *,
         offsets: npt.NDArray[Any] | None = None,
+        lengths: npt.NDArray[Any] | None = None,
         stride: int | None = None,
         count: int | None = None,
+        strict: bool = False,
         out: Columns | None = None,
     ) -> Columns:
         """Return one native-endian array a field, by name, for many packets.
@@ -186,8 +202,12 @@ class Layout:
         Packets stand at ``offsets`` (octets), or every ``stride`` octets (default: one behind the
         other) and then ``count`` of them (default: as many as fit). All arrays lie in one arena;
         ``out``, a result of this method, is filled again where it is large enough, without
-        allocation. Raises TruncatedError if a packet ends behind ``buf``.
+        allocation. Raises TruncatedError if a packet ends behind ``buf``. With ``lengths`` beside
+        ``offsets``, a packet of another length is marked in ``columns.faults`` instead and left
+        zero; with ``strict``, TruncatedError or SyncError name it.
         """
+        if lengths is not None:
+            return self._decode_lengths(buf, offsets, lengths, strict, out)
         octets = ffi.from_buffer(buf)
         nbytes, step = len(octets), self.nbytes if stride is None else stride
         where: Any = ffi.NULL
@@ -200,6 +220,7 @@ class Layout:
             count = (nbytes - self.nbytes) // step + 1 if nbytes >= self.nbytes else 0
         if out is None or out.capacity < count or out.owner is not self:
             out = Columns(self, self.fields, count)
+        out.faults = out.fault = None
         code = lib.fs_layout_decode_columns(
             self._prepared.pointer,
             octets,
@@ -215,6 +236,24 @@ class Layout:
                 " octets of the buffer"
             )
         return out if count == out.count else out.first(count)
+
+    def _decode_lengths(
+        self, buf: Any, offsets: Any, lengths: Any, strict: bool, out: Columns | None
+    ) -> Columns:
+        """Decode packets whose length is known, which must be that of the layout."""
+        where, codes, fault = judged(self.nbytes, len(ffi.from_buffer(buf)), offsets, lengths)
+        if strict and fault is not None:
+            raise fault.error(codes[fault.row])
+        good = np.flatnonzero(codes == 0)
+        where[codes != 0] = where[good[0]] if len(good) else 0
+        if len(good):
+            columns = self.decode_columns(buf, offsets=where, out=out)
+        else:
+            columns = Columns(self, self.fields, len(where))
+        for column in columns.values():
+            column[codes != 0] = 0
+        columns.faults, columns.fault = codes, fault
+        return columns
 
     def live(
         self,
@@ -249,10 +288,7 @@ class Layout:
 
     def document(self) -> list[Row]:
         """Return one row a field, in wire order, for a table or an interface document."""
-        return [
-            Row(f.name, f.bit, f.width * f.elements, _type_name(f), f.unit, f.doc)
-            for f in self.fields
-        ]
+        return [row_of(f) for f in self.fields]
 
     def _place_octets(self, values: Mapping[str, Any], packet: bytearray) -> None:
         for f in self._octets:
@@ -279,11 +315,3 @@ class Layout:
                 if (why := misfit(f, each)) is not None:
                     return FieldRangeError(f"{f.name}: {each!r} {why}; nothing was written")
         return FieldRangeError(f"layout of {self.nbytes} octets: {error}")
-
-
-def _type_name(f: Field) -> str:
-    if f.kind == "bytes":
-        return f"octets[{f.elements}]"
-    name = "flag" if f.flag else "enum" if f.labels is not None else f"{f.kind}{f.width}"
-    order = " little-endian" if f.swap else ""
-    return f"{name}[{f.elements}]{order}" if f.array else name + order

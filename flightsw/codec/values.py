@@ -28,7 +28,9 @@ def misfit(f: Field, value: Any) -> str | None:
         return None
     try:
         if f.kind == "float":
-            Struct(">f" if f.width == 32 else ">d").pack(value)  # native order checks no range
+            Struct({16: ">e", 32: ">f", 64: ">d"}[f.width]).pack(
+                value
+            )  # native order checks no range
             return None
         number = value.__index__()
     except (struct_error, OverflowError, AttributeError, TypeError):
@@ -114,13 +116,13 @@ def _general_builder(
                     value = f.labels.get(value, value)
             if f.const is not None and value != f.const:
                 raise SyncError(f"{f.name}: {value!r} where the layout has {f.const!r}")
-            _store(result, f.path, value)
+            store(result, f.path, value)
         return result
 
     return build
 
 
-def _store(result: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
+def store(result: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
     """Put a value where its path says, making the dicts and lists on the way."""
     at: Any = result
     for part, following in pairwise(path):
