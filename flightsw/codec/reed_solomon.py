@@ -46,7 +46,7 @@ class Decoded(NamedTuple):
 
 
 class ReedSolomon:
-    """One code, both ways.
+    """One code, both ways; a :class:`flightsw.codec.chain.Chain` takes it too.
 
     ``e`` is 16 or 8, ``interleave`` 1, 2, 3, 4, 5 or 8, ``fill`` at most 254 - 2E. ``dual`` takes
     octets on the wire in the dual basis, which the standard prescribes; without it they are in the
@@ -73,7 +73,8 @@ class ReedSolomon:
                 " E is 16 or 8, interleaving 1, 2, 3, 4, 5 or 8, fill at most 254 - 2E"
             )
         self._code = code
-        self.interleave = interleave
+        self.e, self.interleave, self.fill = e, interleave, fill
+        self.dual, self.lenient = bool(dual), bool(lenient)
         #: octets of data of a block
         self.data_nbytes: int = lib.fs_rs_data_nbytes(code)
         #: octets of a block, data and parity

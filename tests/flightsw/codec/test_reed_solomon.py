@@ -14,7 +14,9 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flightsw.codec import space_packet, sync, tm_frame
 from flightsw.codec import tier as tiers
+from flightsw.codec.chain import Chain
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.reed_solomon import IN_FILL, Decoded, ReedSolomon
@@ -283,6 +285,19 @@ def test_refusals_for_fill_are_counted() -> None:
     assert code.counters["failed_codewords"] == code.counters["fill_refusals"] == 3
     assert code.counters["corrected_octets"] == 0
     assert ReedSolomon(interleave=1, fill=2, lenient=True).decode(sent).corrected == (2,)
+
+
+def test_a_chain_takes_the_same_object() -> None:
+    """The code that made a block can be given to a chain, which corrects the block by it."""
+    code = ReedSolomon(interleave=2, fill=150)
+    frames = tm_frame.Encoder(5, code.data_nbytes)
+    frames.add(1, space_packet.pack(7, 0, b"octets of a packet"))
+    frame = frames.next_frame(1, bytes(4), flush=True)
+    block = bytearray(code.encode(frame))
+    block[10] ^= 0x55
+    chain = Chain(tm_frame.Receiver(5, code.data_nbytes), randomiser=None, reed_solomon=code)
+    assert len(list(chain.feed(sync.ASM + block).each())) == 1
+    assert chain.counters["corrected_octets"] == 1
 
 
 def test_the_face_says_what_does_not_fit() -> None:
