@@ -29,8 +29,8 @@ static uint64_t packet_nbytes(const uint8_t *head)
     if (head[0] >> 5 == 0)
         return (uint64_t)(head[4] << 8 | head[5]) + 7;
     size_t nheader = ENCAPSULATION_HEADER[head[0] & 3];
-    if (nheader == 1)
-        return 1;
+    if (nheader == 1) /* only idle packets have no length */
+        return !(head[0] & 0x1C);
     for (size_t i = nheader / 2; i < nheader; i++)
         n = n << 8 | head[i];
     return n < nheader ? 0 : n;

@@ -139,16 +139,19 @@ def test_encapsulation_packets_across_frames(sizes: list[int], lengths: int) -> 
 
 
 def test_packets_of_impossible_lengths_are_passed_over() -> None:
-    """Encapsulation packets longer than any slot, or shorter than their header, are refused."""
+    """Encapsulation packets longer than any slot, shorter than their header, or without a length
+    that are not idle, are refused.
+    """
     receiver = tm_frame.Receiver(SCID, 28, ocf=False)
     long = bytes.fromhex("eb000000 00010007") + bytes(12)
     short = bytes.fromhex("e9010000") + bytes(16)
     version = bytes.fromhex("41000000") + bytes(16)
-    for i, data in enumerate((long, short, version)):
+    lone = bytes.fromhex("f0") * 20
+    for i, data in enumerate((long, short, version, lone)):
         receiver.frame(with_fecf(bytes((0x2F, 0x60, i, i, 0x18, 0)) + data))
     assert receiver.counters["oversize_units"] == 1
-    assert receiver.counters["bad_packets"] == 2
-    assert receiver.counters["unaligned_octets"] == 60
+    assert receiver.counters["bad_packets"] == 3
+    assert receiver.counters["unaligned_octets"] == 80
     assert balanced(receiver)
 
 
