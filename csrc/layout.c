@@ -1,4 +1,4 @@
-/* Layouts of many packets: values in columns.
+/* Layouts of many packets, to columns.
  *
  * Columns are made field by field over blocks of packets that stay in the first-level cache: a loop
  * over the whole input for each field would fetch the input once a field. The portable kernel takes
@@ -6,8 +6,6 @@
  * neighbouring fields once, so fs_layout_prepare sorts the fields by place and covers them with as
  * few such windows as a walk from the front needs. */
 #include "layout_kernels.h"
-
-/* --- preparation ------------------------------------------------------------------------------ */
 
 static int is_sound(const fs_field *f, size_t nbytes)
 {
@@ -62,8 +60,6 @@ int64_t fs_layout_prepare(fs_layout *layout, const fs_field *fields, size_t nfie
     return (int64_t)nfields;
 }
 
-/* --- packets to columns ----------------------------------------------------------------------- */
-
 static inline const uint8_t *packet_at(const fs_block *b, size_t i)
 {
     return b->strided ? b->first + i * b->stride : b->base[i];
@@ -72,18 +68,18 @@ static inline const uint8_t *packet_at(const fs_block *b, size_t i)
 #define FS_READ(type)                                                                              \
     _Pragma("GCC unroll 8") for (size_t i = 0; i < n; i++)                                         \
     {                                                                                              \
-        uint64_t word = fs_load_be((strided ? first + i * stride : base[i]) + load);               \
-        ((type *)out)[i * step] = (type)(is_signed ? (uint64_t)((int64_t)(word << left) >> right)  \
-                                                   : word >> drop & mask);                         \
+        uint64_t word = fs_load_be((strided ? first + i * stride : base[i]) + p.load);             \
+        ((type *)out)[i] = (type)(is_signed ? (uint64_t)((int64_t)(word << left) >> right)         \
+                                            : word >> drop & mask);                                \
     }                                                                                              \
     break
 
-/* Elements that one load holds, most significant octet first: a load, two shifts and a store. */
+/* A field that one load holds, most significant octet first. */
 static inline __attribute__((always_inline)) void
 read_plain(const fs_block *b, int strided, int is_signed, const fs_field *f, fs_place p, void *out)
 {
     const uint8_t *const *base = b->base, *first = b->first;
-    size_t stride = b->stride, n = b->n, load = p.load, step = f->count;
+    size_t stride = b->stride, n = b->n;
     unsigned left = p.before, right = 64u - f->width, drop = right - left;
     uint64_t mask = UINT64_MAX >> right;
     switch (f->size) {
@@ -98,41 +94,78 @@ read_plain(const fs_block *b, int strided, int is_signed, const fs_field *f, fs_
     }
 }
 
-/* Every other element. */
-static void read_any(const fs_block *b, const fs_field *f, fs_place p, uint8_t *out)
+/* Any field, packet after packet. The table is copied, so that no store can change it. */
+static void read_any(const fs_block *b, const fs_field *field, uint8_t *out)
 {
-    for (size_t i = 0; i < b->n; i++, out += (size_t)f->count * f->size) {
-        uint64_t top = fs_get_top(packet_at(b, i), p, f->width, f->swap);
-        uint64_t value = top >> (64 - f->width);
-        if (f->kind == FS_INT)
-            value = fs_sign_extend(value, f->width);
-        uint8_t v8 = (uint8_t)value;
-        uint16_t v16 = (uint16_t)value;
-        uint32_t v32 = (uint32_t)value;
-        memcpy(out, f->size == 1   ? (void *)&v8
-                    : f->size == 2 ? (void *)&v16
-                    : f->size == 4 ? (void *)&v32
-                                   : (void *)&value,
-               f->size);
+    const fs_field f = *field;
+    const size_t n = b->n, readable = b->readable;
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *packet = packet_at(b, i);
+        for (uint32_t j = 0; j < f.count; j++, out += f.size) {
+            fs_place p = fs_locate(f.bit + (size_t)j * f.width, f.width, readable);
+            uint64_t top = fs_get_top(packet, p, f.width, f.swap);
+            unsigned right = 64u - f.width;
+            uint64_t v64 = f.kind == FS_INT ? (uint64_t)((int64_t)top >> right) : top >> right;
+            uint32_t v32 = (uint32_t)v64;
+            uint16_t v16 = (uint16_t)v64;
+            if (f.size == 1)
+                *out = (uint8_t)v64;
+            else if (f.size == 2)
+                memcpy(out, &v16, 2);
+            else if (f.size == 4)
+                memcpy(out, &v32, 4);
+            else
+                memcpy(out, &v64, 8);
+        }
+    }
+}
+
+#define FS_COPY(type, turn)                                                                        \
+    for (size_t j = 0; j < count; j++) {                                                           \
+        type value;                                                                                \
+        memcpy(&value, from + j * sizeof value, sizeof value);                                     \
+        value = turned ? turn(value) : value;                                                      \
+        memcpy(out + j * sizeof value, &value, sizeof value);                                      \
+    }                                                                                              \
+    break
+
+/* All elements of an array that stands on octets, packet after packet. */
+static void read_octets(const fs_block *b, const fs_field *f, uint8_t *out)
+{
+    const int turned = f->swap != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    const size_t n = b->n, count = f->count, size = f->size, octet = f->bit / 8;
+    for (size_t i = 0; i < n; i++, out += count * size) {
+        const uint8_t *from = packet_at(b, i) + octet;
+        switch (size) {
+        case 1:
+            memcpy(out, from, count);
+            break;
+        case 2:
+            FS_COPY(uint16_t, __builtin_bswap16);
+        case 4:
+            FS_COPY(uint32_t, __builtin_bswap32);
+        default:
+            FS_COPY(uint64_t, __builtin_bswap64);
+        }
     }
 }
 
 void fs_columns_field(const fs_field *f, const fs_block *b, uint8_t *column)
 {
     uint8_t *out = column + b->row * f->count * f->size;
-    for (uint32_t j = 0; j < f->count; j++, out += f->size) {
-        fs_place p = fs_locate(f->bit + (size_t)j * f->width, f->width, b->readable);
-        if (p.ninth || (f->swap && f->width > 8))
-            read_any(b, f, p, out);
-        else if (b->strided && f->kind == FS_INT)
-            read_plain(b, 1, 1, f, p, out);
-        else if (b->strided)
-            read_plain(b, 1, 0, f, p, out);
-        else if (f->kind == FS_INT)
-            read_plain(b, 0, 1, f, p, out);
-        else
-            read_plain(b, 0, 0, f, p, out);
-    }
+    fs_place p = fs_locate(f->bit, f->width, b->readable);
+    if (f->count != 1 && f->bit % 8 == 0 && f->width == 8 * f->size)
+        read_octets(b, f, out);
+    else if (f->count != 1 || p.ninth || (f->swap && f->width > 8))
+        read_any(b, f, out);
+    else if (b->strided && f->kind == FS_INT)
+        read_plain(b, 1, 1, f, p, out);
+    else if (b->strided)
+        read_plain(b, 1, 0, f, p, out);
+    else if (f->kind == FS_INT)
+        read_plain(b, 0, 1, f, p, out);
+    else
+        read_plain(b, 0, 0, f, p, out);
 }
 
 void fs_columns_portable(const fs_layout *layout, const fs_block *block, uint8_t *const *columns)
@@ -212,82 +245,4 @@ int64_t fs_layout_live_decode(const fs_layout_live *live, size_t count)
         return FS_E_CAPACITY;
     return fs_layout_decode_columns(live->layout, live->buf, live->nbytes, NULL, live->stride,
                                     count, live->columns);
-}
-
-/* --- columns to packets ----------------------------------------------------------------------- */
-
-#define FS_WRITE(type, signed_type)                                                                \
-    for (size_t i = 0; i < n; i++) {                                                               \
-        type raw = ((const type *)in)[i * step];                                                   \
-        uint64_t value = is_signed ? (uint64_t)(int64_t)(signed_type)raw : raw;                    \
-        bad |= fs_misfit(value, width, is_signed ? FS_INT : FS_UINT);                              \
-        fs_put_top(out + i * stride, p, width, swap, value);                                       \
-    }                                                                                              \
-    break
-
-/* The reverse of read_column. Returns non-zero if a value does not fit; its bits are then cut. */
-static inline __attribute__((always_inline)) uint64_t
-write_column(const void *in, size_t step, uint8_t *out, size_t stride, size_t n, fs_place p,
-             unsigned width, int swap, int is_signed, unsigned size)
-{
-    uint64_t bad = 0;
-    switch (size) {
-    case 1:
-        FS_WRITE(uint8_t, int8_t);
-    case 2:
-        FS_WRITE(uint16_t, int16_t);
-    case 4:
-        FS_WRITE(uint32_t, int32_t);
-    default:
-        FS_WRITE(uint64_t, int64_t);
-    }
-    return bad;
-}
-
-static uint64_t write_field(const fs_field *f, const uint8_t *in, uint8_t *out, size_t n,
-                            size_t stride, size_t nbytes)
-{
-    uint64_t bad = 0;
-    for (uint32_t j = 0; j < f->count; j++, in += f->size) {
-        fs_place p = fs_locate(f->bit + (size_t)j * f->width, f->width, nbytes);
-        fs_place near = {p.load, p.before, 0};
-        int is_signed = f->kind == FS_INT;
-        if (p.ninth || f->swap)
-            bad |= write_column(in, f->count, out, stride, n, p, f->width, f->swap, is_signed,
-                                f->size);
-        else if (is_signed)
-            bad |= write_column(in, f->count, out, stride, n, near, f->width, 0, 1, f->size);
-        else
-            bad |= write_column(in, f->count, out, stride, n, near, f->width, 0, 0, f->size);
-    }
-    return bad;
-}
-
-int64_t fs_layout_encode_columns(const fs_layout *layout, const uint8_t *blank,
-                                 const uint8_t *const *columns, size_t count, uint8_t *out,
-                                 size_t nbytes)
-{
-    enum { PACKETS_A_BLOCK = 128 };
-    uint8_t scratch[PACKETS_A_BLOCK * FS_WORD];
-    size_t length = layout->nbytes;
-    int small = length < FS_WORD;
-    size_t stride = small ? FS_WORD : length;
-    if (length && count > nbytes / length)
-        return FS_E_CAPACITY;
-    for (size_t first = 0; first < count; first += PACKETS_A_BLOCK) {
-        size_t n = count - first < PACKETS_A_BLOCK ? count - first : PACKETS_A_BLOCK;
-        uint8_t *to = small ? scratch : out + first * length;
-        if (small)
-            memset(scratch, 0, sizeof scratch);
-        for (size_t i = 0; i < n; i++)
-            memcpy(to + i * stride, blank, length);
-        for (size_t k = 0; k < layout->nfields; k++) {
-            const fs_field *f = layout->fields + k;
-            if (write_field(f, columns[k] + first * f->count * f->size, to, n, stride, length))
-                return FS_E_RANGE;
-        }
-        for (size_t i = 0; small && i < n; i++)
-            memcpy(out + (first + i) * length, scratch + i * FS_WORD, length);
-    }
-    return (int64_t)count;
 }
