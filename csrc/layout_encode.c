@@ -12,7 +12,7 @@
     }                                                                                              \
     break
 
-/* The reverse of read_column. Returns non-zero if a value does not fit; its bits are then cut. */
+/* One element of a field. Returns non-zero if a value does not fit; its bits are then cut. */
 static inline __attribute__((always_inline)) uint64_t
 write_column(const void *in, size_t step, uint8_t *out, size_t stride, size_t n, fs_place p,
              unsigned width, int swap, int is_signed, unsigned size)
@@ -31,10 +31,45 @@ write_column(const void *in, size_t step, uint8_t *out, size_t stride, size_t n,
     return bad;
 }
 
+#define FS_COPY(type, turn)                                                                        \
+    for (size_t j = 0; j < count; j++) {                                                           \
+        type value;                                                                                \
+        memcpy(&value, in + j * sizeof value, sizeof value);                                       \
+        value = turned ? turn(value) : value;                                                      \
+        memcpy(to + j * sizeof value, &value, sizeof value);                                       \
+    }                                                                                              \
+    break
+
+/* All elements of an array that stands on octets, packet after packet; they always fit. */
+static void write_octets(const fs_field *f, const uint8_t *in, uint8_t *out, size_t n,
+                         size_t stride)
+{
+    const int turned = f->swap != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+    const size_t count = f->count, size = f->size, octet = f->bit / 8;
+    for (size_t i = 0; i < n; i++, in += count * size) {
+        uint8_t *to = out + i * stride + octet;
+        switch (size) {
+        case 1:
+            memcpy(to, in, count);
+            break;
+        case 2:
+            FS_COPY(uint16_t, __builtin_bswap16);
+        case 4:
+            FS_COPY(uint32_t, __builtin_bswap32);
+        default:
+            FS_COPY(uint64_t, __builtin_bswap64);
+        }
+    }
+}
+
 static uint64_t write_field(const fs_field *f, const uint8_t *in, uint8_t *out, size_t n,
                             size_t stride, size_t nbytes)
 {
     uint64_t bad = 0;
+    if (f->count != 1 && f->bit % 8 == 0 && f->width == 8 * f->size) {
+        write_octets(f, in, out, n, stride);
+        return 0;
+    }
     for (uint32_t j = 0; j < f->count; j++, in += f->size) {
         fs_place p = fs_locate(f->bit + (size_t)j * f->width, f->width, nbytes);
         fs_place near = {p.load, p.before, 0};
