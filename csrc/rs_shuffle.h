@@ -73,31 +73,55 @@ ALWAYS int shuffle_solve(uint8_t *octets, unsigned e, unsigned n)
     return surplus < 0 ? -1 : (2 * (int)e - surplus) / 2;
 }
 
-/* Positions where L(x), `degree` + 1 octets at l, is zero, and the error at each, in the
- * conventional basis. Returns how many there are. */
-ALWAYS int shuffle_evaluate(const uint8_t *w, const uint8_t *l, int degree, unsigned e,
-                            uint8_t *positions, uint8_t *values)
+/* Add l times a power to part, w times it to omega, at two registers of positions. */
+ALWAYS void shuffle_add(unsigned l, unsigned w, const uint8_t *power, vec *part, vec *omega)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        vec x = vec_load(power + k * VEC_NBYTES), low = vec_low(x), high = vec_high(x);
+        part[k] = vec_add(part[k], vec_times(l, low, high));
+        omega[k] = vec_add(omega[k], vec_times(w, low, high));
+    }
+}
+
+/* Values of L(x), of its odd and of its even powers, and of W(x) at two registers of positions from
+ * `at` on. l[degree + 1] and w[degree] are zero. */
+ALWAYS void shuffle_evaluate(const uint8_t *w, const uint8_t *l, int degree, unsigned at, vec *odd,
+                             vec *even, vec *omega)
+{
+    const uint8_t *power = (const uint8_t *)fs_rs_powers + at;
+    for (unsigned k = 0; k < 2; k++) {
+        odd[k] = vec_fill(0);
+        even[k] = vec_fill(l[0]);
+        omega[k] = vec_fill(w[0]);
+    }
+    for (int d = 1; d <= degree; d += 2, power += 512) {
+        shuffle_add(l[d], w[d], power, odd, omega);
+        shuffle_add(l[d + 1], w[d + 1], power + 256, even, omega);
+    }
+}
+
+/* Positions where L(x) is zero, and the error at each, in the conventional basis. Returns how many
+ * there are. */
+ALWAYS int shuffle_find(const uint8_t *w, const uint8_t *l, int degree, unsigned e,
+                        uint8_t *positions, uint8_t *values)
 {
     int count = 0;
-    for (unsigned at = 0; at < 256; at += VEC_NBYTES) {
-        uint8_t below[VEC_NBYTES], above[VEC_NBYTES];
-        vec part[2] = {vec_fill(l[0]), vec_fill(0)}, omega = vec_fill(w[0]);
-        for (int d = 1; d <= degree; d++) {
-            vec x = vec_load((const uint8_t *)(fs_rs_powers + 32 * (d - 1)) + at);
-            vec low = vec_low(x), high = vec_high(x);
-            part[d & 1] = vec_add(part[d & 1], vec_times(l[d], low, high));
-            if (d < degree)
-                omega = vec_add(omega, vec_times(w[d], low, high));
-        }
-        vec_store(below, part[1]);
-        vec_store(above, omega);
-        for (uint64_t zeros = vec_equal(part[0], part[1]); zeros; zeros &= zeros - 1) {
-            unsigned i = (unsigned)__builtin_ctzll(zeros) / VEC_MASK_STEP, x = at + i + 1;
-            if (x == 256 || count == degree || !below[i]) /* a zero twice is no position */
-                break;
-            unsigned power = RS_LOG[above[i]] + 255u - RS_LOG[below[i]];
-            positions[count] = (uint8_t)(at + i);
-            values[count++] = RS_EXP[RS_LOG[RS_EXP[power]] + x * (128 + e) % 255];
+    for (unsigned at = 0; at < 256; at += 2 * VEC_NBYTES) {
+        uint8_t below[2 * VEC_NBYTES], above[2 * VEC_NBYTES];
+        vec odd[2], even[2], omega[2];
+        shuffle_evaluate(w, l, degree, at, odd, even, omega);
+        for (unsigned k = 0; k < 2; k++) {
+            vec_store(below + k * VEC_NBYTES, odd[k]);
+            vec_store(above + k * VEC_NBYTES, omega[k]);
+            for (uint64_t zeros = vec_equal(odd[k], even[k]); zeros; zeros &= zeros - 1) {
+                unsigned i = k * VEC_NBYTES + (unsigned)__builtin_ctzll(zeros) / VEC_MASK_STEP;
+                unsigned x = at + i + 1;
+                if (x == 256 || count == degree || !below[i]) /* a zero twice is no position */
+                    break;
+                unsigned quotient = RS_LOG[above[i]] + 255u - RS_LOG[below[i]];
+                positions[count] = (uint8_t)(at + i);
+                values[count++] = RS_EXP[RS_LOG[RS_EXP[quotient]] + x * (128 + e) % 255];
+            }
         }
     }
     return count;
@@ -107,13 +131,14 @@ ALWAYS int shuffle_correct(const fs_rs_code *code, uint8_t *block, unsigned c,
                            const uint8_t *remainder)
 {
     const unsigned e = code->e;
-    uint8_t s[32], octets[64] = {0}, positions[FS_RS_MAX_E], values[FS_RS_MAX_E];
+    uint8_t s[32], octets[64] = {0}, w[FS_RS_MAX_E + 1] = {0}, positions[FS_RS_MAX_E], values[FS_RS_MAX_E];
     shuffle_syndromes(remainder, 2 * e, code->dual, s);
     memcpy(octets, s + 16 - e, 2 * e);
     octets[3 * e] = 1;
     int degree = e == 16 ? shuffle_solve(octets, 16, 64 / VEC_NBYTES)
                          : shuffle_solve(octets, 8, 32 / VEC_NBYTES);
-    if (degree < 0 || shuffle_evaluate(octets, octets + e, degree, e, positions, values) != degree)
+    memcpy(w, octets, e);
+    if (degree < 0 || shuffle_find(w, octets + e, degree, e, positions, values) != degree)
         return FS_RS_FAILED;
     if (code->dual)
         for (int i = 0; i < degree; i++)
