@@ -30,12 +30,63 @@ static const uint8_t T[7][256] = {
 
 static const uint8_t TAIL[8] = {0xC5, 0xC5, 0xC5, 0xC5, 0xC5, 0xC5, 0xC5, 0x79};
 
+/* Which bit a syndrome blames, 1 for the first to be sent of octet 0: the syndrome of one wrong bit
+ * is its own parity. 0 where no single bit is to blame. */
+#define FS_BLAME(name, octet)                                                                      \
+    [name##0 >> 1] = 8 * (octet) + 8, [name##1 >> 1] = 8 * (octet) + 7,                            \
+    [name##2 >> 1] = 8 * (octet) + 6, [name##3 >> 1] = 8 * (octet) + 5,                            \
+    [name##4 >> 1] = 8 * (octet) + 4, [name##5 >> 1] = 8 * (octet) + 3,                            \
+    [name##6 >> 1] = 8 * (octet) + 2, [name##7 >> 1] = 8 * (octet) + 1
+
+static const uint8_t BLAMED[128] = {
+    FS_BLAME(P6_, 0), FS_BLAME(P5_, 1), FS_BLAME(P4_, 2), FS_BLAME(P3_, 3), FS_BLAME(P2_, 4),
+    FS_BLAME(P1_, 5), FS_BLAME(P0_, 6), [64] = 57, [32] = 58,         [16] = 59,
+    [8] = 60,         [4] = 61,         [2] = 62,         [1] = 63,
+};
+
 enum { START = 0xEB90, FILL = 0x55, INFO = 7, BLOCK = 8 };
 
-static uint8_t parity(const uint8_t *info)
+static inline uint8_t parity(const uint8_t *info)
 {
     return T[0][info[0]] ^ T[1][info[1]] ^ T[2][info[2]] ^ T[3][info[3]] ^ T[4][info[4]] ^
            T[5][info[5]] ^ T[6][info[6]];
+}
+
+/* Parity is sent complemented; the filler bit carries nothing. */
+static inline uint8_t syndrome(const uint8_t *block)
+{
+    return (parity(block) ^ block[INFO] ^ 0xFE) & 0xFE;
+}
+
+int64_t fs_bch_encode(const uint8_t *info, size_t count, uint8_t *blocks)
+{
+    for (size_t i = 0; i < count; i++, info += INFO, blocks += BLOCK) {
+        memcpy(blocks, info, INFO);
+        blocks[INFO] = parity(info) ^ 0xFE;
+    }
+    return (int64_t)count;
+}
+
+int64_t fs_bch_check(const uint8_t *blocks, size_t count, uint8_t *syndromes)
+{
+    int64_t clean = 0;
+    for (size_t i = 0; i < count; i++) {
+        syndromes[i] = syndrome(blocks + i * BLOCK);
+        clean += !syndromes[i];
+    }
+    return clean;
+}
+
+int64_t fs_bch_correct(uint8_t *block)
+{
+    uint8_t wrong = syndrome(block);
+    if (!wrong)
+        return 0;
+    uint32_t blamed = BLAMED[wrong >> 1];
+    if (!blamed)
+        return FS_E_CHECK;
+    block[(blamed - 1) / 8] ^= 0x80 >> (blamed - 1) % 8;
+    return 1;
 }
 
 size_t fs_cltu_nbytes(size_t nbytes)
@@ -49,40 +100,20 @@ int64_t fs_cltu_encode(const uint8_t *in, size_t nbytes, uint8_t *out, size_t ca
         return FS_E_SHORT;
     if (capacity < fs_cltu_nbytes(nbytes))
         return FS_E_CAPACITY;
-    uint8_t *at = out;
-    *at++ = START >> 8;
-    *at++ = START & 0xFF;
-    while (nbytes) {
-        size_t n = nbytes < INFO ? nbytes : INFO;
-        memcpy(at, in, n);
-        memset(at + n, FILL, INFO - n);
-        at[INFO] = parity(at) ^ 0xFE;
-        at += BLOCK;
-        in += n;
-        nbytes -= n;
+    size_t whole = nbytes / INFO, rest = nbytes % INFO;
+    *out++ = START >> 8;
+    *out++ = START & 0xFF;
+    fs_bch_encode(in, whole, out);
+    out += whole * BLOCK;
+    if (rest) {
+        uint8_t last[INFO];
+        memset(last, FILL, INFO);
+        memcpy(last, in + whole * INFO, rest);
+        fs_bch_encode(last, 1, out);
+        out += BLOCK;
     }
-    memcpy(at, TAIL, sizeof TAIL);
-    return at + sizeof TAIL - out;
-}
-
-/* Correct at most one wrong bit in place. Returns the number of bits corrected, or FS_E_CHECK. */
-int64_t fs_bch_correct(uint8_t *block)
-{
-    uint8_t syndrome = (parity(block) ^ block[INFO] ^ 0xFE) & 0xFE;
-    if (!syndrome)
-        return 0;
-    for (int bit = 1; bit < 8; bit++)
-        if (syndrome == 1 << bit) {
-            block[INFO] ^= syndrome;
-            return 1;
-        }
-    for (int octet = 0; octet < INFO; octet++)
-        for (int bit = 0; bit < 8; bit++)
-            if (syndrome == T[octet][1 << bit]) {
-                block[octet] ^= (uint8_t)(1 << bit);
-                return 1;
-            }
-    return FS_E_CHECK;
+    memcpy(out, TAIL, sizeof TAIL);
+    return (int64_t)fs_cltu_nbytes(nbytes);
 }
 
 /* A codeblock is complete in rx->held: keep its octets or end the unit. */
@@ -98,6 +129,7 @@ static int close_block(fs_cltu_receiver *rx)
         return 0;
     }
     rx->inside = 0;
+    rx->fresh = 8 - rx->bit; /* bits of the last octet in that lie behind the unit */
     if (corrected >= 0)
         rx->overlong_units++;
     else if (memcmp(rx->held, TAIL, sizeof TAIL))
@@ -110,23 +142,61 @@ static int close_block(fs_cltu_receiver *rx)
     return rx->ready;
 }
 
+/* Codeblocks without a wrong bit that stand whole and unslipped in the input. Returns octets taken. */
+static size_t take_clean(fs_cltu_receiver *rx, const uint8_t *in, size_t nbytes)
+{
+    size_t taken = 0;
+    if (rx->nheld || rx->bit != 8 || rx->inverted)
+        return 0;
+    while (taken + BLOCK <= nbytes && rx->nbytes + INFO <= sizeof rx->data &&
+           !syndrome(in + taken)) {
+        memcpy(rx->data + rx->nbytes, in + taken, INFO);
+        rx->nbytes += INFO;
+        rx->codeblocks++;
+        taken += BLOCK;
+    }
+    return taken;
+}
+
+/* Another octet is in the window: enter a unit if that ends in a start sequence, of which one bit may
+ * be wrong; of several places the earliest. */
+static void look_for_start(fs_cltu_receiver *rx)
+{
+    rx->fresh += rx->fresh < 24 ? 8 : 0;
+    for (uint32_t bit = rx->any_bit ? 1 : 8; bit <= 8; bit++)
+        for (uint32_t inverted = 0; inverted <= (rx->any_bit ? 0xFFFF : 0); inverted += 0xFFFF) {
+            uint32_t wrong = ((rx->window >> (8 - bit)) ^ inverted ^ START) & 0xFFFF;
+            if (rx->fresh < 24 - bit || (wrong & (wrong - 1)))
+                continue;
+            rx->inside = 1;
+            rx->bit = bit;
+            rx->inverted = inverted & 0xFF;
+            rx->nbytes = 0;
+            rx->start_errors += wrong != 0;
+            rx->slipped_starts += bit != 8;
+            rx->inverted_starts += inverted != 0;
+            return;
+        }
+    rx->skipped_octets += rx->fresh >= 16;
+}
+
 int64_t fs_cltu_feed(fs_cltu_receiver *rx, const uint8_t *in, size_t nbytes)
 {
     rx->ready = 0;
     for (size_t i = 0; i < nbytes; i++) {
-        rx->held[rx->nheld++] = in[i];
         if (rx->inside) {
-            if (rx->nheld == BLOCK && close_block(rx))
-                return (int64_t)i + 1;
-        } else if (rx->nheld == 2) {
-            int wrong = __builtin_popcount((rx->held[0] << 8 | rx->held[1]) ^ START);
-            rx->inside = wrong <= 1;
-            rx->start_errors += wrong == 1;
-            rx->skipped_octets += wrong > 1;
-            rx->held[0] = rx->held[1];
-            rx->nheld = rx->inside ? 0 : 1;
-            rx->nbytes = 0;
+            i += take_clean(rx, in + i, nbytes - i);
+            if (i == nbytes)
+                break;
         }
+        rx->window = rx->window << 8 | in[i];
+        if (!rx->inside) {
+            look_for_start(rx);
+            continue;
+        }
+        rx->held[rx->nheld++] = (uint8_t)(rx->window >> (8 - rx->bit) ^ rx->inverted);
+        if (rx->nheld == BLOCK && close_block(rx))
+            return (int64_t)i + 1;
     }
     return (int64_t)nbytes;
 }

@@ -14,18 +14,35 @@ size_t fs_cltu_nbytes(size_t nbytes);
  * FS_E_CAPACITY. */
 int64_t fs_cltu_encode(const uint8_t *in, size_t nbytes, uint8_t *out, size_t capacity);
 
+/* `count` codeblocks of 8 octets around as many times 7 octets. Returns count. */
+int64_t fs_bch_encode(const uint8_t *info, size_t count, uint8_t *blocks);
+
+/* The syndrome of each of `count` codeblocks, 0 where nothing is wrong. Returns how many are 0. */
+int64_t fs_bch_check(const uint8_t *blocks, size_t count, uint8_t *syndromes);
+
 /* Correct at most one wrong bit of a codeblock of 8 octets in place. Returns the number of bits
  * corrected, or FS_E_CHECK. */
 int64_t fs_bch_correct(uint8_t *block);
 
-/* A receiver of CLTUs; all zero at the start. The fields above the counters are its state. */
+/* A receiver of CLTUs; all zero at the start, but for the choice. */
 typedef struct {
     uint8_t data[4096]; /* octets of the unit, fill included; valid while ready */
     uint32_t nbytes;
     uint32_t ready; /* a unit has ended */
+
+    /* Choice: 0 looks for the start sequence at octet boundaries; 1 at every bit, inverted too, for
+     * receivers that hand on bits as they come. It then finds more in noise. */
+    uint32_t any_bit;
+
+    /* State. */
     uint32_t inside;
     uint32_t nheld;
     uint8_t held[8];
+    uint32_t window;   /* the last octets in, and how many bits of them are still to be looked at */
+    uint32_t fresh;
+    uint32_t bit;      /* of an octet in, at which an octet of the unit ends: 1 to 8 */
+    uint32_t inverted; /* 0xFF if the unit is */
+
     uint64_t units;
     uint64_t empty_units; /* a start sequence with no codeblock behind it */
     uint64_t overlong_units;
@@ -34,6 +51,8 @@ typedef struct {
     uint64_t codeblocks;
     uint64_t corrected_bits;
     uint64_t start_errors; /* start sequences taken with one wrong bit */
+    uint64_t slipped_starts;  /* start sequences taken off an octet boundary */
+    uint64_t inverted_starts; /* start sequences taken inverted */
     uint64_t skipped_octets;
 } fs_cltu_receiver;
 

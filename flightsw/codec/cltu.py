@@ -1,15 +1,17 @@
 """Communications link transmission units: what carries a telecommand frame (CCSDS 231.0-B-4).
 
 Start sequence EB90, codeblocks of 7 octets and one of BCH(63,56) parity, tail C5 x 7, 79. The
-receiver looks for the start at octet boundaries, takes it with one wrong bit, and corrects one
-wrong bit in each codeblock; a codeblock beyond correction, which the tail is made to be, ends the
-unit.
+receiver looks for the start at octet boundaries, or at every bit and inverted too if told so, takes
+it with one wrong bit, and corrects one wrong bit in each codeblock; a codeblock beyond correction,
+which the tail is made to be, ends the unit. Where a link randomises, that comes before the parity
+on the way out and after the correction on the way in (section 6).
 """
 
 from __future__ import annotations
 
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.randomiser import tc_randomise
 
 COUNTERS = (
     "units",
@@ -20,14 +22,22 @@ COUNTERS = (
     "codeblocks",
     "corrected_bits",
     "start_errors",
+    "slipped_starts",
+    "inverted_starts",
     "skipped_octets",
 )
 
 
-def encode(tc_frame: bytes) -> bytes:
-    """Return the unit around ``tc_frame``; 55 fills the last codeblock."""
+def encode(tc_frame: bytes, *, randomised: bool = False) -> bytes:
+    """Return the unit around ``tc_frame``; 55 fills the last codeblock.
+
+    ``randomised`` puts the frame, not the fill, under the telecommand sequence. Raises
+    TruncatedError for an empty frame.
+    """
     if not tc_frame:
         raise TruncatedError("CLTU: no octets to carry; give a telecommand frame")
+    if randomised:
+        tc_frame = tc_randomise(tc_frame)
     capacity = lib.fs_cltu_nbytes(len(tc_frame))
     out = ffi.new("uint8_t[]", capacity)
     nbytes = lib.fs_cltu_encode(tc_frame, len(tc_frame), out, capacity)
@@ -39,11 +49,15 @@ class Receiver:
     """Takes octets from the uplink in chunks of any size and gives the octets of each unit.
 
     A unit's octets still hold the fill behind the frame: the frame's own length says where it ends.
-    ``counters`` tells what was corrected, refused or passed over.
+    ``randomised`` takes the telecommand sequence off again. ``any_bit`` finds units that begin
+    anywhere in an octet or are inverted, for modems that hand on bits as they come; it takes more
+    noise for a start. ``counters`` tells what was corrected, refused or passed over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, randomised: bool = False, any_bit: bool = False) -> None:
         self._state = ffi.new("fs_cltu_receiver *")
+        self._state.any_bit = any_bit
+        self._randomised = randomised
 
     def feed(self, octets: bytes) -> list[bytes]:
         """Return the octets of every unit that ends within ``octets``."""
@@ -53,7 +67,7 @@ class Receiver:
             at += lib.fs_cltu_feed(state, view + at, len(octets) - at)
             if state.ready:
                 units.append(bytes(ffi.buffer(state.data, state.nbytes)))
-        return units
+        return [tc_randomise(unit) for unit in units] if self._randomised else units
 
     @property
     def counters(self) -> dict[str, int]:
@@ -61,6 +75,6 @@ class Receiver:
         return {name: getattr(self._state, name) for name in COUNTERS}
 
 
-def decode(octets: bytes) -> list[bytes]:
+def decode(octets: bytes, *, randomised: bool = False, any_bit: bool = False) -> list[bytes]:
     """Return the octets of every complete unit in ``octets``, by a fresh receiver."""
-    return Receiver().feed(octets)
+    return Receiver(randomised=randomised, any_bit=any_bit).feed(octets)

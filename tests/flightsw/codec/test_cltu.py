@@ -1,12 +1,18 @@
 """Telecommand channel coding: published codeblocks, correction, and a noisy uplink."""
 
+from __future__ import annotations
+
+import random
+
 import pytest
+from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flightsw.codec import cltu
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.randomiser import tc_randomise
 
 TAIL = bytes.fromhex("C5C5C5C5C5C5C579")
 
@@ -138,3 +144,136 @@ def test_nothing_to_carry() -> None:
     """An empty frame is refused."""
     with pytest.raises(TruncatedError, match="no octets"):
         cltu.encode(b"")
+
+
+def by_definition(info: bytes) -> int:
+    """Return the parity octet of 7 octets: divide by x^7 + x^6 + x^2 + 1, bit by bit."""
+    register = 0
+    for octet in info:
+        for i in range(7, -1, -1):
+            feedback = register >> 6 ^ octet >> i & 1
+            register = register << 1 & 0x7F ^ (0x45 if feedback & 1 else 0)
+    return (register ^ 0x7F) << 1
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=7, max_size=140))
+def test_codeblocks_follow_the_polynomial(octets: bytes) -> None:
+    """Parity of any information octets is the remainder of its polynomial, complemented."""
+    count = len(octets) // 7
+    blocks = bytearray(8 * count)
+    assert lib.fs_bch_encode(octets, count, ffi.from_buffer(blocks)) == count
+    for i in range(count):
+        info = octets[7 * i : 7 * i + 7]
+        assert bytes(blocks[8 * i : 8 * i + 8]) == info + bytes([by_definition(info)])
+    syndromes = bytearray(count)
+    assert lib.fs_bch_check(bytes(blocks), count, ffi.from_buffer(syndromes)) == count
+    assert not any(syndromes)
+    blocks[3] ^= 0x10
+    assert lib.fs_bch_check(bytes(blocks), count, ffi.from_buffer(syndromes)) == count - 1
+    assert [bool(s) for s in syndromes] == [True] + [False] * (count - 1)
+
+
+@pytest.mark.parametrize("nbytes", [36, 256, 1024])
+def test_whole_units_there_and_back(nbytes: int) -> None:
+    """Frames of 36, 256 and 1,024 octets arrive with a bit wrong in each codeblock, randomised too."""
+    rnd = random.Random(nbytes)
+    frame = rnd.randbytes(nbytes)
+    for randomised in (False, True):
+        unit = cltu.encode(frame, randomised=randomised)
+        assert len(unit) == 2 + -(-nbytes // 7) * 8 + 8
+        for at in range(16, 8 * (len(unit) - len(TAIL)), 64):
+            unit = flip(unit, at + rnd.randrange(63))
+        receiver = cltu.Receiver(randomised=randomised)
+        (got,) = receiver.feed(unit)
+        assert got[:nbytes] == frame
+        assert receiver.counters["corrected_bits"] == receiver.counters["codeblocks"]
+        assert receiver.counters["tails"] == 1
+
+
+def test_randomiser_comes_before_the_parity_and_spares_the_fill() -> None:
+    """A randomised unit is the plain unit of the randomised frame (CCSDS 231.0-B-4 section 6)."""
+    frame = bytes.fromhex("10E4C1")
+    unit = cltu.encode(frame, randomised=True)
+    assert unit == cltu.encode(tc_randomise(frame))
+    assert unit[2:9] == bytes.fromhex("EFDD5F") + b"\x55" * 4
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=4),
+    st.lists(st.integers(1, 40), min_size=1),
+    st.lists(st.tuples(st.integers(8, 40), st.booleans()), min_size=4, max_size=4),
+)
+def test_units_at_any_bit_and_inverted(
+    frames: list[bytes], cuts: list[int], gaps: list[tuple[int, bool]]
+) -> None:
+    """Units that begin at any bit, some inverted, arrive whole however the octets are cut."""
+    bits, slipped, inverted = "", 0, 0
+    for frame, (gap, turned) in zip(frames, gaps, strict=False):
+        bits += ("01" * gap)[:gap]
+        slipped += len(bits) % 8 != 0
+        inverted += turned
+        unit = "".join(f"{octet ^ (255 if turned else 0):08b}" for octet in cltu.encode(frame))
+        bits += unit
+    bits += "01010101"[: -len(bits) % 8]
+    air = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    receiver, got, at, turn = cltu.Receiver(any_bit=True), [], 0, 0
+    while at < len(air):
+        step = cuts[turn % len(cuts)]
+        got += receiver.feed(air[at : at + step])
+        at, turn = at + step, turn + 1
+    assert got == [filled(frame) for frame in frames] == cltu.decode(air, any_bit=True)
+    assert receiver.counters["slipped_starts"] == slipped
+    assert receiver.counters["inverted_starts"] == inverted
+    assert receiver.counters["units"] == receiver.counters["tails"] == len(frames)
+
+
+def test_units_one_behind_the_other_off_octet_boundaries() -> None:
+    """Bits behind a slipped unit in its last octet belong to the search for the next one."""
+    units = cltu.encode(b"first command") + cltu.encode(b"second one")
+    shifted = int.from_bytes(units, "big") << 5 | 0b01010
+    air = shifted.to_bytes(len(units) + 1, "big")
+    want = [filled(b"first command"), filled(b"second one")]
+    assert cltu.decode(air, any_bit=True) == want
+    assert cltu.decode(air) == []
+
+
+def test_every_octet_is_accounted_for() -> None:
+    """Octets fed are those of starts, of codeblocks and tails, skipped, or still held."""
+    rnd = random.Random(6)
+    for _ in range(200):
+        air = b"".join(
+            rnd.randbytes(rnd.randrange(30)) + cltu.encode(rnd.randbytes(rnd.randrange(1, 50)))
+            for _ in range(3)
+        )
+        air = flip(air, *(rnd.randrange(8 * len(air)) for _ in range(6)))
+        receiver = cltu.Receiver()
+        receiver.feed(air)
+        c = receiver.counters
+        closed = c["tails"] + c["rejected_codeblocks"] + c["overlong_units"]
+        started = closed + receiver._state.inside
+        held = (
+            receiver._state.nheld if receiver._state.inside else min(receiver._state.fresh // 8, 1)
+        )
+        blocks = 8 * (c["codeblocks"] + closed)
+        assert 2 * started + blocks + c["skipped_octets"] + held == len(air)
+
+
+def test_no_octet_outside_is_touched(guard: Guard) -> None:
+    """Encoder, check and receiver stay inside buffers that stand against forbidden pages."""
+    rnd = random.Random(4)
+    for nbytes in [*range(1, 30), 256]:
+        frame = rnd.randbytes(nbytes)
+        unit = cltu.encode(frame)
+        for source, place in zip(guard.both(frame), guard.both(bytes(len(unit))), strict=True):
+            assert lib.fs_cltu_encode(source, nbytes, place, len(unit)) == len(unit)
+            assert ffi.buffer(place, len(unit))[:] == unit
+        for air in guard.both(unit):
+            for any_bit in (0, 1):
+                state = ffi.new("fs_cltu_receiver *", {"any_bit": any_bit})
+                assert lib.fs_cltu_feed(state, air, len(unit)) == len(unit)
+                assert state.ready
+        for blocks in guard.both(unit[2:-8]):
+            syndromes = guard.place(bytes((len(unit) - 10) // 8), at_end=True)
+            lib.fs_bch_check(blocks, (len(unit) - 10) // 8, syndromes)
