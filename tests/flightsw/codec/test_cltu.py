@@ -176,7 +176,7 @@ def test_codeblocks_follow_the_polynomial(octets: bytes) -> None:
 
 @pytest.mark.parametrize("nbytes", [36, 256, 1024])
 def test_whole_units_there_and_back(nbytes: int) -> None:
-    """Frames of 36, 256 and 1,024 octets arrive with a bit wrong in each codeblock, randomised too."""
+    """Frames of three lengths arrive with a wrong bit in each codeblock, randomised or not."""
     rnd = random.Random(nbytes)
     frame = rnd.randbytes(nbytes)
     for randomised in (False, True):

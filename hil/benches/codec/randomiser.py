@@ -1,0 +1,53 @@
+"""Randomisers: batches of units under a sequence that is kept, beside a copy of the same octets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flightsw.codec.native import ffi, lib
+from flightsw.codec.randomiser import TM, TM17, Randomiser
+from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s
+from hil.benches.codec.row import Row
+
+
+def rows(quick: bool) -> list[Row]:
+    """Return the rows of this subject."""
+    return [
+        _batch("derandomise, code blocks of 1275, 4 MiB", TM, 1275, 4 << 20, quick),
+        _batch("derandomise, frames of 223, 4 MiB", TM, 223, 4 << 20, quick),
+        _batch("derandomise, code blocks of 1275, 256 KiB", TM, 1275, 256 << 10, quick),
+        _batch("derandomise, long sequence, 1275, 4 MiB", TM17, 1275, 4 << 20, quick),
+        _in_place(quick),
+        _sequence(quick),
+    ]
+
+
+def _batch(op: str, kind: int, nbytes: int, total: int, quick: bool) -> Row:
+    count = total // nbytes
+    units = np.random.default_rng(1).integers(0, 256, (count, nbytes), np.uint8)
+    out, randomiser = np.zeros_like(units), Randomiser(kind, nbytes)
+    scale = gb_per_s(units.nbytes)
+    peers = {"numpy": scale(best_s(_numpy(units, randomiser.sequence, out), quick))}
+    ours = by_tier(lambda: randomiser.apply(units, out), scale, quick)
+    return Row(op, "GB/s", ours, scale(memcpy_s(units.nbytes, quick)), peers)
+
+
+def _numpy(units: np.ndarray, sequence: bytes, out: np.ndarray):  # type: ignore[no-untyped-def,type-arg]
+    pn = np.frombuffer(sequence, np.uint8)
+    return lambda: np.bitwise_xor(units, pn, out=out)
+
+
+def _in_place(quick: bool) -> Row:
+    units = bytearray(1275 * 3289)
+    octets, scale = ffi.from_buffer(units), gb_per_s(len(units))
+    ours = by_tier(lambda: lib.fs_randomise(TM, octets, octets, 1275, 3289), scale, quick)
+    copied = scale(memcpy_s(len(units), quick))
+    return Row("derandomise in place, 1275, 4 MiB", "GB/s", ours, copied)
+
+
+def _sequence(quick: bool) -> Row:
+    out = bytearray(131_071)
+    octets, scale = ffi.from_buffer(out), gb_per_s(len(out))
+    ours = {"portable": scale(best_s(lambda: lib.fs_pn_fill(TM17, octets, len(out)), quick))}
+    copied = scale(memcpy_s(len(out), quick))
+    return Row("long sequence made, 131,071 octets", "GB/s", ours, copied)
