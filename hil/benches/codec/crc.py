@@ -102,14 +102,10 @@ def _uslp_peers() -> dict[str, Peer]:
 
 
 def _crc32c_peers() -> dict[str, Peer]:
-    ones = 0xFFFFFFFF
     return _installed(
         ("fastcrc", lambda: import_module("fastcrc").crc32.iscsi),
-        (
-            "anycrc",
-            lambda: import_module("anycrc").CRC(32, 0x1EDC6F41, ones, True, True, ones).calc,
-        ),
-        ("crcmod", lambda: import_module("crcmod").mkCrcFun(0x11EDC6F41, 0, True, ones)),
+        ("anycrc", lambda: import_module("anycrc").Model("CRC32-ISCSI").calc),
+        ("crcmod", lambda: import_module("crcmod").mkCrcFun(0x11EDC6F41, 0, True, 0xFFFFFFFF)),
         ("google-crc32c", lambda: import_module("google_crc32c").value),
     )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.randomiser import TM, TM17, Randomiser
@@ -32,7 +35,9 @@ def _batch(op: str, kind: int, nbytes: int, total: int, quick: bool) -> Row:
     return Row(op, "GB/s", ours, scale(memcpy_s(units.nbytes, quick)), peers)
 
 
-def _numpy(units: np.ndarray, sequence: bytes, out: np.ndarray):  # type: ignore[no-untyped-def,type-arg]
+def _numpy(
+    units: npt.NDArray[np.uint8], sequence: bytes, out: npt.NDArray[np.uint8]
+) -> Callable[[], object]:
     pn = np.frombuffer(sequence, np.uint8)
     return lambda: np.bitwise_xor(units, pn, out=out)
 
