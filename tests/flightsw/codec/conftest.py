@@ -1,4 +1,4 @@
-"""What tests of C kernels share: every tier that this processor runs, and forbidden pages."""
+"""What tests of C kernels share: forbidden pages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from guard import Guard
-
-from flightsw.codec import tier as tiers
-
-
-@pytest.fixture(params=tiers.available())
-def tier(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run the test once on each tier; its name is the value."""
-    with tiers.forced(request.param):
-        yield request.param
 
 
 @pytest.fixture
