@@ -11,7 +11,17 @@ from flightsw.codec import grammar_fixed
 from flightsw.codec.declaration import LayoutError, split_docs
 from flightsw.codec.expression import Binary, Expr, Length, Number, Ref, Unary, number_of
 from flightsw.codec.grammar_fixed import change, fixed, must_be_octets
-from flightsw.codec.plan import Choice, Field, Group, Node, Repeat, Value, least_nbits, name_of
+from flightsw.codec.plan import (
+    Choice,
+    Field,
+    Group,
+    Node,
+    Repeat,
+    Value,
+    least_nbits,
+    name_of,
+    nbits_of,
+)
 from flightsw.codec.time_field import TimeField
 from flightsw.codec.walk import At, Context, Known, Walk, peeled
 
@@ -27,9 +37,9 @@ def repeat(
         raise walk.refuse(subcon, at, f"counts by the Enum {count.name}")
     walk.nlists += 1
     place = at._replace(lists=(*at.lists, walk.nlists))
-    odd = walk.odd or at.bits or walk.bit % 8 != 0
+    began_odd = walk.odd or walk.bit % 8 != 0
     bit, after = walk.bit, walk.after
-    walk.moved(f"the start of each {name}", odd)
+    walk.moved(f"the start of each {name}", began_odd or at.bits)
     if element is None:
         nodes = walk.add(place, 8, "bytes")
     else:
@@ -38,7 +48,8 @@ def repeat(
             raise walk.refuse(subcon, at, "has elements that may be empty")
     only = nodes[0].field if len(nodes) == 1 and isinstance(nodes[0], Value) else None
     scalar: Field | None = only if only is not None and only.path == at.path else None
-    walk.moved(name, odd)
+    size = nbits_of(tuple(nodes))
+    walk.moved(name, began_odd or (at.bits and (size is None or size % 8 != 0)))
     walk.result = Known(Length(name), at.lists, walk.serial, own=place.lists[-1])
     doc = split_docs(at.docs)[0]
     raw = element is None
@@ -209,7 +220,7 @@ def _choice(walk: Walk, subcon: Any, at: At, cases: list[_Case]) -> list[Node]:
     start = walk.bit, walk.after, walk.odd
     groups: list[Group] = []
     meanings: list[Known | Context | None] = []
-    odd = start[0] % 8 != 0
+    odd = start[2] or start[0] % 8 != 0
     for label, condition, inner in cases:
         walk.bit, walk.after, walk.odd = start
         mark = "" if len(cases) == 1 else label
@@ -217,7 +228,7 @@ def _choice(walk: Walk, subcon: Any, at: At, cases: list[_Case]) -> list[Node]:
         place = at._replace(names=names) if mark else at
         walk.result = None
         nodes = walk.visit(peeled(inner), place)
-        odd = odd or walk.odd or at.bits
+        odd = odd or walk.odd or walk.bit % 8 != 0
         meanings.append(walk.result)
         shape = isinstance(peeled(inner), construct.Struct) or isinstance(walk.result, Context)
         groups.append(
