@@ -215,7 +215,8 @@ class FrameReceiver:
         step = self._stride() if stride is None else stride
         capacity = left // (step or _SHORTEST) + 1
         tables = [np.empty(capacity, FRAME_DTYPE)] if infos else []
-        out = np.empty(left + lib.fs_frame_octets_room(self._state), np.uint8)
+        room = lib.fs_frame_octets_room(self._state) + lib.fs_frame_pending(self._state)
+        out = np.empty(left + room, np.uint8)
         sink, consumed, parts = ffi.new("fs_frame_sink *"), ffi.new("uint64_t *"), []
         while True:
             room = lib.fs_frame_rows_room(self._state) + 8 * capacity
