@@ -1,0 +1,243 @@
+"""From octets to packets to columns, in one object on bounded memory.
+
+    stream = Stream(channel)
+    for chunk in chunks:                     of any size: the result is the same
+        batch = stream.feed(chunk)
+        batch.packets.apid, batch.columns["housekeeping"].columns["bus_v"]
+        stream.counters                      readable at any time
+    batch = stream.finish()
+
+Nothing is dropped silently: what does not come out is in ``counters``, by stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flightsw.codec.channel import Channel, Packets, Rule
+from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.frames import Units
+from flightsw.codec.layout import Layout
+from flightsw.codec.native import lib
+from flightsw.codec.packet_sequence import Sequence, Tracker
+from flightsw.codec.packet_table import IDLE_APID, PacketTable, table_at
+from flightsw.codec.pus_format import PusColumns
+from flightsw.codec.stream_front import Counters, make_front
+from flightsw.codec.sync import Octets
+
+CHUNK_NBYTES = 1 << 20
+_PEC_NBYTES = 2
+
+
+class Part(NamedTuple):
+    """What a layout made of a batch: ``rows`` (int64) are the packets, by their place in it.
+
+    Columns of a layout of varying size mark packets that they could not decode in ``faults``.
+    """
+
+    rows: npt.NDArray[np.int64]
+    columns: Any
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What some octets completed, one element a packet in every array.
+
+    ``good`` is False where packet error control failed. ``vcid`` (uint8) and ``frame`` (uint64: the
+    frame in which the packet ends, from 0) are zeros where there are no frames. ``units`` is what
+    virtual channels carry other than packets.
+    """
+
+    packets: PacketTable
+    good: npt.NDArray[np.bool_]
+    sequence: Sequence
+    vcid: npt.NDArray[np.uint8]
+    frame: npt.NDArray[np.uint64]
+    pus: PusColumns | None = None
+    units: Units | None = None
+    columns: dict[str, Part] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.packets)
+
+
+class Stream:
+    """Runs a :class:`flightsw.codec.channel.Channel`.
+
+    Raises FieldRangeError for a channel whose stages do not go together.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.octets = 0  #: fed so far
+        self._front = make_front(channel)
+        self._tracker = Tracker(channel.packets.late_window)
+        self._rules = tuple(_Columns(rule, channel.packets) for rule in channel.rules)
+        self._totals = {"packets": 0, "idle_packets": 0, "bad_error_control": 0, "no_pus_header": 0}
+
+    def feed(self, octets: Octets) -> Batch:
+        """Return what ``octets`` complete."""
+        self.octets += len(octets)
+        return self._batch(self._front.feed(octets))
+
+    def finish(self) -> Batch:
+        """Return what waited for more; call it once, behind the last octet."""
+        return self._batch(self._front.finish())
+
+    def read(self, file: BinaryIO, chunk_nbytes: int = CHUNK_NBYTES) -> Iterator[Batch]:
+        """Yield a batch for each piece of a file, and the last one at its end."""
+        while chunk := file.read(chunk_nbytes):
+            yield self.feed(chunk)
+        yield self.finish()
+
+    @property
+    def counters(self) -> Counters:
+        """Totals since the start, by stage and name; packets by APID as ``apid 5`` (telemetry) and
+        ``apid 5 tc``, layouts as ``layout NAME``."""
+        found = {"input": {"octets": self.octets}} | self._front.counters
+        found["packets"] = self._totals | self._tracker.totals
+        for (telecommand, apid), counters in self._tracker.channels().items():
+            found[f"apid {apid}{' tc' if telecommand else ''}"] = counters
+        for rule in self._rules:
+            found[f"layout {rule.rule.name}"] = rule.counters
+        return found
+
+    def _batch(self, delivered: Units | PacketTable) -> Batch:
+        if isinstance(delivered, PacketTable):
+            table, units, rows = delivered, None, None
+        else:
+            table, units, rows = _packets_of(delivered)
+        idle = table.apid == IDLE_APID
+        self._totals["packets"] += len(table)
+        self._totals["idle_packets"] += int(idle.sum())
+        if idle.any() and not self.channel.packets.keep_idle:
+            self._tracker.follow(table.select(where=idle))
+            table = table.select(where=~idle)
+            rows = None if rows is None else rows[~idle]
+        good = self._check(table)
+        self._totals["bad_error_control"] += len(good) - int(good.sum())
+        sequence = self._tracker.follow(table, good)
+        nothing = np.zeros(len(table), np.uint8)
+        batch = Batch(
+            table,
+            good,
+            sequence,
+            nothing if rows is None else rows["vcid"],
+            nothing.astype(np.uint64) if rows is None else rows["frame"],
+            self._pus(table),
+            units,
+        )
+        for rule in self._rules:
+            part = rule.take(batch)
+            if part is not None:
+                batch.columns[rule.rule.name] = part
+        return batch
+
+    def _check(self, table: PacketTable) -> npt.NDArray[np.bool_]:
+        packets = self.channel.packets
+        if not packets.error_control:
+            return np.ones(len(table), np.bool_)
+        without = (IDLE_APID, *packets.no_error_control)
+        return np.logical_or(table.ok, np.isin(table.apid, without))
+
+    def _pus(self, table: PacketTable) -> PusColumns | None:
+        packets = self.channel.packets
+        if packets.pus is None:
+            return None
+        apids = set(np.unique(table.apid).tolist()) - packets.no_pus - {IDLE_APID}
+        found = packets.pus.tm_columns(table, apids)
+        wanted = np.isin(table.apid, list(apids))
+        self._totals["no_pus_header"] += int((wanted & ~found.good).sum())
+        return found
+
+
+def _packets_of(units: Units) -> tuple[PacketTable, Units | None, npt.NDArray[Any]]:
+    """Return the packets among units as a table, the other units, and the rows of the packets."""
+    kind, first = units.rows["kind"], units.octets[units.rows["offset"]]
+    idle_packet = (kind == lib.FS_UNIT_IDLE) & (first >> 5 == 0)  # not idle encapsulation
+    is_packet = (kind == lib.FS_UNIT_PACKET) | idle_packet
+    others = None
+    if not is_packet.all():
+        others = Units(units.rows[~is_packet], units.octets, units.frames)
+    rows = units.rows[is_packet] if others else units.rows
+    table = table_at(units.octets, rows["offset"])
+    return table, others, rows
+
+
+class _Columns:
+    """A rule at work."""
+
+    def __init__(self, rule: Rule, packets: Packets) -> None:
+        self.rule = rule
+        self._layout: Layout = rule.layout
+        if rule.longer and not self._layout.fixed:
+            raise FieldRangeError(
+                f"layout {rule.name}: longer packets go with fixed layouts only; let this one end"
+                " with the rest of the packet"
+            )
+        ends_in_crc = packets.error_control and rule.apid not in packets.no_error_control
+        self._behind = _PEC_NBYTES if packets.pus is None and ends_in_crc else 0
+        self._after_pus = packets.pus is not None
+        self.counters = {"packets": 0, "rows": 0, "wrong_length": 0, "undecodable": 0}
+
+    def take(self, batch: Batch) -> Part | None:
+        """Return the columns of the packets that the rule describes, None if there are none."""
+        rows = np.flatnonzero(self._matches(batch))
+        if not len(rows):
+            return None
+        self.counters["packets"] += len(rows)
+        at, nbytes = self._places(batch, rows)
+        buf = batch.packets.buf
+        if self._layout.fixed:
+            rows, at = self._of_right_length(rows, at, nbytes)
+            columns = self._layout.decode_columns(buf, offsets=at)
+        else:
+            lengths = np.maximum(nbytes, 0).astype(np.uint64)
+            columns = self._layout.decode_columns(buf, offsets=at, lengths=lengths)
+            assert columns.faults is not None
+            self.counters["undecodable"] += int(np.count_nonzero(columns.faults))
+        self.counters["rows"] += len(rows)
+        return Part(rows, columns)
+
+    def _matches(self, batch: Batch) -> npt.NDArray[np.bool_]:
+        rule, packets = self.rule, batch.packets
+        found = batch.good.copy()
+        if rule.apid is not None:
+            found &= packets.apid == rule.apid
+        if rule.telecommand is not None:
+            found &= packets.telecommand == rule.telecommand
+        if rule.vcid is not None:
+            found &= batch.vcid == rule.vcid
+        if self._after_pus:
+            assert batch.pus is not None
+            found &= batch.pus.good
+            for wanted, column in (
+                (rule.service, batch.pus.service),
+                (rule.subtype, batch.pus.subtype),
+            ):
+                if wanted is not None:
+                    found &= column == wanted
+        return found
+
+    def _places(self, batch: Batch, rows: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+        """Return where the octets of the layout begin, and how many there are."""
+        skip = self.rule.skip_nbytes
+        if self._after_pus:
+            assert batch.pus is not None
+            at, nbytes = batch.pus.data_offset[rows], batch.pus.data_nbytes[rows].astype(np.int64)
+        else:
+            at, nbytes = batch.packets.offset[rows], batch.packets.nbytes[rows].astype(np.int64)
+        return at + np.uint64(skip), nbytes - skip - self._behind
+
+    def _of_right_length(
+        self, rows: npt.NDArray[np.int64], at: Any, nbytes: Any
+    ) -> tuple[npt.NDArray[np.int64], Any]:
+        want = self._layout.nbytes
+        fits = nbytes >= want if self.rule.longer else nbytes == want
+        self.counters["wrong_length"] += len(fits) - int(fits.sum())
+        return rows[fits], at[fits]
