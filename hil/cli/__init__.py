@@ -18,6 +18,7 @@ from hil import __version__
 #: verb -> (module with ``main(argv) -> int``, what it does)
 VERBS = {
     "run": ("hil.cli.run", "fly a mission against the emulated bench and judge it"),
+    "codec": ("hil.cli.codec", "decode a file of bits, frames or packets"),
     "bench": ("hil.cli.bench", "measure this machine: our figure, its floor and its peers"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }

@@ -60,7 +60,7 @@ def python_version() -> Finding:
 def codec() -> Finding:
     """The C codec is built and answers."""
     try:
-        from flightsw.codec import wire
+        from flightsw.codec import tier, wire
         from flightsw.codec.native import form
     except (ImportError, OSError) as error:
         return Finding("codec", BAD, f"not importable: {error}", "python -m pip install -e .")
@@ -68,7 +68,7 @@ def codec() -> Finding:
     if offsets != [0, 34]:
         return Finding("codec", BAD, f"wrong answer {offsets}", "python csrc/build_hook.py")
     words = {"api": "extension module", "plain": "plain library (no Python headers at build)"}
-    return Finding("codec", GOOD, f"{words.get(form, form)}, portable tier")
+    return Finding("codec", GOOD, f"{words.get(form, form)}, {tier.active()} tier")
 
 
 def required_packages() -> Finding:

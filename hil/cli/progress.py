@@ -43,6 +43,39 @@ class Progress:
         self.stream.flush()
 
 
+class ByteProgress:
+    """The bar of a file that is read: octets done, of how many, how fast."""
+
+    def __init__(self, stream: TextIO, total: int | None, enabled: bool = True) -> None:
+        self.stream, self.total = stream, total
+        self.enabled = enabled and stream.isatty()
+        self._start_s = time.monotonic()
+        self._next_s = 0.0
+
+    def __enter__(self) -> ByteProgress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.enabled:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    def __call__(self, done: int) -> None:
+        """Draw, if it is time to, that so many octets were read."""
+        now_s = time.monotonic()
+        if not self.enabled or now_s < self._next_s:
+            return
+        self._next_s = now_s + INTERVAL_S
+        rate = done / max(now_s - self._start_s, 1e-9) / 1e6
+        text = f"{done / 1e6:,.1f} MB  {rate:,.0f} MB/s"
+        if self.total:
+            share = min(1.0, done / self.total)
+            full = round(share * WIDTH)
+            text = f"{'█' * full}{'·' * (WIDTH - full)} {share:4.0%}  {text}"
+        self.stream.write("\r\x1b[K" + text[: terminal_columns(self.stream) - 1])
+        self.stream.flush()
+
+
 def terminal_columns(stream: TextIO) -> int:
     """Return how wide the terminal behind a stream is; stdout may be a file meanwhile."""
     try:

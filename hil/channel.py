@@ -1,0 +1,216 @@
+"""Channel descriptions in TOML: what :mod:`flightsw.codec.channel` says, with each complaint at its
+line. ``docs/codec.md`` is the manual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flightsw.codec.chain import RANDOMISERS, BlockCode
+from flightsw.codec.channel import INPUTS, Channel, Convolutional, Frames, Marker, Packets, Rule
+from flightsw.codec.errors import CodecError
+from flightsw.codec.layout import compile_layout
+from flightsw.codec.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
+from flightsw.codec.sync import ASM
+from flightsw.codec.time_code import TimeFormat
+from hil.config import Document, KeyPath, load_toml
+from hil.fieldtable import read_fields
+
+_STAGES = (*("channel", "convolutional", "marker", "reed_solomon", "frames", "packets", "layout"),)
+_FECF = {"none": 0, "crc16": 2, "crc32": 4}
+_VERSIONS = {"a": PUS_VERSION_A, "c": PUS_VERSION_C}
+
+
+def load_channel(path: str | Path) -> Channel:
+    """Return the channel that a file describes; ConfigError in one line for whatever is wrong."""
+    doc = load_toml(path)
+    doc.check_keys("", _STAGES)
+    doc.check_keys("channel", ("name", "input", "randomiser"))
+    name = doc.text("channel.name")
+    source = doc.choice("channel.input", INPUTS)
+    randomiser = doc.choice("channel.randomiser", [key or "none" for key in RANDOMISERS], "none")
+    rules = doc.find("layout", [])
+    if not isinstance(rules, list):
+        raise doc.error("layout", "must be a list of tables: [[layout]]")
+    return Channel(
+        name=name,
+        input=source,
+        convolutional=_convolutional(doc) if "convolutional" in doc.data else None,
+        marker=_marker(doc) if "marker" in doc.data else None,
+        randomiser=None if randomiser == "none" else randomiser,
+        reed_solomon=_reed_solomon(doc) if "reed_solomon" in doc.data else None,
+        frames=_frames(doc) if "frames" in doc.data else None,
+        packets=_packets(doc),
+        rules=tuple(_rule(doc, index) for index in range(len(rules))),
+    )
+
+
+def _flag(doc: Document, key: str | KeyPath, default: bool) -> bool:
+    value = doc.find(key, default)
+    if not isinstance(value, bool):
+        raise doc.error(key, "must be true or false")
+    return value
+
+
+def _hex(doc: Document, key: str, default: bytes) -> bytes:
+    text = doc.text(key, default.hex())
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise doc.error(key, f"{text!r} is not octets in hexadecimal") from None
+
+
+def _apids(doc: Document, key: str) -> frozenset[int]:
+    value = doc.find(key, [])
+    if not isinstance(value, list):
+        raise doc.error(key, "must be a list of APIDs")
+    return frozenset(doc.integer((*key.split("."), i), 0, 2047) for i in range(len(value)))
+
+
+def _convolutional(doc: Document) -> Convolutional:
+    doc.check_keys("convolutional", ("rate", "order", "traceback", "segment"))
+    rates = ("1/2", "2/3", "3/4", "5/6", "7/8")
+    return Convolutional(
+        doc.choice("convolutional.rate", rates, "1/2"),
+        doc.choice("convolutional.order", ("ccsds", "dsn"), "ccsds"),
+        doc.integer("convolutional.traceback", 16, 512, None),
+        doc.integer("convolutional.segment", 64, 2048, None),
+    )
+
+
+def _marker(doc: Document) -> Marker:
+    small = ("search_wrong", "lock_wrong", "verify", "misses", "slip")
+    doc.check_keys("marker", ("octets", "inverted", "aligned", *small))
+    numbers = {name: doc.integer(f"marker.{name}", 0, 255, getattr(Marker, name)) for name in small}
+    return Marker(
+        _hex(doc, "marker.octets", ASM),
+        inverted=_flag(doc, "marker.inverted", False),
+        step=8 if _flag(doc, "marker.aligned", False) else 1,
+        **numbers,
+    )
+
+
+def _reed_solomon(doc: Document) -> BlockCode:
+    doc.check_keys("reed_solomon", ("e", "interleave", "basis", "fill", "lenient"))
+    return BlockCode(
+        e=doc.integer("reed_solomon.e", 8, 16, 16),
+        dual=doc.choice("reed_solomon.basis", ("dual", "conventional"), "dual") == "dual",
+        interleave=doc.integer("reed_solomon.interleave", 1, 8, 1),
+        fill=doc.integer("reed_solomon.fill", 0, 238, 0),
+        lenient=_flag(doc, "reed_solomon.lenient", False),
+    )
+
+
+def _frames(doc: Document) -> Frames:
+    doc.check_keys(
+        "frames",
+        (
+            *("kind", "nbytes", "scid", "fecf", "ocf", "insert_nbytes", "fhec", "variable"),
+            *("channels", "services"),
+        ),
+    )
+    services = {}
+    for vcid in doc.table("frames.services", {}):
+        if not vcid.isdecimal() or int(vcid) > 63:
+            raise doc.error(("frames", "services", vcid), "is no virtual channel: 0 to 63")
+        place = ("frames", "services", vcid)
+        services[int(vcid)] = doc.choice(place, ("stated", "bitstream", "opaque"))
+    return Frames(
+        kind=doc.choice("frames.kind", ("tm", "aos", "uslp")),
+        nbytes=doc.integer("frames.nbytes", 1, 65_536),
+        scid=doc.integer("frames.scid", 0, 65_535, None),
+        fecf_nbytes=_FECF[doc.choice("frames.fecf", _FECF, "crc16")],
+        ocf=_flag(doc, "frames.ocf", False),
+        insert_nbytes=doc.integer("frames.insert_nbytes", 0, 65_536, 0),
+        fhec=_flag(doc, "frames.fhec", False),
+        variable=_flag(doc, "frames.variable", False),
+        channels=doc.integer("frames.channels", 1, 1024, 16),
+        services=services,
+    )
+
+
+def _packets(doc: Document) -> Packets:
+    if "packets" not in doc.data:
+        return Packets()
+    sizes = ("before_nbytes", "behind_nbytes")
+    doc.check_keys(
+        "packets",
+        (
+            "error_control",
+            "no_error_control",
+            "pus",
+            "no_pus",
+            "max_nbytes",
+            "late_window",
+            "keep_idle",
+            *sizes,
+        ),
+    )
+    return Packets(
+        error_control=_flag(doc, "packets.error_control", False),
+        no_error_control=_apids(doc, "packets.no_error_control"),
+        pus=_pus(doc) if "pus" in doc.table("packets") else None,
+        no_pus=_apids(doc, "packets.no_pus"),
+        before_nbytes=doc.integer("packets.before_nbytes", 0, 65_536, 0),
+        behind_nbytes=doc.integer("packets.behind_nbytes", 0, 65_536, 0),
+        max_nbytes=doc.integer("packets.max_nbytes", 7, 65_542, 65_542),
+        late_window=doc.integer("packets.late_window", 0, 8191, 64),
+        keep_idle=_flag(doc, "packets.keep_idle", False),
+    )
+
+
+def _pus(doc: Document) -> PusFormat:
+    widths = ("counter_nbytes", "destination_nbytes", "source_nbytes")
+    spares = ("tm_spare_nbytes", "tc_spare_nbytes")
+    doc.check_keys("packets.pus", ("version", "time", "preamble_sent", *widths, *spares))
+    version = _VERSIONS[doc.choice("packets.pus.version", _VERSIONS)]
+    numbers: dict[str, Any] = {
+        name: doc.integer(f"packets.pus.{name}", 0, 4, getattr(PusFormat, name)) for name in widths
+    }
+    numbers |= {name: doc.integer(f"packets.pus.{name}", 0, 255, 0) for name in spares}
+    preamble = _flag(doc, "packets.pus.preamble_sent", True)
+    made = PusFormat(version=version, time=_time(doc), preamble_sent=preamble)
+    return replace(made, **numbers)
+
+
+def _time(doc: Document) -> TimeFormat | None:
+    key = "packets.pus.time"
+    text = doc.text(key, "cuc 4 3")
+    if text == "none":
+        return None
+    kind, *sizes = text.split()
+    try:
+        first, second = (int(size) for size in sizes)
+        if kind in ("cuc", "cds"):
+            return TimeFormat(kind, first, second)
+    except (ValueError, CodecError):
+        pass
+    raise doc.error(key, f"{text!r} is none of none, cuc COARSE FINE, cds DAYS BELOW_MS")
+
+
+def _rule(doc: Document, index: int) -> Rule:
+    here = ("layout", index)
+    keys = ("name", "fields", "apid", "telecommand", "vcid", "service", "subtype")
+    doc.check_keys(here, (*keys, "skip_nbytes", "longer"))
+    try:
+        layout = compile_layout(read_fields(doc, (*here, "fields")))
+    except CodecError as wrong:
+        raise doc.error((*here, "fields"), str(wrong)) from None
+    pus = "pus" in doc.table("packets", {})
+    for name in ("service", "subtype"):
+        if name in doc.table(here) and not pus:
+            raise doc.error((*here, name), "the packets have no PUS headers: say [packets.pus]")
+    directed = "telecommand" in doc.table(here)
+    return Rule(
+        doc.text((*here, "name")),
+        layout,
+        apid=doc.integer((*here, "apid"), 0, 2047, None),
+        telecommand=_flag(doc, (*here, "telecommand"), False) if directed else None,
+        vcid=doc.integer((*here, "vcid"), 0, 63, None),
+        service=doc.integer((*here, "service"), 0, 255, None),
+        subtype=doc.integer((*here, "subtype"), 0, 255, None),
+        skip_nbytes=doc.integer((*here, "skip_nbytes"), 0, 65_536, 0),
+        longer=_flag(doc, (*here, "longer"), False),
+    )

@@ -1,0 +1,168 @@
+"""Layouts written as a table of fields, for files that hold no program.
+
+    fields = [
+        {name = "mode", type = "u4", enum = {idle = 0, imaging = 3}},
+        {name = "armed", type = "flag"},
+        {type = "pad 3"},
+        {name = "bus_v", type = "u16", unit = "mV", scale = 0.001, scaled_unit = "V"},
+        {name = "count", type = "u8"},
+        {name = "samples", type = "i12[count]"},
+        {name = "note", type = "text 8", when = "mode", equals = 3},
+    ]
+
+Fields follow one another bit by bit. :func:`read_fields` makes of them the construct declaration
+that :func:`flightsw.codec.layout.compile_layout` takes; ``docs/codec.md`` lists the types.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import construct
+
+from flightsw.codec.calibration import Calibration, Polynomial, Spline
+from flightsw.codec.declaration import field
+from flightsw.codec.time_field import cds, cuc
+from hil.config import Document, KeyPath
+
+#: Fields in front, with the labels of an enum.
+Known = dict[str, dict[str, Any]]
+
+_KEYS = (
+    *("name", "type", "unit", "doc", "enum", "const", "when", "equals"),
+    *("scale", "offset", "polynomial", "spline", "scaled_unit"),
+)
+_SHAPE = re.compile(r"(?P<base>[^\[\]]+)(\[(?P<count>[A-Za-z_0-9]+)\])?")
+_NUMBER = re.compile(r"(?P<kind>[uif])(?P<width>[0-9]{1,2})(?P<order>le)?")
+_SIZED = re.compile(r"(?P<kind>bytes|text|pad) +(?P<size>[A-Za-z_0-9]+)")
+_TIME = re.compile(r"(?P<kind>cuc|cds) +(?P<first>[0-9]) +(?P<second>[0-9])(?P<preamble> +p)?")
+_FLOATS = {16: "Float16", 32: "Float32", 64: "Float64"}
+_TYPES = "u1 to u64, i2 to i64, f16, f32, f64 (le behind whole octets), flag, bytes N, text N,"
+_TYPES += " pad N, cuc A B, cds A B, each but pad as TYPE[N]; N is a number, a field, or rest"
+
+
+def read_fields(doc: Document, key: KeyPath) -> Any:
+    """Return the declaration of the array of fields at ``key``; ConfigError names what is wrong."""
+    rows = doc.find(key)
+    if not isinstance(rows, list) or not rows:
+        raise doc.error(key, "must be a list of fields with name and type")
+    members: list[Any] = []
+    known: Known = {}
+    for index in range(len(rows)):
+        place = (*key, index)
+        doc.check_keys(place, _KEYS)
+        members.append(_member(doc, place, known))
+        name = doc.find((*place, "name"), "")
+        if name in known:
+            raise doc.error(place, f"field {name!r} is there twice")
+        known[name] = doc.table((*place, "enum"), {})
+    return construct.BitStruct(*members)
+
+
+def _member(doc: Document, key: KeyPath, known: Known) -> Any:
+    text = doc.text((*key, "type"))
+    shape = _SHAPE.fullmatch(text.strip())
+    if shape is None:
+        raise doc.error((*key, "type"), f"no type is called {text!r}; there are {_TYPES}")
+    subcon = _base(doc, key, shape["base"].strip(), known)
+    if shape["count"]:
+        subcon = _repeated(doc, key, subcon, shape["count"], known)
+    if text.startswith("pad"):
+        return subcon
+    if labels := doc.table((*key, "enum"), {}):
+        subcon = construct.Enum(subcon, **_labels(doc, key, labels))
+    constant = doc.find((*key, "const"), None)
+    if constant is not None:
+        subcon = construct.Const(constant, subcon)
+    name = doc.text((*key, "name"))
+    if when := doc.text((*key, "when"), ""):
+        subcon = construct.If(_condition(doc, key, when, known), subcon)
+    unit, meaning = doc.text((*key, "unit"), ""), doc.text((*key, "doc"), "")
+    return field(name, subcon, unit, meaning, _calibration(doc, key))
+
+
+def _base(doc: Document, key: KeyPath, text: str, known: Known) -> Any:
+    """Return the construct of one element."""
+    if text == "flag":
+        return construct.Flag
+    if number := _NUMBER.fullmatch(text):
+        return _number(doc, key, number["kind"], int(number["width"]), bool(number["order"]))
+    if sized := _SIZED.fullmatch(text):
+        size = _count(doc, key, sized["size"], known)
+        if sized["kind"] == "pad":
+            return construct.Padding(size)
+        if size is None:
+            return construct.Bytewise(construct.GreedyBytes)
+        if sized["kind"] == "text" and isinstance(size, int):
+            return construct.Bytewise(construct.PaddedString(size, "utf8"))
+        return construct.Bytewise(construct.Bytes(size))
+    if time := _TIME.fullmatch(text):
+        make: Any = cuc if time["kind"] == "cuc" else cds
+        made = make(int(time["first"]), int(time["second"]), preamble=bool(time["preamble"]))
+        return construct.Bytewise(made)
+    raise doc.error((*key, "type"), f"no type is called {text!r}; there are {_TYPES}")
+
+
+def _number(doc: Document, key: KeyPath, kind: str, width: int, little: bool) -> Any:
+    if kind == "f" and width in _FLOATS:
+        return construct.Bytewise(getattr(construct, f"{_FLOATS[width]}{'l' if little else 'b'}"))
+    if kind == "f" or not 1 <= width <= 64 or (little and width % 8):
+        raise doc.error((*key, "type"), f"no number has this form; there are {_TYPES}")
+    return construct.BitsInteger(width, signed=kind == "i", swapped=little)
+
+
+def _count(doc: Document, key: KeyPath, text: str, known: Known) -> Any:
+    """Return a number, a reference to an earlier field, or None for the rest of the packet."""
+    if text.isdecimal():
+        return int(text)
+    if text == "rest":
+        return None
+    if text not in known:
+        raise doc.error((*key, "type"), f"no field called {text!r} stands in front of this one")
+    return construct.this[text]
+
+
+def _repeated(doc: Document, key: KeyPath, subcon: Any, text: str, known: Known) -> Any:
+    count = _count(doc, key, text, known)
+    return construct.GreedyRange(subcon) if count is None else construct.Array(count, subcon)
+
+
+def _labels(doc: Document, key: KeyPath, labels: Mapping[str, Any]) -> dict[str, int]:
+    for label, value in labels.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise doc.error((*key, "enum", label), "must be a whole number")
+    return dict(labels)
+
+
+def _condition(doc: Document, key: KeyPath, when: str, known: Known) -> Any:
+    if when not in known:
+        raise doc.error((*key, "when"), f"no field called {when!r} stands in front of this one")
+    value, labels = doc.find((*key, "equals"), None), known[when]
+    there = construct.this[when]
+    if not labels:
+        return there != 0 if value is None else there == value
+    by_number = {number: label for label, number in labels.items()}
+    label = by_number.get(value, value)
+    if label not in labels:
+        raise doc.error((*key, "equals"), f"{when} is one of {', '.join(labels)}; say which")
+    return there == label
+
+
+def _calibration(doc: Document, key: KeyPath) -> Calibration | None:
+    unit = doc.text((*key, "scaled_unit"), "")
+    given = [name for name in ("scale", "polynomial", "spline") if name in doc.find(key)]
+    if len(given) > 1:
+        raise doc.error(key, f"has {' and '.join(given)}; one calibration a field")
+    scale, offset = doc.find((*key, "scale"), 1.0), doc.find((*key, "offset"), 0.0)
+    try:
+        if "spline" in given:
+            return Spline(tuple(map(tuple, doc.find((*key, "spline")))), unit)
+        if "polynomial" in given:
+            return Polynomial(tuple(doc.find((*key, "polynomial"))), unit)
+        if "scale" in given or "offset" in doc.find(key):
+            return Polynomial((offset, scale), unit)
+    except (TypeError, ValueError) as wrong:
+        raise doc.error(key, f"calibration: {wrong}") from None
+    return None
