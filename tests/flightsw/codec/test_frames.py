@@ -178,3 +178,21 @@ def test_a_sink_without_room_takes_nothing() -> None:
         sink.nrows, sink.noctets = nrows, noctets
         assert lib.fs_frame_take(state, frame, 64, sink) == code
         assert receiver.octets["given"] == (0 if code else 64)
+
+
+def test_a_batch_of_very_short_packets_outgrows_its_first_table() -> None:
+    """Tables grow with the packets: thousands of the shortest ones come out, all in order."""
+    encoder, receiver = tm_frame.Encoder(SCID), tm_frame.Receiver(SCID)
+    sent = [packet(i, 7) for i in range(8000)]
+    made = []
+    for one in sent:
+        encoder.add(0, one)
+        while frame := encoder.next_frame(0, OCF):
+            made.append(frame)
+    found = receiver.frames(b"".join(made), infos=True)
+    assert found.frames is not None
+    assert len(found.frames) == len(made)
+    assert len(found.rows) > 8 * len(made) + 200
+    assert list(found.each()) == sent[: len(found.rows)]
+    assert found.rows["offset"].tolist() == list(range(0, 7 * len(found.rows), 7))
+    assert balanced(receiver)
