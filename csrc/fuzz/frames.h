@@ -29,13 +29,13 @@ static inline void rows_balance(const fs_frame_receiver *rx, const fs_frame_sink
     FS_MUST(at == to->octets_used);
 }
 
-/* A heap block of so many octets, which need not be zeros. */
-static inline void *block(size_t nbytes)
-{
-    void *made = malloc(nbytes);
-    FS_MUST(made);
-    return made;
-}
+enum { SLOTS = 3, INPUT = 4096, ROOM = FS_FRAME_UNIT_NBYTES + 256 + INPUT };
+
+/* Blocks too large for the heap at each input; what is used of them ends where they end. */
+static fs_frame_receiver RECEIVER;
+static fs_frame_slot SLOT[SLOTS];
+static fs_frame_row FEW_ROWS[256], ALL_ROWS[256 + INPUT];
+static uint8_t FEW_OCTETS[ROOM], ALL_OCTETS[ROOM];
 
 /* Run frames through a receiver with room for just one of them, then for all; the results of the
  * two must agree, on every tier. Frames may have wrong checks: those of a CRC are made right in
@@ -43,13 +43,11 @@ static inline void *block(size_t nbytes)
 static inline void fuzz_frames(const fs_frame_settings *set, fuzz_input *in, uint64_t nslots,
                                uint64_t stride)
 {
-    fs_frame_receiver *rx = block(sizeof *rx);
-    fs_frame_slot *slots = block(nslots * sizeof *slots);
-    if (fs_frame_reset(rx, set, slots, nslots) < 0 || (stride && in->nbytes < set->nbytes)) {
-        free(rx);
-        free(slots);
+    fs_frame_receiver *rx = &RECEIVER;
+    fs_frame_slot *slots = SLOT + SLOTS - nslots;
+    if (fs_frame_reset(rx, set, slots, nslots) < 0 || (stride && in->nbytes < set->nbytes) ||
+        in->nbytes > INPUT)
         return;
-    }
     uint8_t *frames = exact(in->data, in->nbytes);
     for (size_t at = 0; stride && set->fecf && in->nbytes - at >= set->nbytes;) {
         uint8_t *tail = frames + at + set->nbytes - set->fecf;
@@ -61,10 +59,10 @@ static inline void fuzz_frames(const fs_frame_settings *set, fuzz_input *in, uin
     }
     size_t rows_room = fs_frame_rows_room(rx), octets_room = fs_frame_octets_room(rx);
     fs_frame_sink few = {0}, all = {0};
-    few.rows = block(rows_room * sizeof *few.rows);
-    few.octets = block(octets_room);
-    all.rows = block((rows_room + in->nbytes) * sizeof *all.rows);
-    all.octets = block(octets_room + in->nbytes);
+    few.rows = FEW_ROWS + 256 - rows_room;
+    few.octets = FEW_OCTETS + ROOM - octets_room;
+    all.rows = ALL_ROWS + 256 + INPUT - rows_room - in->nbytes;
+    all.octets = ALL_OCTETS + ROOM - octets_room - in->nbytes;
     uint64_t consumed, at = 0;
     FOR_EACH_TIER(level) {
         fs_frame_reset(rx, set, slots, nslots);
@@ -95,13 +93,7 @@ static inline void fuzz_frames(const fs_frame_settings *set, fuzz_input *in, uin
     }
     fs_frame_sum(rx, &again);
     FS_MUST(at == consumed && rows_at == all.rows_used && !memcmp(&sum, &again, sizeof sum));
-    free(few.rows);
-    free(few.octets);
-    free(all.rows);
-    free(all.octets);
     free(frames);
-    free(slots);
-    free(rx);
 }
 
 #endif
