@@ -221,9 +221,10 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
         return FS_E_SHORT;
     fs_columns_kernel *kernel = COLUMNS[fs_tier()];
     size_t need = layout->nbytes > FS_WINDOW ? layout->nbytes : FS_WINDOW;
-    fs_block b = {.stride = stride, .readable = need};
+    fs_block b; /* too large to be cleared for a few packets */
+    b.stride = stride, b.readable = need;
     b.stream = count > CACHES_NBYTES / (layout->row_nbytes + 1);
-    for (; b.row < count; b.row += b.n) {
+    for (b.row = 0; b.row < count; b.row += b.n) {
         size_t left = count - b.row;
         b.n = left < FS_BLOCK_PACKETS ? left : FS_BLOCK_PACKETS;
         size_t start = offsets ? 0 : b.row * stride;

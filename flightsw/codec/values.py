@@ -89,7 +89,8 @@ def builder(
         len(f.path) == 1 and not f.array and f.labels is None and f.const is None for f in numbers
     ):
         names = [str(f.path[0]) for f in numbers]
-        return lambda slots, buf, at: dict(zip(names, slots, strict=True))
+        # Both come from the same fields; the check of zip costs a tenth of a decode.
+        return lambda slots, buf, at: dict(zip(names, slots, strict=False))
     return _general_builder(numbers, octets)
 
 

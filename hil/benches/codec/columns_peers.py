@@ -67,10 +67,10 @@ TWENTY = packet(
     ],
     64,
 )
-#: The header and 24 fields that fill 64 octets, of up to 64 bits, with floats.
+#: 24 fields that fill what a header leaves of 64 octets, of up to 64 bits, with floats.
 DENSE = packet(
     [
-        *HEADER,
+        (48, ""),
         *((32, "u"), (16, "u"), (3, "u"), (1, "u"), (1, "u"), (5, "u"), (6, "u"), (12, "i")),
         *((12, "i"), (10, "u"), (14, "u"), (24, "u"), (17, "u"), (7, "u"), (32, "f"), (64, "f")),
         *((64, "u"), (33, "u"), (15, "i"), (48, "u"), (8, "u"), (16, "i"), (20, "u"), (4, "u")),
