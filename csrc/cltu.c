@@ -52,10 +52,15 @@ static inline uint8_t parity(const uint8_t *info)
            T[5][info[5]] ^ T[6][info[6]];
 }
 
-/* Parity is sent complemented; the filler bit carries nothing. */
+/* Parity is sent complemented; the filler bit carries nothing. Half of the octets come by one load:
+ * all by loads of their own wait for the load units, all by one for the shifts. */
 static inline uint8_t syndrome(const uint8_t *block)
 {
-    return (parity(block) ^ block[INFO] ^ 0xFE) & 0xFE;
+    uint32_t late = block[4] | (uint32_t)block[5] << 8 | (uint32_t)block[6] << 16 |
+                    (uint32_t)block[7] << 24;
+    uint32_t sum = T[0][block[0]] ^ T[1][block[1]] ^ T[2][block[2]] ^ T[3][block[3]] ^
+                   T[4][late & 0xFF] ^ T[5][late >> 8 & 0xFF] ^ T[6][late >> 16 & 0xFF];
+    return (uint8_t)(sum ^ late >> 24 ^ 0xFE) & 0xFE;
 }
 
 int64_t fs_bch_encode(const uint8_t *info, size_t count, uint8_t *blocks)
@@ -142,7 +147,7 @@ static int close_block(fs_cltu_receiver *rx)
     return rx->ready;
 }
 
-/* Codeblocks without a wrong bit that stand whole and unslipped in the input. Returns octets taken. */
+/* Codeblocks without a wrong bit that stand whole, unslipped in the input. Returns octets taken. */
 static size_t take_clean(fs_cltu_receiver *rx, const uint8_t *in, size_t nbytes)
 {
     size_t taken = 0;
@@ -158,8 +163,8 @@ static size_t take_clean(fs_cltu_receiver *rx, const uint8_t *in, size_t nbytes)
     return taken;
 }
 
-/* Another octet is in the window: enter a unit if that ends in a start sequence, of which one bit may
- * be wrong; of several places the earliest. */
+/* Another octet is in the window: enter a unit if that ends in a start sequence, of which one bit
+ * may be wrong; of several places the earliest. */
 static void look_for_start(fs_cltu_receiver *rx)
 {
     rx->fresh += rx->fresh < 24 ? 8 : 0;
