@@ -182,6 +182,7 @@ class Chain:
             inverted=int(inverted),
             step=step,
         )
+        self._rows_a_unit = 8  # as many as a feed has met so far
         self._small_count = max(1, _SMALL_NBYTES // self._line.unit_nbytes)
         self._small = self._room_for(self._small_count)
 
@@ -194,13 +195,15 @@ class Chain:
         else:
             out = self._room_for(count)
         self._line.feed(octets, out.sink, out.next)
-        return out.units(copied=out is self._small)
+        units = out.units(copied=out is self._small)
+        self._rows_a_unit = max(self._rows_a_unit, len(units.rows) // count + 2)
+        return units
 
     def _room_for(self, count: int) -> _Output:
         """Return room for what ``count`` units hold, as a rule."""
         frames = self._frames
         noctets = count * frames.settings.nbytes + lib.fs_frame_octets_room(frames)
-        return _Output(lib.fs_frame_rows_room(frames) + 8 * count, noctets)
+        return _Output(lib.fs_frame_rows_room(frames) + self._rows_a_unit * count, noctets)
 
     @property
     def unit_nbytes(self) -> int:
@@ -273,5 +276,6 @@ class _Output:
         for part in parts:
             part.rows["offset"] += np.uint64(at)
             at += len(part.octets)
-        joined = np.concatenate([part.rows for part in parts])
+        # As octets: numpy joins structured rows field by field.
+        joined = np.concatenate([part.rows.view(np.uint8) for part in parts]).view(UNIT_DTYPE)
         return Units(joined, np.concatenate([part.octets for part in parts]), None)

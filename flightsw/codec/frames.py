@@ -233,7 +233,8 @@ class FrameReceiver:
         if left:
             raise SyncError(f"{self.NAME} frames: {left} octets at the end are no whole frame")
         table = tables[0][: sink.infos_used] if infos else None
-        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        # As octets: numpy joins structured rows field by field.
+        rows = np.concatenate([part.view(np.uint8) for part in parts]).view(UNIT_DTYPE)
         return Units(rows, out[: sink.octets_used], table)
 
     def _stride(self) -> int:
