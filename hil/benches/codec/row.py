@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: Units in which less is better; of the others, more is.
-COSTS = frozenset({"ns/packet", "ns/frame", "ns/block", "ns/call", "us/call", "ns"})
+COSTS = frozenset({"MiB", "ns/packet", "ns/frame", "ns/block", "ns/call", "us/call", "ns"})
 
 
 @dataclass(frozen=True)
