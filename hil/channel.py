@@ -30,7 +30,9 @@ def load_channel(path: str | Path) -> Channel:
     doc.check_keys("channel", ("name", "input", "randomiser"))
     name = doc.text("channel.name")
     source = doc.choice("channel.input", INPUTS)
-    randomiser = doc.choice("channel.randomiser", [key or "none" for key in RANDOMISERS], "none")
+    randomiser = doc.choice(
+        "channel.randomiser", ("none", *filter(None, RANDOMISERS), "tc"), "none"
+    )
     rules = doc.find("layout", [])
     if not isinstance(rules, list):
         raise doc.error("layout", "must be a list of tables: [[layout]]")
@@ -108,7 +110,7 @@ def _frames(doc: Document) -> Frames:
         "frames",
         (
             *("kind", "nbytes", "scid", "fecf", "ocf", "insert_nbytes", "fhec", "variable"),
-            *("channels", "services"),
+            *("segment_header", "channels", "services"),
         ),
     )
     services = {}
@@ -118,7 +120,7 @@ def _frames(doc: Document) -> Frames:
         place = ("frames", "services", vcid)
         services[int(vcid)] = doc.choice(place, ("stated", "bitstream", "opaque"))
     return Frames(
-        kind=doc.choice("frames.kind", ("tm", "aos", "uslp")),
+        kind=doc.choice("frames.kind", ("tm", "aos", "uslp", "tc")),
         nbytes=doc.integer("frames.nbytes", 1, 65_536),
         scid=doc.integer("frames.scid", 0, 65_535, None),
         fecf_nbytes=_FECF[doc.choice("frames.fecf", _FECF, "crc16")],
@@ -126,6 +128,7 @@ def _frames(doc: Document) -> Frames:
         insert_nbytes=doc.integer("frames.insert_nbytes", 0, 65_536, 0),
         fhec=_flag(doc, "frames.fhec", False),
         variable=_flag(doc, "frames.variable", False),
+        segment_header=_flag(doc, "frames.segment_header", True),
         channels=doc.integer("frames.channels", 1, 1024, 16),
         services=services,
     )

@@ -21,6 +21,7 @@ INPUTS = {
     "symbols": "soft symbols of the convolutional code, one an octet: 0 sure zero, 255 sure one",
     "frames": "frames or code blocks one behind the other, without markers",
     "packets": "space packets one behind the other",
+    "cltu": "link units of an uplink, with telecommand frames",
     "cobs": "packets in COBS frames",
     "slip": "packets in SLIP frames",
     "hdlc": "packets in HDLC frames with a check of 16 bits",
@@ -59,7 +60,8 @@ class Frames:
 
     ``nbytes`` is the length of a frame, Reed-Solomon parity not included; with ``variable`` (USLP
     in files) of the longest. ``services`` says what virtual channels carry that do not carry
-    packets: ``"bitstream"`` or ``"opaque"``. ``channels`` may carry data at a time.
+    packets: ``"bitstream"`` or ``"opaque"``. ``channels`` may carry data at a time. Telecommand
+    frames (``"tc"``) are at most ``nbytes`` long and begin their data with a segment header.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class Frames:
     insert_nbytes: int = 0
     fhec: bool = False
     variable: bool = False
+    segment_header: bool = True
     channels: int = 16
     services: Mapping[int, str] = field(default_factory=dict)
 

@@ -27,7 +27,8 @@ from flightsw.codec.native import lib
 from flightsw.codec.packet_sequence import Sequence, Tracker
 from flightsw.codec.packet_table import IDLE_APID, PacketTable, table_at
 from flightsw.codec.pus_format import PusColumns
-from flightsw.codec.stream_front import Counters, make_front
+from flightsw.codec.stream_front import make_front
+from flightsw.codec.stream_lines import Counters
 from flightsw.codec.sync import Octets
 
 CHUNK_NBYTES = 1 << 20
@@ -151,6 +152,11 @@ class Stream:
             return None
         apids = set(np.unique(table.apid).tolist()) - packets.no_pus - {IDLE_APID}
         found = packets.pus.tm_columns(table, apids)
+        commands = table.telecommand
+        if commands.any():
+            other = packets.pus.tc_columns(table, apids)
+            pairs: Any = zip(other, found, strict=True)
+            found = PusColumns._make(np.where(commands, tc, tm) for tc, tm in pairs)
         wanted = np.isin(table.apid, list(apids))
         self._totals["no_pus_header"] += int((wanted & ~found.good).sum())
         return found

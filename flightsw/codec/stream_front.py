@@ -11,21 +11,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec import aos_frame, cobs, hdlc, slip, tm_frame, uslp_frame
+from flightsw.codec import aos_frame, tm_frame, uslp_frame
 from flightsw.codec.chain import RANDOMISERS, Chain
 from flightsw.codec.channel import ON_AIR, Channel, Frames
 from flightsw.codec.convolutional import Viterbi
 from flightsw.codec.errors import CodecError, FieldRangeError
-from flightsw.codec.frames import UNIT_DTYPE, FrameReceiver, Units
+from flightsw.codec.frames import FrameReceiver, Units
 from flightsw.codec.packet_table import PacketFinder, PacketTable
 from flightsw.codec.randomiser import sequence
 from flightsw.codec.reed_solomon import ReedSolomon
-from flightsw.codec.serial_line import Deframer
+from flightsw.codec.stream_lines import DEFRAMERS, Counters, SerialLine, Uplink
 from flightsw.codec.sync import Octets
-
-Counters = dict[str, dict[str, int]]
-
-_DEFRAMERS = {"cobs": cobs.Decoder, "slip": slip.Decoder, "hdlc": hdlc.Decoder}
 
 
 class Front(Protocol):
@@ -53,6 +49,8 @@ def make_front(channel: Channel) -> Front:
         )
     if channel.input == "frames":
         return _FrameFile(channel)
+    if channel.input == "cltu":
+        return Uplink(channel)
     if channel.frames or channel.reed_solomon or channel.randomiser:
         raise FieldRangeError(
             f"channel {channel.name}: input {channel.input!r} has no frames, so no randomiser and"
@@ -60,8 +58,8 @@ def make_front(channel: Channel) -> Front:
         )
     if channel.input == "packets":
         return _PacketFile(channel)
-    if channel.input in _DEFRAMERS:
-        return _SerialLine(channel)
+    if channel.input in DEFRAMERS:
+        return SerialLine(channel)
     raise FieldRangeError(f"channel {channel.name}: no input is called {channel.input!r}")
 
 
@@ -275,34 +273,3 @@ class _PacketFile:
     def counters(self) -> Counters:
         left = {"octets_left": self._left, "held_octets": len(self._held)}
         return {"file": self._finder.counters | left}
-
-
-class _SerialLine:
-    """One packet a frame."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._deframer: Deframer = _DEFRAMERS[channel.input](channel.packets.max_nbytes)
-        self._not_packets = self._packets = 0
-
-    def feed(self, octets: Octets) -> Units:
-        contents, rows = self._deframer.feed(octets), []
-        good, at = [], 0
-        for content in contents:
-            if len(content) < 7 or (content[4] << 8 | content[5]) + 7 != len(content):
-                self._not_packets += 1
-                continue
-            rows.append(at)
-            good.append(content)
-            at += len(content)
-        self._packets += len(good)
-        table = np.zeros(len(good), UNIT_DTYPE)
-        table["offset"], table["nbytes"] = rows, [len(content) for content in good]
-        return Units(table, np.frombuffer(b"".join(good), np.uint8), None)
-
-    def finish(self) -> Units:
-        return self.feed(b"")
-
-    @property
-    def counters(self) -> Counters:
-        line = self._deframer.counters | {"held_octets": self._deframer.held_nbytes}
-        return {"line": line | {"packets": self._packets, "not_packets": self._not_packets}}

@@ -99,7 +99,8 @@ def pieces(stream: bytes, total: int, chunk: int) -> Iterator[bytes]:
 def cadus(count: int) -> bytes:
     """Return so many frames as they go on the air."""
     rng = np.random.default_rng(1)
-    encoder, code, frames, i = tm_frame.Encoder(7, 1115), ReedSolomon(16, 5), [], 0
+    encoder, code, i = tm_frame.Encoder(7, 1115), ReedSolomon(16, 5), 0
+    frames: list[bytes] = []
     while len(frames) < count:
         body = rng.bytes(LAYOUT.nbytes if i % 2 else int(rng.integers(20, 400)))
         encoder.add(0, space_packet.pack(APID if i % 2 else OTHER, i // 2 % 16_384, body))

@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import cobs, space_packet, tm_frame
+from flightsw.codec import cltu, cobs, pus, space_packet, tc_frame, tm_frame
 from flightsw.codec.chain import BlockCode
 from flightsw.codec.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
 from flightsw.codec.convolutional import Encoder as ConvolutionalEncoder
 from flightsw.codec.crc import crc16
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.layout import compile_layout
+from flightsw.codec.pus_format import PusFormat
+from flightsw.codec.randomiser import tc_randomise
 from flightsw.codec.reed_solomon import ReedSolomon
 from flightsw.codec.stream import Batch, Stream
 
@@ -190,6 +192,36 @@ def test_packet_files_and_serial_lines_need_no_frames() -> None:
     found, counters = run(serial, cobs.frames([*PACKETS, b"no packet"]), [5, 500])
     assert found["packets"] == PACKETS
     assert counters["line"]["not_packets"] == 1
+
+
+def test_an_uplink_gives_its_telecommands() -> None:
+    """Packets in segmented, randomised telecommand frames come out of link units, in any chunks."""
+    packets = [pus.pack_tc(5, i, 8, 1, bytes([i]) * (40 * i + 1)) for i in range(12)]
+    stream = b"noise"
+    for i, packet in enumerate(packets):
+        for flags, data in tc_frame.segments(packet, 100):
+            frame = tc_frame.pack(7, 3, i, data, segment_flags=flags)
+            stream += cltu.encode(tc_randomise(frame))
+    stream += cltu.encode(tc_randomise(tc_frame.pack(8, 3, 0, b"another spacecraft")))
+    channel = Channel(
+        "up",
+        "cltu",
+        randomiser="tc",
+        frames=Frames("tc", 1024, scid=7),
+        packets=Packets(error_control=True, pus=PusFormat()),
+        rules=(Rule("first", compile_layout(c.Struct("n" / c.Int8ub)), service=8, longer=True),),
+    )
+    for cuts in ([], [3, 90, 91, 1000]):
+        stream_object = Stream(channel)
+        edges = sorted({0, len(stream), *cuts})
+        batches = [stream_object.feed(stream[a:b]) for a, b in pairwise(edges)]
+        assert [bytes(p) for b in batches for p in b.packets.pieces()] == packets
+        values = [b.columns["first"].columns["n"].tolist() for b in batches if b.columns]
+        assert [n for each in values for n in each] == list(range(12))
+        counters = stream_object.counters
+        assert counters["link"]["foreign_frames"] == 1
+        assert counters["link"]["packets"] == 12
+        assert counters["packets"]["no_pus_header"] == 0
 
 
 def test_a_packet_of_another_length_is_counted_and_not_decoded() -> None:
