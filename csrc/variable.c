@@ -276,8 +276,8 @@ FS_INLINE uint32_t read_group(fs_machine *m, const fs_op *op, uint32_t *i, const
 /* Walks one packet; *i is the operation at fault. */
 FS_INLINE uint32_t read_packet(fs_machine *m, uint32_t *i, const int one)
 {
-    fs_frame frames[FS_NESTED], *top = frames - 1;
-    uint32_t code = FS_V_GOOD, next, nops = m->program->nops;
+    fs_frame frames[FS_NESTED], *top;
+    uint32_t code = FS_V_GOOD, next, nops = m->program->nops, depth = 0;
     int more;
     m->known = 0;
     while (*i < nops && !code) {
@@ -298,18 +298,19 @@ FS_INLINE uint32_t read_packet(fs_machine *m, uint32_t *i, const int one)
             code = read_list(m, op, one);
             break;
         case FS_OP_REPEAT:
-            *++top = (fs_frame){*i, 0, m->nslots};
+            top = frames + depth++;
+            *top = (fs_frame){*i, 0, m->nslots};
             code = count_elements(m, op, &top->left);
             if (!code && one)
                 code = push(m, 0);
             if (!code && !(code = next_element(m, top, &next, &more, one)))
-                top -= !more;
+                depth -= !more;
             break;
         case FS_OP_END:
             if (!one)
                 m->table->total[m->program->ops[op->jump].inner]++;
-            if (!(code = next_element(m, top, &next, &more, one)))
-                top -= !more;
+            if (!(code = next_element(m, frames + depth - 1, &next, &more, one)))
+                depth -= !more;
             break;
         default:
             code = m->bit & 7 ? FS_V_PARTIAL : FS_V_GOOD;

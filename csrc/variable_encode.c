@@ -206,8 +206,8 @@ static int go_on(fs_machine *m, fs_frame *f, uint32_t *i)
 /* Walks one packet; *i is the operation at fault. */
 FS_INLINE uint32_t write_packet(fs_machine *m, uint32_t *i, const int one)
 {
-    fs_frame frames[FS_NESTED], *top = frames - 1;
-    uint32_t code = FS_V_GOOD, next;
+    fs_frame frames[FS_NESTED], *top;
+    uint32_t code = FS_V_GOOD, next, depth = 0;
     uint64_t at = 0;
     m->known = 0;
     while (*i < m->program->nops && !code) {
@@ -228,16 +228,17 @@ FS_INLINE uint32_t write_packet(fs_machine *m, uint32_t *i, const int one)
             code = write_list(m, op, one);
             break;
         case FS_OP_REPEAT:
-            *++top = (fs_frame){*i, 0, 0};
+            top = frames + depth++;
+            *top = (fs_frame){*i, 0, 0};
             code = find_list(m, op, &at, &top->left, one);
             if (!code && !one)
                 m->table->total[op->inner] = at;
-            top -= !code && !go_on(m, top, &next);
+            depth -= !code && !go_on(m, top, &next);
             break;
         case FS_OP_END:
             if (!one)
                 m->table->total[m->program->ops[op->jump].inner]++;
-            top -= !go_on(m, top, &next);
+            depth -= !go_on(m, frames + depth - 1, &next);
             break;
         default:
             code = m->bit & 7 ? FS_V_PARTIAL : FS_V_GOOD;
