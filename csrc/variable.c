@@ -358,6 +358,8 @@ int64_t fs_variable_decode(const fs_program *program, const uint8_t *buf, size_t
         uint64_t length = offsets ? lengths[row] : nbytes - begin;
         uint32_t code, op = program->nops;
         m.start = m.bit = 8 * begin;
+        if (table->starts)
+            table->starts[row] = begin;
         m.end = m.start + 8 * length;
         if (begin > nbytes || length > nbytes - begin) {
             code = FS_V_SHORT;

@@ -114,6 +114,7 @@ typedef struct {
     uint64_t *total;      /* instances so far; [0] counts packets */
     uint64_t next;        /* octet at which the next packet begins */
     uint32_t full;        /* scope that must get more room, 0 if none: packets have theirs */
+    uint64_t *starts;     /* NULL, or gets the octet at which each packet begins */
 } fs_table;
 
 /* The first packet that is wrong: where and why. */

@@ -91,10 +91,11 @@ static void by_columns(const fs_program *program, const uint8_t *buf, size_t nby
 {
     static uint8_t memory[COLUMNS][8 * (ROOM + 1)];
     uint8_t *columns[COLUMNS], faults[ROWS];
+    uint64_t starts[ROWS];
     uint64_t room[4] = {ROWS, 2, 2, 2}, total[4] = {0}, ends[ROWS], rows;
     for (size_t k = 0; k < COLUMNS; k++)
         columns[k] = memset(memory[k], 0, 8);
-    fs_table table = {columns, room, total, 0, 0};
+    fs_table table = {columns, room, total, 0, 0, starts};
     fs_fault fault = {0};
     do {
         fs_variable_decode(program, buf, nbytes, offsets, lengths, 0, ROWS, &table, faults, &fault);

@@ -54,6 +54,7 @@ class Program:
 
     table: Any  #: fs_program
     kept: tuple[Any, ...]  #: what the table points to
+    rows: tuple[dict[str, Any], ...]  #: its operations
     names: tuple[str, ...]  #: of the operations
     columns: tuple[Column, ...]
     parents: tuple[int, ...]
@@ -107,6 +108,7 @@ class _Compiler:
         return Program(
             table,
             (ops, terms),
+            tuple(self.rows),
             tuple(self.names),
             tuple(self.columns),
             tuple(self.parents),

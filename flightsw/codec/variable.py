@@ -29,6 +29,7 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.faults import REASONS, Fault
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Node, fields_of
+from flightsw.codec.prefix import head_of
 from flightsw.codec.program import Program, compile_program
 from flightsw.codec.slot_reader import Reader, reader_of
 from flightsw.codec.slot_writer import Writer, plans_of, writer_of
@@ -42,6 +43,7 @@ class Interpreter:
 
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self.program: Program = compile_program(nodes)
+        self._head = head_of(self.program)
         self._read = reader_of(nodes)
         needed = frozenset(f.name for f in fields_of(nodes))
         self._plans = plans_of(nodes, needed)
@@ -117,9 +119,12 @@ class Interpreter:
         store = self._store(rows, nbytes, owner, out)
         fault = ffi.new("fs_fault *")
         faults = self._run(store, octets, nbytes, places, exact, wanted, fault)
+        if self._head is not None:
+            done = int(store.total[0])
+            self._head.decode(octets, store.starts[:done], faults[:done], store.arrays)
         columns = VariableColumns(owner, self.program, store, faults)
         if fault.code:
-            columns.fault = self.fault_of(fault)
+            columns.fault = self._first(fault, store, nbytes, places)
             if strict:
                 raise columns.fault.error(fault.code)
         return columns
@@ -165,7 +170,7 @@ class Interpreter:
             rows = min(wanted, store.room[0])
             marks = ffi.from_buffer("uint8_t[]", faults)
             lib.fs_variable_decode(
-                self.program.table,
+                self.program.table if self._head is None else self._head.table,
                 octets,
                 nbytes,
                 offsets,
@@ -185,6 +190,16 @@ class Interpreter:
                 store.grow(0)
                 faults = np.concatenate([faults, np.zeros(store.room[0] - len(faults), np.uint8)])
             table = store.table
+
+    def _first(self, fault: Any, store: Store, nbytes: int, places: Any) -> Fault:
+        """Return the first fault, by the operations of the whole program."""
+        op, bit = fault.op, fault.bit
+        if self._head is not None:
+            row = fault.row
+            length = nbytes - int(store.starts[row]) if places is None else int(places[1][row])
+            op, bit = self._head.place(op, bit, 8 * length)
+        name = self.program.names[op] if op < len(self.program.names) else "its end"
+        return Fault(fault.row, name, REASONS[fault.code], bit, fault.number)
 
     def fault_of(self, fault: Any) -> Fault:
         """Return what C found wrong, with names."""

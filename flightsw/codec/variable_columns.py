@@ -27,6 +27,7 @@ class Store:
         self.program, self.room = program, room
         self.arrays = [self._make(column) for column in program.columns]
         self.total = np.zeros(len(room), np.uint64)
+        self.starts = np.zeros(room[0], np.uint64)
         self._point()
 
     def _make(self, column: Column) -> npt.NDArray[Any]:
@@ -44,13 +45,22 @@ class Store:
         self._keep = keep, ffi.new("uint8_t *[]", keep)
         self.table = ffi.new(
             "fs_table *",
-            (self._keep[1], self._room, ffi.from_buffer("uint64_t[]", self.total), 0, 0),
+            {
+                "columns": self._keep[1],
+                "room": self._room,
+                "total": ffi.from_buffer("uint64_t[]", self.total),
+                "starts": ffi.from_buffer("uint64_t[]", self.starts),
+            },
         )
 
     def grow(self, scope: int) -> None:
         """Give a scope at least twice the room; what is there stays."""
         self.room[scope] = max(2 * self.room[scope], 1024)
         at = self.table.next
+        if scope == 0:
+            old = self.starts
+            self.starts = np.zeros(self.room[0], np.uint64)
+            self.starts[: len(old)] = old
         for index, column in enumerate(self.program.columns):
             if column.scope == scope:
                 old = self.arrays[index]
@@ -66,7 +76,8 @@ class VariableColumns(Columns):
     ``valid`` has a mask for each field, list and group that need not be there, by packet or by
     element of the list around it; where it is False, the column holds zero. ``faults`` has the code
     of each packet, 0 if it is good; a bad packet holds zeros and empty lists. ``end`` is the octet
-    behind the last good packet, where packets were told apart by their own fields.
+    behind the last good packet, where packets were told apart by their own fields; ``starts`` the
+    octet at which each begins.
     """
 
     def __init__(self, owner: object, program: Program, store: Store, faults: Any) -> None:
@@ -77,6 +88,7 @@ class VariableColumns(Columns):
         self.faults = faults[: self.count]
         self.fault: Fault | None = None
         self.end = int(store.table.next)
+        self.starts = store.starts[: self.count]
         self.valid: dict[str, npt.NDArray[np.bool_]] = {}
         self._fill(program)
 

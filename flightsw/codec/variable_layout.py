@@ -142,7 +142,7 @@ class VariableLayout(Layout):
             ffi.NULL if array is None else ffi.from_buffer("uint8_t[]", array) for array in arrays
         ]
         pointers, room = ffi.new("uint8_t *[]", keep), ffi.new("uint64_t[]", len(total))
-        table = ffi.new("fs_table *", (pointers, room, ffi.from_buffer("uint64_t[]", total), 0, 0))
+        table = ffi.new("fs_table *", (pointers, room, ffi.from_buffer("uint64_t[]", total)))
         octets, fault = ffi.from_buffer("uint8_t[]", out), ffi.new("fs_fault *")
         code: int = lib.fs_variable_encode(
             self._program.table,
