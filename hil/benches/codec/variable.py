@@ -90,14 +90,22 @@ def _payload(i: int, rng: np.random.Generator) -> dict[str, Any]:
     n = int(rng.integers(0, 251))
     header = {"version": 0, "type": 0, "secondary": 1, "apid": 33, "flags": 3}
     header |= {"sequence": i & 0x3FFF, "length": n + 27}
-    fields = {"coarse": i, "fine": 3, "mode": 1, "volts": 5012, "amps": -4, "position": -70_000}
+    fields: dict[str, Any] = {
+        "coarse": i,
+        "fine": 3,
+        "mode": 1,
+        "volts": 5012,
+        "amps": -4,
+        "position": -7,
+    }
     fields |= {"temperature": 21.5, "count": i & 0xFFFFFF, "errors": 0, "crc": 0xABCD}
     return {"header": header, "data": rng.bytes(n), **fields}
 
 
 def _lists(i: int, rng: np.random.Generator) -> dict[str, Any]:
     n, kind = int(rng.integers(0, 12)), int(rng.integers(1, 4))
-    bodies = {1: {"a": i, "b": 0.5}, 2: [{"id": k, "value": i & 0xFFFF} for k in range(n // 2)]}
+    bodies: dict[int, Any] = {1: {"a": i, "b": 0.5}}
+    bodies[2] = [{"id": k, "value": i & 0xFFFF} for k in range(n // 2)]
     samples = rng.integers(-1000, 1000, n).tolist()
     return {
         "t": i * 10**9,
