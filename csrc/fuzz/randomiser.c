@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
         FS_MUST(!written || !memcmp(out, want, written));
         fs_pn_apply(pn, place, unit + gap_in, place, unit + gap_in, unit, count);
         for (size_t i = 0; i < count; i++)
-            FS_MUST(!unit || !memcmp(place + i * (unit + gap_in), want + i * (unit + gap_out), unit));
+            FS_MUST(!memcmp(place + i * (unit + gap_in), want + i * (unit + gap_out), unit));
         fs_pn_apply(pn, place, unit + gap_in, place, unit + gap_in, unit, count);
         FS_MUST(!read || !memcmp(place, source, read));
         free(out);

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import TM, TM17, Randomiser
+from flightsw.codec.randomiser import TM, TM17, sequence
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s
 from hil.benches.codec.row import Row
 
@@ -28,18 +28,19 @@ def rows(quick: bool) -> list[Row]:
 def _batch(op: str, kind: int, nbytes: int, total: int, quick: bool) -> Row:
     count = total // nbytes
     units = np.random.default_rng(1).integers(0, 256, (count, nbytes), np.uint8)
-    out, randomiser = np.zeros_like(units), Randomiser(kind, nbytes)
-    scale = gb_per_s(units.nbytes)
-    peers = {"numpy": scale(best_s(_numpy(units, randomiser.sequence, out), quick))}
-    ours = by_tier(lambda: randomiser.apply(units, out), scale, quick)
+    out, pn, scale = np.zeros_like(units), sequence(kind, nbytes), gb_per_s(units.nbytes)
+    peers = {"numpy": scale(best_s(_numpy(units, pn, out), quick))}
+    to = ffi.from_buffer(out)
+    call = (ffi.from_buffer(pn), ffi.from_buffer(units), nbytes, to, nbytes, nbytes, count)
+    ours = by_tier(lambda: lib.fs_pn_apply(*call), scale, quick)
     return Row(op, "GB/s", ours, scale(memcpy_s(units.nbytes, quick)), peers)
 
 
 def _numpy(
-    units: npt.NDArray[np.uint8], sequence: bytes, out: npt.NDArray[np.uint8]
+    units: npt.NDArray[np.uint8], pn: bytes, out: npt.NDArray[np.uint8]
 ) -> Callable[[], object]:
-    pn = np.frombuffer(sequence, np.uint8)
-    return lambda: np.bitwise_xor(units, pn, out=out)
+    row = np.frombuffer(pn, np.uint8)
+    return lambda: np.bitwise_xor(units, row, out=out)
 
 
 def _in_place(quick: bool) -> Row:
