@@ -29,6 +29,7 @@ from .events import EVENTS, Event
 from .housekeeping import BY_SID as STRUCTURE_BY_SID
 from .housekeeping import POOL, STRUCTURES, Structure
 from .interface import DRIVER_NAMES, FLIGHT_KEYS, ROLE_NAMES
+from .lists import LISTS
 from .parameters import PARAMETER_BY_ID, PARAMETER_BY_NAME, PARAMETERS, Parameter
 from .products import (
     PART_FIRST,
@@ -36,6 +37,7 @@ from .products import (
     PART_LAST,
     PART_NBYTES,
     PART_NEXT,
+    PRODUCT,
     PRODUCT_CRC_NBYTES,
     PRODUCT_HEADER,
     PRODUCT_HEADER_NBYTES,
@@ -53,6 +55,7 @@ __all__ = [
     "FUNCTIONS",
     "FUNCTION_BY_ID",
     "GROUND_ID",
+    "LISTS",
     "PARAMETERS",
     "PARAMETER_BY_ID",
     "PARAMETER_BY_NAME",
@@ -62,6 +65,7 @@ __all__ = [
     "PART_NBYTES",
     "PART_NEXT",
     "POOL",
+    "PRODUCT",
     "PRODUCT_CRC_NBYTES",
     "PRODUCT_HEADER",
     "PRODUCT_HEADER_NBYTES",

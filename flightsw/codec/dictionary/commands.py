@@ -77,7 +77,7 @@ TELECOMMANDS: dict[tuple[int, int], Any] = {
     (11, 1): _EMPTY,
     (11, 2): _EMPTY,
     (11, 3): _EMPTY,
-    # (11, 4) holds whole packets: count, then (time, packet) pairs; see services.schedule.
+    # (11, 4) holds whole packets: count, then (time, packet) pairs; spelt out in LISTS.
     (11, 4): Struct(
         field("count", Int8ub, "", "activities that follow"),
         field("activities", GreedyBytes, "", "release time (8 octets) and packet, each"),
@@ -92,7 +92,7 @@ TELECOMMANDS: dict[tuple[int, int], Any] = {
     (17, 1): _EMPTY,
     (17, 3): Struct(field("apid", Int16ub, "", "application process to test")),
     (20, 1): Struct(field("parameters", PrefixedArray(Int8ub, Int16ub), "", "parameter ids")),
-    # (20, 3): values have the width of their parameter; see PARAMETERS.
+    # (20, 3): values have the width of their parameter; spelt out in LISTS.
     (20, 3): Struct(
         field("count", Int8ub, "", "parameters that follow"),
         field("rows", GreedyBytes, "", "parameter id (u16) and value, each"),

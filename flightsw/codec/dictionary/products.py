@@ -7,7 +7,7 @@ part; a product of one part is a single TM[13,3].
 
 from __future__ import annotations
 
-from construct import Bytes, Const, Int8ub, Int16ub, Int32sb, Int32ub, Int64ub, Struct
+from construct import Bytes, Const, Int8ub, Int16ub, Int32sb, Int32ub, Int64ub, Struct, this
 
 from flightsw.codec.declaration import field
 
@@ -38,6 +38,13 @@ PRODUCT_HEADER = Struct(
 )
 PRODUCT_HEADER_NBYTES = PRODUCT_HEADER.sizeof()
 PRODUCT_CRC_NBYTES = 4
+
+#: The whole of a product.
+PRODUCT = Struct(
+    *PRODUCT_HEADER.subcons,
+    field("body", Bytes(this.body_nbytes), "", "compressed class map"),
+    field("crc", Int32ub, "", "CRC-32 over all that stands in front"),
+)
 
 #: Head of each TM[13,x]: large message transaction id and part number (8.13.2 of the standard).
 PART_HEADER = Struct(
