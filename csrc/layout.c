@@ -170,8 +170,10 @@ void fs_columns_field(const fs_field *f, const fs_block *b, uint8_t *column)
 
 void fs_columns_portable(const fs_layout *layout, const fs_block *block, uint8_t *const *columns)
 {
-    for (size_t k = 0; k < layout->nfields; k++)
+    for (size_t k = 0; k < layout->nfields; k++) {
+        fs_fetch_ahead(block, k);
         fs_columns_field(layout->fields + k, block, columns[k]);
+    }
 }
 
 static fs_columns_kernel *const COLUMNS[FS_TIERS] =
@@ -214,7 +216,7 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
                                  const uint64_t *offsets, size_t stride, size_t count,
                                  uint8_t *const *columns)
 {
-    enum { CACHES_NBYTES = 1 << 20 };
+    enum { CACHES_NBYTES = 1 << 20, FETCH_NBYTES = 256 };
     uint8_t copies[FS_BLOCK_PACKETS][FS_WINDOW];
     const uint8_t *end = buf + nbytes;
     if (!within(layout->nbytes, nbytes, offsets, stride, count))
@@ -222,7 +224,9 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
     fs_columns_kernel *kernel = COLUMNS[fs_tier()];
     size_t need = layout->nbytes > FS_WINDOW ? layout->nbytes : FS_WINDOW;
     fs_block b; /* too large to be cleared for a few packets */
-    b.stride = stride, b.readable = need;
+    b.stride = stride, b.readable = need, b.buf = buf;
+    b.share = FS_BLOCK_PACKETS / (layout->nfields + 1) + 1;
+    b.fetch = layout->nbytes < FETCH_NBYTES ? layout->nbytes : FETCH_NBYTES;
     b.stream = count > CACHES_NBYTES / (layout->row_nbytes + 1);
     for (b.row = 0; b.row < count; b.row += b.n) {
         size_t left = count - b.row;
@@ -231,6 +235,8 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
         b.strided = !offsets && b.n == FS_BLOCK_PACKETS &&
                     nbytes - start >= (FS_BLOCK_PACKETS - 1) * stride + need;
         b.first = buf + start;
+        b.next = !b.stream ? 0 : left - b.n < FS_BLOCK_PACKETS ? left - b.n : FS_BLOCK_PACKETS;
+        b.offsets = offsets ? offsets + b.row + b.n : NULL;
         if (!b.strided)
             find_packets(&b, layout, buf, end, offsets, copies);
         kernel(layout, &b, columns);

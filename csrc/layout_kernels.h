@@ -95,9 +95,36 @@ typedef struct {
     size_t readable;
     size_t row; /* in the columns, of the first packet */
     size_t n;
+    const uint8_t *buf;
+    const uint64_t *offsets; /* of the next block, or null */
+    size_t next;             /* packets in the next block that are to be fetched ahead */
+    size_t share;            /* of them, for each field of this one */
+    size_t fetch;            /* octets of each */
     int strided; /* packets stand at first + i * stride, and n is FS_BLOCK_PACKETS */
     int stream;  /* columns are too large for the caches */
 } fs_block;
+
+/* While field k of a block is made, part of the next block is fetched, so that memory works beside
+ * the shifts. Inlined at once, because GCC drops calls of functions that only fetch. */
+static inline __attribute__((always_inline)) void fs_fetch_ahead(const fs_block *b, size_t k)
+{
+    enum { LINE = 64 };
+    size_t first = k * b->share, end = first + b->share < b->next ? first + b->share : b->next;
+    size_t behind = b->row + b->n;
+    if (first >= end)
+        return;
+    if (!b->offsets && b->stride <= b->fetch) {
+        const uint8_t *stop = b->buf + (behind + end) * b->stride;
+        for (const uint8_t *at = b->buf + (behind + first) * b->stride; at < stop; at += LINE)
+            __builtin_prefetch(at);
+        return;
+    }
+    for (size_t i = first; i < end; i++) {
+        const uint8_t *at = b->buf + (b->offsets ? b->offsets[i] : (behind + i) * b->stride);
+        for (size_t octet = 0; octet < b->fetch; octet += LINE)
+            __builtin_prefetch(at + octet);
+    }
+}
 
 /* All fields of the block into the columns. */
 typedef void fs_columns_kernel(const fs_layout *layout, const fs_block *block,

@@ -135,6 +135,7 @@ FS_T void FS_V(fs_columns)(const fs_layout *layout, const fs_block *b, uint8_t *
     for (size_t k = 0; k < layout->nfields; k++) {
         fs_layout_step s = layout->steps[k]; /* a copy, which no store to a column can change */
         uint8_t *column = columns[s.field], *out = column + b->row * s.form;
+        fs_fetch_ahead(b, k);
         if (!s.form) {
             fs_columns_field(layout->fields + s.field, b, column);
             continue;
