@@ -43,6 +43,7 @@ Packets are PUS-C (ECSS-E-ST-70-41C) in space packets of CCSDS 133.0-B. Everythi
 u8 to u64 are whole numbers without a sign, i8 to i64 with one, f32 is IEEE 754. `telemetry.pkts` of
 a run holds such packets one after the other; their secondary header ends in the time, 8 octets of
 CUC: P-field 0x2F, 4 octets of seconds since the start of the mission, 3 of their fraction.
+Programs read the same from XTCE, which `python -m flightsw.codec.dictionary.export` prints.
 """
 
 

@@ -49,11 +49,12 @@ class Polynomial:
             raise FieldRangeError(f"polynomial {self.coefficients}: needs finite coefficients")
 
     def apply(self, raw: npt.ArrayLike) -> Floats:
-        """Return the polynomial of ``raw``, by Horner's rule."""
-        x = np.asarray(raw, np.float64)
-        result = np.full_like(x, self.coefficients[-1])
-        for c in reversed(self.coefficients[:-1]):
-            result = result * x + c
+        """Return the polynomial of ``raw``, by Horner's rule; infinite beyond double precision."""
+        with np.errstate(invalid="ignore", over="ignore"):  # telemetry may hold any float
+            x = np.asarray(raw, np.float64)
+            result = np.full_like(x, self.coefficients[-1])
+            for c in reversed(self.coefficients[:-1]):
+                result = result * x + c
         return result
 
     def invert(self, values: npt.ArrayLike) -> Floats:
@@ -93,7 +94,8 @@ class Spline:
     def apply(self, raw: npt.ArrayLike) -> Floats:
         """Return the values between the points."""
         x, y = np.asarray(self.points, np.float64).T
-        return self._between(np.asarray(raw, np.float64), x, y)
+        with np.errstate(invalid="ignore", over="ignore"):  # telemetry may hold any float
+            return self._between(np.asarray(raw, np.float64), x, y)
 
     def invert(self, values: npt.ArrayLike) -> Floats:
         """Return raw values; the values of the points must all rise or all fall."""

@@ -146,3 +146,13 @@ def test_declarations_of_calibrations_are_checked() -> None:
         Polynomial((float("inf"),))
     with pytest.raises(FieldRangeError, match="finite"):
         Polynomial(())
+
+
+def test_any_float_of_telemetry_can_be_calibrated() -> None:
+    """Not a number, also a signalling one, stays so; infinite and huge ones pass without a word."""
+    raw = np.array([0x7F800001, 0x7F800000, 0x7F7FFFFF, 0xFFC00000], np.uint32).view(np.float32)
+    curve = Polynomial((1.0, -1e300, 1e300)).apply(raw)
+    assert np.isnan(curve).tolist() == [True, False, False, True]
+    assert curve[1:3].tolist() == [np.inf, np.inf]
+    line = Spline(((0, 0), (1, 2)), extrapolate=True).apply(raw)
+    assert np.isnan(line[[0, 3]]).all()
