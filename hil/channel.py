@@ -17,6 +17,10 @@ from flightsw.codec.sync import ASM
 from flightsw.codec.time_code import TimeFormat
 from hil.config import Document, KeyPath, load_toml
 from hil.fieldtable import read_fields
+from hil.tables import file_name
+
+#: Column of every table that numbers the packets of the input; no field is called so.
+PACKET = "packet"
 
 _STAGES = (*("channel", "convolutional", "marker", "reed_solomon", "frames", "packets", "layout"),)
 _FECF = {"none": 0, "crc16": 2, "crc32": 4}
@@ -36,6 +40,8 @@ def load_channel(path: str | Path) -> Channel:
     rules = doc.find("layout", [])
     if not isinstance(rules, list):
         raise doc.error("layout", "must be a list of tables: [[layout]]")
+    described = tuple(_rule(doc, index) for index in range(len(rules)))
+    _check_names(doc, described)
     return Channel(
         name=name,
         input=source,
@@ -45,8 +51,21 @@ def load_channel(path: str | Path) -> Channel:
         reed_solomon=_reed_solomon(doc) if "reed_solomon" in doc.data else None,
         frames=_frames(doc) if "frames" in doc.data else None,
         packets=_packets(doc),
-        rules=tuple(_rule(doc, index) for index in range(len(rules))),
+        rules=described,
     )
+
+
+def _check_names(doc: Document, rules: tuple[Rule, ...]) -> None:
+    """Raise ConfigError for layouts or fields whose tables or columns would be mixed up."""
+    taken = {"packets": "the table of all packets"}
+    for index, rule in enumerate(rules):
+        file = file_name(rule.name).lower()
+        if file in taken:
+            raise doc.error(("layout", index, "name"), f"{rule.name!r} is {taken[file]} already")
+        taken[file] = f"layout {rule.name!r}"
+        if any(f.path[0] == PACKET for f in rule.layout.fields):
+            at = ("layout", index, "fields")
+            raise doc.error(at, f"a field is called {PACKET!r}, as the column that numbers packets")
 
 
 def _flag(doc: Document, key: str | KeyPath, default: bool) -> bool:
@@ -143,6 +162,7 @@ def _packets(doc: Document) -> Packets:
         (
             "error_control",
             "no_error_control",
+            "apids",
             "pus",
             "no_pus",
             "max_nbytes",
@@ -154,6 +174,7 @@ def _packets(doc: Document) -> Packets:
     return Packets(
         error_control=_flag(doc, "packets.error_control", False),
         no_error_control=_apids(doc, "packets.no_error_control"),
+        apids=_apids(doc, "packets.apids"),
         pus=_pus(doc) if "pus" in doc.table("packets") else None,
         no_pus=_apids(doc, "packets.no_pus"),
         before_nbytes=doc.integer("packets.before_nbytes", 0, 65_536, 0),

@@ -24,6 +24,7 @@ import construct
 
 from flightsw.codec.calibration import Calibration, Polynomial, Spline
 from flightsw.codec.declaration import field
+from flightsw.codec.packet_table import MAX_NBYTES
 from flightsw.codec.time_field import cds, cuc
 from hil.config import Document, KeyPath
 
@@ -39,7 +40,7 @@ _NUMBER = re.compile(r"(?P<kind>[uif])(?P<width>[0-9]{1,2})(?P<order>le)?")
 _SIZED = re.compile(r"(?P<kind>bytes|text|pad) +(?P<size>[A-Za-z_0-9]+)")
 _TIME = re.compile(r"(?P<kind>cuc|cds) +(?P<first>[0-9]) +(?P<second>[0-9])(?P<preamble> +p)?")
 _FLOATS = {16: "Float16", 32: "Float32", 64: "Float64"}
-_TYPES = "u1 to u64, i2 to i64, f16, f32, f64 (le behind whole octets), flag, bytes N, text N,"
+_TYPES = "u1 to u64, i1 to i64, f16, f32, f64 (le behind whole octets), flag, bytes N, text N,"
 _TYPES += " pad N, cuc A B, cds A B, each but pad as TYPE[N]; N is a number, a field, or rest"
 
 
@@ -54,8 +55,8 @@ def read_fields(doc: Document, key: KeyPath) -> Any:
         place = (*key, index)
         doc.check_keys(place, _KEYS)
         members.append(_member(doc, place, known))
-        name = doc.find((*place, "name"), "")
-        if name in known:
+        name = doc.text((*place, "name"), "")
+        if name and name in known:
             raise doc.error(place, f"field {name!r} is there twice")
         known[name] = doc.table((*place, "enum"), {})
     return construct.BitStruct(*members)
@@ -66,16 +67,18 @@ def _member(doc: Document, key: KeyPath, known: Known) -> Any:
     shape = _SHAPE.fullmatch(text.strip())
     if shape is None:
         raise doc.error((*key, "type"), f"no type is called {text!r}; there are {_TYPES}")
-    subcon = _base(doc, key, shape["base"].strip(), known)
+    subcon, in_octets = _base(doc, key, shape["base"].strip(), known)
     if shape["count"]:
         subcon = _repeated(doc, key, subcon, shape["count"], known)
+    if in_octets:
+        subcon = construct.Bytewise(subcon)
     if text.startswith("pad"):
         return subcon
+    _check_extras(doc, key, text.strip())
     if labels := doc.table((*key, "enum"), {}):
         subcon = construct.Enum(subcon, **_labels(doc, key, labels))
-    constant = doc.find((*key, "const"), None)
-    if constant is not None:
-        subcon = construct.Const(constant, subcon)
+    if "const" in doc.table(key):
+        subcon = construct.Const(_constant(doc, key, text.strip()), subcon)
     name = doc.text((*key, "name"))
     if when := doc.text((*key, "when"), ""):
         subcon = construct.If(_condition(doc, key, when, known), subcon)
@@ -83,39 +86,69 @@ def _member(doc: Document, key: KeyPath, known: Known) -> Any:
     return field(name, subcon, unit, meaning, _calibration(doc, key))
 
 
-def _base(doc: Document, key: KeyPath, text: str, known: Known) -> Any:
-    """Return the construct of one element."""
+def _check_extras(doc: Document, key: KeyPath, text: str) -> None:
+    """Raise ConfigError for an enum or a calibration where there is no number for it."""
+    is_number = _NUMBER.match(text) is not None
+    for name in ("enum", "scale", "offset", "polynomial", "spline"):
+        if name in doc.table(key) and not (is_number and (name != "enum" or text[0] != "f")):
+            raise doc.error((*key, name), f"goes with numbers only; {text!r} is none")
+
+
+def _constant(doc: Document, key: KeyPath, text: str) -> Any:
+    """Return what a field always holds: a whole number, true or false, or text."""
+    place, value = (*key, "const"), doc.find((*key, "const"))
+    number, sized = _NUMBER.fullmatch(text), _SIZED.fullmatch(text)
+    if number and number["kind"] != "f":
+        width, signed = int(number["width"]), number["kind"] == "i"
+        low = -(1 << width - 1) if signed else 0
+        return doc.integer(place, low, low + (1 << width) - 1)
+    if text == "flag" and isinstance(value, bool):
+        return value
+    if sized and sized["kind"] == "text" and sized["size"].isdecimal():
+        if len(doc.text(place).encode()) <= int(sized["size"]):
+            return doc.text(place)
+    raise doc.error(place, f"{value!r} cannot be; u and i have a whole number, flag, text N text")
+
+
+def _base(doc: Document, key: KeyPath, text: str, known: Known) -> tuple[Any, bool]:
+    """Return the construct of one element, and whether it is of octets instead of bits."""
     if text == "flag":
-        return construct.Flag
+        return construct.Flag, False
     if number := _NUMBER.fullmatch(text):
         return _number(doc, key, number["kind"], int(number["width"]), bool(number["order"]))
     if sized := _SIZED.fullmatch(text):
-        size = _count(doc, key, sized["size"], known)
-        if sized["kind"] == "pad":
-            return construct.Padding(size)
-        if size is None:
-            return construct.Bytewise(construct.GreedyBytes)
-        if sized["kind"] == "text" and isinstance(size, int):
-            return construct.Bytewise(construct.PaddedString(size, "utf8"))
-        return construct.Bytewise(construct.Bytes(size))
+        if sized["kind"] == "pad" and not sized["size"].isdecimal():
+            raise doc.error((*key, "type"), "pad has a number of bits: pad 3")
+        return _sized(sized["kind"], _count(doc, key, sized["size"], known))
     if time := _TIME.fullmatch(text):
         make: Any = cuc if time["kind"] == "cuc" else cds
         made = make(int(time["first"]), int(time["second"]), preamble=bool(time["preamble"]))
-        return construct.Bytewise(made)
+        return made, True
     raise doc.error((*key, "type"), f"no type is called {text!r}; there are {_TYPES}")
 
 
-def _number(doc: Document, key: KeyPath, kind: str, width: int, little: bool) -> Any:
+def _sized(kind: str, size: Any) -> tuple[Any, bool]:
+    if kind == "pad":
+        return construct.Padding(size), False
+    if kind == "text" and isinstance(size, int):
+        return construct.PaddedString(size, "utf8"), True
+    octets = construct.GreedyBytes if size is None else construct.Bytes(size)
+    return construct.StringEncoded(octets, "utf8") if kind == "text" else octets, True
+
+
+def _number(doc: Document, key: KeyPath, kind: str, width: int, little: bool) -> tuple[Any, bool]:
     if kind == "f" and width in _FLOATS:
-        return construct.Bytewise(getattr(construct, f"{_FLOATS[width]}{'l' if little else 'b'}"))
+        return getattr(construct, f"{_FLOATS[width]}{'l' if little else 'b'}"), True
     if kind == "f" or not 1 <= width <= 64 or (little and width % 8):
         raise doc.error((*key, "type"), f"no number has this form; there are {_TYPES}")
-    return construct.BitsInteger(width, signed=kind == "i", swapped=little)
+    return construct.BitsInteger(width, signed=kind == "i", swapped=little), False
 
 
 def _count(doc: Document, key: KeyPath, text: str, known: Known) -> Any:
     """Return a number, a reference to an earlier field, or None for the rest of the packet."""
     if text.isdecimal():
+        if int(text) > MAX_NBYTES:
+            raise doc.error((*key, "type"), f"{text} is more than a packet holds")
         return int(text)
     if text == "rest":
         return None
@@ -142,9 +175,11 @@ def _condition(doc: Document, key: KeyPath, when: str, known: Known) -> Any:
     value, labels = doc.find((*key, "equals"), None), known[when]
     there = construct.this[when]
     if not labels:
+        if value is not None and not isinstance(value, int):
+            raise doc.error((*key, "equals"), "must be a whole number, or true or false")
         return there != 0 if value is None else there == value
     by_number = {number: label for label, number in labels.items()}
-    label = by_number.get(value, value)
+    label = by_number.get(value, value) if isinstance(value, int | str) else None
     if label not in labels:
         raise doc.error((*key, "equals"), f"{when} is one of {', '.join(labels)}; say which")
     return there == label

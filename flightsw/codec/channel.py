@@ -79,7 +79,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class Packets:
-    """Space packets. ``before_nbytes`` and ``behind_nbytes`` stand around each in a packet file.
+    """Space packets. ``before_nbytes`` and ``behind_nbytes`` stand around each in a packet file,
+    and ``apids`` are all that there are in it, if any are named.
 
     With ``error_control`` packets end in a CRC, except idle ones and those on the APIDs of
     ``no_error_control``. Those whose check fails are counted, marked, and kept out of columns.
@@ -89,6 +90,7 @@ class Packets:
 
     error_control: bool = False
     no_error_control: frozenset[int] = frozenset()
+    apids: frozenset[int] = frozenset()
     pus: PusFormat | None = None
     no_pus: frozenset[int] = frozenset()
     before_nbytes: int = 0

@@ -253,6 +253,7 @@ class _PacketFile:
             before_nbytes=packets.before_nbytes,
             behind_nbytes=packets.behind_nbytes,
             max_nbytes=packets.max_nbytes,
+            apids=packets.apids or None,
             error_control=packets.error_control and not packets.no_error_control,
         )
         self._held = b""

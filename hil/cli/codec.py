@@ -4,35 +4,44 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from flightsw.codec.stream import CHUNK_NBYTES, Batch, Stream
-from hil.channel import load_channel
+import numpy as np
+import numpy.typing as npt
+
+from flightsw.codec.channel import Channel
+from flightsw.codec.stream import CHUNK_NBYTES, Batch, Part, Stream
+from hil.channel import PACKET, load_channel
+from hil.cli import counters
 from hil.cli.progress import ByteProgress
 from hil.errors import UsageError
-from hil.tables import Cells, CsvTables, ParquetTables, cells_of, rows_of, without
+from hil.tables import (
+    Column,
+    Columns,
+    CsvTables,
+    ParquetTables,
+    Tables,
+    as_json,
+    columns_of,
+    objects_of,
+)
 
 EPILOG = """\
-CHANNEL is a TOML file that lists the stages, from the marker to the fields of packets; its manual
-is docs/codec.md. Without an option that asks for data, the counters of every stage are printed.
+CHANNEL is a TOML file that lists the stages, from the marker to the fields of packets. Its manual is
+docs/codec.md, and docs/channels/ holds examples. On stdout come the counters of every stage that are
+not 0, with a ! where something was lost, wrong or skipped; with --json the packets.
 
-  hil codec mars.toml frames.bin                     what is in it: counters
-  hil codec mars.toml frames.bin --csv out/          one CSV a layout, and packets.csv
-  hil codec mars.toml frames.bin --json | jq .apid   one object a packet, the counters last
-  cat frames.bin | hil codec mars.toml -             from a pipe
+  hil codec mars.toml frames.bin                       what is in it: counters
+  hil codec mars.toml frames.bin --csv out/            packets.csv, and one CSV a layout
+  hil codec mars.toml frames.bin --json | jq .apid     one object a packet, the counters last
+  hil codec mars.toml frames.bin --apid 9 --packets p  the packets of one APID, as they came
+  nc station 5000 | hil codec mars.toml - --json       from a pipe, as it comes
 
-Exit codes: 0 decoded, 1 octets were left or checks failed and --strict was given, 2 usage.
+Exit codes: 0 decoded, 1 something bears a ! and --strict was given, 2 wrong usage or description,
+3 an output cannot be written, 130 interrupted (what was decoded until then is written).
 """
-#: Counters that mean that something in the input was not as it should be.
-TROUBLE = (
-    *("bad_", "failed_", "skipped_", "lost", "gaps", "unaligned_", "octets_left", "wrong_length"),
-    *("refused", "broken_", "overlong_", "aborted_", "undecodable", "foreign_", "no_slot_"),
-    *("no_pus_", "not_packets", "pointer_errors", "oversize_", "checks_failed", "locks_lost"),
-)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,60 +52,157 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("channel", type=Path, help="channel description, TOML")
-    p.add_argument("file", type=Path, help="what to decode, - for standard input")
-    p.add_argument("--json", action="store_true", help="objects on stdout: packets, then counters")
-    p.add_argument("--csv", type=Path, metavar="DIR", help="write one CSV a layout")
-    p.add_argument("--parquet", type=Path, metavar="DIR", help="write one Parquet file a layout")
+    p.add_argument("channel", type=Path, metavar="CHANNEL", help="channel description, TOML")
+    p.add_argument("file", type=Path, metavar="FILE", help="what to decode, - for standard input")
+    p.add_argument("--json", action="store_true", help="packets on stdout, an object a line")
+    p.add_argument("--csv", type=Path, metavar="DIR", help="write packets.csv and LAYOUT.csv")
+    p.add_argument("--parquet", type=Path, metavar="DIR", help="the same as Parquet files")
+    p.add_argument("--packets", type=Path, metavar="FILE", help="write the packets' own octets")
+    p.add_argument("--apid", type=apids, metavar="N,...", help="give only packets of these APIDs")
+    p.add_argument("--hex", action="store_true", help="each packet's octets too, as hexadecimal")
     p.add_argument(
-        "--packets", type=Path, metavar="FILE", help="write the packets, one behind other"
+        "--calibrated", action="store_true", help="engineering units and labels instead of raw"
     )
-    p.add_argument("--calibrated", action="store_true", help="engineering units instead of raw")
-    p.add_argument("--strict", action="store_true", help="exit 1 if anything was lost or skipped")
-    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    p.add_argument("--strict", action="store_true", help="exit 1 if anything bears a !")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no hints")
     return p
+
+
+def apids(text: str) -> frozenset[int]:
+    """Return APIDs from ``5,0x10``."""
+    try:
+        found = frozenset(int(word, 0) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from None
+    if not all(0 <= apid <= 2047 for apid in found):
+        raise argparse.ArgumentTypeError(f"{text!r}: an APID is 0 to 2047")
+    return found
 
 
 def main(argv: list[str]) -> int:
     """Decode a file; return the exit code."""
     args = parser().parse_args(argv)
-    stream = Stream(load_channel(args.channel))
-    with contextlib.ExitStack() as stack:
-        tables = [
-            stack.enter_context(kind(folder))
-            for kind, folder in ((CsvTables, args.csv), (ParquetTables, args.parquet))
-            if folder is not None
-        ]
-        packets = stack.enter_context(_created(args.packets)) if args.packets else None
+    if args.file.suffix == ".toml" and args.channel.suffix != ".toml":
+        raise UsageError(f"the channel comes first: hil codec {args.file} {args.channel}")
+
+    job = _Job(Stream(load_channel(args.channel)), args)
+    try:
+        with contextlib.ExitStack() as stack:
+            job.run(stack)
+    except KeyboardInterrupt:  # the way out of a pipe that does not end by itself
+        job.report()
+        raise
+    return job.report()
+
+
+class _Job:
+    """One input through one stream to every output that was asked for."""
+
+    def __init__(self, stream: Stream, args: argparse.Namespace) -> None:
+        self.stream, self.args = stream, args
+        self.channel: Channel = stream.channel
+        self.number = 0
+        self.tables: list[Tables] = []
+        self.packets: BinaryIO | None = None
+
+    def run(self, stack: contextlib.ExitStack) -> None:
+        """Decode everything."""
+        args = self.args
         file, total = _opened(args.file, stack)
+        if args.packets:
+            self.packets = stack.enter_context(_created(args.packets))
+        if args.csv:
+            self.tables.append(stack.enter_context(CsvTables(args.csv)))
+        if args.parquet:
+            self.tables.append(stack.enter_context(ParquetTables(args.parquet)))
+        self._begin()
         bar = stack.enter_context(ByteProgress(sys.stderr, total, enabled=not args.quiet))
-        number = 0
-        for batch in stream.read(file, CHUNK_NBYTES):
-            decoded = _decoded(batch, number, args) if tables or args.json else {}
-            for table in tables:
-                table.write("packets", _packet_cells(batch, number))
-                for name, cells in decoded.items():
-                    table.write(name, cells)
+        for batch in self.stream.read(file, CHUNK_NBYTES):
+            self._take(batch)
+            bar(self.stream.octets)
+
+    def _begin(self) -> None:
+        """Make every table, so that one without rows is there too."""
+        if not self.tables:
+            return
+        self._write("packets", self._packet_columns(self.stream.feed(b"")))
+        nothing = np.empty(0, np.uint64)
+        for rule in self.channel.rules:
+            lengths = None if rule.layout.fixed else nothing
+            empty = rule.layout.decode_columns(b"", offsets=nothing, lengths=lengths)
+            self._write(rule.name, self._layout_columns(nothing, empty))
+
+    def _take(self, batch: Batch) -> None:
+        args = self.args
+        chosen = np.arange(len(batch))
+        if args.apid:
+            chosen = np.flatnonzero(np.isin(batch.packets.apid, list(args.apid)))
+        if self.packets:
+            self.packets.write(batch.packets.select(where=chosen).gather())
+        if self.tables or args.json:
+            packets = [c.take(chosen) for c in self._packet_columns(batch)]
+            layouts = {name: self._chosen(part, chosen) for name, part in batch.columns.items()}
+            for name, columns in {"packets": packets, **layouts}.items():
+                self._write(name, columns)
             if args.json:
-                _print_packets(batch, number, decoded)
-            if packets:
-                packets.write(batch.packets.gather())
-            number += len(batch)
-            bar(stream.octets)
-    counters = stream.counters
-    if args.json:
-        print(json.dumps({"counters": counters}))
-    else:
-        print(summary(counters))
-    return 1 if args.strict and trouble(counters) else 0
+                _print_packets(packets, layouts)
+        self.number += len(batch)
+
+    def _write(self, name: str, columns: Columns) -> None:
+        for table in self.tables:
+            table.write(name, columns)
+
+    def _chosen(self, part: Part, chosen: npt.NDArray[np.int64]) -> Columns:
+        """Return the rows of a layout that are good, and of chosen packets."""
+        keep = np.flatnonzero(part.columns.good & np.isin(part.rows, chosen))
+        return [c.take(keep) for c in self._layout_columns(part.rows, part.columns)]
+
+    def _layout_columns(self, rows: npt.NDArray[Any], decoded: Any) -> list[Column]:
+        """Return a layout's columns behind ``packet``, the number of a row's packet."""
+        number = Column(PACKET, rows.astype(np.int64) + self.number)
+        return [number, *columns_of(decoded, calibrated=self.args.calibrated)]
+
+    def _packet_columns(self, batch: Batch) -> list[Column]:
+        """Return what is known of every packet."""
+        table = batch.packets
+        found = [Column(PACKET, np.arange(self.number, self.number + len(batch)))]
+        if self.channel.frames:
+            found += [Column("vcid", batch.vcid), Column("frame", batch.frame)]
+        found += [
+            Column("apid", table.apid),
+            Column("telecommand", table.telecommand),
+            Column("seq", table.seq),
+            Column("nbytes", table.nbytes),
+            Column("lost_before", batch.sequence.missing),
+            Column("good", batch.good),
+        ]
+        if batch.pus is not None:
+            there = batch.pus.good
+            names = ("service", "subtype", "t_ns")
+            found += [Column(name, getattr(batch.pus, name), there) for name in names]
+        if self.args.hex:
+            texts = np.empty(len(batch), object)
+            texts[:] = [bytes(piece).hex() for piece in table.pieces()]
+            found.append(Column("octets", texts))
+        return found
+
+    def report(self) -> int:
+        """Print the counters and, beside them, hints; return the exit code."""
+        found = self.stream.counters
+        print(as_json({"counters": found}) if self.args.json else counters.summary(found))
+        if not self.args.quiet:
+            lines = [line for table in self.tables for line in counters.written(table.rows)]
+            lines += [f"hint: {hint}" for hint in counters.hints(self.channel, found)]
+            print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
+        return 1 if self.args.strict and counters.trouble(found) else 0
 
 
 def _opened(path: Path, stack: contextlib.ExitStack) -> tuple[BinaryIO, int | None]:
-    """Return the input and its size, if that is known."""
-    if str(path) == "-":
-        return sys.stdin.buffer, None
+    """Return the input, unbuffered so that a pipe is read as it comes, and its size if known."""
     try:
-        file = stack.enter_context(path.open("rb"))
+        if str(path) == "-":
+            return stack.enter_context(open(0, "rb", buffering=0, closefd=False)), None
+        file = stack.enter_context(path.open("rb", buffering=0))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; give a file to decode, or -") from None
     return file, path.stat().st_size if path.is_file() else None
@@ -109,92 +215,14 @@ def _created(path: Path) -> BinaryIO:
         raise UsageError(f"{path}: {error.strerror}; give the name of a new file") from None
 
 
-def _packet_cells(batch: Batch, number: int) -> dict[str, list[Any]]:
-    """Return what is known of every packet."""
-    table = batch.packets
-    cells = {
-        "packet": list(range(number, number + len(batch))),
-        "vcid": batch.vcid.tolist(),
-        "frame": batch.frame.tolist(),
-        "apid": table.apid.tolist(),
-        "telecommand": table.telecommand.tolist(),
-        "seq": table.seq.tolist(),
-        "nbytes": table.nbytes.tolist(),
-        "lost_before": batch.sequence.missing.tolist(),
-        "good": batch.good.tolist(),
-    }
-    if batch.pus is not None:
-        there = batch.pus.good.tolist()
-        for name in ("service", "subtype", "t_ns"):
-            values = getattr(batch.pus, name).tolist()
-            cells[name] = [v if has else None for v, has in zip(values, there, strict=True)]
-    return cells
-
-
-def _decoded(batch: Batch, number: int, args: argparse.Namespace) -> dict[str, Cells]:
-    """Return the rows of each layout; ``packet`` counts from the start of the input."""
-    return {
-        name: without(
-            {"packet": (part.rows + number).tolist()}
-            | cells_of(part.columns, calibrated=args.calibrated),
-            part.columns.faults,
-        )
-        for name, part in batch.columns.items()
-    }
-
-
-def _print_packets(batch: Batch, number: int, decoded: dict[str, Cells]) -> None:
+def _print_packets(packets: Columns, layouts: dict[str, Columns]) -> None:
     """Print one object a packet, with the fields of each layout that took it."""
     fields: dict[int, dict[str, Any]] = {}
-    for name, cells in decoded.items():
-        for values in rows_of(cells):
-            fields.setdefault(values.pop("packet"), {})[name] = values
-    for packet in rows_of(_packet_cells(batch, number)):
-        if packet["packet"] in fields:
-            packet["layouts"] = fields[packet["packet"]]
-        print(json.dumps(packet))
-
-
-def summary(counters: dict[str, dict[str, int]]) -> str:
-    """Return the counters that are not 0, a stage a paragraph; trouble bears a mark."""
-    apids = {name[5:]: values for name, values in counters.items() if name.startswith("apid ")}
-    stages = {name: values for name, values in counters.items() if not name.startswith("apid ")}
-    return "\n".join([*_paragraphs(stages), *_apid_lines(apids)])
-
-
-def _paragraphs(counters: dict[str, dict[str, int]]) -> Iterator[str]:
-    for stage, values in counters.items():
-        there = {name: value for name, value in values.items() if value}
-        if there:
-            yield stage
-            for name, value in there.items():
-                mark = "  !" if is_trouble(name) else ""
-                yield f"  {name:<24}{value:>16,}{mark}"
-
-
-def _apid_lines(apids: dict[str, dict[str, int]]) -> Iterator[str]:
-    """Yield a table, one line an APID, with the columns in which there is anything."""
-    names = [
-        name
-        for name in next(iter(apids.values()), {})
-        if any(values[name] for values in apids.values())
-    ]
-    if names:
-        yield "apid    " + "".join(f"{name:>12}" for name in names)
-    for apid, values in apids.items():
-        yield f"{apid:<8}" + "".join(f"{values[name] or '-':>12}" for name in names)
-
-
-def is_trouble(name: str) -> bool:
-    """Tell whether a counter that is not 0 means that something was lost, wrong or skipped."""
-    return name.startswith(TROUBLE) or name.endswith(("_lost_frames", "_gaps"))
-
-
-def trouble(counters: dict[str, dict[str, int]]) -> dict[str, int]:
-    """Return those counters, as ``stage: name``."""
-    return {
-        f"{stage}: {name}": value
-        for stage, values in counters.items()
-        for name, value in values.items()
-        if value and is_trouble(name)
-    }
+    for name, (numbers, *columns) in layouts.items():
+        for number, values in zip(numbers.cells(), objects_of(columns), strict=True):
+            fields.setdefault(number, {})[name] = values
+    for packet in objects_of(packets):
+        if packet[PACKET] in fields:
+            packet["layouts"] = fields[packet[PACKET]]
+        print(as_json(packet))
+    sys.stdout.flush()
