@@ -4,6 +4,7 @@ line. ``docs/codec.md`` is the manual.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,14 +205,13 @@ def _time(doc: Document) -> TimeFormat | None:
     text = doc.text(key, "cuc 4 3")
     if text == "none":
         return None
-    kind, *sizes = text.split()
+    found = re.fullmatch(r"(cuc|cds) +([0-9]) +([0-9])", text.strip())
+    if found is None:
+        raise doc.error(key, f"{text!r} is none of none, cuc COARSE FINE, cds DAYS BELOW_MS")
     try:
-        first, second = (int(size) for size in sizes)
-        if kind in ("cuc", "cds"):
-            return TimeFormat(kind, first, second)
-    except (ValueError, CodecError):
-        pass
-    raise doc.error(key, f"{text!r} is none of none, cuc COARSE FINE, cds DAYS BELOW_MS")
+        return TimeFormat(found[1], int(found[2]), int(found[3]))
+    except CodecError as wrong:
+        raise doc.error(key, str(wrong)) from None
 
 
 def _rule(doc: Document, index: int) -> Rule:

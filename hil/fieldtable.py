@@ -104,9 +104,9 @@ def _constant(doc: Document, key: KeyPath, text: str) -> Any:
         return doc.integer(place, low, low + (1 << width) - 1)
     if text == "flag" and isinstance(value, bool):
         return value
-    if sized and sized["kind"] == "text" and sized["size"].isdecimal():
-        if len(doc.text(place).encode()) <= int(sized["size"]):
-            return doc.text(place)
+    is_text = sized is not None and sized["kind"] == "text" and sized["size"].isdecimal()
+    if is_text and sized and len(doc.text(place).encode()) <= int(sized["size"]):
+        return doc.text(place)
     raise doc.error(place, f"{value!r} cannot be; u and i have a whole number, flag, text N text")
 
 
