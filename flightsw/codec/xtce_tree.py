@@ -83,6 +83,8 @@ class TreeExport:
 
     def _value(self, container: Container, node: Value, place: Place) -> Place:
         f = node.field
+        if f.elements == 0:  # no parameter has no bits
+            return place
         fields, known = dict(place.fields), dict(place.known)
         for suffix, kind, doc in parts_of(f):
             made = self._add(container, f.name, f.name + suffix, kind, doc)
@@ -93,6 +95,8 @@ class TreeExport:
         return replace(place, bits=place.bits + f.width * f.elements, known=known, fields=fields)
 
     def _fixed(self, container: Container, node: Fixed, place: Place) -> Place:
+        if node.width * node.count == 0:
+            return place
         name, kind, doc = fixed_part(node)
         # Two paddings are two parameters, but one behind a choice is the same on every way.
         number = self._padding.setdefault(id(node), f"{name}#{len(self._padding)}")
@@ -108,6 +112,8 @@ class TreeExport:
             size = self._counted(node, each, line, place)
         else:
             size = self._remaining(node, rest, place)
+        if not size.parameter and size.intercept == 0:
+            return place
         first = node.scalar
         kind = octets_type(
             node.name, size, first.text if first and node.octets else "", node.ends == "zero"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -29,13 +31,17 @@ from flightsw.codec import space_packet
 from flightsw.codec.calibration import Polynomial, Spline
 from flightsw.codec.channel import Channel, Packets, Rule
 from flightsw.codec.crc import crc16
-from flightsw.codec.layout import Layout, compile_layout, field
+from flightsw.codec.errors import CodecError
+from flightsw.codec.layout import Layout, LayoutError, compile_layout, field
 from flightsw.codec.plan import Choice, Repeat, Value
 from flightsw.codec.pus_format import PUS_C, PUS_VERSION_A, PusFormat
 from flightsw.codec.time_code import TimeFormat
 from flightsw.codec.time_field import cds, cuc
 from flightsw.codec.xtce import channel_system, rules_system
 from flightsw.codec.xtce_model import System
+
+sys.path.append(str(Path(__file__).parents[1] / "flightsw" / "codec"))
+from declarations import declaration, packet
 
 APID = 77
 PACKETS = Packets(error_control=True)
@@ -322,14 +328,15 @@ def outside_lists(nodes: Any) -> Iterator[Any]:
         if isinstance(node, Choice):
             for group in node.groups:
                 yield from outside_lists(group.members)
-        elif isinstance(node, Value | Repeat):
+        elif isinstance(node, Repeat) or (isinstance(node, Value) and node.field.elements):
             yield node
 
 
 def value_at(values: Any, path: Any) -> Any:
     """Return a value of a decoded packet, None if it is not there."""
     for part in path:
-        values = values.get(part) if isinstance(values, dict) else None
+        inside = isinstance(values, list if isinstance(part, int) else dict)
+        values = (values[part] if isinstance(part, int) else values.get(part)) if inside else None
     return values
 
 
@@ -339,6 +346,8 @@ def agrees(node: Any, parameters: list[Any], value: Any, elements: dict[str, Any
         (found,) = parameters
         if node.octets:
             return bool(found == value)
+        if node.name not in elements:
+            return True
         built: bytes = c.Array(len(value), elements[node.name]).build(value)
         return bool(found == built)
     f = node.field
@@ -346,10 +355,34 @@ def agrees(node: Any, parameters: list[Any], value: Any, elements: dict[str, Any
         widths = [f.time.coarse, f.time.fine]
         if f.time.code == "cds":
             widths.insert(1, 4)
-        sent = (p.to_bytes(n, "big") for p, n in zip(parameters, filter(None, widths), strict=True))
+        sent = (
+            p if isinstance(p, bytes) else p.to_bytes(n, "big")
+            for p, n in zip(parameters, filter(None, widths), strict=True)
+        )
         return bool(f.time.unpack(b"".join(sent)) == value)
     values = value if f.array else [value]
     return all(map(same, parameters, values)) and len(parameters) == len(values)
+
+
+def compare_values(
+    system: System, name: str, layout: Layout, values: Any, found: Any, elements: dict[str, Any]
+) -> None:
+    """Compare every value of a packet; one that is absent has no parameter."""
+    by_path: dict[Any, list[Any]] = {}
+    for node in outside_lists(layout.nodes):
+        path = node.path if isinstance(node, Repeat) else node.field.path
+        key = node.name if isinstance(node, Repeat) else node.field.name
+        if isinstance(node, Value) and node.field.hidden:
+            continue  # counts in front of lists are not values of ours
+        present = [found[p] for p in system.names[name, key] if p in found]
+        by_path.setdefault(path, []).extend([(node, present)] if present else [])
+    for path, ways in by_path.items():
+        value = value_at(values, path)
+        if isinstance(value, dict):
+            value = None  # the field of another case has this name
+        assert len(ways) == (value is not None), (name, path, values)
+        for node, present in ways:
+            assert agrees(node, present, value, elements), (name, path, present, value)
 
 
 def changing_system(layouts: dict[str, Layout], pus: PusFormat | None) -> System:
@@ -379,21 +412,7 @@ def compare_changing(seed: int, count: int) -> int:
             t_ns = None if pus.time is None else at * 10**9
             packet = pus.pack_tm(apid, at % 16384, 200, at % 256, data, t_ns=t_ns)
         found, values = peer.parse_bytes(packet), layout.decode(data)
-        by_path: dict[Any, list[Any]] = {}
-        for node in outside_lists(layout.nodes):
-            path = node.path if isinstance(node, Repeat) else node.field.path
-            key = node.name if isinstance(node, Repeat) else node.field.name
-            if isinstance(node, Value) and node.field.hidden:
-                continue  # counts in front of lists are not values of ours
-            present = [found[p] for p in system.names[name, key] if p in found]
-            by_path.setdefault(path, []).extend([(node, present)] if present else [])
-        for path, ways in by_path.items():
-            value = value_at(values, path)
-            if isinstance(value, dict):
-                value = None  # the field of the other case has this name
-            assert len(ways) == (value is not None), (name, path, values)
-            for node, present in ways:
-                assert agrees(node, present, value, elements), (name, path, present, value)
+        compare_values(system, name, layout, values, found, elements)
     return count
 
 
@@ -417,6 +436,55 @@ def test_lists_text_times_and_choices(seed: int) -> None:
 def test_lists_text_times_and_choices_at_length() -> None:
     """The same over 30,000 packets."""
     assert sum(compare_changing(seed, 1500) for seed in range(20)) == 30_000
+
+
+def peer_can(layout: Layout, values: Any) -> bool:
+    """Whether numbers have their labels, and a zero ends padded text but is not in it."""
+    for node in outside_lists(layout.nodes):
+        if isinstance(node, Repeat):
+            continue
+        value = value_at(values, node.field.path)
+        if node.field.labels and isinstance(value, int):
+            return False
+        if node.field.padded and isinstance(value, str):
+            octets = value.encode()
+            if b"\0" in octets or len(octets) == node.field.elements:
+                return False
+    return True
+
+
+def compare_random(seed: int, count: int) -> int:
+    """Export a random declaration and compare; return packets, 0 if XTCE cannot say it."""
+    rnd = Random(seed)
+    layout = compile_layout(declaration(rnd, rnd.randint(0, 2)))
+    rule = Rule("any", layout, apid=3, skip_nbytes=6)
+    try:
+        system = rules_system("random", [rule], PACKETS)
+    except LayoutError:
+        return 0
+    peer, compared = load(system), 0
+    for at in range(count):
+        try:
+            data = layout.encode(layout.decode(packet(rnd)))
+        except CodecError:
+            continue  # random octets that are no packet
+        values = layout.decode(data)
+        if peer_can(layout, values):
+            found = peer.parse_bytes(packed(data, at, 3))
+            compare_values(system, "any", layout, values, found, {})
+            compared += 1
+    return compared
+
+
+@pytest.mark.parametrize(
+    "layouts",
+    [pytest.param(300, id="quick"), pytest.param(6000, id="long", marks=pytest.mark.soak)],
+)
+def test_random_declarations(layouts: int) -> None:
+    """Whatever declaration can be said at all reads the same, to the last bit of each packet."""
+    compared = [compare_random(seed, 10) for seed in range(layouts)]
+    assert sum(map(bool, compared)) > layouts // 3
+    assert sum(compared) > layouts * 2
 
 
 def test_a_channel_as_its_description_says() -> None:

@@ -221,6 +221,12 @@ def test_padding_and_constants_take_their_bits() -> None:
     assert system.parameters["one_padding_2"].type.kind == "Binary"
 
 
+def test_what_has_no_bits_has_no_parameter() -> None:
+    """Empty fields are declared for their name only; readers refuse a size of nothing."""
+    declared = c.Struct("a" / c.Bytes(0), c.Padding(0), "b" / c.Array(0, c.Int8ub), "x" / c.Int8ub)
+    assert system_of(declared).containers["one"].entries == ["one_x"]
+
+
 # Lists
 
 
