@@ -9,6 +9,10 @@ import platform
 import sys
 from typing import Any
 
+from hil.cli.progress import Line
+from hil.config import nearest
+from hil.errors import UsageError
+
 #: name -> (module with ``run(quick) -> list[dict]``, what it measures)
 BENCHES = {
     "time": ("hil.benches.time", "lock-step speed over each transport, barriers"),
@@ -18,6 +22,8 @@ BENCHES = {
 
 DESCRIPTION = "Measure this machine: our figure, its floor and its peer, from the same run."
 EPILOG = """\
+Of time and capture:
+
 ours    our figure, in the unit of its row
 floor   what the machine itself would allow: the same traffic with nothing done in it (bare round
         trips over the same transport, octets appended to a plain file)
@@ -25,6 +31,18 @@ peer    another program that does the same job, where one is installed; "peer is
 x floor, x peer
         ours divided by floor or peer. Of a speed, more is better, and 1 of the floor is as near as
         can be; of a cost (us a record), less is better.
+
+Of codec, each operation with its unit; --only picks subjects (crc, reed_solomon, viterbi, ...):
+
+ours      our best tier on this machine
+x memcpy  our time by that of copying the same octets: 1 is the speed of memory, 3 is three times
+          slower. The first rows are the machine's own copying speed, by size
+tiers     the same operation on every tier that this processor runs
+peers     other programs that do it, where they are installed, on the same octets in the same run;
+          (x30) says that ours is 30 times better, in speed or in cost as the unit says
+
+All figures are the best of their repeats. Machines differ, and so does one that is busy: compare
+within one run. Exit codes: 0 measured, 2 wrong usage.
 """
 
 
@@ -40,9 +58,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("name", choices=sorted(BENCHES), help="what to measure, see below")
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher figures")
+    parser.add_argument("--only", metavar="SUBJECT,...", help="subjects of codec to measure")
     args = parser.parse_args(argv)
     module = importlib.import_module(BENCHES[args.name][0])
-    rows = module.run(quick=args.quick)
+    if hasattr(module, "subjects"):
+        with Line(sys.stderr) as line:
+            rows = module.run(quick=args.quick, only=picked(module, args.only), watch=line)
+    elif args.only is not None:
+        raise UsageError(f"hil bench {args.name} has no subjects; leave --only out")
+    else:
+        rows = module.run(quick=args.quick)
     if args.json:
         print(json.dumps(rows, indent=1))
     elif hasattr(module, "table"):
@@ -50,6 +75,18 @@ def main(argv: list[str]) -> int:
     else:
         print_table(rows)
     return 0
+
+
+def picked(module: Any, only: str | None) -> tuple[str, ...]:
+    """Return the subjects asked for, all of them without a wish; UsageError names what is not."""
+    if only is None:
+        return ()
+    known, names = module.subjects(), tuple(dict.fromkeys(only.split(",")))
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or f"; there are {', '.join(known)}"
+            raise UsageError(f"no subject is called {name!r}{hint}")
+    return names
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

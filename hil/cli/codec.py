@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from flightsw.codec.channel import Channel
 from flightsw.codec.stream import CHUNK_NBYTES, Batch, Part, Stream
+from flightsw.codec.xtce import channel_xtce
 from hil.channel import PACKET, load_channel
 from hil.cli import counters
 from hil.cli.progress import ByteProgress
@@ -38,6 +39,7 @@ are not 0, with a ! where something was lost, wrong or skipped; with --json the 
   hil codec mars.toml frames.bin --json | jq .apid     one object a packet, the counters last
   hil codec mars.toml frames.bin --apid 9 --packets p  the packets of one APID, as they came
   nc station 5000 | hil codec mars.toml - --json       from a pipe, as it comes
+  hil codec mars.toml --xtce mars.xml                  for Yamcs and its like; nothing is decoded
 
 Exit codes: 0 decoded, 1 something bears a ! and --strict was given, 2 wrong usage or description,
 3 an output cannot be written, 130 interrupted (what was decoded until then is written).
@@ -53,7 +55,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("channel", type=Path, metavar="CHANNEL", help="channel description, TOML")
-    p.add_argument("file", type=Path, metavar="FILE", help="what to decode, - for standard input")
+    p.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="what to decode, - for standard input"
+    )
     p.add_argument("--json", action="store_true", help="packets on stdout, an object a line")
     p.add_argument("--csv", type=Path, metavar="DIR", help="write packets.csv and LAYOUT.csv")
     p.add_argument("--parquet", type=Path, metavar="DIR", help="the same as Parquet files")
@@ -62,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--hex", action="store_true", help="each packet's octets too, as hexadecimal")
     p.add_argument(
         "--calibrated", action="store_true", help="engineering units and labels instead of raw"
+    )
+    p.add_argument(
+        "--xtce", type=Path, metavar="FILE", help="write the channel's packets as an XTCE document"
     )
     p.add_argument("--strict", action="store_true", help="exit 1 if anything bears a !")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no hints")
@@ -81,11 +88,22 @@ def apids(text: str) -> frozenset[int]:
 
 def main(argv: list[str]) -> int:
     """Decode a file; return the exit code."""
-    args = parser().parse_args(argv)
-    if args.file.suffix == ".toml" and args.channel.suffix != ".toml":
+    options = parser()
+    args = options.parse_args(argv)
+    if args.file is None and args.xtce is None:
+        options.error("the following arguments are required: FILE")
+    if args.file and args.file.suffix == ".toml" and args.channel.suffix != ".toml":
         raise UsageError(f"the channel comes first: hil codec {args.file} {args.channel}")
 
-    job = _Job(Stream(load_channel(args.channel)), args)
+    channel = load_channel(args.channel)
+    stream = Stream(channel)
+    if args.xtce:
+        text = channel_xtce(channel)
+        with _created(args.xtce) as file:
+            file.write(text.encode())
+    if args.file is None:
+        return 0
+    job = _Job(stream, args)
     try:
         with contextlib.ExitStack() as stack:
             job.run(stack)
@@ -119,7 +137,7 @@ class _Job:
         bar = stack.enter_context(ByteProgress(sys.stderr, total, enabled=not args.quiet))
         for batch in self.stream.read(file, CHUNK_NBYTES):
             self._take(batch)
-            bar(self.stream.octets)
+            bar.read(self.stream.octets)
 
     def _begin(self) -> None:
         """Make every table, so that one without rows is there too."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import unicodedata
-from typing import TextIO
+from typing import Self, TextIO
 
 from hil.outcome import View
 
@@ -43,16 +43,13 @@ class Progress:
         self.stream.flush()
 
 
-class ByteProgress:
-    """The bar of a file that is read: octets done, of how many, how fast."""
+class Line:
+    """One line of text on a terminal, written over by the next and gone at the end."""
 
-    def __init__(self, stream: TextIO, total: int | None, enabled: bool = True) -> None:
-        self.stream, self.total = stream, total
-        self.enabled = enabled and stream.isatty()
-        self._start_s = time.monotonic()
-        self._next_s = 0.0
+    def __init__(self, stream: TextIO, enabled: bool = True) -> None:
+        self.stream, self.enabled = stream, enabled and stream.isatty()
 
-    def __enter__(self) -> ByteProgress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -60,7 +57,23 @@ class ByteProgress:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
 
-    def __call__(self, done: int) -> None:
+    def __call__(self, text: str) -> None:
+        """Draw a text, cut to the width of the terminal."""
+        if self.enabled:
+            self.stream.write("\r\x1b[K" + text[: terminal_columns(self.stream) - 1])
+            self.stream.flush()
+
+
+class ByteProgress(Line):
+    """The bar of a file that is read: octets done, of how many, how fast."""
+
+    def __init__(self, stream: TextIO, total: int | None, enabled: bool = True) -> None:
+        super().__init__(stream, enabled)
+        self.total = total
+        self._start_s = time.monotonic()
+        self._next_s = 0.0
+
+    def read(self, done: int) -> None:
         """Draw, if it is time to, that so many octets were read."""
         now_s = time.monotonic()
         if not self.enabled or now_s < self._next_s:
@@ -72,8 +85,7 @@ class ByteProgress:
             share = min(1.0, done / self.total)
             full = round(share * WIDTH)
             text = f"{'█' * full}{'·' * (WIDTH - full)} {share:4.0%}  {text}"
-        self.stream.write("\r\x1b[K" + text[: terminal_columns(self.stream) - 1])
-        self.stream.flush()
+        self(text)
 
 
 def terminal_columns(stream: TextIO) -> int:

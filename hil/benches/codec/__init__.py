@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 from hil.benches.codec.machine import machine_rows
@@ -22,10 +23,20 @@ def subjects() -> tuple[str, ...]:
     return tuple(sorted({m.name for m in pkgutil.iter_modules(__path__)} - _SHARED))
 
 
-def run(quick: bool = False, only: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """Return one object a row: first the machine's own copying speed, then each subject."""
+def run(
+    quick: bool = False,
+    only: tuple[str, ...] = (),
+    watch: Callable[[str], None] = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Return one object a row: first the machine's own copying speed, then each subject.
+
+    ``watch`` is told what is measured next.
+    """
+    watch("memcpy")
     rows: list[Row] = machine_rows(quick)
-    for name in only or subjects():
+    names = only or subjects()
+    for number, name in enumerate(names, 1):
+        watch(f"{name} ({number} of {len(names)})")
         rows += importlib.import_module(f"hil.benches.codec.{name}").rows(quick)
     return [row.as_object() for row in rows]
 

@@ -11,8 +11,12 @@ import pytest
 from decoding import FRAMES, PACKETS, VALUES, air, here, rows_of
 
 from flightsw.codec import cobs, space_packet
+from flightsw.codec.frames import CHANNEL_COUNTERS
+from flightsw.codec.packet_sequence import COUNTERS as PACKET_COUNTERS
 from flightsw.codec.pus_format import PUS_C
+from flightsw.codec.xtce import channel_xtce
 from hil.channel import load_channel
+from hil.cli.counters import PLAIN, TROUBLE
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -191,3 +195,38 @@ def test_a_serial_line(capsys: Any) -> None:
     code, out, _ = here(capsys, "c.toml", "in", "--strict")
     assert code == 1
     assert any("not_packets" in line and "!" in line for line in out)
+
+
+def test_xtce_says_what_the_channel_says(packets: str, capsys: Any) -> None:
+    """--xtce alone writes the document and decodes nothing; a file there is not written over."""
+    wanted = channel_xtce(load_channel(packets))
+    assert here(capsys, packets, "--xtce", "x.xml") == (0, [], [])
+    assert Path("x.xml").read_text(encoding="utf-8") == wanted
+    code, out, err = here(capsys, packets, "--xtce", "x.xml")
+    assert (code, out, len(err)) == (2, [], 1)
+    assert here(capsys, packets, "p", "--xtce", "y.xml", "-q")[1][0] == "input"
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        'input = "octets"\nrandomiser = "tm"\n[marker]\n[frames]\nkind = "tm"\nnbytes = 64',
+        'input = "symbols"\n[convolutional]\n[marker]\n[frames]\nkind = "aos"\nnbytes = 64',
+        'input = "octets"\n[marker]\n[reed_solomon]\n[frames]\nkind = "aos"\nnbytes = 223',
+        'input = "frames"\n[reed_solomon]\n[frames]\nkind = "uslp"\nnbytes = 223',
+        'input = "packets"',
+        'input = "cobs"',
+        'input = "slip"',
+        'input = "hdlc"',
+    ],
+)
+def test_every_counter_is_explained(stage: str, capsys: Any) -> None:
+    """Each counter of each stage has its sentence, on one side of trouble and no trouble."""
+    Path("c.toml").write_text(f'[channel]\nname = "x"\n{stage}\n')
+    Path("in").write_bytes(bytes(2000) + space_packet.pack(5, 0, b"abc") * 40)
+    _, out, _ = here(capsys, "c.toml", "in", "--json")
+    found = json.loads(out[-1])["counters"]
+    names = {name for values in found.values() for name in values}
+    names |= {"rows", "wrong_length", "undecodable", *CHANNEL_COUNTERS, *PACKET_COUNTERS}
+    assert names - set(TROUBLE) - set(PLAIN) == set()
+    assert set(TROUBLE) & set(PLAIN) == set()

@@ -23,6 +23,13 @@ def test_this_host_is_fit(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(out.splitlines()) >= len(doctor.CHECKS) + 1
 
 
+def test_the_tier_of_the_codec_is_named(tier: str) -> None:
+    """The check of the codec says on which kernels it runs, whichever they are."""
+    finding = doctor.codec()
+    assert finding.state == doctor.GOOD
+    assert finding.detail.endswith(f"{tier} tier")
+
+
 def test_json_holds_every_check(capsys: pytest.CaptureFixture[str]) -> None:
     """With --json there is one object with each check, its state and its command."""
     assert doctor.main(["--json"]) == 0

@@ -23,5 +23,6 @@ def test_help_of_bench_explains_its_columns(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     lines = capsys.readouterr().out.splitlines()
-    for word in ("ours", "floor", "peer", "time", "capture"):
+    words = ("ours", "floor", "peer", "time", "capture", "codec", "x memcpy", "tiers", "peers")
+    for word in words:
         assert any(line.startswith(f"{word}  ") for line in lines)
