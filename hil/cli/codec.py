@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.channel import Channel
+from flightsw.codec.layout import LayoutError
 from flightsw.codec.stream import CHUNK_NBYTES, Batch, Part, Stream
 from flightsw.codec.xtce import channel_xtce
 from hil.channel import PACKET, load_channel
@@ -98,9 +99,7 @@ def main(argv: list[str]) -> int:
     channel = load_channel(args.channel)
     stream = Stream(channel)
     if args.xtce:
-        text = channel_xtce(channel)
-        with _created(args.xtce) as file:
-            file.write(text.encode())
+        _export(channel, args.xtce)
     if args.file is None:
         return 0
     job = _Job(stream, args)
@@ -111,6 +110,15 @@ def main(argv: list[str]) -> int:
         job.report()
         raise
     return job.report()
+
+
+def _export(channel: Channel, path: Path) -> None:
+    try:
+        text = channel_xtce(channel)
+    except LayoutError as wrong:
+        raise UsageError(f"--xtce: {wrong}") from None
+    with _created(path) as file:
+        file.write(text.encode())
 
 
 class _Job:

@@ -199,6 +199,11 @@ def test_a_serial_line(capsys: Any) -> None:
 
 def test_xtce_says_what_the_channel_says(packets: str, capsys: Any) -> None:
     """--xtce alone writes the document and decodes nothing; a file there is not written over."""
+    refused = here(capsys, packets, "p", "--xtce", "x.xml")
+    assert (refused[:2], len(refused[2])) == ((2, []), 1)
+    text = Path(packets).read_text()
+    text = "\n".join(line for line in text.splitlines() if "rest" not in line)
+    Path(packets).write_text(text)
     wanted = channel_xtce(load_channel(packets))
     assert here(capsys, packets, "--xtce", "x.xml") == (0, [], [])
     assert Path("x.xml").read_text(encoding="utf-8") == wanted
