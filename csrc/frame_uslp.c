@@ -29,8 +29,8 @@ size_t fs_uslp_nbytes(const fs_frame_settings *set, const uint8_t *frame, size_t
 {
     if (nbytes < TRUNCATED_HEADER)
         return 0;
-    if (frame[3] & 1)
-        return set->truncated_nbytes ? set->truncated_nbytes : nbytes;
+    if (frame[3] & 1 && set->truncated_nbytes)
+        return set->truncated_nbytes;
     return nbytes < HEADER ? 0 : (size_t)(frame[4] << 8 | frame[5]) + 1;
 }
 

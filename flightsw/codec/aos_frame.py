@@ -98,10 +98,12 @@ class Encoder:
     ) -> None:
         overhead = HEADER_NBYTES + FHEC_NBYTES * fhec + insert_nbytes
         self.field_nbytes = nbytes - overhead - OCF_NBYTES * ocf - FECF_NBYTES * fecf
-        if not 0 <= scid < 1024 or self.field_nbytes < 3 or nbytes > MAX_NBYTES:
+        fits = 0 <= scid < 1024 and insert_nbytes >= 0
+        if not fits or self.field_nbytes < 3 or nbytes > MAX_NBYTES:
             raise FieldRangeError(
                 f"AOS encoder: spacecraft {scid} (at most 1023), frames of {nbytes} octets (at most"
-                f" {MAX_NBYTES}) leave {self.field_nbytes} for the data field, at least 3"
+                f" {MAX_NBYTES}) with an insert zone of {insert_nbytes} leave {self.field_nbytes}"
+                " for the data field, at least 3"
             )
         self.scid, self.nbytes = scid, nbytes
         self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}

@@ -19,7 +19,8 @@ import numpy as np
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.frames import UNIT_DTYPE, FrameReceiver, Units
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.sync import ASM, COUNTERS, STATES, Octets, make_settings
+from flightsw.codec.octets import Octets, joined, view_of
+from flightsw.codec.sync import ASM, COUNTERS, STATES, make_settings
 
 #: Sequences by name: period 255 octets, and period 131,071 octets.
 RANDOMISERS: dict[str | None, int] = {None: -1, "tm": lib.FS_PN_TM, "tm17": lib.FS_PN_TM17}
@@ -102,7 +103,10 @@ class Line:
         settings.randomiser = RANDOMISERS[randomiser]
         if reed_solomon is not None:
             for name in ("e", "dual", "interleave", "fill", "lenient"):
-                setattr(settings.rs, name, int(getattr(reed_solomon, name)))
+                value = int(getattr(reed_solomon, name))
+                if not 0 <= value < 256:
+                    raise FieldRangeError(f"chain: Reed-Solomon code with {name} {value}")
+                setattr(settings.rs, name, value)
         nbytes = frames.settings.nbytes
         room = lib.fs_chain_work_nbytes(settings, nbytes)
         self.state: Any = ffi.new("fs_chain *")
@@ -120,7 +124,7 @@ class Line:
 
     def feed(self, octets: Octets, sink: Any, full: Any) -> None:
         """Pass octets down. ``full`` is called when the sink has no room left, and makes some."""
-        held = b"".join((self.held, octets)) if self.held else bytes(octets)
+        held = joined("chain", self.held, octets)
         view, at, left = _from_buffer(held), 0, len(held)
         while True:
             code = _feed(self.state, view + at, left, self._consumed, sink)
@@ -188,7 +192,8 @@ class Chain:
 
     def feed(self, octets: Octets) -> Units:
         """Return the packets and other units that ``octets`` complete, of all virtual channels."""
-        count = (len(octets) + len(self._line.held)) // self._line.unit_nbytes + 1
+        nbytes = len(octets) if type(octets) is bytes else len(view_of("chain", octets))
+        count = (nbytes + len(self._line.held)) // self._line.unit_nbytes + 1
         if count <= self._small_count:
             out = self._small
             out.rewind()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, bytes_of, view_of
 from flightsw.codec.randomiser import tc_randomise
 
 COUNTERS = (
@@ -28,19 +29,20 @@ COUNTERS = (
 )
 
 
-def encode(tc_frame: bytes, *, randomised: bool = False) -> bytes:
+def encode(tc_frame: Octets, *, randomised: bool = False) -> bytes:
     """Return the unit around ``tc_frame``; 55 fills the last codeblock.
 
     ``randomised`` puts the frame, not the fill, under the telecommand sequence. Raises
     TruncatedError for an empty frame.
     """
-    if not tc_frame:
+    frame = bytes_of("CLTU", tc_frame)
+    if not frame:
         raise TruncatedError("CLTU: no octets to carry; give a telecommand frame")
     if randomised:
-        tc_frame = tc_randomise(tc_frame)
-    capacity = lib.fs_cltu_nbytes(len(tc_frame))
+        frame = tc_randomise(frame)
+    capacity = lib.fs_cltu_nbytes(len(frame))
     out = ffi.new("uint8_t[]", capacity)
-    nbytes = lib.fs_cltu_encode(tc_frame, len(tc_frame), out, capacity)
+    nbytes = lib.fs_cltu_encode(frame, len(frame), out, capacity)
     assert nbytes == capacity
     return bytes(ffi.buffer(out, nbytes))
 
@@ -59,12 +61,13 @@ class Receiver:
         self._state.any_bit = any_bit
         self._randomised = randomised
 
-    def feed(self, octets: bytes) -> list[bytes]:
+    def feed(self, octets: Octets) -> list[bytes]:
         """Return the octets of every unit that ends within ``octets``."""
         state, units = self._state, []
-        view, at = ffi.from_buffer(octets), 0
-        while at < len(octets):
-            at += lib.fs_cltu_feed(state, view + at, len(octets) - at)
+        view, at = view_of("CLTU receiver", octets), 0
+        nbytes = len(view)
+        while at < nbytes:
+            at += lib.fs_cltu_feed(state, view + at, nbytes - at)
             if state.ready:
                 units.append(bytes(ffi.buffer(state.data, state.nbytes)))
         return [tc_randomise(unit) for unit in units] if self._randomised else units
@@ -75,6 +78,6 @@ class Receiver:
         return {name: getattr(self._state, name) for name in COUNTERS}
 
 
-def decode(octets: bytes, *, randomised: bool = False, any_bit: bool = False) -> list[bytes]:
+def decode(octets: Octets, *, randomised: bool = False, any_bit: bool = False) -> list[bytes]:
     """Return the octets of every complete unit in ``octets``, by a fresh receiver."""
     return Receiver(randomised=randomised, any_bit=any_bit).feed(octets)

@@ -7,17 +7,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flightsw.codec.native import lib
+from flightsw.codec.octets import Octets
 from flightsw.codec.serial_line import Deframer, decode_one, enframe
 
 DELIMITER = b"\0"
 
 
-def encode(content: bytes) -> bytes:
+def encode(content: Octets) -> bytes:
     """Return ``content`` (1 octet or more) without zeros and without delimiter."""
     return enframe(lib.FS_COBS, 0, [content], False)[:-1]
 
 
-def frames(contents: Iterable[bytes], *, lead: bool = False) -> bytes:
+def frames(contents: Iterable[Octets], *, lead: bool = False) -> bytes:
     """Return a stream of frames, each ended (with ``lead`` also begun) by the delimiter."""
     return enframe(lib.FS_COBS, 0, contents, lead)
 

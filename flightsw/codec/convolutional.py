@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, view_of
 
 #: Name of a rate to its number in C, and the symbols of one period of its pattern.
 RATES = {
@@ -36,7 +37,6 @@ ORDERS = {
 }
 COUNTERS = ("symbols", "bits", "steps_checked", "known_symbols", "wrong_symbols")
 
-Octets = bytes | bytearray | memoryview
 Symbols = Octets | npt.NDArray[np.uint8]
 
 
@@ -50,13 +50,14 @@ def _code(rate: str, order: str) -> tuple[int, int]:
     return RATES[rate][0], ORDERS[order]
 
 
-def _count_of(data: Octets, count: int | None, what: str) -> int:
-    """Return how many of the bits of ``data`` are meant: all, or ``count``."""
+def _bits_of(what: str, data: Octets, count: int | None) -> tuple[Any, int]:
+    """Return C's view of ``data`` and how many of its bits are meant: all, or ``count``."""
+    view = view_of(what, data)
     if count is None:
-        return 8 * len(data)
-    if not 0 <= count <= 8 * len(data):
-        raise TruncatedError(f"{what}: {count} bits asked for, {len(data)} octets given")
-    return count
+        return view, 8 * len(view)
+    if not 0 <= count <= 8 * len(view):
+        raise TruncatedError(f"{what}: {count} bits asked for, {len(view)} octets given")
+    return view, count
 
 
 class Encoder:
@@ -68,11 +69,9 @@ class Encoder:
 
     def feed(self, data: Octets, nbits: int | None = None) -> bytes:
         """Return the whole octets of symbols that ``data``, or its first ``nbits``, completes."""
-        count = _count_of(data, nbits, "convolutional encoder")
+        view, count = _bits_of("convolutional encoder", data, nbits)
         out = bytearray(lib.fs_conv_nbytes(self._state, count))
-        nbytes = lib.fs_conv_encode(
-            self._state, ffi.from_buffer(data), count, ffi.from_buffer(out), len(out)
-        )
+        nbytes = lib.fs_conv_encode(self._state, view, count, ffi.from_buffer(out), len(out))
         return bytes(memoryview(out)[:nbytes])
 
     def flush(self) -> bytes:
@@ -127,15 +126,17 @@ class Viterbi:
 
     def feed(self, symbols: Symbols) -> bytes:
         """Return the bits of every segment that ``symbols``, one an octet, completes."""
-        if isinstance(symbols, np.ndarray) and symbols.dtype != np.uint8:
-            raise CodecError(f"Viterbi decoder: symbols of {symbols.dtype}, must be uint8")
-        count = len(symbols)
-        return self._run(lib.fs_viterbi_feed, ffi.from_buffer(symbols), count, count)
+        view = view_of("Viterbi decoder", symbols)
+        shown: Any = symbols
+        if memoryview(shown).itemsize != 1 or getattr(symbols, "dtype", np.uint8) != np.uint8:
+            kind = getattr(symbols, "dtype", None) or f"{memoryview(shown).itemsize} octets each"
+            raise CodecError(f"Viterbi decoder: symbols of {kind}, must be uint8")
+        return self._run(lib.fs_viterbi_feed, view, len(view), len(view))
 
     def feed_hard(self, data: Octets, nsymbols: int | None = None) -> bytes:
         """Take symbols as bits, packed eight an octet, all or the first ``nsymbols``."""
-        count = _count_of(data, nsymbols, "Viterbi decoder")
-        return self._run(lib.fs_viterbi_feed_hard, ffi.from_buffer(data), count, count)
+        view, count = _bits_of("Viterbi decoder", data, nsymbols)
+        return self._run(lib.fs_viterbi_feed_hard, view, count, count)
 
     def flush(self, end: int | None = None) -> bytes:
         """Return the bits that wait and begin a new stream; ``bits`` tells how many there were.

@@ -11,7 +11,7 @@
 
 Over contents followed by their CRC, big-endian, the first two give 0, which is how every reader
 here checks. A batch takes ``uint64`` offsets and ``uint32`` lengths in octets as they are and
-copies other kinds; it writes one CRC a part.
+copies other whole numbers; it writes one CRC a part.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.errors import CodecError, TruncatedError
+from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, places_of, room_of, view_of
 
 #: Below this many octets the call into our C costs more than the slower loop of ``binascii``.
 SHORT_NBYTES = 96
-
-Octets = bytes | bytearray | memoryview
 
 _crc16 = lib.fs_crc16
 _crc32_uslp = lib.fs_crc32_uslp
@@ -39,23 +38,28 @@ _from_buffer = ffi.from_buffer
 
 def crc16(data: Octets, init: int = 0xFFFF) -> int:
     """Return the CRC-16 of ``data``; ``init`` continues one over the octets before."""
-    nbytes = len(data)
+    if type(data) is bytes:
+        nbytes, view = len(data), data
+    else:
+        view = _from_buffer(data)
+        nbytes = len(view)
     if nbytes < SHORT_NBYTES:
         return crc_hqx(data, init)
-    value: int = _crc16(data if type(data) is bytes else _from_buffer(data), nbytes, init)
+    value: int = _crc16(view, nbytes, init)
     return value
 
 
 def crc32_uslp(data: Octets, init: int = 0) -> int:
     """Return the CRC-32 of USLP of ``data``; ``init`` continues one over the octets before."""
     buf = data if type(data) is bytes else _from_buffer(data)
-    value: int = _crc32_uslp(buf, len(data), init)
+    value: int = _crc32_uslp(buf, len(buf), init)
     return value
 
 
 def crc32c(data: Octets, init: int = 0) -> int:
     """Return the CRC-32C of ``data``; ``init`` continues one over the octets before."""
-    value: int = _crc32c(data if type(data) is bytes else _from_buffer(data), len(data), init)
+    buf = data if type(data) is bytes else _from_buffer(data)
+    value: int = _crc32c(buf, len(buf), init)
     return value
 
 
@@ -70,7 +74,8 @@ def crc16_batch(
     """Return the CRC-16 of each part of ``buf``, given by its offset and length in octets.
 
     ``out``, if given, takes the results, shape (parts,), and is returned. Raises TruncatedError if
-    a part ends behind ``buf``; nothing was written then.
+    a part ends behind ``buf``, FieldRangeError for offsets and lengths that are none, CodecError
+    for a wrong ``out``; nothing was written then.
     """
     return _batch(lib.fs_crc16_batch, "uint16_t[]", np.uint16, buf, offsets, lengths, init, out)
 
@@ -110,15 +115,17 @@ def _batch(
     init: int,
     out: npt.NDArray[Any] | None,
 ) -> npt.NDArray[Any]:
-    at = np.ascontiguousarray(offsets, dtype=np.uint64)
-    n = np.ascontiguousarray(lengths, dtype=np.uint32)
+    at = places_of("CRC batch", offsets, np.uint64)
+    n = places_of("CRC batch", lengths, np.uint32)
     result = np.empty(len(at), dtype=dtype) if out is None else out
-    if len(n) != len(at) or len(result) != len(at) or result.dtype != dtype:
+    if len(n) != len(at) or result.shape != at.shape or result.dtype != dtype:
         raise CodecError(
             f"CRC batch: {len(at)} offsets, {len(n)} lengths, room for {len(result)} results of"
             f" {result.dtype}; give as many of each, and results of {np.dtype(dtype)}"
         )
-    octets = _from_buffer(buf)
+    octets = view_of("CRC batch", buf)
+    if not 0 <= init <= np.iinfo(dtype).max:
+        raise FieldRangeError(f"CRC batch: init {init} does not fit {np.dtype(dtype)}")
     code = call(
         octets,
         len(octets),
@@ -126,7 +133,7 @@ def _batch(
         _from_buffer("uint32_t[]", n),
         len(at),
         init,
-        _from_buffer(kind, result),
+        room_of("CRC batch", kind, result),
     )
     if code < 0:
         raise TruncatedError(

@@ -17,10 +17,12 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, view_of
 from flightsw.codec.tc_frame import Clcw
 
 OCF_NBYTES = 4
 _SHORTEST = 4
+_MOST_CHANNELS = 1024  # MAPs of all virtual channels
 
 #: What a row of :class:`Units` holds, by its ``kind``.
 KINDS = ("packet", "idle", "encapsulation", "bitstream", "opaque", "sdu", "octets", "control")
@@ -161,16 +163,20 @@ class FrameReceiver:
         **settings: int,
     ) -> None:
         self.nbytes = nbytes
-        made = ffi.new("fs_frame_settings *")
-        made.kind = self.KIND
-        made.nbytes, made.scid = nbytes, -1 if scid is None else scid
-        for name, value in settings.items():
-            setattr(made, name, value)
-        for vcid, service in (services or {}).items():
-            made.service[vcid] = SERVICES[service]
-        self._slots = ffi.new("fs_frame_slot[]", channels)
-        self._state = ffi.new("fs_frame_receiver *")
-        if lib.fs_frame_reset(self._state, made, self._slots, channels) < 0:
+        if not 0 < channels <= _MOST_CHANNELS:
+            raise FieldRangeError(
+                f"{self.NAME} receiver: {channels} channels at a time, must be 1 to"
+                f" {_MOST_CHANNELS}"
+            )
+        self._state, fits = ffi.new("fs_frame_receiver *"), scid is None or scid >= 0
+        try:
+            made = self._settings(scid, nbytes, settings, services or {})
+        except (OverflowError, LookupError):
+            fits = False
+        if fits:
+            self._slots = ffi.new("fs_frame_slot[]", channels)
+            fits = lib.fs_frame_reset(self._state, made, self._slots, channels) >= 0
+        if not fits:
             raise FieldRangeError(
                 f"{self.NAME} receiver: spacecraft {scid}, frames of {nbytes} octets and"
                 f" {settings or 'no options'}, {services or 'no services'} do not go together"
@@ -184,6 +190,23 @@ class FrameReceiver:
         self._out_view = self._out.data
         _aim(self._sink, self._rows, self._out, None)
 
+    def _settings(
+        self,
+        scid: int | None,
+        nbytes: int,
+        numbers: Mapping[str, int],
+        services: Mapping[int, str],
+    ) -> Any:
+        """Return the settings as C takes them; OverflowError or LookupError for what is none."""
+        made = ffi.new("fs_frame_settings *")
+        made.kind = self.KIND
+        made.nbytes, made.scid = nbytes, -1 if scid is None else scid
+        for name, value in numbers.items():
+            setattr(made, name, value)
+        for vcid, service in services.items():
+            made.service[vcid] = SERVICES[service]
+        return made
+
     def frame(self, frame: bytes) -> list[tuple[int, bytes]]:
         """Take one frame; return (virtual channel, unit) for each packet or unit that it completes.
 
@@ -192,7 +215,8 @@ class FrameReceiver:
         """
         sink = self._sink
         sink.rows_used = sink.octets_used = 0
-        verdict = lib.fs_frame_take(self._state, ffi.from_buffer(frame), len(frame), sink)
+        view = view_of(f"{self.NAME} frame", frame)
+        verdict = lib.fs_frame_take(self._state, view, len(view), sink)
         if verdict in (lib.FS_FRAME_BAD_FECF, lib.FS_FRAME_BAD_FHEC):
             what = "frame" if verdict == lib.FS_FRAME_BAD_FECF else "header"
             raise ChecksumError(
@@ -203,16 +227,44 @@ class FrameReceiver:
         return self._collect(sink.rows_used)
 
     def frames(
-        self, buf: bytes | bytearray | memoryview, stride: int | None = None, *, infos: bool = False
+        self,
+        buf: Octets | npt.NDArray[np.uint8],
+        stride: int | None = None,
+        *,
+        infos: bool = False,
     ) -> Units:
         """Take the frames that begin every ``stride`` octets of ``buf`` (default: their length).
 
         Bad frames are counted and passed over. With ``infos`` there is a row for each frame, too.
-        Raises SyncError for octets at the end that are no whole frame; what stands before was taken
-        then.
+        Raises SyncError for a stride that is too short, and for octets at the end that are no whole
+        frame; then nothing was taken. Only frames of varying length are taken up to that place:
+        :meth:`take_whole` gives them.
         """
-        view, at, left = ffi.from_buffer(buf), 0, len(buf)
-        step = self._stride() if stride is None else stride
+        step, nbytes = self._stride() if stride is None else stride, len(view_of(self.NAME, buf))
+        if not (self.nbytes <= step < 1 << 32 or step == self._stride() == 0):
+            raise SyncError(f"{self.NAME} frames: one every {step} octets, each has {self.nbytes}")
+        left = nbytes % step if step else 0
+        if left >= self.nbytes:  # nothing follows the last frame
+            left = 0
+        if not left:
+            units, _, taken = self._take(buf, step, infos)
+            left = nbytes - taken
+        if left:
+            raise SyncError(f"{self.NAME} frames: {left} octets at the end are no whole frame")
+        return units
+
+    def take_whole(
+        self, buf: Octets | npt.NDArray[np.uint8], *, infos: bool = False
+    ) -> tuple[Units, int, int]:
+        """Take the whole frames in ``buf``; return units, how many frames, and their octets.
+
+        The octets behind them are the beginning of the next frame: give them again with the rest.
+        """
+        return self._take(buf, self._stride(), infos)
+
+    def _take(self, buf: Any, step: int, infos: bool) -> tuple[Units, int, int]:
+        view, at, count = view_of(self.NAME, buf), 0, 0
+        left = nbytes = len(view)
         capacity = left // (step or _SHORTEST) + 1
         tables = [np.empty(capacity, FRAME_DTYPE)] if infos else []
         room = lib.fs_frame_octets_room(self._state) + lib.fs_frame_pending(self._state)
@@ -222,20 +274,17 @@ class FrameReceiver:
             room = lib.fs_frame_rows_room(self._state) + 8 * capacity
             rows = np.empty(room, UNIT_DTYPE)
             _aim(sink, rows, out, tables[0] if infos else None)
-            if lib.fs_frame_take_batch(self._state, view + at, left, step, consumed, sink) < 0:
-                raise SyncError(
-                    f"{self.NAME} frames: one every {step} octets, each has {self.nbytes}"
-                )
+            taken = lib.fs_frame_take_batch(self._state, view + at, left, step, consumed, sink)
+            assert taken >= 0, "the stride was checked"
+            count += taken
             parts.append(rows[: sink.rows_used])
             at, left = at + consumed[0], left - consumed[0]
             if not consumed[0] or not left:
                 break
-        if left:
-            raise SyncError(f"{self.NAME} frames: {left} octets at the end are no whole frame")
         table = tables[0][: sink.infos_used] if infos else None
         # As octets: numpy joins structured rows field by field.
         rows = np.concatenate([part.view(np.uint8) for part in parts]).view(UNIT_DTYPE)
-        return Units(rows, out[: sink.octets_used], table)
+        return Units(rows, out[: sink.octets_used], table), count, nbytes - left
 
     def _stride(self) -> int:
         return self.nbytes

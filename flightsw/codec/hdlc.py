@@ -10,12 +10,13 @@ from collections.abc import Iterable
 
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.native import lib
+from flightsw.codec.octets import Octets
 from flightsw.codec.serial_line import Deframer, decode_one, enframe
 
 FLAG = b"\x7e"
 
 
-def encode(content: bytes, *, fcs_nbytes: int = 2) -> bytes:
+def encode(content: Octets, *, fcs_nbytes: int = 2) -> bytes:
     """Return ``content`` (1 octet or more) and its check between two flags.
 
     ``fcs_nbytes`` is 2, 4 or 0.
@@ -23,7 +24,7 @@ def encode(content: bytes, *, fcs_nbytes: int = 2) -> bytes:
     return frames([content], fcs_nbytes=fcs_nbytes)
 
 
-def frames(contents: Iterable[bytes], *, fcs_nbytes: int = 2, lead: bool = True) -> bytes:
+def frames(contents: Iterable[Octets], *, fcs_nbytes: int = 2, lead: bool = True) -> bytes:
     """Return a stream of frames, each ended (with ``lead`` also begun) by a flag."""
     if fcs_nbytes not in (0, 2, 4):
         raise FieldRangeError(f"HDLC frame: check sequence of {fcs_nbytes} octets, is 0, 2 or 4")

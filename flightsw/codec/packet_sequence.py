@@ -92,7 +92,7 @@ class Tracker:
         found = Sequence(np.empty(n, np.uint16), np.empty(n, np.uint8))
         columns, *_keep = table._pointers()
         flags = None if ok is None else np.ascontiguousarray(ok, np.bool_).view(np.uint8)
-        if flags is not None and len(flags) != n:
+        if flags is not None and flags.shape != (n,):
             raise FieldRangeError(f"packet tracker: {len(flags)} verdicts for {n} packets")
         lib.fs_packet_track(
             self._state,
@@ -146,10 +146,11 @@ class Joiner:
     def __init__(
         self, groups: int = 64, group_nbytes: int = 1 << 20, *, secondary_nbytes: int = 0
     ) -> None:
-        if not (0 < groups < 0xFFFF and 0 < group_nbytes < 1 << 31 and secondary_nbytes >= 0):
+        fits = 0 < groups < 0xFFFF and 0 < group_nbytes < 1 << 31
+        if not (fits and 0 <= secondary_nbytes < 1 << 16):
             raise FieldRangeError(
-                f"packet joiner: {groups} groups of {group_nbytes} octets; 1 to 65,534 groups, of 1"
-                " octet to 2 GiB"
+                f"packet joiner: {groups} groups of {group_nbytes} octets, secondary headers of"
+                f" {secondary_nbytes}; 1 to 65,534 groups, 1 octet to 2 GiB, headers below 64 KiB"
             )
         self._slots = ffi.new("fs_packet_slot[]", groups)
         self._memory = np.empty(groups * group_nbytes, np.uint8)

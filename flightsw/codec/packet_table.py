@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import places_of, view_of
 from flightsw.codec.packet_sequence import Tracker
 
 HEADER_NBYTES = 6
@@ -134,17 +135,28 @@ class PacketTable:
     ) -> PacketTable:
         """Return the packets that fit all that is given, in order; no octet is copied.
 
-        ``where`` is a mask of as many elements as packets, or row numbers.
+        ``where`` is a mask of as many elements as packets, or row numbers; FieldRangeError for
+        anything else.
         """
         rows: npt.NDArray[Any] = np.arange(len(self)) if where is None else np.asarray(where)
-        if rows.dtype == np.bool_:
+        if rows.dtype == np.bool_ and rows.shape == (len(self),):
             rows = np.flatnonzero(rows)
+        elif where is not None:
+            rows = self._rows(rows)
         if apid is not None:
-            wanted = [apid] if isinstance(apid, int) else list(apid)
+            wanted = list(apid) if isinstance(apid, Iterable) else [apid]
             rows = rows[np.isin(self.apid[rows], wanted)]
         if telecommand is not None:
             rows = rows[self.telecommand[rows] == telecommand]
         return self._take(rows)
+
+    def _rows(self, given: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        rows = places_of("packet table: rows", given, np.int64)
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
+            raise FieldRangeError(
+                f"packet table: rows {rows.min()} to {rows.max()} of {len(self)} packets"
+            )
+        return rows
 
     def by_apid(self) -> dict[int, PacketTable]:
         """Return one table an APID, lowest first, each in the order of the stream."""
@@ -228,7 +240,8 @@ def table_at(buf: Octets, offset: npt.ArrayLike) -> PacketTable:
 
     Raises SyncError where a packet's version is not 0, TruncatedError if one ends behind ``buf``.
     """
-    octets, at = _from_buffer(buf), np.array(offset, np.uint64)
+    octets = view_of("packet table", buf)
+    at = places_of("packet table", offset, np.uint64).copy()
     n = len(at)
     arrays: list[npt.NDArray[Any]] = [at, *(np.empty(n, dtype) for dtype in _DTYPES[1:])]
     pointers = [_from_buffer(kind, array) for kind, array in zip(_KINDS, arrays, strict=True)]
@@ -333,8 +346,10 @@ def _fill(
 
     Returns the table and the last answer of ``walk``, which is negative for an error.
     """
-    octets = _from_buffer(buf)
+    octets = view_of("packets", buf)
     nbytes = len(octets)
+    if capacity is not None and capacity < 0:
+        raise FieldRangeError(f"packets: capacity {capacity}, must be 0 or more")
     most = nbytes // MIN_NBYTES if capacity is None else capacity
     rows = min(most, _SAMPLE_ROWS) if nbytes > _SMALL_NBYTES else most
     arrays = _columns(rows)

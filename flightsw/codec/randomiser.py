@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, bytes_of, room_of
 
 TM: int = lib.FS_PN_TM
 TC: int = lib.FS_PN_TC
@@ -35,7 +36,12 @@ _from_buffer = ffi.from_buffer
 
 
 def sequence(kind: int, nbytes: int) -> bytes:
-    """Return the first ``nbytes`` octets of a sequence: ``TM``, ``TC`` or ``TM17``."""
+    """Return the first ``nbytes`` octets of a sequence: ``TM``, ``TC`` or ``TM17``.
+
+    Raises FieldRangeError for another sequence, or fewer than no octets.
+    """
+    if nbytes < 0:
+        raise FieldRangeError(f"randomiser: a sequence of {nbytes} octets; give 0 or more")
     out = bytearray(nbytes)
     if lib.fs_pn_fill(kind, _from_buffer(out), nbytes) < 0:
         raise FieldRangeError(f"randomiser: there is no sequence {kind}; give TM, TC or TM17")
@@ -47,17 +53,17 @@ def sequence(kind: int, nbytes: int) -> bytes:
 _SHORT = {kind: int.from_bytes(sequence(kind, SHORT_NBYTES), "big") for kind in (TM, TC, TM17)}
 
 
-def tm_randomise(data: bytes) -> bytes:
+def tm_randomise(data: Octets) -> bytes:
     """Return telemetry ``data``, one unit, under the sequence of period 255."""
     return _unit(TM, data)
 
 
-def tc_randomise(data: bytes) -> bytes:
+def tc_randomise(data: Octets) -> bytes:
     """Return telecommand ``data``, one unit, under its sequence."""
     return _unit(TC, data)
 
 
-def tm17_randomise(data: bytes) -> bytes:
+def tm17_randomise(data: Octets) -> bytes:
     """Return telemetry ``data``, one unit, under the sequence of period 131,071."""
     return _unit(TM17, data)
 
@@ -67,10 +73,10 @@ def randomise_units(
 ) -> None:
     """Randomise, in place, ``units`` that stand one behind the other, ``nbytes`` octets each.
 
-    Raises CodecError if ``units`` is not a whole number of units, FieldRangeError for an unknown
-    sequence; nothing was changed then.
+    Raises CodecError if ``units`` is not a whole number of units or may not be written,
+    FieldRangeError for an unknown sequence; nothing was changed then.
     """
-    octets = _from_buffer(units, require_writable=True)
+    octets = room_of("randomiser", "uint8_t[]", units)
     count = _whole(len(octets), nbytes)
     if _randomise(kind, octets, octets, nbytes, count) < 0:
         raise FieldRangeError(f"randomiser: there is no sequence {kind}; give TM, TC or TM17")
@@ -144,7 +150,8 @@ def _whole(nbytes: int, unit_nbytes: int) -> int:
     return nbytes // unit_nbytes
 
 
-def _unit(kind: int, data: bytes) -> bytes:
+def _unit(kind: int, octets: Octets) -> bytes:
+    data = bytes_of("randomiser", octets)
     nbytes = len(data)
     if nbytes > SHORT_NBYTES:
         out = bytearray(nbytes)

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, bytes_of, room_of
 
 #: In place of a number of corrections: more octets are wrong than can be corrected.
 FAILED: int = lib.FS_RS_FAILED
 #: The same: a correction fell into the virtual fill, and the code is not lenient.
 IN_FILL: int = lib.FS_RS_IN_FILL
 
-Octets = npt.NDArray[np.uint8]
+Blocks = npt.NDArray[np.uint8]
 
 _encode = lib.fs_rs_encode
 _decode = lib.fs_rs_decode
@@ -90,16 +91,18 @@ class ReedSolomon:
         self._one_at = _from_buffer(self._one)
         self._corrected = ffi.new("int16_t[]", interleave)
 
-    def encode(self, data: bytes | bytearray | memoryview) -> bytes:
+    def encode(self, data: Octets) -> bytes:
         """Return the block of ``data``, which has ``data_nbytes`` octets; else CodecError."""
+        data = bytes_of("Reed-Solomon encode", data)
         if len(data) != self.data_nbytes:
             raise _wrong_length("encode", "data", len(data), self.data_nbytes)
         self._one[: self.data_nbytes] = data
         _encode(self._code, self._one_at, self.block_nbytes)
         return bytes(self._one)
 
-    def decode(self, block: bytes | bytearray | memoryview) -> Decoded:
+    def decode(self, block: Octets) -> Decoded:
         """Return the corrected data of ``block``, of ``block_nbytes`` octets; else CodecError."""
+        block = bytes_of("Reed-Solomon decode", block)
         if len(block) != self.block_nbytes:
             raise _wrong_length("decode", "a block", len(block), self.block_nbytes)
         self._one[:] = block
@@ -116,19 +119,19 @@ class ReedSolomon:
             counters["fill_refusals"] += corrected.count(IN_FILL)
         return Decoded(bytes(self._one[: self.data_nbytes]), corrected)
 
-    def encode_batch(self, blocks: Octets, at: int = 0) -> None:
+    def encode_batch(self, blocks: Blocks, at: int = 0) -> None:
         """Write the parity of many blocks in place.
 
         ``blocks`` is (n, width) uint8, C-contiguous; the block of a row begins at octet ``at`` of
-        it, so that a marker may stand in front. CodecError for another shape, TruncatedError where
-        a block does not fit its row.
+        it, so that a marker may stand in front. CodecError for another shape or an array that may
+        not be written, TruncatedError where a block does not fit its row.
         """
         where, nbytes, width = self._rows(blocks, at)
         done = lib.fs_rs_encode_batch(self._code, where, nbytes, width, len(blocks))
         assert done == len(blocks)
 
     def decode_batch(
-        self, blocks: Octets, out: npt.NDArray[np.int16] | None = None, at: int = 0
+        self, blocks: Blocks, out: npt.NDArray[np.int16] | None = None, at: int = 0
     ) -> npt.NDArray[np.int16]:
         """Correct many blocks in place and return what became of each codeword.
 
@@ -143,7 +146,7 @@ class ReedSolomon:
                 f"Reed-Solomon decode_batch: out is {result.dtype} {result.shape};"
                 f" give contiguous int16 {shape}"
             )
-        to = _from_buffer("int16_t[]", result)
+        to = room_of("Reed-Solomon decode_batch", "int16_t[]", result)
         good = lib.fs_rs_decode_batch(self._code, where, nbytes, width, len(blocks), to)
         assert good >= 0
         counters = self.counters
@@ -158,7 +161,7 @@ class ReedSolomon:
             counters["fill_refusals"] += refused
         return result
 
-    def _rows(self, blocks: Octets, at: int) -> tuple[Any, int, int]:
+    def _rows(self, blocks: Blocks, at: int) -> tuple[Any, int, int]:
         """Return where the first block begins, octets from there on, and octets of a row."""
         if blocks.ndim != 2 or blocks.dtype != np.uint8 or not blocks.flags.c_contiguous:
             raise CodecError(
@@ -173,7 +176,8 @@ class ReedSolomon:
             )
         if not len(blocks):
             return ffi.NULL, 0, width
-        return _from_buffer("uint8_t[]", blocks) + at, blocks.nbytes - at, width
+        where = room_of("Reed-Solomon batch", "uint8_t[]", blocks)
+        return where + at, blocks.nbytes - at, width
 
 
 def _wrong_length(verb: str, what: str, nbytes: int, want: int) -> CodecError:

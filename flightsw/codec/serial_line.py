@@ -11,6 +11,7 @@ from typing import Any
 
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, bytes_of, joined
 
 COUNTERS = (
     "frames",
@@ -31,9 +32,9 @@ _OCTETS = 1 << 18
 _NAMES = {lib.FS_COBS: "COBS", lib.FS_SLIP: "SLIP", lib.FS_HDLC: "HDLC"}
 
 
-def enframe(kind: int, check: int, contents: Iterable[bytes], lead: bool) -> bytes:
+def enframe(kind: int, check: int, contents: Iterable[Octets], lead: bool) -> bytes:
     """Return frames of ``contents`` one behind the other, in one call to C."""
-    parts = list(contents)
+    parts = [bytes_of(f"{_NAMES[kind]} frame", content) for content in contents]
     lengths = [len(part) for part in parts]
     if 0 in lengths:
         raise TruncatedError(
@@ -86,9 +87,9 @@ class Deframer:
         self._consumed = ffi.new("uint64_t *")
         self._held = b""
 
-    def feed(self, octets: bytes | bytearray | memoryview) -> list[bytes]:
+    def feed(self, octets: Octets) -> list[bytes]:
         """Return the content of each good frame that ``octets`` complete, in order."""
-        held = self._held + octets if self._held else bytes(octets)
+        held = joined("deframer", self._held, octets)
         view, at, left, contents = ffi.from_buffer(held), 0, len(held), []
         rows, out = self._rows, self._out_view
         while left:

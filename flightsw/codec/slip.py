@@ -7,19 +7,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.errors import FieldRangeError, TruncatedError
 from flightsw.codec.native import lib
+from flightsw.codec.octets import Octets
 from flightsw.codec.serial_line import Deframer, decode_one, enframe
 
 END = b"\xc0"
 
 
-def encode(content: bytes) -> bytes:
+def encode(content: Octets) -> bytes:
     """Return ``content`` (1 octet or more) between two END octets."""
     return enframe(lib.FS_SLIP, 0, [content], True)
 
 
-def frames(contents: Iterable[bytes], *, lead: bool = True) -> bytes:
+def frames(contents: Iterable[Octets], *, lead: bool = True) -> bytes:
     """Return a stream of frames, each ended (with ``lead`` also begun) by END."""
     return enframe(lib.FS_SLIP, 0, contents, lead)
 
@@ -52,5 +53,7 @@ def kiss_encode(data: bytes, port: int = 0, command: int = 0) -> bytes:
 
 
 def kiss_split(content: bytes) -> KissFrame:
-    """Take the content of a SLIP frame (1 octet or more) as that of a KISS frame."""
+    """Take the content of a SLIP frame as that of a KISS frame; TruncatedError if it is empty."""
+    if not content:
+        raise TruncatedError("KISS frame: no content, so no port and command; it is idle fill")
     return KissFrame(content[0] >> 4, content[0] & 15, content[1:])

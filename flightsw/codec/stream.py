@@ -24,12 +24,13 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.frames import Units
 from flightsw.codec.layout import Layout
 from flightsw.codec.native import lib
+from flightsw.codec.octets import Octets, view_of
 from flightsw.codec.packet_sequence import Sequence, Tracker
 from flightsw.codec.packet_table import IDLE_APID, PacketTable, table_at
+from flightsw.codec.packet_table import MAX_NBYTES as _MAX_NBYTES
 from flightsw.codec.pus_format import PusColumns
 from flightsw.codec.stream_front import make_front
 from flightsw.codec.stream_lines import Counters
-from flightsw.codec.sync import Octets
 
 CHUNK_NBYTES = 1 << 20
 _PEC_NBYTES = 2
@@ -78,13 +79,24 @@ class Stream:
         self.octets = 0  #: fed so far
         self._front = make_front(channel)
         self._tracker = Tracker(channel.packets.late_window)
+        names = [rule.name for rule in channel.rules]
+        if len(set(names)) < len(names):
+            raise FieldRangeError(
+                f"channel {channel.name}: layouts called {', '.join(names)}; each needs a name"
+                " of its own"
+            )
         self._rules = tuple(_Columns(rule, channel.packets) for rule in channel.rules)
         self._totals = {"packets": 0, "idle_packets": 0, "bad_error_control": 0, "no_pus_header": 0}
 
     def feed(self, octets: Octets) -> Batch:
-        """Return what ``octets`` complete."""
-        self.octets += len(octets)
-        return self._batch(self._front.feed(octets))
+        """Return what ``octets`` complete.
+
+        Raises CodecError for what are no octets, or bits that are neither 0 nor 1; none was taken.
+        """
+        nbytes = len(octets) if type(octets) is bytes else len(view_of("stream", octets))
+        delivered = self._front.feed(octets)
+        self.octets += nbytes
+        return self._batch(delivered)
 
     def finish(self) -> Batch:
         """Return what waited for more; call it once, behind the last octet."""
@@ -175,6 +187,20 @@ def _packets_of(units: Units) -> tuple[PacketTable, Units | None, npt.NDArray[An
     return table, others, rows
 
 
+def _check_rule(rule: Rule, packets: Packets) -> None:
+    """Raise FieldRangeError for a rule that no packet can meet."""
+    limits = (("apid", 2047), ("vcid", 63), ("service", 255), ("subtype", 255))
+    for name, limit in (*limits, ("skip_nbytes", _MAX_NBYTES)):
+        value = getattr(rule, name)
+        if value is not None and not 0 <= value <= limit:
+            raise FieldRangeError(f"layout {rule.name}: {name} {value}, must be 0 to {limit}")
+    if packets.pus is None and (rule.service is not None or rule.subtype is not None):
+        raise FieldRangeError(
+            f"layout {rule.name}: a service or subtype, and packets without PUS headers; say which"
+            " PUS format they have"
+        )
+
+
 class _Columns:
     """A rule at work."""
 
@@ -186,8 +212,9 @@ class _Columns:
                 f"layout {rule.name}: longer packets go with fixed layouts only; let this one end"
                 " with the rest of the packet"
             )
-        ends_in_crc = packets.error_control and rule.apid not in packets.no_error_control
-        self._behind = _PEC_NBYTES if packets.pus is None and ends_in_crc else 0
+        _check_rule(rule, packets)
+        self._ends_in_crc = packets.pus is None and packets.error_control
+        self._no_crc = (IDLE_APID, *packets.no_error_control)
         self._after_pus = packets.pus is not None
         self.counters = {"packets": 0, "rows": 0, "wrong_length": 0, "undecodable": 0}
 
@@ -238,7 +265,9 @@ class _Columns:
             at, nbytes = batch.pus.data_offset[rows], batch.pus.data_nbytes[rows].astype(np.int64)
         else:
             at, nbytes = batch.packets.offset[rows], batch.packets.nbytes[rows].astype(np.int64)
-        return at + np.uint64(skip), nbytes - skip - self._behind
+        if self._ends_in_crc:
+            nbytes -= _PEC_NBYTES * ~np.isin(batch.packets.apid[rows], self._no_crc)
+        return at + np.uint64(skip), nbytes - skip
 
     def _of_right_length(
         self, rows: npt.NDArray[np.int64], at: Any, nbytes: Any

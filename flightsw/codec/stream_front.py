@@ -17,11 +17,11 @@ from flightsw.codec.channel import ON_AIR, Channel, Frames
 from flightsw.codec.convolutional import Viterbi
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.frames import FrameReceiver, Units
+from flightsw.codec.octets import Octets, joined
 from flightsw.codec.packet_table import PacketFinder, PacketTable
 from flightsw.codec.randomiser import sequence
 from flightsw.codec.reed_solomon import ReedSolomon
 from flightsw.codec.stream_lines import DEFRAMERS, Counters, SerialLine, Uplink
-from flightsw.codec.sync import Octets
 
 
 class Front(Protocol):
@@ -70,6 +70,11 @@ def make_receiver(frames: Frames, name: str) -> FrameReceiver:
         "services": frames.services,
         "keep_idle": True,
     }
+    if (frames.fhec and frames.kind != "aos") or (frames.insert_nbytes and frames.kind == "tm"):
+        raise FieldRangeError(
+            f"channel {name}: {frames.kind} frames with a header check or an insert zone; the"
+            " first is for AOS frames only, and TM frames have no insert zone"
+        )
     if frames.kind == "uslp":
         return uslp_frame.Receiver(
             frames.scid,
@@ -201,19 +206,33 @@ class _FrameFile:
                 f"channel {channel.name}: frames of {frames.nbytes} octets, but the code blocks"
                 f" hold {self._code.data_nbytes}"
             )
+        if channel.randomiser not in RANDOMISERS:
+            known = ", ".join(name or "none" for name in RANDOMISERS)
+            raise FieldRangeError(
+                f"channel {channel.name}: no randomiser is called {channel.randomiser!r}; {known}"
+            )
         kind = RANDOMISERS[channel.randomiser]
         self._sequence = (
             np.frombuffer(sequence(kind, self._unit_nbytes), np.uint8) if kind >= 0 else None
         )
         self._held = b""
-        self._units = self._failed = self._left = 0
+        self._units = self._octets = self._failed = self._left = 0
+        self._varies = frames.variable and self._code is None
+        if self._varies and self._sequence is not None:
+            raise FieldRangeError(
+                f"channel {channel.name}: frames of varying length under a randomiser, which hides"
+                " how long they are; take the randomiser off first"
+            )
 
     def feed(self, octets: Octets) -> Units:
-        held = b"".join((self._held, octets)) if self._held else bytes(octets)
+        held = joined("stream", self._held, octets)
+        if self._varies:
+            return self._of_own_lengths(held)
         count = len(held) // self._unit_nbytes
         end = count * self._unit_nbytes
         self._held = held[end:]
         self._units += count
+        self._octets += end
         if self._sequence is None and self._code is None:
             return self._receiver.frames(memoryview(held)[:end])
         units: npt.NDArray[np.uint8] = np.frombuffer(held, np.uint8, end)
@@ -224,7 +243,14 @@ class _FrameFile:
             good = self._code.decode_batch(units).min(axis=1, initial=0) >= 0
             self._failed += count - int(good.sum())
             units = np.ascontiguousarray(units[good, : self._code.data_nbytes])
-        return self._receiver.frames(units.tobytes())
+        return self._receiver.frames(units.reshape(-1), units.shape[1])
+
+    def _of_own_lengths(self, held: bytes) -> Units:
+        units, count, taken = self._receiver.take_whole(held)
+        self._held = held[taken:]
+        self._units += count
+        self._octets += taken
+        return units
 
     def finish(self) -> Units:
         self._left, self._held = len(self._held), b""
@@ -234,7 +260,7 @@ class _FrameFile:
     def counters(self) -> Counters:
         link = {
             "air_units": self._units,
-            "air_octets": self._units * self._unit_nbytes,
+            "air_octets": self._octets,
             "failed_units": self._failed,
             "octets_left": self._left,
             "held_octets": len(self._held),
@@ -260,7 +286,7 @@ class _PacketFile:
         self._left = 0
 
     def feed(self, octets: Octets, last: bool = False) -> PacketTable:
-        held = b"".join((self._held, octets)) if self._held else bytes(octets)
+        held = joined("stream", self._held, octets)
         table = self._finder.find(held, last=last)
         self._held = held[table.consumed :]
         return table

@@ -8,8 +8,8 @@ from flightsw.codec import cltu, cobs, hdlc, slip, tc_frame
 from flightsw.codec.channel import Channel
 from flightsw.codec.errors import ChecksumError, CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.frames import UNIT_DTYPE, Units
+from flightsw.codec.octets import Octets
 from flightsw.codec.serial_line import Deframer
-from flightsw.codec.sync import Octets
 
 Counters = dict[str, dict[str, int]]
 DEFRAMERS = {"cobs": cobs.Decoder, "slip": slip.Decoder, "hdlc": hdlc.Decoder}
@@ -98,7 +98,7 @@ class Uplink:
     def feed(self, octets: Octets) -> Units:
         """Return the packets that ``octets`` complete."""
         packets: list[tuple[int, bytes]] = []
-        for unit in self._cltu.feed(bytes(octets)):
+        for unit in self._cltu.feed(octets):
             frame = self._frame(unit)
             if frame is not None and (whole := self._segments.accept(frame)) is not None:
                 packets += [(frame.vcid, packet) for packet in self._packets_of(whole)]

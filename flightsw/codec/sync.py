@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, joined, view_of
 from flightsw.codec.randomiser import sequence
 
 #: Of TM and AOS frames, uncoded or with convolutional, Reed-Solomon or concatenated coding.
@@ -72,7 +73,6 @@ COUNTERS = (
 
 _BATCH = 512
 
-Octets = bytes | bytearray | memoryview
 Judge = Callable[[npt.NDArray[np.uint8]], bool]
 
 _search = lib.fs_marker_search
@@ -100,13 +100,15 @@ def search(
 
     Raises FieldRangeError for a marker, tolerance, step or range that cannot be.
     """
-    view = _from_buffer(buf)
+    view = view_of("marker search", buf)
     nbytes = len(view)
     value, size = _marker(marker, nbits)
     at, end = first_bit, 8 * nbytes if end_bit is None else end_bit
-    if not (0 <= at < 1 << 64 and 0 <= end <= 8 * nbytes and max_wrong >= 0):
+    sane = 0 <= max_wrong <= 64 and 0 < step <= 8
+    if not (0 <= at < 1 << 64 and 0 <= end <= 8 * nbytes and sane):
         raise FieldRangeError(
-            f"marker search: bits {at} to {end} with {max_wrong} wrong; there are {8 * nbytes}"
+            f"marker search: bits {at} to {end} of {8 * nbytes} in steps of {step} with"
+            f" {max_wrong} wrong; a step is 1 or 8, and fewer than half of a marker may be wrong"
         )
     parts, capacity, searched = [], 1024, ffi.new("uint64_t *")
     while True:
@@ -205,7 +207,7 @@ class Synchroniser:
         ``judge`` is given each unit and tells whether its frame check is right. A bad unit is
         searched for the next marker, and is returned like a good one.
         """
-        held = b"".join((self._held, octets)) if self._held else bytes(octets)
+        held = joined("synchroniser", self._held, octets)
         nbits = 8 * len(held)
         units, rows = [], []
         take = 1 if judge else min(_BATCH, len(held) // self.unit_nbytes + 1)

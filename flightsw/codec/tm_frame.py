@@ -72,7 +72,7 @@ def cadu(frame: bytes) -> bytes:
 
 
 def _check_config(scid: int, nbytes: int) -> None:
-    if not (-1 <= scid < 1024 and MIN_NBYTES <= nbytes <= MAX_NBYTES):
+    if not (0 <= scid < 1024 and MIN_NBYTES <= nbytes <= MAX_NBYTES):
         raise FieldRangeError(
             f"TM frames of spacecraft {scid} and {nbytes} octets: at most 1023, and"
             f" {MIN_NBYTES} to {MAX_NBYTES} octets"
@@ -101,7 +101,7 @@ class Encoder:
         self.nbytes = nbytes
         self.data_nbytes = nbytes - HEADER_NBYTES - OCF_NBYTES * ocf - FECF_NBYTES * fecf
         self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
-        self._word = max(scid, 0) << 4 | int(ocf)
+        self._word = scid << 4 | int(ocf)
         self._ocf_nbytes = OCF_NBYTES * ocf
         self._fecf = fecf
         self._mc_count = 0
@@ -186,7 +186,7 @@ class Receiver(FrameReceiver):
         services: Mapping[int, str] | None = None,
         keep_idle: bool = False,
     ) -> None:
-        _check_config(-1 if scid is None else scid, nbytes)
+        _check_config(0 if scid is None else scid, nbytes)
         super().__init__(
             scid,
             nbytes,

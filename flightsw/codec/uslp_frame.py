@@ -157,12 +157,13 @@ class Encoder:
         overhead = HEADER_NBYTES + count_nbytes + insert_nbytes + OCF_NBYTES * ocf + fecf
         self.field_nbytes = nbytes - overhead
         fits = 0 <= scid < 65536 and 0 <= count_nbytes < 8 and nbytes <= MAX_NBYTES
+        fits = fits and insert_nbytes >= 0 and fecf in (0, 2, 4)
         if not fits or self.field_nbytes < 4 or (variable and insert_nbytes):
             raise FieldRangeError(
                 f"USLP encoder: spacecraft {scid} (at most 65535), frames of {nbytes} octets (at"
                 f" most {MAX_NBYTES}) leave {self.field_nbytes} for the data field (at least 4),"
                 f" count of {count_nbytes} octets (at most 7), insert zone of {insert_nbytes} (0"
-                " where lengths vary)"
+                f" where lengths vary), frame check of {fecf} (0, 2 or 4)"
             )
         self.scid, self.nbytes, self.variable = scid, nbytes, variable
         self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
