@@ -123,12 +123,7 @@ def fitted(f: Field, values: Any, wide: bool, packet_of: Any) -> npt.NDArray[Any
         raise FieldRangeError(f"{f.name}: column of {given.dtype}, must be integers")
     else:
         made = given.astype(f.dtype)
-        back = (
-            made.astype(object) if 8 in (given.itemsize, made.itemsize) else made.astype(np.int64)
-        )
-        bad = np.asarray(back != given.astype(back.dtype), np.bool_)
-        if f.flag and f.dtype == np.bool_:
-            bad = np.zeros(given.shape, np.bool_)
+        bad = _outside(given, f.dtype)
     if bad.any():
         index = int(np.argwhere(bad)[0][0])
         raise FieldRangeError(
@@ -136,3 +131,16 @@ def fitted(f: Field, values: Any, wide: bool, packet_of: Any) -> npt.NDArray[Any
             " nothing was written"
         )
     return np.ascontiguousarray(made)
+
+
+def _outside(given: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which integers a type does not hold."""
+    bad: npt.NDArray[np.bool_] = np.zeros(given.shape, np.bool_)
+    if dtype.kind == "b" or given.dtype.kind == "b":
+        return bad
+    have, room = np.iinfo(given.dtype), np.iinfo(dtype)
+    if have.min < room.min:
+        bad |= given < room.min
+    if have.max > room.max:
+        bad |= given > room.max
+    return bad

@@ -71,9 +71,42 @@ def _read_value(f: Field, place: tuple[Any, ...]) -> Read:
     if f.wire is not None:
         return lambda r, into: store(into, place, f.const)
     take = taker(f)
+
+    def skip(r: Reader, into: dict[Any, Any]) -> None:
+        take(r)
+
+    def at_once(r: Reader, into: dict[Any, Any]) -> None:
+        into[first] = take(r)
+
+    def one_below(r: Reader, into: dict[Any, Any]) -> None:
+        into.setdefault(first, {})[place[1]] = take(r)
+
     if f.hidden:
-        return lambda r, into: (take(r), None)[1]
+        return skip
+    first = place[0]
+    if len(place) == 1:
+        return at_once
+    if len(place) == 2 and not isinstance(place[1], int):
+        return one_below
     return lambda r, into: store(into, place, take(r))
+
+
+def _unsigned(r: Reader) -> int:
+    r.at += 1
+    return r.unsigned[r.at - 1]
+
+
+def _signed(r: Reader) -> int:
+    r.at += 1
+    return r.signed[r.at - 1]
+
+
+def _float(r: Reader) -> float:
+    r.at += 1
+    return r.floats[r.at - 1]
+
+
+_PLAIN: tuple[Callable[[Reader], Any], ...] = (_unsigned, _signed, _float)
 
 
 def taker(f: Field) -> Callable[[Reader], Any]:
@@ -82,6 +115,8 @@ def taker(f: Field) -> Callable[[Reader], Any]:
         return lambda r: finished(f, r.octets(f.elements))
     labels, calibration, count = f.labels, f.calibration, f.elements
     which = {"uint": 0, "int": 1, "float": 2, "time": 1}[f.kind]
+    if not f.array and not f.flag and labels is None and calibration is None:
+        return _PLAIN[which]
 
     def take(r: Reader) -> Any:
         slots = (r.unsigned, r.signed, r.floats)[which]

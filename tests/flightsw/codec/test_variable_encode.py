@@ -8,10 +8,14 @@ import construct as c
 import numpy as np
 import pytest
 from construct import len_, this
+from guard import Guard
 
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.layout import compile_layout
+from flightsw.codec.native import ffi, lib
 from flightsw.codec.ragged import Ragged
+from flightsw.codec.variable_columns import Store
+from flightsw.codec.variable_layout import VariableLayout
 
 REPORT = c.Struct(
     "n" / c.Int8ub,
@@ -143,3 +147,45 @@ def test_encoding_into_a_buffer_in_use() -> None:
     assert room.endswith(b"\xff")
     with pytest.raises(CodecError, match=r"3 packets do not fit 20 octets; packet 1"):
         layout.encode_columns_into(columns, bytearray(20))
+
+
+def test_batches_stay_inside_of_their_buffers(guard: Guard) -> None:
+    """Packets are read, and written, between forbidden pages, whole and cut."""
+    layout = compile_layout(LISTS)
+    assert isinstance(layout, VariableLayout)
+    dump = layout.encode(FITTING) * 3
+    for nbytes in (len(dump), len(dump) - 1, 5, 1, 0):
+        store = Store(layout._program, [4] * len(layout._program.parents))
+        for buf in guard.both(dump[:nbytes]):
+            for array in store.arrays:
+                array[:] = 0
+            store.total[:] = 0
+            store.table.next = 0
+            faults, fault = ffi.new("uint8_t[]", 4), ffi.new("fs_fault *")
+            while True:
+                lib.fs_variable_decode(
+                    layout._program.table,
+                    buf,
+                    nbytes,
+                    ffi.NULL,
+                    ffi.NULL,
+                    0,
+                    4,
+                    store.table,
+                    faults,
+                    fault,
+                )
+                if not store.table.full:
+                    break
+                store.grow(store.table.full)
+            assert int(store.total[0]) == -(-nbytes // (len(dump) // 3))
+        if nbytes < len(dump):
+            continue
+        for out in guard.both(bytes(nbytes)):
+            store.total[:] = 0
+            ends = ffi.new("uint64_t[]", 3)
+            code = lib.fs_variable_encode(
+                layout._program.table, store.table, 3, out, nbytes, ends, fault
+            )
+            assert code == nbytes
+            assert bytes(ffi.buffer(out, nbytes)) == dump
