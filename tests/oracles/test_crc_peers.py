@@ -24,14 +24,14 @@ def _binascii() -> Peer:
 def _fastcrc(module: str, name: str) -> Callable[[], Peer]:
     def make() -> Peer:
         pytest.importorskip("fastcrc")
-        return getattr(pytest.importorskip(f"fastcrc.{module}"), name)  # type: ignore[no-any-return]
+        return getattr(pytest.importorskip(f"fastcrc.{module}"), name)
 
     return make
 
 
 def _anycrc(*args: int, **kwargs: Any) -> Callable[[], Peer]:
     def make() -> Peer:
-        return pytest.importorskip("anycrc").CRC(*args, **kwargs).calc  # type: ignore[no-any-return]
+        return pytest.importorskip("anycrc").CRC(*args, **kwargs).calc
 
     return make
 
@@ -39,7 +39,7 @@ def _anycrc(*args: int, **kwargs: Any) -> Callable[[], Peer]:
 def _crcmod(polynomial: int, init: int, rev: bool, xor_out: int) -> Callable[[], Peer]:
     def make() -> Peer:
         crcmod = pytest.importorskip("crcmod")
-        return crcmod.mkCrcFun(polynomial, init, rev, xor_out)  # type: ignore[no-any-return]
+        return crcmod.mkCrcFun(polynomial, init, rev, xor_out)
 
     return make
 
@@ -49,7 +49,7 @@ def _libscrc(name: str) -> Callable[[], Peer]:
 
 
 def _google() -> Peer:
-    return pytest.importorskip("google_crc32c").value  # type: ignore[no-any-return]
+    return pytest.importorskip("google_crc32c").value
 
 
 PEERS: dict[str, tuple[Callable[..., Any], Callable[[], Peer]]] = {

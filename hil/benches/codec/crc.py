@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -73,7 +74,7 @@ def _batch(
         data[a : a + n] for a, n in zip(offsets.tolist()[:2000], lengths.tolist(), strict=False)
     ]
     theirs = {
-        peer: ns_per(len(some))(best_s(lambda make=make: _each(make, some), quick))  # type: ignore[misc]
+        peer: ns_per(len(some))(best_s(partial(_each, make, some), quick))
         for peer, make in peers.items()
     }
     return Row(op, "ns/packet", ours, copied, theirs)
