@@ -305,6 +305,11 @@ ALWAYS int64_t decode(const fs_rs_code *code, uint8_t *block, int16_t *corrected
                                           eights + 4 * step, eights + 3 * step, eights + 2 * step,
                                           eights + step, eights);
     __m512i value[4], turned[4], any = _mm512_setzero_si512();
+    if (n == 4 && code->interleave == 5 && !code->fill &&
+        fs_rs_clean_avx512(block, RS_TO_AES[code->dual])) {
+        memset(corrected, 0, 5 * sizeof *corrected);
+        return 0;
+    }
     values(code, block, FS_RS_NBYTES - code->fill, n, value);
     for (unsigned c = 0; c < code->interleave; c++)
         corrected[c] = 0;

@@ -50,6 +50,9 @@ fs_rs_decode_kernel fs_rs_decode_portable;
 fs_rs_remainders_kernel fs_rs_remainders_ssse3;
 fs_rs_encode_kernel fs_rs_encode_ssse3, fs_rs_encode_avx512;
 fs_rs_decode_kernel fs_rs_decode_ssse3, fs_rs_decode_avx2, fs_rs_decode_avx512;
+
+/* Whether a block of I = 5, E = 16, no fill, is clean; to_aes is the matrix of its basis. */
+int fs_rs_clean_avx512(const uint8_t *block, uint64_t to_aes);
 #elif defined(FS_ARM)
 fs_rs_decode_kernel fs_rs_decode_neon;
 #endif

@@ -1,4 +1,4 @@
-"""Write ``rs.h``, ``rs_shuffle.h`` and ``rs_gfni.h``: the Reed-Solomon code of CCSDS 131.0-B-5.
+"""Write ``rs.h``, ``rs_shuffle.h``, ``rs_gfni.h``, ``rs_fourier.h``: Reed-Solomon, CCSDS 131.0-B-5.
 
     python csrc/tables/make_rs.py
 
@@ -375,11 +375,84 @@ def gfni() -> str:
     )
 
 
+FOURIER = """\
+/* Constants of the check of clean blocks, I = 5. Written by make_rs.py; do not edit. */
+#ifndef FLATSAT_TABLES_RS_FOURIER_H
+#define FLATSAT_TABLES_RS_FOURIER_H
+
+#include <stdint.h>
+
+/* w = beta^85; with h = beta^51: h + h^4, h^2, h + h^2, h^2 + h^4; in the field of AES. */
+{factors}
+
+/* What the octets of a row count at a root: by root, half of the row. */
+{weights}
+
+/* Octets of two registers (from 64 on: of the second) to be added, as the halves, then the thirds
+ * of their sums: 9 octets of each codeword to 5, 5 to 3, 3 to 1. Octet 63 is always zero. */
+{folds}
+
+#endif
+"""
+
+
+def fourier_factors() -> list[int]:
+    """Return the constants of the transforms of 3 and of 5 points."""
+    h = EXP[51]
+    h2, h4 = power(h, 2), power(h, 4)
+    return [IMAGE[a] for a in (EXP[85], h ^ h4, h2, h ^ h2, h2 ^ h4)]
+
+
+def fourier_weights() -> list[int]:
+    """Return, by root, the powers that 9 and then 8 symbols of each codeword of a row count."""
+    found = []
+    for root in ROOTS:
+        powers = [IMAGE[power(root, 16 - b)] for b in range(17) for _ in range(5)]
+        found += words([*powers[:45], *[0] * 19, *powers[45:], *[0] * 24])
+    return found
+
+
+def fourier_folds() -> list[int]:
+    """Return the shuffles that bring together what is to be added."""
+    found = []
+    for groups, count, parts in ((1, 9, 2), (2, 5, 2), (4, 3, 3)):
+        size = -(-count // parts)
+        for part in range(parts):
+            at = [
+                64 * register + 5 * (group * count + part * size + i) + c
+                if part * size + i < count
+                else 63
+                for register in range(2)
+                for group in range(groups)
+                for i in range(size)
+                for c in range(5)
+            ]
+            found += words([*at, *[63] * (64 - len(at))])
+    return found
+
+
+def fourier() -> str:
+    """Return the text of ``rs_fourier.h``."""
+
+    def table(name: str, values: list[int]) -> str:
+        head = f"static const uint64_t {name}[{len(values)}] __attribute__((aligned(64)))"
+        return array(head, values, 5, "{:#018x}ull")
+
+    return FOURIER.format(
+        factors=array(
+            "static const uint8_t RS_FOURIER_FACTORS[5]", fourier_factors(), 5, "0x{:02X}"
+        ),
+        weights=table("RS_FOURIER_WEIGHTS", fourier_weights()),
+        folds=table("RS_FOURIER_FOLDS", fourier_folds()),
+    )
+
+
 def main() -> None:
     """Write the files beside this one."""
     (HERE / "rs.h").write_text(portable())
     (HERE / "rs_shuffle.h").write_text(shuffle())
     (HERE / "rs_gfni.h").write_text(gfni())
+    (HERE / "rs_fourier.h").write_text(fourier())
 
 
 if __name__ == "__main__":

@@ -214,6 +214,54 @@ def test_tables_are_what_their_script_writes(tmp_path: Path) -> None:
         assert made.read_text() == (script.parent / made.name).read_text()
 
 
+def product(a: int, b: int) -> int:
+    """Return the product of two symbols of the conventional basis (131.0-B-5 clause 4.3.3)."""
+    total = 0
+    for bit in range(7, -1, -1):
+        total = total << 1 ^ (0x187 if total & 0x80 else 0)
+        total ^= a if b >> bit & 1 else 0
+    return total
+
+
+def test_zero_at_all_roots_but_one_is_not_clean(tier: str) -> None:
+    """A codeword that is zero at 31 of the 32 roots is not taken for clean, whichever is left."""
+    beta, roots = 1, [1]
+    for _ in range(11):
+        beta = product(beta, 2)
+    for _ in range(143):
+        roots.append(product(roots[-1], beta))
+    code = code_of(dual=0)
+    for left in range(112, 144):
+        poly = [1]
+        for j in range(112, 144):
+            if j != left:
+                pairs = zip([*poly, 0], [0, *poly], strict=True)
+                poly = [a ^ product(roots[j], b) for a, b in pairs]
+        block = np.zeros((255, 5), np.uint8)
+        block[left % 200 : left % 200 + 32, left % 5] = poly
+        with tiers.forced("portable"):
+            value, corrected, out = decoded(code, block)
+        assert value != 0
+        found = decoded(code, block)
+        assert found[:2] == (value, corrected)
+        assert np.array_equal(found[2], out)
+
+
+def test_every_octet_is_looked_at(tier: str) -> None:
+    """Each octet of a block of five codewords, changed alone, is found and mended."""
+    rng = np.random.default_rng(7)
+    for dual in (0, 1):
+        code = code_of(dual=dual)
+        block = encoded(code, rng)
+        assert decoded(code, block)[0] == 0
+        for at in range(block.size):
+            hurt = block.copy()
+            hurt.flat[at] ^= 1 << at % 8
+            value, _, out = decoded(code, hurt)
+            assert value == 1
+            assert np.array_equal(out, block)
+
+
 CODES = st.builds(
     lambda e, interleave, dual, fill, lenient: ReedSolomon(
         e, interleave, dual, fill % (255 - 2 * e), lenient
