@@ -34,7 +34,7 @@ from flightsw.codec.faults import judged
 from flightsw.codec.live import Live
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.plan import Field, LayoutError, Node, Plan, fixed_plan
-from flightsw.codec.values import builder, gatherer, look_up, misfit
+from flightsw.codec.values import builder, gatherer, look_up, unfit
 from flightsw.codec.view import View, view_class
 from flightsw.codec.walk import compile_tree
 
@@ -110,9 +110,9 @@ class Layout:
                 self._in_table, self._nin, slots, ffi.from_buffer(packet), self.nbytes
             )
         except (struct_error, TypeError, KeyError, OverflowError, LookupError) as error:
-            raise self._explain(values, error) from None
+            raise unfit(self._inputs, values, error) from None
         if code < 0:
-            raise self._explain(values, None)
+            raise unfit(self._inputs, values, None)
         if self._octets:
             self._place_octets(values, packet)
         return bytes(packet)
@@ -298,20 +298,3 @@ class Layout:
             if len(octets) != f.elements:
                 raise FieldRangeError(f"{f.name}: {len(octets)} octets, must be {f.elements}")
             packet[f.bit // 8 : f.bit // 8 + f.elements] = octets
-
-    def _explain(self, values: Mapping[str, Any], error: Exception | None) -> Exception:
-        """Find the field that could not be encoded and say why; the fast path only knows that."""
-        for f in self._inputs:
-            try:
-                value = look_up(values, f)
-                given = list(value) if f.array else [value]
-            except (LookupError, TypeError) as missing:
-                return FieldRangeError(
-                    f"{f.name}: no value given ({missing!r}); every field needs one"
-                )
-            if len(given) != f.elements:
-                return FieldRangeError(f"{f.name}: {len(given)} values, must be {f.elements}")
-            for each in given:
-                if (why := misfit(f, each)) is not None:
-                    return FieldRangeError(f"{f.name}: {each!r} {why}; nothing was written")
-        return FieldRangeError(f"layout of {self.nbytes} octets: {error}")

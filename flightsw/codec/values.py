@@ -14,7 +14,7 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Any
 
-from flightsw.codec.errors import SyncError
+from flightsw.codec.errors import FieldRangeError, SyncError
 from flightsw.codec.plan import Field
 
 
@@ -138,3 +138,21 @@ def store(result: dict[str, Any], path: tuple[str | int, ...], value: Any) -> No
         at.append(value)
     else:
         at[path[-1]] = value
+
+
+def unfit(
+    inputs: tuple[Field, ...], values: Mapping[str, Any], error: Exception | None
+) -> FieldRangeError:
+    """Find the field that could not be encoded and say why; the fast path only knows that."""
+    for f in inputs:
+        try:
+            value = look_up(values, f)
+            given = list(value) if f.array else [value]
+        except (LookupError, TypeError) as missing:
+            return FieldRangeError(f"{f.name}: no value given ({missing!r}); every field needs one")
+        if len(given) != f.elements:
+            return FieldRangeError(f"{f.name}: {len(given)} values, must be {f.elements}")
+        for each in given:
+            if (why := misfit(f, each)) is not None:
+                return FieldRangeError(f"{f.name}: {each!r} {why}; nothing was written")
+    return FieldRangeError(f"layout: {error}")
