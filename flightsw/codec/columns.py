@@ -85,7 +85,10 @@ def as_column(f: Field, columns: Mapping[str, npt.ArrayLike]) -> npt.NDArray[Any
     """Return the column of a field as C wants it; FieldRangeError if values do not fit."""
     if f.name not in columns:
         raise FieldRangeError(f"{f.name}: no column given; every field needs one")
-    given = np.asarray(columns[f.name])
+    try:
+        given = np.asarray(columns[f.name])
+    except ValueError as error:
+        raise FieldRangeError(f"{f.name}: rows of unequal shape ({error})") from None
     shape = (f.elements,) if f.array or f.kind == "bytes" else ()
     if given.shape[1:] != shape or given.ndim != 1 + len(shape):
         raise FieldRangeError(f"{f.name}: column of shape {given.shape}, must be (n,) + {shape}")

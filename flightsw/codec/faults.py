@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import lib
+from flightsw.codec.octets import places_of
 
 #: What is wrong with a packet, by the codes of ``csrc/variable.h``.
 REASONS: dict[int, str] = {
@@ -86,7 +87,8 @@ def judged(
     """
     if offsets is None:
         raise FieldRangeError("layout: lengths need offsets")
-    where, many = np.array(offsets, np.uint64), np.asarray(lengths, np.uint64)
+    where = places_of("layout", offsets, np.uint64).copy()
+    many = places_of("layout", lengths, np.uint64)
     if many.shape != where.shape:
         raise FieldRangeError(f"layout: {len(where)} offsets and {len(many)} lengths")
     beyond = (where > nbytes) | (many > nbytes - np.minimum(where, nbytes))

@@ -33,6 +33,7 @@ from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.faults import judged
 from flightsw.codec.live import Live
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import places_of, room_of, view_of
 from flightsw.codec.plan import Field, LayoutError, Node, Plan, fixed_plan
 from flightsw.codec.values import builder, gatherer, look_up, unfit
 from flightsw.codec.view import View, view_class
@@ -169,7 +170,7 @@ class Layout:
                 f"layout: columns of {count} and of {wrong[0]} rows; give equal ones"
             )
         keep = [ffi.from_buffer("uint8_t[]", array) for array in arrays]
-        octets = ffi.from_buffer("uint8_t[]", out, require_writable=True)
+        octets = room_of("layout", "uint8_t[]", out)
         code = lib.fs_layout_encode_columns(
             self._prepared_inputs.pointer,
             self._blank,
@@ -208,16 +209,21 @@ class Layout:
         """
         if lengths is not None:
             return self._decode_lengths(buf, offsets, lengths, strict, out)
-        octets = ffi.from_buffer(buf)
+        octets = view_of("layout", buf)
         nbytes, step = len(octets), self.nbytes if stride is None else stride
         where: Any = ffi.NULL
         if offsets is not None:
-            offsets = np.ascontiguousarray(offsets, dtype=np.uint64)
+            offsets = places_of("layout", offsets, np.uint64)
             where, count = ffi.from_buffer("uint64_t[]", offsets), len(offsets)
-        elif step <= 0:
+        elif not 0 < step < 1 << 63:
             raise FieldRangeError(f"layout: stride {step}, must be at least 1 octet")
         elif count is None:
             count = (nbytes - self.nbytes) // step + 1 if nbytes >= self.nbytes else 0
+        assert count is not None
+        if count < 0:
+            raise FieldRangeError(f"layout: {count} packets asked for, must be 0 or more")
+        if offsets is None and count > nbytes // step + 1:  # before memory is taken for them
+            raise self._too_short(count, nbytes)
         if out is None or out.capacity < count or out.owner is not self:
             out = Columns(self, self.fields, count)
         out.faults = out.fault = None
@@ -231,17 +237,21 @@ class Layout:
             out.pointers,
         )
         if code < 0:
-            raise TruncatedError(
-                f"layout of {self.nbytes} octets: one of {count} packets ends behind the {nbytes}"
-                " octets of the buffer"
-            )
+            raise self._too_short(count, nbytes)
         return out if count == out.count else out.first(count)
+
+    def _too_short(self, count: int, nbytes: int) -> TruncatedError:
+        return TruncatedError(
+            f"layout of {self.nbytes} octets: one of {count} packets ends behind the {nbytes}"
+            " octets of the buffer"
+        )
 
     def _decode_lengths(
         self, buf: Any, offsets: Any, lengths: Any, strict: bool, out: Columns | None
     ) -> Columns:
         """Decode packets whose length is known, which must be that of the layout."""
-        where, codes, fault = judged(self.nbytes, len(ffi.from_buffer(buf)), offsets, lengths)
+        nbytes = len(view_of("layout", buf))
+        where, codes, fault = judged(self.nbytes, nbytes, offsets, lengths)
         if strict and fault is not None:
             raise fault.error(codes[fault.row])
         good = np.flatnonzero(codes == 0)
@@ -250,8 +260,9 @@ class Layout:
             columns = self.decode_columns(buf, offsets=where, out=out)
         else:
             columns = Columns(self, self.fields, len(where))
-        for column in columns.values():
-            column[codes != 0] = 0
+        if fault is not None:
+            for column in columns.values():
+                column[codes != 0] = 0
         columns.faults, columns.fault = codes, fault
         return columns
 
@@ -294,7 +305,12 @@ class Layout:
         for f in self._octets:
             if f.const is not None:
                 continue
-            octets = look_up(values, f)
+            try:
+                octets = memoryview(look_up(values, f)).cast("B")
+            except (LookupError, TypeError) as error:
+                raise FieldRangeError(
+                    f"{f.name}: no octets given ({error!r}); give {f.elements} as bytes"
+                ) from None
             if len(octets) != f.elements:
                 raise FieldRangeError(f"{f.name}: {len(octets)} octets, must be {f.elements}")
             packet[f.bit // 8 : f.bit // 8 + f.elements] = octets

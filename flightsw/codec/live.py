@@ -41,7 +41,7 @@ class Live:
         Raises FieldRangeError if packets overlap, CodecError if the buffer is too small.
         """
         nbytes = prepared.nbytes
-        if stride < nbytes:
+        if not nbytes <= stride < 1 << 31:
             raise FieldRangeError(f"live batch: stride {stride}, must be at least {nbytes} octets")
         need = (columns.capacity - 1) * stride + nbytes
         self.buffer = bytearray(need) if buffer is None else buffer
@@ -61,7 +61,7 @@ class Live:
 
     def __call__(self, count: int) -> None:
         """Decode the first ``count`` packets; FieldRangeError beyond 0 to ``capacity``."""
-        if count < 0 or self._decode(self._state, count) < 0:
+        if not 0 <= count <= self.capacity or self._decode(self._state, count) < 0:
             raise FieldRangeError(
                 f"live batch: {count} packets, must be 0 to {self.capacity}; nothing was written"
             )

@@ -58,8 +58,13 @@ def as_ragged(f: Field, depth: int, given: Any) -> Ragged:
         rows = [
             octets_of(f, row) if f.kind == "bytes" and f.elements == 1 else row for row in given
         ]
-        offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        try:
+            offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        except TypeError as error:
+            raise FieldRangeError(f"{f.name}: a row is no list ({error})") from None
         parts = [np.asarray(row) for row in rows if len(row)]
+        if any(part.ndim != parts[0].ndim or not part.ndim for part in parts):
+            raise FieldRangeError(f"{f.name}: rows of unequal shape; give one list a packet")
         ragged = Ragged(np.concatenate(parts) if parts else np.empty(0, f.dtype), offsets)
     else:
         raise FieldRangeError(f"{f.name}: column of {type(given).__name__}, must be Ragged")

@@ -16,6 +16,7 @@ from flightsw.codec.faults import REASONS
 from flightsw.codec.layout import Layout
 from flightsw.codec.live import Live
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import places_of, room_of, view_of
 from flightsw.codec.plan import Field, Node
 from flightsw.codec.ragged import as_ragged, fitted, fixed_octets
 from flightsw.codec.variable import Interpreter
@@ -70,7 +71,7 @@ class VariableLayout(Layout):
         ``strict``, TruncatedError or SyncError name the first one. ``out``, a result of this
         method, is filled again where it is large enough.
         """
-        places = self._places(len(ffi.from_buffer(buf)), offsets, lengths, stride, count)
+        places = self._places(len(view_of("layout", buf)), offsets, lengths, stride, count)
         reuse = out if isinstance(out, VariableColumns) else None
         return self._interpreter.decode_columns(
             self,
@@ -85,8 +86,10 @@ class VariableLayout(Layout):
     def _places(
         self, nbytes: int, offsets: Any, lengths: Any, stride: int | None, count: int | None
     ) -> tuple[Any, Any] | None:
+        if count is not None and count < 0:
+            raise FieldRangeError(f"layout: {count} packets asked for, must be 0 or more")
         if offsets is None and stride is not None:
-            if stride <= 0:
+            if not 0 < stride < 1 << 63:
                 raise FieldRangeError(f"layout: stride {stride}, must be at least 1 octet")
             rows = nbytes // stride if count is None else count
             offsets = np.arange(rows, dtype=np.uint64) * np.uint64(stride)
@@ -95,11 +98,11 @@ class VariableLayout(Layout):
             if lengths is not None:
                 raise FieldRangeError("layout: lengths need offsets")
             return None
-        where = np.ascontiguousarray(offsets, np.uint64)
+        where = places_of("layout", offsets, np.uint64)
         if lengths is None:
             ends = np.append(where[1:], np.uint64(nbytes))
             lengths = np.where(ends >= where, ends - where, 0)
-        many = np.ascontiguousarray(lengths, np.uint64)
+        many = places_of("layout", lengths, np.uint64)
         if many.shape != where.shape:
             raise FieldRangeError(f"layout: {len(where)} offsets and {len(many)} lengths")
         return where, many
@@ -143,7 +146,7 @@ class VariableLayout(Layout):
         ]
         pointers, room = ffi.new("uint8_t *[]", keep), ffi.new("uint64_t[]", len(total))
         table = ffi.new("fs_table *", (pointers, room, ffi.from_buffer("uint64_t[]", total)))
-        octets, fault = ffi.from_buffer("uint8_t[]", out), ffi.new("fs_fault *")
+        octets, fault = room_of("layout", "uint8_t[]", out), ffi.new("fs_fault *")
         code: int = lib.fs_variable_encode(
             self._program.table,
             table,

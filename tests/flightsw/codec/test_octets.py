@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import construct as c
 import numpy as np
 import pytest
 
@@ -27,12 +28,15 @@ from flightsw.codec import (
 )
 from flightsw.codec.channel import INPUTS, Channel, Convolutional, Frames, Marker
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
+from flightsw.codec.layout import compile_layout
 from flightsw.codec.reed_solomon import ReedSolomon
 from flightsw.codec.stream import Stream
 
 WORDS = np.arange(3000, dtype="<u4")
 OCTETS = WORDS.tobytes()
 CODE = ReedSolomon(16, 1)
+FIXED = compile_layout(c.Struct("n" / c.Int8ub, "octets" / c.Bytes(2)))
+LIST = compile_layout(c.Struct("n" / c.Int8ub, "values" / c.Array(c.this.n, c.Int16ub)))
 PACKETS = b"".join(space_packet.pack(1, i, b"abc") for i in range(5))
 
 
@@ -79,6 +83,11 @@ def test_memory_that_may_not_be_written_stays_as_it_is() -> None:
         CODE.decode_batch(blocks.copy(), out=verdicts)
     with pytest.raises(CodecError, match="may be written"):
         randomiser.randomise_units(randomiser.TM, np.frombuffer(fixed, np.uint8), 255)
+    for layout in (FIXED, LIST):
+        with pytest.raises(CodecError, match="may be written"):
+            layout.encode_columns_into(
+                {"n": [1], "octets": [[1, 2]], "values": [[3]]}, np.frombuffer(fixed, np.uint8)
+            )
     assert (fixed, results) == (bytes(block), bytes(4))
 
 
@@ -170,6 +179,25 @@ def test_a_stream_takes_nothing_of_what_are_no_octets(kind: str, wrong: Any) -> 
         lambda: randomiser.sequence(randomiser.TM, -1),
         lambda: randomiser.Randomiser(randomiser.TM, -1),
         lambda: crc.crc16_batch(OCTETS, [0], [5], init=1 << 16),
+        lambda: FIXED.encode({"n": 1, "octets": 2}),
+        lambda: FIXED.encode({"n": 1, "octets": "ab"}),
+        lambda: FIXED.encode({"n": 1, "octets": None}),
+        lambda: FIXED.encode({"n": 1}),
+        lambda: FIXED.encode_columns({"n": [[1], [1, 2]], "octets": [[1, 2]]}),
+        lambda: FIXED.decode_columns(OCTETS, offsets=np.array([-1])),
+        lambda: FIXED.decode_columns(OCTETS, offsets=[0.5]),
+        lambda: FIXED.decode_columns(OCTETS, offsets=[[1]]),
+        lambda: FIXED.decode_columns(OCTETS, offsets=[1], lengths=[-5]),
+        lambda: FIXED.decode_columns(OCTETS, count=-1),
+        lambda: FIXED.decode_columns(OCTETS, stride=1 << 70),
+        lambda: FIXED.live(1, stride=1 << 70),
+        lambda: FIXED.live(3)(1 << 70),
+        lambda: LIST.decode_columns(OCTETS, count=-1),
+        lambda: LIST.decode_columns(OCTETS, stride=0),
+        lambda: LIST.decode_columns(OCTETS, offsets=np.array([-1]), lengths=[3]),
+        lambda: LIST.decode_columns(OCTETS, offsets=[1], lengths=[-3]),
+        lambda: LIST.encode_columns({"n": [1], "values": [5]}),
+        lambda: LIST.encode_columns({"n": [1, 1], "values": ["a", [1]]}),
         lambda: Stream(Channel("x", "frames", randomiser="tape", frames=Frames("aos", 100))),
         lambda: Stream(Channel("x", "frames", frames=Frames("tm", 100, insert_nbytes=4))),
         lambda: Stream(Channel("x", "frames", frames=Frames("uslp", 100, fhec=True))),
@@ -193,6 +221,12 @@ def test_frames_that_do_not_end_whole_are_refused_before_any_is_taken() -> None:
     assert receiver.octets["given"] == 0
     receiver.frames(bytes(220), 120)
     assert receiver.octets["given"] == 200
+
+
+def test_a_count_of_packets_that_are_not_there_takes_no_memory_for_them() -> None:
+    """More packets than the buffer can hold are refused before columns are made for them."""
+    with pytest.raises(TruncatedError, match="ends behind"):
+        FIXED.decode_columns(OCTETS, count=1 << 60)
 
 
 def test_an_empty_kiss_frame_is_refused() -> None:

@@ -139,7 +139,11 @@ def test_packed_times_are_the_nearest(code: TimeFormat, t_ns: int) -> None:
     assert len(octets) == code.nbytes
 
 
-@given(formats, st.integers(0, (1 << 63) - 1), st.binary(min_size=17, max_size=17))
+#: The last second of 64 bits is left out: there C has no room to round in.
+times = st.integers(0, (1 << 63) - 10**9)
+
+
+@given(formats, times, st.binary(min_size=17, max_size=17))
 def test_c_and_python_agree(code: TimeFormat, t_ns: int, noise: bytes) -> None:
     """The field of a layout, in C, gives the octets and the nanoseconds that Python gives."""
     layout = compile_layout(c.Struct("t" / TimeField(code, preamble=True)))
@@ -150,17 +154,16 @@ def test_c_and_python_agree(code: TimeFormat, t_ns: int, noise: bytes) -> None:
             layout.encode({"t": t_ns})
         return
     assert layout.encode({"t": t_ns}) == octets
-    assert layout.decode(octets)["t"] == code.unpack(octets[len(code.preamble()) :])
-    random = noise[: code.nbytes]
-    try:
-        wanted = code.unpack(random)
-    except SyncError:
-        wanted = 1 << 63
-    if wanted < 1 << 63:
-        assert layout.decode(code.preamble() + random) == {"t": wanted}
-    else:
-        with pytest.raises(SyncError, match="t, bit"):
-            layout.decode(code.preamble() + random)
+    for body in (octets[len(code.preamble()) :], noise[: code.nbytes]):
+        try:
+            wanted = code.unpack(body)
+        except SyncError:
+            wanted = 1 << 63
+        if wanted < 1 << 63:  # rounding to the unit of a code may lead beyond
+            assert layout.decode(code.preamble() + body) == {"t": wanted}
+        else:
+            with pytest.raises(SyncError, match="t, bit"):
+                layout.decode(code.preamble() + body)
 
 
 def test_day_segmented_octets() -> None:
