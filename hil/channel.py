@@ -1,5 +1,5 @@
 """Channel descriptions in TOML: what :mod:`flightsw.codec.channel` says, with each complaint at its
-line. ``docs/codec.md`` is the manual.
+line. ``docs/channel-file.md`` is the manual.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any
 
 from flightsw.codec.chain import RANDOMISERS, BlockCode
 from flightsw.codec.channel import INPUTS, Channel, Convolutional, Frames, Marker, Packets, Rule
+from flightsw.codec.convolutional import ORDERS, RATES
 from flightsw.codec.errors import CodecError
+from flightsw.codec.frames import SERVICES
 from flightsw.codec.layout import compile_layout
 from flightsw.codec.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
 from flightsw.codec.sync import ASM
@@ -23,7 +25,33 @@ from hil.tables import file_name
 #: Column of every table that numbers the packets of the input; no field is called so.
 PACKET = "packet"
 
-_STAGES = (*("channel", "convolutional", "marker", "reed_solomon", "frames", "packets", "layout"),)
+#: Every table of a channel file and its keys; the tables of fields are in :mod:`hil.fieldtable`.
+KEYS: dict[str, tuple[str, ...]] = {
+    "": (*("channel", "convolutional", "marker", "reed_solomon", "frames", "packets", "layout"),),
+    "channel": ("name", "input", "randomiser"),
+    "convolutional": ("rate", "order", "traceback", "segment"),
+    "marker": (
+        *("octets", "inverted", "aligned", "search_wrong", "lock_wrong", "verify", "misses"),
+        "slip",
+    ),
+    "reed_solomon": ("e", "interleave", "basis", "fill", "lenient"),
+    "frames": (
+        *("kind", "nbytes", "scid", "fecf", "ocf", "insert_nbytes", "fhec", "variable"),
+        *("segment_header", "channels", "services"),
+    ),
+    "packets": (
+        *("error_control", "no_error_control", "apids", "pus", "no_pus", "before_nbytes"),
+        *("behind_nbytes", "max_nbytes", "late_window", "keep_idle"),
+    ),
+    "packets.pus": (
+        *("version", "time", "preamble_sent", "counter_nbytes", "destination_nbytes"),
+        *("source_nbytes", "tm_spare_nbytes", "tc_spare_nbytes"),
+    ),
+    "layout": (
+        *("name", "fields", "apid", "telecommand", "vcid", "service", "subtype", "skip_nbytes"),
+        "longer",
+    ),
+}
 _FECF = {"none": 0, "crc16": 2, "crc32": 4}
 _VERSIONS = {"a": PUS_VERSION_A, "c": PUS_VERSION_C}
 
@@ -31,8 +59,8 @@ _VERSIONS = {"a": PUS_VERSION_A, "c": PUS_VERSION_C}
 def load_channel(path: str | Path) -> Channel:
     """Return the channel that a file describes; ConfigError in one line for whatever is wrong."""
     doc = load_toml(path)
-    doc.check_keys("", _STAGES)
-    doc.check_keys("channel", ("name", "input", "randomiser"))
+    for table in ("", "channel"):
+        doc.check_keys(table, KEYS[table])
     name = doc.text("channel.name")
     source = doc.choice("channel.input", INPUTS)
     randomiser = doc.choice(
@@ -92,11 +120,10 @@ def _apids(doc: Document, key: str) -> frozenset[int]:
 
 
 def _convolutional(doc: Document) -> Convolutional:
-    doc.check_keys("convolutional", ("rate", "order", "traceback", "segment"))
-    rates = ("1/2", "2/3", "3/4", "5/6", "7/8")
+    doc.check_keys("convolutional", KEYS["convolutional"])
     return Convolutional(
-        doc.choice("convolutional.rate", rates, "1/2"),
-        doc.choice("convolutional.order", ("ccsds", "dsn"), "ccsds"),
+        doc.choice("convolutional.rate", RATES, "1/2"),
+        doc.choice("convolutional.order", ORDERS, "ccsds"),
         doc.integer("convolutional.traceback", 16, 512, None),
         doc.integer("convolutional.segment", 64, 2048, None),
     )
@@ -104,7 +131,7 @@ def _convolutional(doc: Document) -> Convolutional:
 
 def _marker(doc: Document) -> Marker:
     small = ("search_wrong", "lock_wrong", "verify", "misses", "slip")
-    doc.check_keys("marker", ("octets", "inverted", "aligned", *small))
+    doc.check_keys("marker", KEYS["marker"])
     numbers = {name: doc.integer(f"marker.{name}", 0, 255, getattr(Marker, name)) for name in small}
     return Marker(
         _hex(doc, "marker.octets", ASM),
@@ -115,7 +142,7 @@ def _marker(doc: Document) -> Marker:
 
 
 def _reed_solomon(doc: Document) -> BlockCode:
-    doc.check_keys("reed_solomon", ("e", "interleave", "basis", "fill", "lenient"))
+    doc.check_keys("reed_solomon", KEYS["reed_solomon"])
     return BlockCode(
         e=doc.integer("reed_solomon.e", 8, 16, 16),
         dual=doc.choice("reed_solomon.basis", ("dual", "conventional"), "dual") == "dual",
@@ -126,19 +153,13 @@ def _reed_solomon(doc: Document) -> BlockCode:
 
 
 def _frames(doc: Document) -> Frames:
-    doc.check_keys(
-        "frames",
-        (
-            *("kind", "nbytes", "scid", "fecf", "ocf", "insert_nbytes", "fhec", "variable"),
-            *("segment_header", "channels", "services"),
-        ),
-    )
+    doc.check_keys("frames", KEYS["frames"])
     services = {}
     for vcid in doc.table("frames.services", {}):
         if not vcid.isdecimal() or int(vcid) > 63:
             raise doc.error(("frames", "services", vcid), "is no virtual channel: 0 to 63")
         place = ("frames", "services", vcid)
-        services[int(vcid)] = doc.choice(place, ("stated", "bitstream", "opaque"))
+        services[int(vcid)] = doc.choice(place, SERVICES)
     return Frames(
         kind=doc.choice("frames.kind", ("tm", "aos", "uslp", "tc")),
         nbytes=doc.integer("frames.nbytes", 1, 65_536),
@@ -157,21 +178,7 @@ def _frames(doc: Document) -> Frames:
 def _packets(doc: Document) -> Packets:
     if "packets" not in doc.data:
         return Packets()
-    sizes = ("before_nbytes", "behind_nbytes")
-    doc.check_keys(
-        "packets",
-        (
-            "error_control",
-            "no_error_control",
-            "apids",
-            "pus",
-            "no_pus",
-            "max_nbytes",
-            "late_window",
-            "keep_idle",
-            *sizes,
-        ),
-    )
+    doc.check_keys("packets", KEYS["packets"])
     return Packets(
         error_control=_flag(doc, "packets.error_control", False),
         no_error_control=_apids(doc, "packets.no_error_control"),
@@ -189,7 +196,7 @@ def _packets(doc: Document) -> Packets:
 def _pus(doc: Document) -> PusFormat:
     widths = ("counter_nbytes", "destination_nbytes", "source_nbytes")
     spares = ("tm_spare_nbytes", "tc_spare_nbytes")
-    doc.check_keys("packets.pus", ("version", "time", "preamble_sent", *widths, *spares))
+    doc.check_keys("packets.pus", KEYS["packets.pus"])
     version = _VERSIONS[doc.choice("packets.pus.version", _VERSIONS)]
     numbers: dict[str, Any] = {
         name: doc.integer(f"packets.pus.{name}", 0, 4, getattr(PusFormat, name)) for name in widths
@@ -216,8 +223,7 @@ def _time(doc: Document) -> TimeFormat | None:
 
 def _rule(doc: Document, index: int) -> Rule:
     here = ("layout", index)
-    keys = ("name", "fields", "apid", "telecommand", "vcid", "service", "subtype")
-    doc.check_keys(here, (*keys, "skip_nbytes", "longer"))
+    doc.check_keys(here, KEYS["layout"])
     try:
         layout = compile_layout(read_fields(doc, (*here, "fields")))
     except CodecError as wrong:

@@ -11,7 +11,7 @@
     ]
 
 Fields follow one another bit by bit. :func:`read_fields` makes of them the construct declaration
-that :func:`flightsw.codec.layout.compile_layout` takes; ``docs/codec.md`` lists the types.
+that :func:`flightsw.codec.layout.compile_layout` takes; ``docs/channel-file.md`` lists the types.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hil.config import Document, KeyPath
 #: Fields in front, with the labels of an enum.
 Known = dict[str, dict[str, Any]]
 
-_KEYS = (
+FIELD_KEYS = (
     *("name", "type", "unit", "doc", "enum", "const", "when", "equals"),
     *("scale", "offset", "polynomial", "spline", "scaled_unit"),
 )
@@ -53,7 +53,7 @@ def read_fields(doc: Document, key: KeyPath) -> Any:
     known: Known = {}
     for index in range(len(rows)):
         place = (*key, index)
-        doc.check_keys(place, _KEYS)
+        doc.check_keys(place, FIELD_KEYS)
         members.append(_member(doc, place, known))
         name = doc.text((*place, "name"), "")
         if name and name in known:

@@ -89,7 +89,7 @@ class Uplink:
             "control_frames": 0,
             "bad_fecf": 0,
             "bad_frames": 0,
-            "truncated_frames": 0,
+            "short_frames": 0,
             "foreign_frames": 0,
             "packets": 0,
             "bad_packet_octets": 0,
@@ -120,7 +120,7 @@ class Uplink:
         except ChecksumError:
             reason = "bad_fecf"
         except TruncatedError:
-            reason = "truncated_frames"
+            reason = "short_frames"
         except CodecError:
             reason = "bad_frames"
         self._counters[reason] += 1

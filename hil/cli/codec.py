@@ -31,9 +31,9 @@ from hil.tables import (
 )
 
 EPILOG = """\
-CHANNEL is a TOML file that lists the stages, from the marker to the fields of packets. Its manual
-is docs/codec.md, and docs/channels/ holds examples. On stdout come the counters of every stage that
-are not 0, with a ! where something was lost, wrong or skipped; with --json the packets.
+CHANNEL is a TOML file that lists the stages, from the marker to the fields of packets: its manual
+is docs/channel-file.md, and docs/channels/ holds examples. On stdout come the counters of every
+stage that are not 0, with a ! where something was lost, wrong or skipped; with --json the packets.
 
   hil codec mars.toml frames.bin                       what is in it: counters
   hil codec mars.toml frames.bin --csv out/            packets.csv, and one CSV a layout

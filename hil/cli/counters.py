@@ -47,12 +47,21 @@ TROUBLE = {
     "pending": "at the end, of a packet that is not complete",
     "skipped_octets": "that belong to no packet",
     "searches": "times that the next packet had to be looked for",
-    "bad_frames": "not what the framing allows",
+    "bad_frames": "frames that are not what their standard allows",
     "bad_checks": "frames whose check is wrong",
     "aborted_frames": "frames given up by the sender",
     "overlong_frames": "frames longer than packets.max_nbytes",
     "bad_octets": "octets of such frames",
     "not_packets": "frames whose content is no packet",
+    "short_frames": "telecommand frames cut off",
+    "bad_packet_octets": "of frames, behind the last whole packet",
+    "rejected_codeblocks": "link units that ended in a codeblock beyond correction",
+    "empty_units": "link units without a codeblock",
+    "overlong_units": "link units longer than can be",
+    "lost_pieces": "units begun whose last segment did not come",
+    "orphans": "segments whose first one did not come",
+    "oversize": "segmented units longer than can be held",
+    "lost_octets": "of such units",
     "bad_error_control": "packets whose CRC is wrong",
     "no_pus_header": "packets without the PUS header described",
     "gaps": "in sequence counts",
@@ -63,6 +72,8 @@ TROUBLE = {
 }
 #: What a name means in one stage only.
 _ELSEWHERE = {("frame octets", "lost"): "of packets whose end is missing"}
+#: Between the units of an uplink there is fill as a rule.
+_NO_TROUBLE = {("cltu", "skipped_octets")}
 #: The others: what there was.
 PLAIN = {
     "octets": "of the input, or of packets",
@@ -113,13 +124,20 @@ PLAIN = {
     "duplicates": "packets with the count of the one before",
     "late": "packets out of order, or sent again",
     "restarts": "sequence counts that began anew at 0",
+    "tails": "link units that ended as they should",
+    "codeblocks": "codeblocks taken",
+    "corrected_bits": "wrong bits corrected in codeblocks",
+    "start_errors": "start sequences with one wrong bit",
+    "slipped_starts": "start sequences off an octet boundary",
+    "inverted_starts": "start sequences inverted",
+    "segments": "segments of telecommand frames",
     "rows": "rows of the layout's table",
 }
 
 
-def is_trouble(name: str) -> bool:
+def is_trouble(stage: str, name: str) -> bool:
     """Tell whether a counter that is not 0 means that something was lost, wrong or skipped."""
-    return name in TROUBLE
+    return name in TROUBLE and (stage, name) not in _NO_TROUBLE
 
 
 def trouble(counters: Counters) -> dict[str, int]:
@@ -128,7 +146,7 @@ def trouble(counters: Counters) -> dict[str, int]:
         f"{stage}: {name}": value
         for stage, values in counters.items()
         for name, value in values.items()
-        if value and is_trouble(name)
+        if value and is_trouble(stage, name)
     }
 
 
@@ -155,7 +173,7 @@ def _paragraph(stage: str, values: dict[str, int]) -> Iterator[str]:
         if name in there or stage == "input" or stage.startswith("layout "):
             mark = (
                 f"  ! {_ELSEWHERE.get((stage, name), TROUBLE[name])}"
-                if value and is_trouble(name)
+                if value and is_trouble(stage, name)
                 else ""
             )
             yield f"  {name:<22}{value:>16,}{mark}"
@@ -168,7 +186,7 @@ def _table(title: str, rows: Counters) -> Iterator[str]:
         for name in next(iter(rows.values()), {})
         if any(values.get(name) for values in rows.values())
     ]
-    heads = [name + "!" * is_trouble(name) for name in names]
+    heads = [name + "!" * is_trouble(title, name) for name in names]
     widths = [max(12, len(head) + 2) for head in heads]
     if names:
         yield f"{title:<8}" + "".join(h.rjust(w) for h, w in zip(heads, widths, strict=True))
@@ -185,6 +203,10 @@ def hints(channel: Channel, counters: Counters) -> list[str]:
 
 
 def _front_hints(channel: Channel, counters: Counters) -> Iterator[str]:
+    if channel.input == "cltu":
+        if not counters["cltu"]["units"]:
+            yield "no link unit was found: look at channel.input, and at channel.randomiser"
+        return
     link = counters.get("link", {})
     units, frames = link.get("air_units", 0), link.get("frames", 0)
     if channel.input in ON_AIR and not units + link["bad_units"]:

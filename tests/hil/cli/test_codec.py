@@ -220,6 +220,7 @@ def test_xtce_says_what_the_channel_says(packets: str, capsys: Any) -> None:
         'input = "octets"\n[marker]\n[reed_solomon]\n[frames]\nkind = "aos"\nnbytes = 223',
         'input = "frames"\n[reed_solomon]\n[frames]\nkind = "uslp"\nnbytes = 223',
         'input = "packets"',
+        'input = "cltu"\nrandomiser = "tc"\n[frames]\nkind = "tc"\nnbytes = 1024',
         'input = "cobs"',
         'input = "slip"',
         'input = "hdlc"',
