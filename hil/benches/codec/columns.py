@@ -54,7 +54,10 @@ def _kernels(op: str, which: Packet, quick: bool) -> list[Row]:
 def _kernel(op: str, which: Packet, count: int, quick: bool) -> Row:
     data, layout, scale = dump(which, count), which.layout, ns_per(count)
     out, nbytes, stride = layout.decode_columns(data), len(data), which.nbytes
-    source, pointer, columns = ffi.from_buffer(data), layout._prepared.pointer, out.pointers
+    room = ffi.new("uint8_t[]", nbytes + 64)
+    source = room + -int(ffi.cast("uintptr_t", room)) % 64  # on cache lines, as a file's pages are
+    ffi.memmove(source, data, nbytes)
+    pointer, columns = layout._prepared.pointer, out.pointers
     decode = lib.fs_layout_decode_columns
     ours = by_tier(
         lambda: decode(pointer, source, nbytes, ffi.NULL, stride, count, columns), scale, quick
