@@ -46,25 +46,26 @@ FS_V(turn)(const fs_block *b, int strided, size_t window, size_t ngroups, FS_V(r
 /* Four vectors of a field of at most 32 bits, moved to the top of each word; `two` if it lies in
  * two words. */
 FS_T static inline __attribute__((always_inline)) void
-FS_V(tops)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, int two, FS_V(vec) v[4])
+FS_V(tops)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, int two, int swap,
+           FS_V(vec) v[4])
 {
     const FS_V(vec) *row = rows[s->row] + g, *next = row + FS_V(GROUPS);
     for (size_t i = 0; i < 4; i++)
         v[i] = two ? FS_V(funnel)(row[i], next[i], s->left) : FS_V(shl)(row[i], s->left);
-    if (s->swap)
-        for (size_t i = 0; i < 4; i++)
-            v[i] = FS_V(shl)(FS_V(swap)(v[i]), 32 - s->width);
+    for (size_t i = 0; i < 4 && swap; i++)
+        v[i] = FS_V(shl)(FS_V(swap)(v[i]), 32 - s->width);
 }
 
 /* A field of at most 32 bits of 4 * FS_N packets at a time, to elements of `form` octets. Inlined
- * once for each form, so that the loop holds the vectors' work alone. */
+ * once for each form, so that it holds the vectors' work alone: a processor foresees which step is
+ * next only if few branches lie between two of them. */
 FS_T static inline __attribute__((always_inline)) void
 FS_V(narrow)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uint8_t *to,
-             int stream, size_t form, int is_signed, int two)
+             int stream, size_t form, int is_signed, int two, int swap)
 {
     for (size_t g = 0; g < ngroups; g += 4, to += form * 4 * FS_N) {
         FS_V(vec) v[4], half[2];
-        FS_V(tops)(s, rows, g, two, v);
+        FS_V(tops)(s, rows, g, two, swap, v);
         for (size_t i = 0; i < 4 && form == 4; i++) {
             unsigned right = 32u - s->width;
             v[i] = is_signed ? FS_V(sar)(v[i], right) : FS_V(shr)(v[i], right);
@@ -108,7 +109,7 @@ FS_V(wide)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, uint8_t *to
 
 #define FS_CASE(form, is_signed, two)                                                              \
     case (form) | (is_signed) << 4 | (two) << 5:                                                   \
-        FS_V(narrow)(s, rows, ngroups, to, stream, form, is_signed, two);                          \
+        FS_V(narrow)(s, rows, ngroups, to, stream, form, is_signed, two, 0);                       \
         break;
 #define FS_CASES(form)                                                                             \
     FS_CASE(form, 0, 0) FS_CASE(form, 0, 1) FS_CASE(form, 1, 0) FS_CASE(form, 1, 1)
@@ -117,12 +118,15 @@ FS_V(wide)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, uint8_t *to
 FS_T static inline __attribute__((always_inline)) void
 FS_V(step)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uint8_t *to, int stream)
 {
-    switch (s->form | s->is_signed << 4 | (s->left + s->width > 32) << 5) {
+    int two = s->left + s->width > 32;
+    switch (s->form | s->is_signed << 4 | two << 5 | s->swap << 6) {
         FS_CASES(1)
         FS_CASES(2)
         FS_CASES(4)
     default:
-        for (size_t g = 0; g < ngroups; g++, to += 2 * FS_V(NBYTES))
+        if (s->form < 8)
+            FS_V(narrow)(s, rows, ngroups, to, stream, s->form, s->is_signed, two, 1);
+        for (size_t g = 0; s->form == 8 && g < ngroups; g++, to += 2 * FS_V(NBYTES))
             FS_V(wide)(s, rows, g, to, stream);
     }
 }
@@ -147,8 +151,10 @@ FS_T void FS_V(fs_columns)(const fs_layout *layout, const fs_block *b, uint8_t *
             else
                 FS_V(turn)(b, 0, window, ngroups, rows);
         }
-        if (b->n == FS_BLOCK_PACKETS) {
-            FS_V(step)(&s, rows, ngroups, out, b->stream && (uintptr_t)out % 64 == 0);
+        if (b->n == FS_BLOCK_PACKETS && b->stream && (uintptr_t)out % 64 == 0) {
+            FS_V(step)(&s, rows, FS_V(GROUPS), out, 1);
+        } else if (b->n == FS_BLOCK_PACKETS) {
+            FS_V(step)(&s, rows, FS_V(GROUPS), out, 0);
         } else {
             FS_V(step)(&s, rows, ngroups, stage, 0);
             memcpy(out, stage, b->n * s.form);

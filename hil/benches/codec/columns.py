@@ -52,17 +52,15 @@ def _kernels(op: str, which: Packet, quick: bool) -> list[Row]:
 
 
 def _kernel(op: str, which: Packet, count: int, quick: bool) -> Row:
-    data, layout, scale = dump(which, count), which.layout, ns_per(count)
-    out, nbytes, stride = layout.decode_columns(data), len(data), which.nbytes
-    room = ffi.new("uint8_t[]", nbytes + 64)
-    source = room + -int(ffi.cast("uintptr_t", room)) % 64  # on cache lines, as a file's pages are
-    ffi.memmove(source, data, nbytes)
-    pointer, columns = layout._prepared.pointer, out.pointers
-    decode = lib.fs_layout_decode_columns
-    ours = by_tier(
-        lambda: decode(pointer, source, nbytes, ffi.NULL, stride, count, columns), scale, quick
-    )
-    return Row(op, "ns/packet", ours, scale(memcpy_s(nbytes, quick)))
+    data, scale = dump(which, count), ns_per(count)
+    room = np.empty(len(data) + 64, np.uint8)
+    skip = -int(ffi.cast("uintptr_t", ffi.from_buffer(room))) % 64
+    packets = room[skip:][: len(data)]  # on cache lines, as the pages of a file are
+    packets[:] = np.frombuffer(data, np.uint8)
+    live = which.layout.live(count, buffer=packets)
+    decode, state = lib.fs_layout_live_decode, live._state
+    ours = by_tier(lambda: decode(state, count), scale, quick)
+    return Row(op, "ns/packet", ours, scale(memcpy_s(len(data), quick)))
 
 
 def _peer(
