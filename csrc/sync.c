@@ -68,12 +68,43 @@ static void octets_upright(fs_marker_scan *s)
     s->at = s->end > s->at ? s->end : s->at;
 }
 
+enum { WORDS = 8, EIGHT_WORDS = 8 * WORDS };
+
+/* Whether one of eight words has an octet that is zero, where a is what `at` holds exclusive-or x
+ * and b the same `gap` octets further on with y: x and y hold an octet eight times each. */
+static inline uint64_t pairs(const uint8_t *at, size_t gap, uint64_t x, uint64_t y)
+{
+    uint64_t found = 0;
+    for (int i = 0; i < WORDS; i++) {
+        uint64_t a, b;
+        memcpy(&a, at + 8 * i, 8);
+        memcpy(&b, at + 8 * i + gap, 8);
+        uint64_t up = (a ^ x) | (b ^ y), down = (a ^ ~x) | (b ^ ~y);
+        found |= ((up - 0x0101010101010101u) & ~up) | ((down - 0x0101010101010101u) & ~down);
+    }
+    return found & 0x8080808080808080u;
+}
+
+/* The same for both signs: where first and last octet of either stand, the whole is tried. */
+static void octets_both(fs_marker_scan *s)
+{
+    size_t gap = s->nbits / 8 - 1, i = (size_t)((s->at + 7) >> 3);
+    uint64_t first = (s->marker >> 56) * 0x0101010101010101u;
+    uint64_t last = (s->marker >> (56 - 8 * gap) & 0xFF) * 0x0101010101010101u;
+    for (; 8 * (uint64_t)i < s->end && i + gap + EIGHT_WORDS <= s->nbytes; i += EIGHT_WORDS) {
+        if (__builtin_expect(!pairs(s->buf + i, gap, first, last), 1))
+            continue;
+        for (uint64_t bit = 8 * (uint64_t)i; bit < 8 * (uint64_t)(i + EIGHT_WORDS); bit += 8)
+            if (bit < s->end && !fs_marker_try(s, bit))
+                return;
+    }
+    if (8 * (uint64_t)i > s->at)
+        s->at = 8 * (uint64_t)i;
+}
+
 static void octets_word(fs_marker_scan *s)
 {
-    if (s->inverted)
-        word_run(s);
-    else
-        octets_upright(s);
+    (s->inverted ? octets_both : octets_upright)(s);
 }
 
 /* The first place that was not looked at: kernels pass the end of the search by a part of a vector. */

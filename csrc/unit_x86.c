@@ -42,19 +42,36 @@ FS_TARGET_AVX2 void fs_unit_mask_avx2(const uint8_t *in, uint32_t r, uint8_t fli
     fs_unit_mask_word(in + i, r, flip, pn ? pn + i : NULL, out + i, nbytes - i);
 }
 
+static const uint64_t ALL = ~(uint64_t)0;
+
+/* A vector of octets, or the part of it that the mask names, shifted as above. */
+FS_TARGET_AVX512 static inline __m512i shifted_512(const uint8_t *in, __m512i high, __m128i left,
+                                                   __m128i right, __mmask64 part)
+{
+    __m512i a = _mm512_sll_epi16(_mm512_maskz_loadu_epi8(part, in), left);
+    __m512i b = _mm512_srl_epi16(_mm512_maskz_loadu_epi8(part, in + 1), right);
+    return _mm512_ternarylogic_epi64(high, a, b, 0xCA); /* high ? a : b */
+}
+
+/* The octets a, which stand at i of the unit, turned over, under the sequence and into place. */
+FS_TARGET_AVX512 static inline void place_512(__m512i a, const uint8_t *pn, __m512i turn,
+                                              uint8_t *out, size_t i, __mmask64 part)
+{
+    __m512i mask = pn ? _mm512_maskz_loadu_epi8(part, pn + i) : _mm512_setzero_si512();
+    _mm512_mask_storeu_epi8(out + i, part, _mm512_ternarylogic_epi64(a, mask, turn, 0x96));
+}
+
 FS_TARGET_AVX512 void fs_unit_shift_avx512(const uint8_t *in, uint32_t r, uint8_t flip,
                                            const uint8_t *pn, uint8_t *out, size_t nbytes)
 {
     __m128i left = _mm_cvtsi32_si128((int)r), right = _mm_cvtsi32_si128((int)(8 - r));
     __m512i high = _mm512_set1_epi8((char)(0xFF << r)), turn = _mm512_set1_epi8((char)flip);
-    for (size_t i = 0; i < nbytes; i += 64) {
-        __mmask64 part = nbytes - i < 64 ? ~(uint64_t)0 >> (64 - (nbytes - i)) : ~(uint64_t)0;
-        __m512i a = _mm512_sll_epi16(_mm512_maskz_loadu_epi8(part, in + i), left);
-        __m512i b = _mm512_srl_epi16(_mm512_maskz_loadu_epi8(part, in + i + 1), right);
-        __m512i mask = pn ? _mm512_maskz_loadu_epi8(part, pn + i) : _mm512_setzero_si512();
-        a = _mm512_ternarylogic_epi64(high, a, b, 0xCA); /* high ? a : b */
-        a = _mm512_ternarylogic_epi64(a, mask, turn, 0x96);
-        _mm512_mask_storeu_epi8(out + i, part, a);
+    size_t i = 0;
+    for (; i + 64 <= nbytes; i += 64)
+        place_512(shifted_512(in + i, high, left, right, ALL), pn, turn, out, i, ALL);
+    if (i < nbytes) {
+        __mmask64 part = ALL >> (64 - (nbytes - i));
+        place_512(shifted_512(in + i, high, left, right, part), pn, turn, out, i, part);
     }
 }
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
+
 import numpy as np
 
 from flightsw.codec import space_packet, tm_frame
 from flightsw.codec.chain import BlockCode, Line
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.randomiser import sequence
-from hil.benches.codec.measure import by_tier, memcpy_s
+from hil.benches.codec.measure import best_s, by_tier, memcpy_s, ns_per
+from hil.benches.codec.reed_solomon import addresses, codewords, fec_ns, libfec
 from hil.benches.codec.row import Row
 
 FRAME_NBYTES = 1115
@@ -26,7 +29,7 @@ def rows(quick: bool) -> list[Row]:
         return 8 * nbytes / seconds / 1e9
 
     memcpy = gbit_per_s(memcpy_s(nbytes, quick))
-    found = []
+    peers, found = peer_gbit_per_s(octets, quick), []
     for what, shift in (("at octets", 0), ("3 bits off", 3)):
         bits = np.roll(np.unpackbits(np.frombuffer(octets + b"\0", np.uint8)), shift)
         work = Feeding(np.packbits(bits).tobytes(), count)
@@ -36,9 +39,34 @@ def rows(quick: bool) -> list[Row]:
                 "Gbit/s",
                 by_tier(work, gbit_per_s, quick),
                 memcpy,
+                peers,
             )
         )
     return found
+
+
+def peer_gbit_per_s(octets: bytes, quick: bool) -> dict[str, float]:
+    """Return what libfec and a CRC by table make of the same blocks: no search, no derandomising,
+    no packets, codewords deinterleaved beforehand, and the cost of the calls taken off."""
+    fec = libfec()
+    if fec is None:
+        return {}
+    blocks = np.frombuffer(octets, np.uint8).reshape(-1, CADU_NBYTES)[:128, 4:]
+    blocks = blocks ^ np.frombuffer(sequence(lib.FS_PN_TM, CADU_NBYTES - 4), np.uint8)
+    frames = [block[:FRAME_NBYTES].tobytes() for block in blocks]
+    some = codewords(blocks)
+    at = addresses(some)
+
+    def correct() -> None:
+        for data, _parity in at:
+            fec.decode_rs_ccsds(data, None, 0, 0)
+
+    def check() -> None:
+        for frame in frames:
+            binascii.crc_hqx(frame, 0xFFFF)
+
+    ns = fec_ns(fec, correct, some, quick) + ns_per(len(frames))(best_s(check, quick))
+    return {"libfec + binascii": 8 * CADU_NBYTES / ns}
 
 
 def stream(count: int) -> bytes:
