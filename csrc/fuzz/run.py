@@ -50,7 +50,9 @@ def compile_codec(compiler: str) -> list[str]:
     return objects
 
 
-def run(compiler: str, objects: list[str], name: str, runs: int, seconds: int) -> tuple[int, bool]:
+def run(
+    compiler: str, objects: list[str], name: str, runs: int, seconds: int, longest: int
+) -> tuple[int, bool]:
     """Link and run one target; return how many inputs it ran and whether all of them passed."""
     program, corpus = BUILD / f"fuzz_{name}", BUILD / "corpus" / name
     corpus.mkdir(parents=True, exist_ok=True)
@@ -58,7 +60,7 @@ def run(compiler: str, objects: list[str], name: str, runs: int, seconds: int) -
     link = [compiler, *FLAGS, f"-fsanitize=fuzzer,{SANITIZERS}", source, *objects]
     subprocess.run([*link, "-o", str(program)], check=True)
     command = [str(program), str(corpus), f"-runs={runs}", f"-artifact_prefix={BUILD}/{name}-"]
-    command += ["-max_len=4096", "-rss_limit_mb=4096", "-print_final_stats=1"]
+    command += [f"-max_len={longest}", "-rss_limit_mb=4096", "-print_final_stats=1"]
     command += [f"-max_total_time={seconds}"] if seconds else []
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     log = BUILD / f"{name}.log"
@@ -74,6 +76,7 @@ def main() -> int:
     parser.add_argument("target", nargs="*", help=f"of {', '.join(targets)}; default: all")
     parser.add_argument("--runs", type=int, default=100_000, help="inputs a target")
     parser.add_argument("--seconds", type=int, default=0, help="time limit a target, 0 is none")
+    parser.add_argument("--longest", type=int, default=4096, help="octets of an input at most")
     args = parser.parse_args()
     unknown = sorted(set(args.target) - set(targets))
     if unknown:
@@ -81,7 +84,7 @@ def main() -> int:
     compiler = clang()
     objects, total, bad = compile_codec(compiler), 0, []
     for name in args.target or targets:
-        count, passed = run(compiler, objects, name, args.runs, args.seconds)
+        count, passed = run(compiler, objects, name, args.runs, args.seconds, args.longest)
         total += count
         bad += [] if passed else [name]
         verdict = "no finding" if passed else f"FINDING, see {BUILD / name}.log"
