@@ -263,18 +263,25 @@ static size_t decode_ready(fs_viterbi *v, uint8_t *out)
     return written;
 }
 
-int64_t fs_viterbi_feed(fs_viterbi *v, const uint8_t *symbols, size_t nsymbols, uint8_t *out,
-                        size_t capacity)
+/* All of the symbols; out has the room. Room is asked for once a call: that for the parts of an
+ * input may come to an octet more than that for the whole. */
+static size_t take(fs_viterbi *v, const uint8_t *symbols, size_t nsymbols, uint8_t *out)
 {
-    if (capacity < fs_viterbi_nbytes(v, nsymbols))
-        return FS_E_CAPACITY;
     size_t written = 0;
     for (size_t taken = 0; taken < nsymbols;) {
         taken += load(v, symbols + taken, nsymbols - taken);
         written += decode_ready(v, out + written);
     }
     v->symbols += nsymbols;
-    return (int64_t)written;
+    return written;
+}
+
+int64_t fs_viterbi_feed(fs_viterbi *v, const uint8_t *symbols, size_t nsymbols, uint8_t *out,
+                        size_t capacity)
+{
+    if (capacity < fs_viterbi_nbytes(v, nsymbols))
+        return FS_E_CAPACITY;
+    return (int64_t)take(v, symbols, nsymbols, out);
 }
 
 int64_t fs_viterbi_feed_hard(fs_viterbi *v, const uint8_t *bits, size_t nsymbols, uint8_t *out,
@@ -288,7 +295,7 @@ int64_t fs_viterbi_feed_hard(fs_viterbi *v, const uint8_t *bits, size_t nsymbols
         size_t n = nsymbols - at < sizeof symbols ? nsymbols - at : sizeof symbols;
         for (size_t i = 0; i < n; i++)
             symbols[i] = bits[(at + i) / 8] >> (7 - (at + i) % 8) & 1 ? 255 : 0;
-        written += (size_t)fs_viterbi_feed(v, symbols, n, out + written, capacity - written);
+        written += take(v, symbols, n, out + written);
         at += n;
     }
     return (int64_t)written;
