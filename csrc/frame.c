@@ -259,11 +259,15 @@ static void put_info(const fs_frame_parts *parts, const uint8_t *frame, uint32_t
         (uint8_t)verdict, parts->rule, parts->protocol};
 }
 
+static int of_one_length(const fs_frame_settings *set)
+{
+    return set->kind != FS_FRAME_USLP || (!set->variable && !set->truncated_nbytes);
+}
+
 int64_t fs_frame_take(fs_frame_receiver *rx, const uint8_t *frame, size_t nbytes, fs_frame_sink *to)
 {
     const fs_frame_settings *set = &rx->settings;
-    int fixed = set->kind != FS_FRAME_USLP || (!set->variable && !set->truncated_nbytes);
-    if (fixed && nbytes != set->nbytes)
+    if (of_one_length(set) && nbytes != set->nbytes)
         return FS_E_FORMAT;
     if (to->nrows - to->rows_used < fs_frame_rows_room(rx) ||
         to->noctets - to->octets_used < fs_frame_octets_room(rx) ||
@@ -298,7 +302,7 @@ int64_t fs_frame_take_batch(fs_frame_receiver *rx, const uint8_t *frames, size_t
     size_t at = 0;
     int64_t count = 0;
     *consumed = 0;
-    if (stride ? stride < set->nbytes : set->kind != FS_FRAME_USLP)
+    if (stride ? stride < set->nbytes : of_one_length(set))
         return FS_E_RANGE;
     while (at < nbytes) {
         size_t own = stride ? set->nbytes : fs_uslp_nbytes(set, frames + at, nbytes - at);

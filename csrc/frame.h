@@ -236,7 +236,8 @@ int64_t fs_frame_take(fs_frame_receiver *rx, const uint8_t *frame, size_t nbytes
 
 /* Take frames that begin every `stride` octets, until they or the room of the sink end. The stride
  * 0 is for frames of varying length, one behind the other. Returns how many were taken up, whatever
- * became of them; *consumed is where the next one begins. */
+ * became of them; *consumed is where the next one begins. FS_E_RANGE for a stride that is shorter
+ * than a frame, or 0 where all frames have one length. */
 int64_t fs_frame_take_batch(fs_frame_receiver *rx, const uint8_t *frames, size_t nbytes,
                             size_t stride, uint64_t *consumed, fs_frame_sink *to);
 

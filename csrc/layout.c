@@ -28,7 +28,8 @@ static uint8_t form_of(const fs_field *f)
 static void place_step(fs_layout_step *s, const fs_field *f, uint32_t *window, size_t readable)
 {
     size_t last = readable - FS_WINDOW, octet = f->bit / 8;
-    if (f->bit < 8 * (size_t)*window || f->bit + f->width > 8 * ((size_t)*window + FS_WINDOW))
+    size_t begin = 8 * (size_t)*window;
+    if (f->bit < begin || (size_t)f->bit + f->width > begin + 8 * FS_WINDOW)
         *window = (uint32_t)(octet < last ? octet : last);
     unsigned inside = (unsigned)(f->bit - 8 * (size_t)*window);
     s->window = *window;

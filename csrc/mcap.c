@@ -10,7 +10,8 @@ enum { OP_MESSAGE = 0x05, OP_MESSAGE_INDEX = 0x07 };
 enum {
     RECORD_HEAD = 1 + 8,
     MESSAGE_HEAD = RECORD_HEAD + 2 + 4 + 8 + 8,
-    INDEX_HEAD = RECORD_HEAD + 2 + 4
+    INDEX_HEAD = RECORD_HEAD + 2 + 4,
+    ENTRY = 8 + 8, /* of a Message Index */
 };
 
 /* Kinds whose payload is JSON (flightsw.codec.wire.Kind: LINK, EVENT, WORLD, FAULT). */
@@ -67,7 +68,8 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
         uint16_t id = ids[(size_t)bare << 16 | (size_t)head.kind << 8 | head.channel];
         size_t skip = bare ? sizeof head : 0, ndata = sizeof head + head.length - skip;
         size_t need = MESSAGE_HEAD + ndata;
-        if (id == 0 || state->nentries == entry_capacity || need > capacity - state->used ||
+        if (id == 0 || state->nentries >= entry_capacity || state->used > UINT32_MAX ||
+            state->used > capacity || need > capacity - state->used ||
             (state->nentries > 0 && state->used + need > soft_limit))
             break;
         uint64_t time_ns = epoch_ns + head.t_ns;
@@ -90,6 +92,8 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
 int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,
                       uint64_t *places, size_t nids, uint8_t *out, size_t capacity)
 {
+    if (nentries > UINT32_MAX / ENTRY) /* the format gives the octets of a channel in 32 bits */
+        return FS_E_RANGE;
     memset(counts, 0, nids * sizeof *counts);
     for (size_t i = 0; i < nentries; i++) {
         if (entries[i].id >= nids)
@@ -101,7 +105,7 @@ int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *c
         places[id] = end;
         if (counts[id] == 0)
             continue;
-        uint32_t noctets = counts[id] * 16;
+        uint32_t noctets = counts[id] * ENTRY;
         if (capacity - end < INDEX_HEAD + (size_t)noctets)
             return FS_E_CAPACITY;
         uint8_t *to = out + end;
@@ -115,7 +119,7 @@ int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *c
     for (size_t i = 0; i < nentries; i++) {
         uint8_t *to = out + places[entries[i].id];
         put64(put64(to, entries[i].time_ns), entries[i].offset);
-        places[entries[i].id] += 16;
+        places[entries[i].id] += ENTRY;
     }
     return (int64_t)end;
 }
@@ -144,6 +148,8 @@ int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sour
             continue;
         size_t ndata = length - (MESSAGE_HEAD - RECORD_HEAD), nhead = 0;
         if (sources[id] != FS_MCAP_RECORD) {
+            if (ndata > UINT32_MAX)
+                return FS_E_FORMAT;
             nhead = sizeof head;
             head.kind = (uint8_t)(sources[id] >> 8);
             head.channel = (uint8_t)sources[id];

@@ -31,22 +31,24 @@ typedef struct {
 /* Append the wire records in buf to the chunk as Message records. ids has 2 * 65536 entries: the
  * MCAP channel of records at (kind << 8 | channel), of bare JSON 65536 further on, 0 where none
  * was given yet. Stops early, with state->consumed < nbytes, before a record without an MCAP
- * channel and before one that would lift a chunk that is not empty above soft_limit or does not
- * fit. Returns the number of records taken, or FS_E_SHORT if buf ends inside a record. */
+ * channel and before one that would lift a chunk that is not empty above soft_limit, does not fit,
+ * or begins behind 4 GiB, where an index cannot point. Returns the number of records taken, or FS_E_SHORT if buf ends inside a record. */
 int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns,
                      size_t soft_limit, uint8_t *chunk, size_t capacity, fs_mcap_entry *entries,
                      size_t entry_capacity, fs_mcap_chunk *state);
 
 /* Write the Message Index records of a chunk, by ascending MCAP channel; counts and places have
  * nids entries and leave messages, and the end of the index, of each. Returns octets written, or
- * FS_E_RANGE for a channel that is not below nids, or FS_E_CAPACITY. */
+ * FS_E_RANGE for a channel that is not below nids or more messages than the format can index, or
+ * FS_E_CAPACITY. */
 int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,
                       uint64_t *places, size_t nids, uint8_t *out, size_t capacity);
 
 /* Turn the content of a chunk back into wire records. sources has 65536 entries by MCAP channel:
  * 0xFFFF skips it, 0xFFFE takes its messages as wire records, any other value is the
  * (kind << 8 | channel) of bare JSON. Returns octets written, FS_E_SHORT if the chunk ends inside
- * a record, FS_E_FORMAT for a message without its head, or FS_E_CAPACITY. */
+ * a record, FS_E_FORMAT for a message without its head or of bare JSON above 4 GiB, or
+ * FS_E_CAPACITY. */
 int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources,
                        uint64_t epoch_ns, uint8_t *out, size_t capacity);
 

@@ -56,7 +56,7 @@ static int plausible(const fs_packet_finder *f, const uint8_t *head)
 /* Judge the unit (record header, packet, octets behind it) that may stand at `unit`. */
 static int judge(const fs_packet_finder *f, const uint8_t *unit, size_t left, int32_t last)
 {
-    size_t frame = f->before_nbytes + HEADER;
+    size_t frame = (size_t)f->before_nbytes + HEADER;
     const uint8_t *head = unit + f->before_nbytes;
     if (!plausible(f, head))
         return SKIP;
@@ -78,7 +78,7 @@ static int judge(const fs_packet_finder *f, const uint8_t *unit, size_t left, in
 /* Skip octets until something else is to be done with those that follow. */
 static int search(fs_packet_finder *f, const uint8_t *buf, size_t nbytes, int32_t last, size_t *at)
 {
-    size_t from = *at, frame = f->before_nbytes + HEADER;
+    size_t from = *at, frame = (size_t)f->before_nbytes + HEADER;
     int what = SKIP;
     f->searches += !f->searching;
     f->searching = 1;
@@ -107,7 +107,7 @@ int64_t fs_packet_find(fs_packet_finder *finder, const uint8_t *buf, size_t nbyt
 {
     fs_packet_finder *f = finder;
     const fs_packet_columns to = *out;
-    size_t at = 0, n = 0, frame = f->before_nbytes + HEADER;
+    size_t at = 0, n = 0, frame = (size_t)f->before_nbytes + HEADER;
     while (n < capacity && nbytes - at >= frame) {
         int what = judge(f, buf + at, nbytes - at, last);
         if (what == SKIP)
@@ -128,7 +128,7 @@ int64_t fs_packet_find(fs_packet_finder *finder, const uint8_t *buf, size_t nbyt
         at = nbytes;
     }
     f->packets += n;
-    f->record_octets += n * (f->before_nbytes + f->behind_nbytes);
+    f->record_octets += n * ((uint64_t)f->before_nbytes + f->behind_nbytes);
     *consumed = at;
     return (int64_t)n;
 }

@@ -30,6 +30,8 @@ int64_t fs_pn_fill(int32_t kind, uint8_t *out, size_t nbytes)
 {
     if (kind < FS_PN_TM || kind > FS_PN_TM17)
         return FS_E_RANGE;
+    if (!nbytes)
+        return 0;
     if (kind == FS_PN_TM17) {
         size_t start = nbytes < FAR ? nbytes : FAR;
         memcpy(out, FS_PN_TM17_START, start);
@@ -66,6 +68,8 @@ int64_t fs_pn_apply(const uint8_t *pn, const uint8_t *in, size_t in_stride, uint
 {
     if (count > 1 && (in_stride < nbytes || out_stride < nbytes))
         return FS_E_RANGE;
+    if (!nbytes) /* in however many units */
+        return 0;
     XOR[fs_tier()](pn, in, in_stride, out, out_stride, nbytes, count);
     return (int64_t)(nbytes * count);
 }
@@ -75,7 +79,7 @@ int64_t fs_randomise(int32_t kind, const uint8_t *in, uint8_t *out, size_t nbyte
     uint8_t buf[FAR + PIECE], *piece = buf + FAR;
     size_t done = nbytes < PIECE ? nbytes : PIECE;
     int64_t filled = fs_pn_fill(kind, piece, done);
-    if (filled < 0)
+    if (filled <= 0)
         return filled;
     fs_pn_kernel *apply = XOR[fs_tier()];
     apply(piece, in, nbytes, out, nbytes, done, count);

@@ -61,9 +61,9 @@ int64_t fs_enframe(int32_t kind, uint32_t check, int32_t lead, const uint8_t *bu
         if (offsets[i] > nbytes || lengths[i] > nbytes - offsets[i])
             return FS_E_SHORT;
         room += fs_enframe_capacity(kind, check, lengths[i]);
+        if (room > capacity)
+            return FS_E_CAPACITY;
     }
-    if (room > capacity)
-        return FS_E_CAPACITY;
     stuff_kernel *stuff = STUFF[fs_tier()];
     cobs_kernel *cobs = COBS[fs_tier()];
     const stuffing *code = &STUFFINGS[kind == FS_COBS ? FS_SLIP : kind];

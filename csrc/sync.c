@@ -127,7 +127,7 @@ static fs_marker_scan_fn *const OCTETS[FS_TIERS] =
 /* Fill a scan; 0 or FS_E_RANGE. */
 static int begin(fs_marker_scan *s, uint64_t end_bit, uint64_t marker)
 {
-    if (s->nbits < 8 || s->nbits > 64 || 2 * s->max_wrong >= s->nbits ||
+    if (s->nbits < 8 || s->nbits > 64 || s->max_wrong > (s->nbits - 1) / 2 ||
         (s->step != 1 && s->step != 8) || end_bit > 8 * (uint64_t)s->nbytes)
         return FS_E_RANGE;
     s->marker = marker << (64 - s->nbits);

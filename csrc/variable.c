@@ -185,7 +185,7 @@ FS_INLINE uint32_t read_elements(fs_machine *m, const fs_op *op, uint64_t at, ui
     if (op->kind == FS_OCTETS)
         return read_octets(m, op, at, n, one);
     if (!one && whole && op->kind < FS_OCTETS) {
-        if (n)
+        if (n && op->column)
             copy_list(m->buf + (m->bit >> 3), column_of(m, op->column) + at * op->size, n,
                       op->width, op->swap);
         return FS_V_GOOD;
