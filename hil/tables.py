@@ -27,6 +27,9 @@ from hil.errors import HostError, UsageError
 _GROUP_ROWS, _GROUP_NBYTES = 1 << 16, 1 << 26
 
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
 class Column(NamedTuple):
     """One column: an array, 2-D where each row has the same number of elements, or lists.
 
@@ -127,6 +130,10 @@ def objects_of(columns: Columns) -> Iterator[dict[str, Any]]:
     """Yield one nested object a row, without what is not there."""
     cells = [column.cells() for column in columns]
     paths = [column.path or (column.name,) for column in columns]
+    if all(len(path) == 1 for path in paths) and all(c.there is None for c in columns):
+        names = [str(path[0]) for path in paths]
+        yield from (dict(zip(names, values, strict=True)) for values in zip(*cells, strict=True))
+        return
     for values in zip(*cells, strict=True):
         found: dict[str, Any] = {}
         for path, value in zip(paths, values, strict=True):
@@ -138,9 +145,9 @@ def objects_of(columns: Columns) -> Iterator[dict[str, Any]]:
 def as_json(value: Any) -> str:
     """Return JSON in one line; NaN and the infinities, which it cannot say, are texts."""
     try:
-        return json.dumps(value, allow_nan=False)
+        return _encode(value)
     except ValueError:
-        return json.dumps(_sayable(value), allow_nan=False)
+        return _encode(_sayable(value))
 
 
 def _sayable(value: Any) -> Any:
@@ -270,6 +277,8 @@ class ParquetTables(_Folder):
 
     def _flush(self, name: str) -> None:
         waiting, self._waiting[name] = self._waiting[name], []
+        if not waiting:
+            return
         self._writers[name].write_table(self._arrow.Table.from_batches(waiting))
 
     def _batch(self, columns: Columns) -> Any:

@@ -18,6 +18,7 @@ from flightsw.codec.xtce import channel_xtce
 from hil.channel import PACKET, load_channel
 from hil.cli import counters
 from hil.cli.progress import ByteProgress
+from hil.cli.unitfiles import UnitFiles
 from hil.errors import UsageError
 from hil.tables import (
     Column,
@@ -63,6 +64,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--csv", type=Path, metavar="DIR", help="write packets.csv and LAYOUT.csv")
     p.add_argument("--parquet", type=Path, metavar="DIR", help="the same as Parquet files")
     p.add_argument("--packets", type=Path, metavar="FILE", help="write the packets' own octets")
+    p.add_argument(
+        "--units",
+        type=Path,
+        metavar="DIR",
+        help="write what is no packet: vcN.bin, the octets of each channel's units",
+    )
     p.add_argument("--apid", type=apids, metavar="N,...", help="give only packets of these APIDs")
     p.add_argument("--hex", action="store_true", help="each packet's octets too, as hexadecimal")
     p.add_argument(
@@ -130,6 +137,7 @@ class _Job:
         self.number = 0
         self.tables: list[Tables] = []
         self.packets: BinaryIO | None = None
+        self.units: UnitFiles | None = None
 
     def run(self, stack: contextlib.ExitStack) -> None:
         """Decode everything."""
@@ -137,6 +145,8 @@ class _Job:
         file, total = _opened(args.file, stack)
         if args.packets:
             self.packets = stack.enter_context(_created(args.packets))
+        if args.units:
+            self.units = stack.enter_context(UnitFiles(args.units))
         if args.csv:
             self.tables.append(stack.enter_context(CsvTables(args.csv)))
         if args.parquet:
@@ -165,6 +175,8 @@ class _Job:
             chosen = np.flatnonzero(np.isin(batch.packets.apid, list(args.apid)))
         if self.packets:
             self.packets.write(batch.packets.select(where=chosen).gather())
+        if self.units and batch.units is not None:
+            self.units.write(batch.units)
         if self.tables or args.json:
             packets = [c.take(chosen) for c in self._packet_columns(batch)]
             layouts = {name: self._chosen(part, chosen) for name, part in batch.columns.items()}
@@ -217,7 +229,10 @@ class _Job:
         found = self.stream.counters
         print(as_json({"counters": found}) if self.args.json else counters.summary(found))
         if not self.args.quiet:
-            lines = [line for table in self.tables for line in counters.written(table.rows)]
+            lines = list(counters.written(self.units.nbytes, "octets")) if self.units else []
+            lines += [
+                line for table in self.tables for line in counters.written(table.rows, "rows")
+            ]
             lines += [f"hint: {hint}" for hint in counters.hints(self.channel, found)]
             print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
         return 1 if self.args.strict and counters.trouble(found) else 0
@@ -247,8 +262,10 @@ def _print_packets(packets: Columns, layouts: dict[str, Columns]) -> None:
     for name, (numbers, *columns) in layouts.items():
         for number, values in zip(numbers.cells(), objects_of(columns), strict=True):
             fields.setdefault(number, {})[name] = values
+    lines = []
     for packet in objects_of(packets):
         if packet[PACKET] in fields:
             packet["layouts"] = fields[packet[PACKET]]
-        print(as_json(packet))
+        lines.append(as_json(packet) + "\n")
+    sys.stdout.writelines(lines)
     sys.stdout.flush()

@@ -273,7 +273,7 @@ def _layout_hints(channel: Channel, counters: Counters) -> Iterator[str]:
             )
 
 
-def written(rows: dict[Path, int]) -> Iterator[str]:
+def written(sizes: dict[Path, int], what: str) -> Iterator[str]:
     """Yield one line a file: what was written."""
-    for path, count in rows.items():
-        yield f"{path}: {count:,} rows"
+    for path, count in sizes.items():
+        yield f"{path}: {count:,} {what}"

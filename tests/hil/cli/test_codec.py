@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from decoding import FRAMES, PACKETS, VALUES, air, here, rows_of
 
-from flightsw.codec import cobs, space_packet
+from flightsw.codec import aos_frame, cobs, space_packet
 from flightsw.codec.frames import CHANNEL_COUNTERS
 from flightsw.codec.packet_sequence import COUNTERS as PACKET_COUNTERS
 from flightsw.codec.pus_format import PUS_C
+from flightsw.codec.reed_solomon import ReedSolomon
 from flightsw.codec.xtce import channel_xtce
 from hil.channel import load_channel
 from hil.cli.counters import PLAIN, TROUBLE
@@ -195,6 +196,74 @@ def test_a_serial_line(capsys: Any) -> None:
     code, out, _ = here(capsys, "c.toml", "in", "--strict")
     assert code == 1
     assert any("not_packets" in line and "!" in line for line in out)
+
+
+def test_units_are_what_is_no_packet(capsys: Any) -> None:
+    """--units has a file a virtual channel with the data fields of opaque ones, in order."""
+    encoder = aos_frame.Encoder(scid=9, nbytes=64)
+    fields = [bytes([i] * encoder.field_nbytes) for i in range(6)]
+    frames = [encoder.opaque_frame(3 + i % 2, field) for i, field in enumerate(fields)]
+    frames.append(encoder.idle_frame())
+    Path("in").write_bytes(b"".join(frames))
+    Path("c.toml").write_text(
+        '[channel]\nname = "x"\ninput = "frames"\n[frames]\nkind = "aos"\nnbytes = 64\n'
+        '[frames.services]\n3 = "opaque"\n4 = "opaque"\n'
+    )
+    code, _, err = here(capsys, "c.toml", "in", "--units", "out")
+    assert (code, len(err)) == (0, 2)
+    assert Path("out/vc3.bin").read_bytes() == b"".join(fields[::2])
+    assert Path("out/vc4.bin").read_bytes() == b"".join(fields[1::2])
+    code, out, err = here(capsys, "c.toml", "in", "--units", "out")
+    assert (code, out, len(err)) == (2, [], 1)
+
+
+HINTED = """
+[channel]
+name = "x"
+input = "frames"
+[reed_solomon]
+e = 16
+[frames]
+kind = "aos"
+nbytes = 223
+[packets]
+error_control = true
+[packets.pus]
+version = "c"
+[[layout]]
+name = "a"
+apid = 100
+service = 3
+fields = [{name = "n", type = "u16"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("e = 16", 'basis = "conventional"', "passed the Reed-Solomon code: look at randomiser"),
+        ("e = 16", "interleave = 2", "frames.nbytes"),
+        ("apid = 100", "apid = 101", "no packet is for layout a (apid 101, service 3)"),
+        ('type = "u16"', 'type = "u24"', "no packet has the 3 octets that layout a describes"),
+        ('version = "c"', 'version = "a"', "no packet has the PUS header described"),
+        ("error_control = true", "no_pus = [100]", "no packet is for layout a"),
+        ("e = 16", "", ""),
+    ],
+)
+def test_hints_name_the_keys(capsys: Any, old: str, new: str, hint: str) -> None:
+    """Each stage that gives nothing at all has a hint of its own; where all is well, none comes."""
+    encoder = aos_frame.Encoder(scid=9, nbytes=223)
+    encoder.add(0, PUS_C.pack_tm(100, 0, 3, 25, b"ab", t_ns=0))
+    frame = encoder.next_frame(0, flush=True)
+    assert frame is not None
+    Path("in").write_bytes(ReedSolomon(interleave=1).encode(frame))
+    text = HINTED.replace(old, new, 1)
+    if "interleave" in new:
+        text = text.replace("nbytes = 223", "nbytes = 446")
+    Path("c.toml").write_text(text)
+    _, _, err = here(capsys, "c.toml", "in")
+    assert bool(err) is bool(hint)
+    assert hint in "".join(err)
 
 
 def test_xtce_says_what_the_channel_says(packets: str, capsys: Any) -> None:
