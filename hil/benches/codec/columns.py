@@ -29,7 +29,7 @@ from hil.benches.codec.columns_peers import (
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s, ns_per
 from hil.benches.codec.row import Row
 
-IN_CACHE, IN_MEMORY, A_FEW = 2048, 1 << 20, 500
+IN_CACHE, IN_MEMORY, A_FEW = 4096, 1 << 20, 500
 LIVE = 16
 
 
