@@ -85,7 +85,7 @@ class ReedSolomon:
             "codewords": 0,
             "corrected_octets": 0,
             "failed_codewords": 0,
-            "fill_refusals": 0,
+            "fill_codewords": 0,
         }
         self._one = bytearray(self.block_nbytes)
         self._one_at = _from_buffer(self._one)
@@ -116,7 +116,7 @@ class ReedSolomon:
         elif wrong == _CHECK:
             counters["corrected_octets"] += sum(n for n in corrected if n > 0)
             counters["failed_codewords"] += sum(n < 0 for n in corrected)
-            counters["fill_refusals"] += corrected.count(IN_FILL)
+            counters["fill_codewords"] += corrected.count(IN_FILL)
         return Decoded(bytes(self._one[: self.data_nbytes]), corrected)
 
     def encode_batch(self, blocks: Blocks, at: int = 0) -> None:
@@ -158,7 +158,7 @@ class ReedSolomon:
             failed = int(np.count_nonzero(result == FAILED))
             counters["corrected_octets"] -= failed * FAILED + refused * IN_FILL
             counters["failed_codewords"] += failed + refused
-            counters["fill_refusals"] += refused
+            counters["fill_codewords"] += refused
         return result
 
     def _rows(self, blocks: Blocks, at: int) -> tuple[Any, int, int]:

@@ -86,6 +86,7 @@ class Stream:
                 " of its own"
             )
         self._rules = tuple(_Columns(rule, channel.packets) for rule in channel.rules)
+        self._empty: tuple[Any, ...] | None = None
         self._totals = {"packets": 0, "idle_packets": 0, "bad_error_control": 0, "no_pus_header": 0}
 
     def feed(self, octets: Octets) -> Batch:
@@ -117,10 +118,12 @@ class Stream:
         for (telecommand, apid), counters in self._tracker.channels().items():
             found[f"apid {apid}{' tc' if telecommand else ''}"] = counters
         for rule in self._rules:
-            found[f"layout {rule.rule.name}"] = rule.counters
+            found[f"layout {rule.rule.name}"] = dict(rule.counters)
         return found
 
     def _batch(self, delivered: Units | PacketTable) -> Batch:
+        if not len(delivered if isinstance(delivered, PacketTable) else delivered.rows):
+            return self._nothing()
         if isinstance(delivered, PacketTable):
             table, units, rows = delivered, None, None
         else:
@@ -150,6 +153,15 @@ class Stream:
             if part is not None:
                 batch.columns[rule.rule.name] = part
         return batch
+
+    def _nothing(self) -> Batch:
+        """Return a batch without packets: most feeds of a slow link complete none."""
+        if self._empty is None:
+            table = table_at(b"", np.empty(0, np.uint64))
+            sequence, none = self._tracker.follow(table), np.empty(0, np.uint8)
+            good, frame = none.view(np.bool_), np.empty(0, np.uint64)
+            self._empty = (table, good, sequence, none, frame, self._pus(table))
+        return Batch(*self._empty)
 
     def _check(self, table: PacketTable) -> npt.NDArray[np.bool_]:
         packets = self.channel.packets

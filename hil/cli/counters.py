@@ -24,7 +24,6 @@ TROUBLE = {
     "failed_octets": "octets of their frames",
     "failed_codewords": "codewords beyond correction",
     "fill_codewords": "of those, corrections in the virtual fill",
-    "fill_refusals": "of those, corrections in the virtual fill",
     "bad_fecf": "frames whose check is wrong",
     "bad_fhec": "frames whose header check is wrong",
     "bad_version": "frames of another kind",
@@ -219,7 +218,7 @@ def _front_hints(channel: Channel, counters: Counters) -> Iterator[str]:
     elif channel.frames and not units:
         yield "the input is shorter than one unit: look at frames.nbytes and reed_solomon"
     elif link.get("failed_units") and link["failed_units"] == units:
-        refused = link.get("fill_codewords", 0) + link.get("fill_refusals", 0)
+        refused = link.get("fill_codewords", 0)
         what = "reed_solomon.fill, or say lenient" if refused else "randomiser, e, basis, fill"
         yield f"no unit passed the Reed-Solomon code: look at {what} and interleave"
     elif channel.frames and not frames:

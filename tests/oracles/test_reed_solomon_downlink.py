@@ -59,5 +59,5 @@ def test_a_strict_code_refuses_them(codewords: np.ndarray, name: str) -> None:
         "codewords": 3282,
         "corrected_octets": 0,
         "failed_codewords": 3282,
-        "fill_refusals": 3031,
+        "fill_codewords": 3031,
     }

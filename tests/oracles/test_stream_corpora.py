@@ -108,7 +108,7 @@ def test_queqiao_counts(tier: str) -> None:
     assert described.reed_solomon is not None
     strict = Stream(replace(described, reed_solomon=replace(described.reed_solomon, lenient=False)))
     strict.feed(recorded("queqiao"))
-    assert strict.counters["link"]["fill_refusals"] == 3031
+    assert strict.counters["link"]["fill_codewords"] == 3031
     assert strict.counters["link"]["failed_units"] == 3282
 
 

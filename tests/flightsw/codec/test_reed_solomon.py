@@ -292,7 +292,7 @@ def test_what_is_encoded_comes_back(code: ReedSolomon, seed: int, wrong: int) ->
         "codewords": code.interleave,
         "corrected_octets": wrong,
         "failed_codewords": 0,
-        "fill_refusals": 0,
+        "fill_codewords": 0,
     }
 
 
@@ -330,7 +330,7 @@ def test_refusals_for_fill_are_counted() -> None:
     assert code.decode(sent) == Decoded(sent[:-32], (IN_FILL,))
     rows = np.frombuffer(sent + sent, np.uint8).reshape(2, -1).copy()
     assert code.decode_batch(rows).tolist() == [[IN_FILL], [IN_FILL]]
-    assert code.counters["failed_codewords"] == code.counters["fill_refusals"] == 3
+    assert code.counters["failed_codewords"] == code.counters["fill_codewords"] == 3
     assert code.counters["corrected_octets"] == 0
     assert ReedSolomon(interleave=1, fill=2, lenient=True).decode(sent).corrected == (2,)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -273,6 +274,43 @@ def test_batches_keep_what_they_hold(name: str) -> None:
         copies.append([bytes(piece) for piece in batches[-1].packets.pieces()])
     assert sum(map(len, copies)) > 0
     assert [[bytes(piece) for piece in batch.packets.pieces()] for batch in batches] == copies
+
+
+def test_streams_in_threads_do_not_meet() -> None:
+    """Streams that run at the same time give what each of them gives alone."""
+    names = [name for name in CASES if name not in ("bits", "symbols")] * 2
+
+    def alone(name: str) -> tuple[dict[str, Any], Any]:
+        return run(CASES[name][0], SENT[name], list(range(0, 60_000, 1999)))
+
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(alone, names))
+    assert together == [alone(name) for name in names]
+
+
+def test_counters_that_were_read_stay_as_they_were() -> None:
+    """What a stream counted is a snapshot: it does not change when the stream goes on."""
+    channel, octets = CASES["packets"][0], SENT["packets"]
+    stream = Stream(channel)
+    stream.feed(octets[:9000])
+    read, kept = stream.counters, {k: dict(v) for k, v in stream.counters.items()}
+    stream.feed(octets[9000:])
+    assert read == kept != stream.counters
+
+
+def test_a_feed_that_completes_nothing_gives_an_empty_batch() -> None:
+    """Batches without packets have every column, and none is shared with a batch that has some."""
+    stream = Stream(CASES["packets"][0])
+    empty = stream.feed(SENT["packets"][:3])
+    full = stream.feed(SENT["packets"][3:])
+    again = stream.feed(b"")
+    assert (len(empty), len(again), empty.columns, again.columns) == (0, 0, {}, {})
+    assert len(full) > 0
+    assert empty.pus is not None
+    for name in ("good", "vcid", "frame"):
+        assert getattr(empty, name).dtype == getattr(full, name).dtype
+    assert [a.dtype for a in empty.pus] == [a.dtype for a in full.pus or ()]
+    assert [a.dtype for a in empty.sequence] == [a.dtype for a in full.sequence]
 
 
 def test_a_frame_of_varying_length_with_a_wrong_flag_costs_itself_alone() -> None:
