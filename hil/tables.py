@@ -224,7 +224,15 @@ class CsvTables(_Folder):
             self._files[name] = file, writer
             writer.writerow(column.name for column in columns)
         self._count(name, columns)
-        self._files[name][1].writerows(zip(*map(_csv_cells, columns), strict=True))
+        file, writer = self._files[name]
+        rows = list(zip(*map(_csv_cells, columns), strict=True))
+        if not any(_has_return(column.values) for column in columns):
+            writer.writerows(rows)
+            return
+        # Python up to 3.12 puts no quotes around a carriage return, at which readers end a line.
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in rows:
+            (quoted if _has_return(row) else writer).writerow(row)
 
     def __exit__(
         self,
@@ -234,6 +242,13 @@ class CsvTables(_Folder):
     ) -> None:
         for file, _ in self._files.values():
             file.close()
+
+
+def _has_return(values: Any) -> bool:
+    is_numbers = isinstance(values, np.ndarray) and values.dtype.kind not in "OU"
+    if is_numbers or isinstance(values, Ragged):
+        return False
+    return any(isinstance(value, str) and "\r" in value for value in values)
 
 
 def _csv_cells(column: Column) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_json_is_what_every_reader_takes() -> None:
         "b": "-Infinity",
         "c": {"d": "Infinity"},
     }
+
+
+def test_text_of_any_signs_comes_back_from_csv(tmp_path: Path) -> None:
+    """Line ends, quotes, commas and zeros in text are read back as they were."""
+    texts = ["a\rb", "c\nd", 'e"f', "g,h", "i\r\nj", "plain", "", "\0k"]
+    with CsvTables(tmp_path) as tables:
+        tables.write("t", [Column("x", np.array(texts, object)), Column("n", np.arange(8))])
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["x"] for row in rows] == texts
+    assert [row["n"] for row in rows] == [str(i) for i in range(8)]
 
 
 def test_a_name_with_other_signs_stays_in_its_directory(tmp_path: Path) -> None:
