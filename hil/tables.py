@@ -219,10 +219,9 @@ class CsvTables(_Folder):
         """Append rows."""
         columns = list(flat(columns))
         if name not in self._files:
-            file = self.path(name).open("x", newline="", encoding="utf-8")
-            writer = csv.writer(file, lineterminator="\n")
-            self._files[name] = file, writer
-            writer.writerow(column.name for column in columns)
+            made = self.path(name).open("x", newline="", encoding="utf-8")
+            self._files[name] = made, csv.writer(made, lineterminator="\n")
+            self._files[name][1].writerow(column.name for column in columns)
         self._count(name, columns)
         file, writer = self._files[name]
         rows = list(zip(*map(_csv_cells, columns), strict=True))
