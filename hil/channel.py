@@ -143,11 +143,27 @@ def _marker(doc: Document) -> Marker:
 
 def _reed_solomon(doc: Document) -> BlockCode:
     doc.check_keys("reed_solomon", KEYS["reed_solomon"])
+    e = doc.integer("reed_solomon.e", 8, 16, 16)
+    interleave = doc.integer("reed_solomon.interleave", 1, 8, 1)
+    if e not in (8, 16):
+        raise doc.error("reed_solomon.e", f"{e} is neither 16 nor 8")
+    if interleave in (6, 7):
+        raise doc.error("reed_solomon.interleave", f"{interleave} is none of 1, 2, 3, 4, 5, 8")
+    fill = doc.integer("reed_solomon.fill", 0, 254 - 2 * e, 0)
+    data_nbytes, nbytes = interleave * (255 - 2 * e - fill), None
+    if "frames" in doc.data:
+        nbytes = doc.integer("frames.nbytes", 1, 65_536)
+    if nbytes is not None and nbytes != data_nbytes:
+        raise doc.error(
+            "frames.nbytes",
+            f"frames of {nbytes} octets, but code blocks of this e, interleave and fill hold"
+            f" {data_nbytes}",
+        )
     return BlockCode(
-        e=doc.integer("reed_solomon.e", 8, 16, 16),
+        e=e,
         dual=doc.choice("reed_solomon.basis", ("dual", "conventional"), "dual") == "dual",
-        interleave=doc.integer("reed_solomon.interleave", 1, 8, 1),
-        fill=doc.integer("reed_solomon.fill", 0, 238, 0),
+        interleave=interleave,
+        fill=fill,
         lenient=_flag(doc, "reed_solomon.lenient", False),
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.channel import Channel
+from flightsw.codec.errors import CodecError
 from flightsw.codec.layout import LayoutError
 from flightsw.codec.stream import CHUNK_NBYTES, Batch, Part, Stream
 from flightsw.codec.xtce import channel_xtce
@@ -104,6 +105,13 @@ def main(argv: list[str]) -> int:
         raise UsageError(f"the channel comes first: hil codec {args.file} {args.channel}")
 
     channel = load_channel(args.channel)
+    try:
+        return _run(channel, args)
+    except CodecError as wrong:  # stages that do not go together, bits that are none
+        raise UsageError(f"{args.channel}: {wrong}") from None
+
+
+def _run(channel: Channel, args: argparse.Namespace) -> int:
     stream = Stream(channel)
     if args.xtce:
         _export(channel, args.xtce)

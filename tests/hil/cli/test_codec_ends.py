@@ -196,8 +196,9 @@ def test_bits_that_are_none_are_refused(capsys: Any) -> None:
     Path("c.toml").write_text(FRAMES.format(input="bits"))
     Path("in").write_bytes(b"\0\1\7")
     code, _, err = here(capsys, "c.toml", "in")
-    assert code != 0
+    assert code == 2
     assert len(err) == 1
+    assert "c.toml: bits: " in err[0]
     assert "octets or symbols" in err[0]
 
 
