@@ -32,7 +32,8 @@ typedef struct {
  * MCAP channel of records at (kind << 8 | channel), of bare JSON 65536 further on, 0 where none
  * was given yet. Stops early, with state->consumed < nbytes, before a record without an MCAP
  * channel and before one that would lift a chunk that is not empty above soft_limit, does not fit,
- * or begins behind 4 GiB, where an index cannot point. Returns the number of records taken, or FS_E_SHORT if buf ends inside a record. */
+ * or begins behind 4 GiB, where an index cannot point. Returns the number of records taken, or
+ * FS_E_SHORT if buf ends inside a record. */
 int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns,
                      size_t soft_limit, uint8_t *chunk, size_t capacity, fs_mcap_entry *entries,
                      size_t entry_capacity, fs_mcap_chunk *state);
