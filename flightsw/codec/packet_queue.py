@@ -6,10 +6,7 @@ from collections import deque
 from struct import Struct
 
 from flightsw.codec.errors import SyncError
-from flightsw.codec.space_packet import IDLE_APID
-
-#: The shortest space packet.
-MIN_NBYTES = 7
+from flightsw.codec.packet_table import IDLE_APID, MIN_NBYTES
 
 _IDLE_HEADER = Struct(">HHH")
 

@@ -133,28 +133,34 @@ def pack_tc(
     return body + _PEC.pack(crc16(body))
 
 
-def _check(packet: bytes, header_nbytes: int, telecommand: bool) -> None:
-    """Raise what is wrong with a packet, the most basic fault first."""
+def check_packet(
+    packet: bytes,
+    header_nbytes: int,
+    *,
+    telecommand: bool,
+    version: int = PUS_VERSION,
+    error_control: bool = True,
+) -> None:
+    """Raise what is wrong with a packet, the most basic fault first, as :func:`unpack_tm` says."""
     name = "telecommand" if telecommand else "telemetry"
-    nbytes = len(packet)
-    if nbytes < header_nbytes + _PEC.size:
+    nbytes, least = len(packet), header_nbytes + _PEC.size * error_control
+    if nbytes < least:
         raise ShortPacketError(
-            f"{name} packet of {nbytes} octets: headers and error control take"
-            f" {header_nbytes + _PEC.size}"
+            f"{name} packet of {nbytes} octets: headers and error control take {least}"
         )
     said = (packet[4] << 8 | packet[5]) + 7
     if said != nbytes:
         raise PacketLengthError(f"{name} packet: says {said} octets, {nbytes} were given")
-    if crc16(packet):
+    if error_control and crc16(packet):
         raise PecError(f"{name} packet of {nbytes} octets: error control does not match; dropped")
     if packet[0] >> 5:
         raise PusVersionError(f"{name} packet: packet version {packet[0] >> 5}, must be 0")
     if bool(packet[0] & 0x10) is not telecommand:
         other = "telemetry" if telecommand else "telecommand"
         raise PacketTypeError(f"{name} packet wanted: this one is marked as {other}")
-    if not packet[0] & 0x08 or packet[6] >> 4 != PUS_VERSION:
+    if not packet[0] & 0x08 or packet[6] >> 4 != version:
         raise PusVersionError(
-            f"{name} packet: no secondary header of PUS version {PUS_VERSION}"
+            f"{name} packet: no secondary header of PUS version {version}"
             f" (flag {packet[0] >> 3 & 1}, version {packet[6] >> 4})"
         )
 
@@ -167,7 +173,7 @@ def unpack_tm(packet: bytes, time_nbytes: int = CUC_NBYTES, preamble: bytes = b"
     Raises ShortPacketError, PacketLengthError, PecError, PacketTypeError or PusVersionError.
     """
     at = _TM.size + time_nbytes
-    _check(packet, at, telecommand=False)
+    check_packet(packet, at, telecommand=False)
     word, sequence, _, _, service, subtype, counter, destination = _TM.unpack_from(packet)
     t_ns = unpack_cuc(preamble + packet[_TM.size : at]) if time_nbytes else None
     data = packet[at : -_PEC.size]
@@ -181,7 +187,7 @@ def unpack_tc(packet: bytes) -> TcPacket:
 
     Raises ShortPacketError, PacketLengthError, PecError, PacketTypeError or PusVersionError.
     """
-    _check(packet, _TC.size, telecommand=True)
+    check_packet(packet, _TC.size, telecommand=True)
     word, sequence, _, flags, service, subtype, source = _TC.unpack_from(packet)
     data = packet[_TC.size : -_PEC.size]
     return TcPacket(word & 0x7FF, sequence & 0x3FFF, flags & 15, service, subtype, source, data)

@@ -26,15 +26,7 @@ from flightsw.codec.crc import crc16
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet_table import HEADER_NBYTES, PacketTable, apid_bits
-from flightsw.codec.pus import (
-    PacketLengthError,
-    PacketTypeError,
-    PecError,
-    PusVersionError,
-    ShortPacketError,
-    TcPacket,
-    TmPacket,
-)
+from flightsw.codec.pus import PusVersionError, TcPacket, TmPacket, check_packet
 from flightsw.codec.time_code import TimeFormat
 
 PUS_VERSION_A, PUS_VERSION_C = 1, 2
@@ -266,29 +258,13 @@ class PusFormat:
 
     def _check(self, packet: bytes, header_nbytes: int, telecommand: bool) -> None:
         """Raise what is wrong with a packet, the most basic fault first."""
-        name = "telecommand" if telecommand else "telemetry"
-        nbytes, least = len(packet), header_nbytes + _PEC_NBYTES * self.error_control
-        if nbytes < least:
-            raise ShortPacketError(
-                f"{name} packet of {nbytes} octets: headers and error control take {least}"
-            )
-        said = (packet[4] << 8 | packet[5]) + 7
-        if said != nbytes:
-            raise PacketLengthError(f"{name} packet: says {said} octets, {nbytes} were given")
-        if self.error_control and crc16(packet):
-            raise PecError(
-                f"{name} packet of {nbytes} octets: error control does not match; dropped"
-            )
-        if packet[0] >> 5:
-            raise PusVersionError(f"{name} packet: packet version {packet[0] >> 5}, must be 0")
-        if bool(packet[0] & 0x10) is not telecommand:
-            other = "telemetry" if telecommand else "telecommand"
-            raise PacketTypeError(f"{name} packet wanted: this one is marked as {other}")
-        if not packet[0] & 0x08 or packet[6] >> 4 != self.version:
-            raise PusVersionError(
-                f"{name} packet: no secondary header of PUS version {self.version}"
-                f" (flag {packet[0] >> 3 & 1}, version {packet[6] >> 4})"
-            )
+        check_packet(
+            packet,
+            header_nbytes,
+            telecommand=telecommand,
+            version=self.version,
+            error_control=self.error_control,
+        )
 
     def _columns(
         self, table: PacketTable, apids: Iterable[int] | None, telecommand: bool

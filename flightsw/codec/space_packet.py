@@ -77,8 +77,10 @@ def unpack(buf: bytes, at: int = 0) -> SpacePacket:
     Raises TruncatedError if ``buf`` ends inside it, SyncError if its version is not 0.
     """
     left = len(buf) - at
-    if left < HEADER_NBYTES:
-        raise TruncatedError(f"space packet at octet {at}: {left} octets left, a header takes 6")
+    if at < 0 or left < HEADER_NBYTES:
+        raise TruncatedError(
+            f"space packet at octet {at} of {len(buf)}: {left} octets left, a header takes 6"
+        )
     word, sequence, length = _unpack_from(buf, at)
     if word >> 13:
         raise SyncError(f"space packet at octet {at}: version {word >> 13}, must be 0")

@@ -9,19 +9,18 @@ from flightsw.codec.channel import Channel
 from flightsw.codec.errors import ChecksumError, CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.frames import UNIT_DTYPE, Units
 from flightsw.codec.octets import Octets
+from flightsw.codec.packet_table import MIN_NBYTES
 from flightsw.codec.serial_line import Deframer
 
 Counters = dict[str, dict[str, int]]
 DEFRAMERS = {"cobs": cobs.Decoder, "slip": slip.Decoder, "hdlc": hdlc.Decoder}
 
-_MIN_NBYTES = 7  # of a space packet
-
 
 def packet_nbytes(octets: bytes, at: int = 0) -> int:
     """Return the length of the space packet at ``at`` as its header says, 0 if there is none."""
-    if len(octets) - at < _MIN_NBYTES or octets[at] >> 5:
+    if len(octets) - at < MIN_NBYTES or octets[at] >> 5:
         return 0
-    nbytes = (octets[at + 4] << 8 | octets[at + 5]) + _MIN_NBYTES
+    nbytes = (octets[at + 4] << 8 | octets[at + 5]) + MIN_NBYTES
     return nbytes if at + nbytes <= len(octets) else 0
 
 

@@ -103,8 +103,14 @@ class TimeFormat:
         return octets
 
     def unpack(self, octets: bytes) -> int:
-        """Return the nanoseconds that the octets behind the preamble mean."""
-        assert len(octets) == self.nbytes, "the caller cuts"
+        """Return the nanoseconds that the octets behind the preamble mean.
+
+        Raises TruncatedError for another number of octets, SyncError for a time that is none.
+        """
+        if len(octets) != self.nbytes:
+            raise TruncatedError(
+                f"time code of {self.nbytes} octets behind its preamble: {len(octets)} given"
+            )
         if self.code == "cuc":
             scale = 8 * self.fine
             units = int.from_bytes(octets, "big")

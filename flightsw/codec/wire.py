@@ -141,7 +141,7 @@ def unpack_from(buf: bytes, at: int = 0) -> tuple[Record, int]:
     Raises :class:`~flightsw.codec.errors.TruncatedError` if ``buf`` ends inside the record.
     """
     body = at + HEADER_NBYTES
-    if body > len(buf):
+    if at < 0 or body > len(buf):
         raise TruncatedError(f"wire record at octet {at}: header cut after {len(buf) - at} octets")
     kind, channel, flags, status, length, t_ns, duration_ns, seq, address = HEADER.unpack_from(
         buf, at

@@ -25,12 +25,14 @@ from flightsw.codec import (
     sync,
     tm_frame,
     uslp_frame,
+    wire,
 )
 from flightsw.codec.channel import INPUTS, Channel, Convolutional, Frames, Marker
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.layout import compile_layout
 from flightsw.codec.reed_solomon import ReedSolomon
 from flightsw.codec.stream import Stream
+from flightsw.codec.time_code import TimeFormat
 
 WORDS = np.arange(3000, dtype="<u4")
 OCTETS = WORDS.tobytes()
@@ -227,6 +229,17 @@ def test_a_count_of_packets_that_are_not_there_takes_no_memory_for_them() -> Non
     """More packets than the buffer can hold are refused before columns are made for them."""
     with pytest.raises(TruncatedError, match="ends behind"):
         FIXED.decode_columns(OCTETS, count=1 << 60)
+
+
+def test_places_outside_of_a_buffer_are_refused() -> None:
+    """A negative offset does not count from the end, and a short time is no shorter time."""
+    for at in (-1, -20, len(PACKETS)):
+        with pytest.raises(TruncatedError):
+            space_packet.unpack(PACKETS, at)
+    with pytest.raises(TruncatedError):
+        wire.unpack_from(bytes(64), -40)
+    with pytest.raises(TruncatedError):
+        TimeFormat("cuc", 4, 3).unpack(bytes(6))
 
 
 def test_an_empty_kiss_frame_is_refused() -> None:
