@@ -5,9 +5,6 @@
 
 #include <stddef.h>
 
-#if defined(FS_X86)
-#include <cpuid.h>
-#endif
 #if defined(FS_ARM) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -26,18 +23,9 @@ const char *fs_tier_name(int32_t level)
 
 #if defined(FS_X86)
 
-/* Compilers know no name of it that all of them know. Where it is missing the same octets are BSR,
- * and count something else without a word. */
-static int have_lzcnt(void)
-{
-    enum { EXTENDED_FEATURES = 0x80000001, LZCNT = 1 << 5 };
-    unsigned a, b, c, d;
-    return __get_cpuid((unsigned)EXTENDED_FEATURES, &a, &b, &c, &d) && c & LZCNT;
-}
-
 static int have_avx2(void)
 {
-    return have_lzcnt() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
            __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&
            __builtin_cpu_supports("pclmul");
 }

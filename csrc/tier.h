@@ -46,9 +46,9 @@ int64_t fs_tier_force(int32_t level);
 #endif
 
 #define FS_TARGET_SSSE3 __attribute__((target("ssse3")))
-#define FS_TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt,pclmul")))
+#define FS_TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt,pclmul")))
 #define FS_TARGET_AVX512                                                                           \
-    __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt,pclmul,avx512f,avx512bw,avx512dq,avx512vl,"  \
+    __attribute__((target("avx2,bmi,bmi2,popcnt,pclmul,avx512f,avx512bw,avx512dq,avx512vl,"        \
                           "avx512vbmi,avx512vbmi2,avx512bitalg,avx512vpopcntdq,gfni,vpclmulqdq")))
 #if defined(__clang__) && __clang_major__ < 16 /* spells it as x86 does */
 #define FS_TARGET_PMULL __attribute__((target("crypto")))

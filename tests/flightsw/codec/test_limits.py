@@ -109,5 +109,4 @@ def test_every_instruction_set_of_a_tier_is_asked_for() -> None:
     for name, text in rows:
         features = set("".join(re.findall(r'"(.*?)"', text)).split(",")) - {"crypto", "+crypto"}
         asked = set(re.findall(r'cpu_supports\("(\w+)"\)', source))
-        asked |= {"lzcnt"} if "have_lzcnt()" in source else set()
         assert features <= asked, name
