@@ -133,8 +133,17 @@ def _marker(doc: Document) -> Marker:
     small = ("search_wrong", "lock_wrong", "verify", "misses", "slip")
     doc.check_keys("marker", KEYS["marker"])
     numbers = {name: doc.integer(f"marker.{name}", 0, 255, getattr(Marker, name)) for name in small}
+    octets = _hex(doc, "marker.octets", ASM)
+    if not 1 <= len(octets) <= 8:
+        raise doc.error("marker.octets", f"{len(octets)} octets, must be 1 to 8")
+    if 2 * numbers["lock_wrong"] >= 8 * len(octets):
+        wrong = f"{numbers['lock_wrong']} of {8 * len(octets)} bits, must be fewer than half"
+        raise doc.error("marker.lock_wrong", wrong)
+    if numbers["search_wrong"] > numbers["lock_wrong"]:
+        wrong = f"{numbers['search_wrong']}, must not be above lock_wrong ({numbers['lock_wrong']})"
+        raise doc.error("marker.search_wrong", wrong)
     return Marker(
-        _hex(doc, "marker.octets", ASM),
+        octets,
         inverted=_flag(doc, "marker.inverted", False),
         step=8 if _flag(doc, "marker.aligned", False) else 1,
         **numbers,

@@ -99,9 +99,7 @@ def _constant(doc: Document, key: KeyPath, text: str) -> Any:
     place, value = (*key, "const"), doc.find((*key, "const"))
     number, sized = _NUMBER.fullmatch(text), _SIZED.fullmatch(text)
     if number and number["kind"] != "f":
-        width, signed = int(number["width"]), number["kind"] == "i"
-        low = -(1 << width - 1) if signed else 0
-        return doc.integer(place, low, low + (1 << width) - 1)
+        return doc.integer(place, *_range(number["kind"], int(number["width"])))
     if text == "flag" and isinstance(value, bool):
         return value
     is_text = sized is not None and sized["kind"] == "text" and sized["size"].isdecimal()
@@ -163,10 +161,21 @@ def _repeated(doc: Document, key: KeyPath, subcon: Any, text: str, known: Known)
 
 
 def _labels(doc: Document, key: KeyPath, labels: Mapping[str, Any]) -> dict[str, int]:
-    for label, value in labels.items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise doc.error((*key, "enum", label), "must be a whole number")
+    number = _NUMBER.match(doc.text((*key, "type")).strip())
+    assert number is not None, "an enum goes with numbers only"
+    taken: dict[int, str] = {}
+    for label in labels:
+        value = doc.integer((*key, "enum", label), *_range(number["kind"], int(number["width"])))
+        if value in taken:
+            raise doc.error((*key, "enum", label), f"{value} is {taken[value]!r} already")
+        taken[value] = label
     return dict(labels)
+
+
+def _range(kind: str, width: int) -> tuple[int, int]:
+    """Return the least and the greatest number of a type."""
+    low = -(1 << width - 1) if kind == "i" else 0
+    return low, low + (1 << width) - 1
 
 
 def _condition(doc: Document, key: KeyPath, when: str, known: Known) -> Any:
