@@ -246,7 +246,7 @@ class _Columns:
             columns = self._layout.decode_columns(buf, offsets=at, lengths=lengths)
             assert columns.faults is not None
             self.counters["undecodable"] += int(np.count_nonzero(columns.faults))
-        self.counters["rows"] += len(rows)
+        self.counters["rows"] += int(np.count_nonzero(columns.good))
         return Part(rows, columns)
 
     def _matches(self, batch: Batch) -> npt.NDArray[np.bool_]:

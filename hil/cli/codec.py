@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     options = parser()
     args = options.parse_args(argv)
     if args.file is None and args.xtce is None:
-        options.error("the following arguments are required: FILE")
+        options.error("the following arguments are required: FILE, or - for standard input")
     if args.file and args.file.suffix == ".toml" and args.channel.suffix != ".toml":
         raise UsageError(f"the channel comes first: hil codec {args.file} {args.channel}")
 

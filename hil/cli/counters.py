@@ -270,6 +270,11 @@ def _layout_hints(channel: Channel, counters: Counters) -> Iterator[str]:
                 f"no packet has the {rule.layout.nbytes + rule.skip_nbytes} octets that layout"
                 f" {rule.name} describes: look at its fields, skip_nbytes, and longer"
             )
+        elif seen["undecodable"] and not seen["rows"]:
+            yield (
+                f"no packet of layout {rule.name} could be decoded: look at its fields,"
+                " skip_nbytes, and packets.error_control"
+            )
 
 
 def written(sizes: dict[Path, int], what: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from decoding import FRAMES, HIL, air, here, rows_of, run
 
+from flightsw.codec import space_packet
 from hil.cli import main
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -189,6 +190,29 @@ def test_a_wrong_stage_is_named(capsys: Any, old: str, new: str, hint: str) -> N
     _, _, err = here(capsys, "c.toml", "in")
     assert hint in "\n".join(err)
     assert len(err) == (1 if hint else 0)
+
+
+def test_a_layout_that_decodes_nothing_is_named(capsys: Any) -> None:
+    """Where a layout of changing size fits no packet, no row is counted; a hint names its keys."""
+    Path("in").write_bytes(space_packet.pack(5, 0, b"\xff" * 9))
+    Path("c.toml").write_text(
+        '[channel]\nname = "c"\ninput = "packets"\n[[layout]]\nname = "list"\nskip_nbytes = 6\n'
+        'fields = [{name = "n", type = "u8"}, {name = "v", type = "u8[n]"}]\n'
+    )
+    _, out, err = here(capsys, "c.toml", "in", "--json")
+    seen = json.loads(out[-1])["counters"]["layout list"]
+    assert seen == {"packets": 1, "rows": 0, "wrong_length": 0, "undecodable": 1}
+    (hint,) = err
+    assert hint.startswith("hint: no packet of layout list could be decoded: look at its fields")
+
+
+def test_stages_that_do_not_go_together_are_wrong_usage(capsys: Any) -> None:
+    """Markers in a file of packets are exit code 2, and one line with the file's name."""
+    Path("c.toml").write_text(FRAMES.format(input="packets"))
+    Path("in").write_bytes(b"")
+    code, out, err = here(capsys, "c.toml", "in")
+    assert (code, out, len(err)) == (2, [], 1)
+    assert err[0].startswith("hil codec: c.toml: channel")
 
 
 def test_bits_that_are_none_are_refused(capsys: Any) -> None:
