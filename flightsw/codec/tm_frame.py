@@ -145,7 +145,7 @@ class Encoder:
         if len(ocf) != self._ocf_nbytes:
             raise FieldRangeError(
                 f"TM encoder: operational control field of {len(ocf)} octets, {self._ocf_nbytes}"
-                " in every frame of this encoder"
+                " in every frame of this encoder; Encoder(ocf=...) says whether there is one"
             )
         return self._channel(vcid)
 
