@@ -99,7 +99,7 @@ PLAIN = {
     "parity_octets": "Reed-Solomon parity taken off",
     "corrected_headers": "frame headers corrected by their check",
     "frames": "good frames",
-    "back_frames": "frames whose count lies behind the one before: repeated, or late",
+    "back_frames": "frames whose count, of 16 bits or more, lies behind the one before",
     "restarts_seen": "frame counts that began anew at 0",
     "idle_frames": "frames that carry nothing",
     "replayed_frames": "frames marked as a replay",
