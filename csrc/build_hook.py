@@ -28,6 +28,8 @@ MODULE = "flightsw.codec._codec"
 #: -g0 takes back what Python's own flags ask for: debug information is ten times the code.
 CFLAGS = ["-O3", "-g0", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 CFLAGS += ["-Wno-unused-parameter"]
+#: Names of what is not exported help nobody who installs a wheel.
+LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 
 
 def declarations() -> str:
@@ -74,6 +76,7 @@ def compile_api(cflags: list[str]) -> Path:
         sources=[str(path) for path in sorted(CSRC.glob("*.c"))],
         include_dirs=[str(CSRC)],
         extra_compile_args=cflags,
+        extra_link_args=LDFLAGS,
         py_limited_api=True,
         define_macros=[("Py_LIMITED_API", "0x030b0000")],
     )
@@ -93,7 +96,8 @@ def compile_plain(cflags: list[str]) -> Path:
         library = Path(scratch) / "library.so"
         flags = [flag for flag in cflags if flag != "-fvisibility=hidden"]
         sources = [str(path) for path in sorted(CSRC.glob("*.c"))]
-        command = [compiler, "-shared", "-fPIC", *flags, f"-I{CSRC}", "-o", str(library), *sources]
+        command = [compiler, "-shared", "-fPIC", *flags, f"-I{CSRC}", "-o", str(library)]
+        command += [*sources, *LDFLAGS]
         subprocess.run(command, check=True)
         ffi.emit_python_code(str(Path(scratch) / "ffi.py"))
         install(Path(scratch) / "ffi.py", "_codec_plain_ffi.py")
