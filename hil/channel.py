@@ -52,6 +52,8 @@ KEYS: dict[str, tuple[str, ...]] = {
         "longer",
     ),
 }
+#: Kinds of frames, with the highest number that their headers can give a spacecraft.
+SPACECRAFT = {"tm": 1023, "aos": 1023, "uslp": 65_535, "tc": 1023}
 _FECF = {"none": 0, "crc16": 2, "crc32": 4}
 _VERSIONS = {"a": PUS_VERSION_A, "c": PUS_VERSION_C}
 
@@ -185,10 +187,11 @@ def _frames(doc: Document) -> Frames:
             raise doc.error(("frames", "services", vcid), "is no virtual channel: 0 to 63")
         place = ("frames", "services", vcid)
         services[int(vcid)] = doc.choice(place, SERVICES)
+    kind = doc.choice("frames.kind", SPACECRAFT)
     return Frames(
-        kind=doc.choice("frames.kind", ("tm", "aos", "uslp", "tc")),
+        kind=kind,
         nbytes=doc.integer("frames.nbytes", 1, 65_536),
-        scid=doc.integer("frames.scid", 0, 65_535, None),
+        scid=doc.integer("frames.scid", 0, SPACECRAFT[kind], None),
         fecf_nbytes=_FECF[doc.choice("frames.fecf", _FECF, "crc16")],
         ocf=_flag(doc, "frames.ocf", False),
         insert_nbytes=doc.integer("frames.insert_nbytes", 0, 65_536, 0),

@@ -12,6 +12,7 @@ Nothing is dropped silently: what does not come out is in ``counters``, by stage
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
@@ -115,11 +116,17 @@ class Stream:
         ``apid 5 tc``, layouts as ``layout NAME``."""
         found = {"input": {"octets": self.octets}} | self._front.counters
         found["packets"] = self._totals | self._tracker.totals
+        del found["packets"]["idle"]  # those are the idle_packets
         for (telecommand, apid), counters in self._tracker.channels().items():
             found[f"apid {apid}{' tc' if telecommand else ''}"] = counters
         for rule in self._rules:
             found[f"layout {rule.rule.name}"] = dict(rule.counters)
         return found
+
+    @property
+    def reasons(self) -> dict[str, dict[str, int]]:
+        """Why packets were undecodable, and how many, by the name of the layout."""
+        return {rule.rule.name: dict(rule.reasons) for rule in self._rules}
 
     def _batch(self, delivered: Units | PacketTable) -> Batch:
         if not len(delivered if isinstance(delivered, PacketTable) else delivered.rows):
@@ -229,6 +236,7 @@ class _Columns:
         self._no_crc = (IDLE_APID, *packets.no_error_control)
         self._after_pus = packets.pus is not None
         self.counters = {"packets": 0, "rows": 0, "wrong_length": 0, "undecodable": 0}
+        self.reasons: Counter[str] = Counter()
 
     def take(self, batch: Batch) -> Part | None:
         """Return the columns of the packets that the rule describes, None if there are none."""
@@ -244,8 +252,8 @@ class _Columns:
         else:
             lengths = np.maximum(nbytes, 0).astype(np.uint64)
             columns = self._layout.decode_columns(buf, offsets=at, lengths=lengths)
-            assert columns.faults is not None
-            self.counters["undecodable"] += int(np.count_nonzero(columns.faults))
+            self.counters["undecodable"] += columns.bad_count
+            self.reasons.update(columns.reasons())
         self.counters["rows"] += int(np.count_nonzero(columns.good))
         return Part(rows, columns)
 

@@ -106,13 +106,16 @@ def main(argv: list[str]) -> int:
 
     channel = load_channel(args.channel)
     try:
-        return _run(channel, args)
-    except CodecError as wrong:  # stages that do not go together, bits that are none
+        stream = Stream(channel)
+    except CodecError as wrong:  # stages that do not go together
         raise UsageError(f"{args.channel}: {wrong}") from None
+    try:
+        return _run(channel, stream, args)
+    except CodecError as wrong:  # bits that are none
+        raise UsageError(f"{args.file}: {wrong}") from None
 
 
-def _run(channel: Channel, args: argparse.Namespace) -> int:
-    stream = Stream(channel)
+def _run(channel: Channel, stream: Stream, args: argparse.Namespace) -> int:
     if args.xtce:
         _export(channel, args.xtce)
     if args.file is None:
@@ -241,7 +244,9 @@ class _Job:
             lines += [
                 line for table in self.tables for line in counters.written(table.rows, "rows")
             ]
-            lines += [f"hint: {hint}" for hint in counters.hints(self.channel, found)]
+            lines += [
+                f"hint: {hint}" for hint in counters.hints(self.channel, found, self.stream.reasons)
+            ]
             print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
         return 1 if self.args.strict and counters.trouble(found) else 0
 

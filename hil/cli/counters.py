@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flightsw.codec.channel import ON_AIR, Channel
@@ -194,11 +194,18 @@ def _table(title: str, rows: Counters) -> Iterator[str]:
         yield f"{key:<8}" + "".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
 
 
-def hints(channel: Channel, counters: Counters) -> list[str]:
+def hints(
+    channel: Channel, counters: Counters, reasons: Mapping[str, Mapping[str, int]]
+) -> list[str]:
     """Return what to try where a stage gave nothing at all, from the front of the chain on."""
     if not counters["input"]["octets"]:
         return ["the input is empty"]
-    return [*_front_hints(channel, counters), *_layout_hints(channel, counters)]
+    why = [
+        f"layout {name}: {count:,} undecodable, a packet {reason}"
+        for name, each in reasons.items()
+        for reason, count in each.items()
+    ]
+    return [*_front_hints(channel, counters), *_layout_hints(channel, counters), *why]
 
 
 def _front_hints(channel: Channel, counters: Counters) -> Iterator[str]:
@@ -225,6 +232,11 @@ def _front_hints(channel: Channel, counters: Counters) -> Iterator[str]:
         yield from _frame_hints(link)
     elif not counters["packets"]["packets"] and not link.get("units"):
         yield from _packet_hints(channel)
+    elif 2 * counters.get("file", {}).get("skipped_octets", 0) > counters["input"]["octets"]:
+        yield (
+            "most of the input is no packet: look at packets.before_nbytes, behind_nbytes, apids"
+            " and max_nbytes"
+        )
 
 
 def _frame_hints(link: dict[str, int]) -> Iterator[str]:
