@@ -8,7 +8,6 @@ and the cost of the call through ctypes is taken off.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import importlib
 import time
 from collections.abc import Callable
@@ -170,8 +169,10 @@ def refused(function: Callable[..., Any], *args: Any) -> Any:
 
 def libfec() -> Any:
     """Return libfec, or None where it is not installed."""
-    name = ctypes.util.find_library("fec")
-    return ctypes.CDLL(name) if name else None
+    try:
+        return ctypes.CDLL("libfec.so.0")
+    except OSError:
+        return None
 
 
 def addresses(some: Octets) -> list[tuple[ctypes.c_void_p, ctypes.c_void_p]]:
