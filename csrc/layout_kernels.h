@@ -9,6 +9,7 @@
 #define FLATSAT_LAYOUT_KERNELS_H
 
 #include "flatsat.h"
+#include "words.h"
 
 #include <string.h>
 
@@ -32,24 +33,6 @@ static inline fs_place fs_locate(size_t bit, unsigned width, size_t nbytes)
         load = nbytes > FS_WORD ? nbytes - FS_WORD : 0;
     unsigned before = (unsigned)(bit - 8 * load);
     return (fs_place){load, before, before + width > 64};
-}
-
-static inline uint64_t fs_load_be(const uint8_t *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-static inline void fs_store_be(uint8_t *at, uint64_t word)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    memcpy(at, &word, sizeof word);
 }
 
 /* The field's bits, moved to the top of the word, in big-endian order of octets. */

@@ -3,6 +3,7 @@
 #define FLATSAT_VARIABLE_KERNELS_H
 
 #include "flatsat.h"
+#include "words.h"
 
 #include <string.h>
 
@@ -30,24 +31,6 @@ typedef struct {
     uint64_t left;
     size_t slot;
 } fs_frame;
-
-static inline uint64_t fs_load_be(const uint8_t *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-static inline void fs_store_be(uint8_t *at, uint64_t word)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    memcpy(at, &word, sizeof word);
-}
 
 /* Least significant octet first, or back. */
 static inline uint64_t fs_swap_octets(uint64_t value, unsigned width)

@@ -194,11 +194,5 @@ def feed_mutations(count: int) -> None:
 
 
 def test_mutated_recordings_are_accounted_for() -> None:
-    """Recordings with random damage crash nothing, and every octet is in a counter."""
-    feed_mutations(600)
-
-
-@pytest.mark.soak
-def test_ten_thousand_mutated_recordings_are_accounted_for() -> None:
-    """The same for 10,000 mutated recordings."""
+    """10,000 recordings with random damage crash nothing, and every octet is in a counter."""
     feed_mutations(10_000)
