@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml $(wildcard csrc/*.c csrc/*.h csrc/*.py)
+SOURCES := pyproject.toml $(wildcard csrc/*.py $(foreach s,c h,csrc/*.$s csrc/*/*.$s csrc/*/*/*.$s))
 
 .PHONY: run test lint bench clean
 

@@ -1,6 +1,6 @@
 """Hatchling build hook: compiles the C sources of this folder into one extension module.
 
-Every ``*.c`` in this folder (not below it) is part of the module; files for another processor
+Every ``*.c`` in this folder and in :data:`ROOMS` is part of the module; files for another processor
 family compile to nothing. ``flatsat.h`` lists the headers, and each of them is both what the
 sources include and, between its two ``CFFI`` marks, the declaration that cffi reads. There is no
 second list of functions or files to keep in step.
@@ -25,6 +25,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CSRC = Path(__file__).resolve().parent
 TARGET = CSRC.parent / "flightsw" / "codec"
 MODULE = "flightsw.codec._codec"
+#: The folders of the codec in the order of the data flow; each has a Python face of that name.
+ROOMS = ("coding", "link", "packet", "columns", "serial", "record")
 #: -g0 takes back what Python's own flags ask for: debug information is ten times the code.
 CFLAGS = ["-O3", "-g0", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 CFLAGS += ["-Wno-unused-parameter"]
@@ -35,6 +37,11 @@ LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 def declarations() -> str:
     """Return what cffi reads: the marked part of each header, in the order of ``flatsat.h``."""
     return "\n".join(marked_part(CSRC / name) for name in header_names())
+
+
+def sources() -> list[Path]:
+    """Return the C sources of the module."""
+    return sorted(path for room in (".", *ROOMS) for path in (CSRC / room).glob("*.c"))
 
 
 def header_names() -> list[str]:
@@ -73,7 +80,7 @@ def compile_api(cflags: list[str]) -> Path:
     ffi.set_source(
         MODULE,
         '#include "flatsat.h"',
-        sources=[str(path) for path in sorted(CSRC.glob("*.c"))],
+        sources=[str(path) for path in sources()],
         include_dirs=[str(CSRC)],
         extra_compile_args=cflags,
         extra_link_args=LDFLAGS,
@@ -95,9 +102,8 @@ def compile_plain(cflags: list[str]) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         library = Path(scratch) / "library.so"
         flags = [flag for flag in cflags if flag != "-fvisibility=hidden"]
-        sources = [str(path) for path in sorted(CSRC.glob("*.c"))]
         command = [compiler, "-shared", "-fPIC", *flags, f"-I{CSRC}", "-o", str(library)]
-        command += [*sources, *LDFLAGS]
+        command += [*map(str, sources()), *LDFLAGS]
         subprocess.run(command, check=True)
         ffi.emit_python_code(str(Path(scratch) / "ffi.py"))
         install(Path(scratch) / "ffi.py", "_codec_plain_ffi.py")
@@ -121,11 +127,12 @@ def compile_cross(compiler: str, include: Path, into: Path) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         glue = Path(scratch) / "glue.c"
         ffi.emit_c_code(str(glue))
-        sources = [str(glue), *(str(path) for path in sorted(CSRC.glob("*.c")))]
         flags = [*CFLAGS, "-shared", "-fPIC", f"-I{CSRC}", f"-I{include}"]
         flags += ["-idirafter", str(include.parent)]  # Debian keeps pyconfig.h by machine there
         flags += ["-DPy_LIMITED_API=0x030b0000"]
-        subprocess.run([compiler, *flags, "-o", str(target), *sources], check=True)
+        subprocess.run(
+            [compiler, *flags, "-o", str(target), str(glue), *map(str, sources())], check=True
+        )
     return target
 
 

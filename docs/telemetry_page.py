@@ -9,7 +9,7 @@ from typing import Any
 import construct
 
 from flightsw.codec import dictionary
-from flightsw.codec.declaration import split_docs
+from flightsw.codec.columns.declaration import split_docs
 from flightsw.codec.dictionary import enums
 from flightsw.codec.dictionary.fields import code_of
 

@@ -1,5 +1,5 @@
-"""Channel descriptions in TOML: what :mod:`flightsw.codec.channel` says, with each complaint at its
-line. ``docs/channel-file.md`` is the manual.
+"""Channel descriptions in TOML: what :mod:`flightsw.codec.stream.channel` says, with each complaint
+at its line. ``docs/channel-file.md`` is the manual.
 """
 
 from __future__ import annotations
@@ -9,14 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flightsw.codec.chain import RANDOMISERS, BlockCode
-from flightsw.codec.channel import INPUTS, Channel, Convolutional, Frames, Marker, Packets, Rule
-from flightsw.codec.convolutional import ORDERS, RATES
+from flightsw.codec.coding.convolutional import ORDERS, RATES
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError
-from flightsw.codec.frames import SERVICES
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
-from flightsw.codec.sync import ASM
+from flightsw.codec.link.chain import RANDOMISERS, BlockCode
+from flightsw.codec.link.receiver import SERVICES
+from flightsw.codec.link.sync import ASM
+from flightsw.codec.packet.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
+from flightsw.codec.stream.channel import (
+    INPUTS,
+    Channel,
+    Convolutional,
+    Frames,
+    Marker,
+    Packets,
+    Rule,
+)
 from flightsw.codec.time_code import TimeFormat
 from hil.config import Document, KeyPath, load_toml
 from hil.fieldtable import read_fields

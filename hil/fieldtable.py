@@ -11,7 +11,8 @@
     ]
 
 Fields follow one another bit by bit. :func:`read_fields` makes of them the construct declaration
-that :func:`flightsw.codec.layout.compile_layout` takes; ``docs/channel-file.md`` lists the types.
+that :func:`flightsw.codec.columns.layout.compile_layout` takes;
+``docs/channel-file.md`` lists the types.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from typing import Any
 
 import construct
 
-from flightsw.codec.calibration import Calibration, Polynomial, Spline
-from flightsw.codec.declaration import field
-from flightsw.codec.packet_table import MAX_NBYTES
-from flightsw.codec.time_field import cds, cuc
+from flightsw.codec.columns.calibration import Calibration, Polynomial, Spline
+from flightsw.codec.columns.declaration import field
+from flightsw.codec.columns.time_field import cds, cuc
+from flightsw.codec.packet.table import MAX_NBYTES
 from hil.config import Document, KeyPath
 
 #: Fields in front, with the labels of an enum.

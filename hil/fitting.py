@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flightsw.codec.tm_frame import ASM
+from flightsw.codec.link.tm_frame import ASM
 from hil.camera import coastal_score, sun_elevation_deg
 from hil.config import nearest
 from hil.errors import ConfigError

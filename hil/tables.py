@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol, Self, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.plan import Field
-from flightsw.codec.ragged import Ragged
-from flightsw.codec.values import store
+from flightsw.codec.columns.plan import Field
+from flightsw.codec.columns.ragged import Ragged
+from flightsw.codec.columns.values import store
 from hil.errors import HostError, UsageError
 
 #: Rows and octets that a Parquet file's row group has at least; a batch may be a few packets.

@@ -4,7 +4,7 @@
 #ifndef FLATSAT_FUZZ_H
 #define FLATSAT_FUZZ_H
 
-#include "../flatsat.h"
+#include "flatsat.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -19,6 +19,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
+sys.path.insert(0, str(CSRC))
+from build_hook import sources  # noqa: E402  # the hook lies beside the sources, in no package
+
 BUILD = CSRC.parent / "build" / "fuzz"
 SANITIZERS = "address,undefined"
 FLAGS = ["-O2", "-g", "-std=c11", "-fno-sanitize-recover=all", f"-I{CSRC}"]
@@ -38,7 +41,7 @@ def compile_codec(compiler: str) -> list[str]:
     BUILD.mkdir(parents=True, exist_ok=True)
     headers = max(path.stat().st_mtime for path in CSRC.rglob("*.h"))
     stale, objects = [], []
-    for source in sorted(CSRC.glob("*.c")):
+    for source in sources():
         made = BUILD / f"{source.stem}.o"
         objects.append(str(made))
         if not made.exists() or made.stat().st_mtime < max(headers, source.stat().st_mtime):

@@ -1,7 +1,7 @@
 """The wire record: one unit of traffic on a bus, on the link, or between bench and participant.
 
 What crosses a seam is one record, and the same octets are what a socket carries, what the capture
-stores and what replay reads. The layout is the C ``fs_record`` of ``csrc/wire.h``;
+stores and what replay reads. The layout is the C ``fs_record`` of ``csrc/record/wire.h``;
 :data:`RECORD` describes it with construct, and :data:`HEADER` is the packer made from that.
 
 A *message* on a participant channel is one or more records, one after the other. See

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flightsw.codec import class_map
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.dictionary import (
     PRODUCT_CRC_NBYTES,
     PRODUCT_HEADER,
     PRODUCT_HEADER_NBYTES,
     PRODUCT_VERSION,
 )
-from flightsw.codec.layout import compile_layout
 from flightsw.compute.jobs import Job
 
 Classes = NDArray[np.uint8]

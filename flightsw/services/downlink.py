@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from flightsw.codec import tm_frame
 from flightsw.codec.dictionary import VC_PRODUCT, VC_REALTIME
 from flightsw.codec.dictionary.events import BUDGET_SPENT, PASS_BEGIN, PASS_END
+from flightsw.codec.link import tm_frame
 from flightsw.drivers.ttc import Ttc
 from flightsw.services.events import Events
 from flightsw.services.telemetry import PacketStore

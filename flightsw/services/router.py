@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import construct
 
-from flightsw.codec import pus
 from flightsw.codec.dictionary import TELECOMMANDS, Failure
 from flightsw.codec.errors import ChecksumError, CodecError, TruncatedError
+from flightsw.codec.packet import pus
 from flightsw.errors import StorageError
 from flightsw.services.verification import Refusal, Verification
 from flightsw.storage import Storage

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 
-from flightsw.codec import pus
+from flightsw.codec.packet import pus
 from flightsw.errors import StorageError
 from flightsw.hal import Clock
 from flightsw.storage import Storage

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from flightsw.codec import cltu, tc_frame
+from flightsw.codec.coding import cltu
 from flightsw.codec.errors import CodecError
+from flightsw.codec.link import tc_frame
 from flightsw.drivers.ttc import Ttc
 from flightsw.services.router import Router
 

@@ -1,6 +1,6 @@
 """The records of an MCAP file that are written one at a time (https://mcap.dev/spec, version 0).
 
-Messages and message indexes, of which there are millions, are made by ``csrc/mcap.c``.
+Messages and message indexes, of which there are millions, are made by ``csrc/record/mcap.c``.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from hil.capture.mcapread import (
 from hil.closing import Closing
 from hil.errors import CaptureError
 
-#: sources of fs_mcap_unpack (see csrc/mcap.h)
+#: sources of fs_mcap_unpack (see csrc/record/mcap.h)
 _SKIP, _RECORD = 0xFFFF, 0xFFFE
 #: A chunk is 256 KiB, or one record with its head; nothing that a bus carries comes near this.
 _CHUNK_LIMIT_NBYTES = 512 << 20

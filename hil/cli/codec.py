@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.channel import Channel
+from flightsw.codec.columns.layout import LayoutError
 from flightsw.codec.errors import CodecError
-from flightsw.codec.layout import LayoutError
-from flightsw.codec.stream import CHUNK_NBYTES, Batch, Part, Stream
-from flightsw.codec.xtce import channel_xtce
+from flightsw.codec.stream.channel import Channel
+from flightsw.codec.stream.stream import CHUNK_NBYTES, Batch, Part, Stream
+from flightsw.codec.xtce.channel import channel_xtce
 from hil.channel import PACKET, load_channel
 from hil.cli import counters
 from hil.cli.progress import ByteProgress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flightsw.codec.channel import ON_AIR, Channel
+from flightsw.codec.stream.channel import ON_AIR, Channel
 
 Counters = dict[str, dict[str, int]]
 

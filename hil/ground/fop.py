@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from enum import Enum
 
-from flightsw.codec import tc_frame
+from flightsw.codec.link import tc_frame
 
 #: Control command Set V(R) (232.0-B-4, 4.1.3.3); the value follows.
 SET_VR = b"\x82\x00"

@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from flightsw.codec import cltu, dictionary, pus, tm_frame
+from flightsw.codec import dictionary
+from flightsw.codec.coding import cltu
 from flightsw.codec.dictionary.commands import TELECOMMANDS
 from flightsw.codec.errors import CodecError
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet import pus
 from hil.ground.fop import Fop
 from hil.ground.products import Product, ProductAssembler
 from hil.ground.radio import Radio

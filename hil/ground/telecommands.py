@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NamedTuple
 
-from flightsw.codec import dictionary, pus, time_code
+from flightsw.codec import dictionary, time_code
 from flightsw.codec.dictionary.commands import REQUEST_ID, TELECOMMANDS
+from flightsw.codec.packet import pus
 
 _FAILURES = {2: "acceptance", 4: "start", 6: "progress", 8: "completion", 10: "routing"}
 _REQUEST_NBYTES = REQUEST_ID.sizeof()

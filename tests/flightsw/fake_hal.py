@@ -13,8 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from flightsw.codec import cltu, eps_frames, pus, tc_frame, tm_frame
+from flightsw.codec import eps_frames
+from flightsw.codec.coding import cltu
 from flightsw.codec.dictionary import FUNCTIONS, PARAMETER_BY_NAME, TELECOMMANDS
+from flightsw.codec.link import tc_frame, tm_frame
+from flightsw.codec.packet import pus
 from flightsw.codec.time_code import pack_cuc
 from flightsw.errors import BusError, Shutdown
 from flightsw.hal import CanFrame, Charge, Device, Edge, Image

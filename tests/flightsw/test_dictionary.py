@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flightsw.codec.declaration import split_docs
+from flightsw.codec.columns.declaration import split_docs
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.dictionary import (
     EVENT_BY_ID,
     EVENTS,
@@ -24,8 +25,7 @@ from flightsw.codec.dictionary import (
     TELECOMMANDS,
 )
 from flightsw.codec.dictionary.fields import code_of, limits_of, names_of
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.pus import pack_tm
+from flightsw.codec.packet.pus import pack_tm
 
 #: largest data field of a TM frame of 256 octets with OCF and FECF (132.0-B-3)
 FRAME_DATA_NBYTES = 256 - 6 - 4 - 2

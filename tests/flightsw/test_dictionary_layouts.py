@@ -11,6 +11,7 @@ import pytest
 from construct import ConstructError
 from declarations import packet, plain
 
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.dictionary import (
     EVENTS,
     FUNCTIONS,
@@ -24,7 +25,6 @@ from flightsw.codec.dictionary import (
     TELECOMMANDS,
 )
 from flightsw.codec.errors import CodecError
-from flightsw.codec.layout import compile_layout
 from flightsw.codec.time_code import pack_cuc
 
 EVERYTHING = [

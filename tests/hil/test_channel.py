@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec.channel import Channel
-from flightsw.codec.pus_format import PUS_VERSION_A
-from flightsw.codec.stream import Stream
+from flightsw.codec.packet.pus_format import PUS_VERSION_A
+from flightsw.codec.stream.channel import Channel
+from flightsw.codec.stream.stream import Stream
 from hil.channel import load_channel
 from hil.errors import ConfigError
 

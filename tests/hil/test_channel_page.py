@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec.channel import INPUTS
-from flightsw.codec.stream import Stream
+from flightsw.codec.stream.channel import INPUTS
+from flightsw.codec.stream.stream import Stream
 from hil.channel import KEYS, load_channel
 from hil.cli.codec import parser
 from hil.cli.counters import PLAIN, TROUBLE

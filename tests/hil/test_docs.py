@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from flightsw.codec import class_map
-from flightsw.codec.declaration import split_docs
+from flightsw.codec.columns.declaration import split_docs
 from flightsw.codec.dictionary import (
     DRIVER_NAMES,
     PRODUCT_HEADER,

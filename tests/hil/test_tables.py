@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flightsw.codec.ragged import Ragged
+from flightsw.codec.columns.ragged import Ragged
 from hil.tables import Column, CsvTables, ParquetTables, as_json, objects_of
 
 ROWS = 1 << 16

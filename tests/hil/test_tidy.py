@@ -23,7 +23,12 @@ PYTHON = sorted(
     for path in (ROOT / name).rglob("*.py")
     if path != GENERATED
 )
-C = sorted(path for pattern in ("*.c", "*.h") for path in (ROOT / "csrc").glob(pattern))
+C = sorted(
+    path
+    for pattern in ("*.c", "*.h")
+    for path in (ROOT / "csrc").rglob(pattern)
+    if path.parent.name != "tables"  # scripts write them
+)
 TEXT = sorted(
     path
     for pattern in ("README.md", "CHANGELOG.md", "Makefile", "docs/**/*.md", "boards/**/*.toml")

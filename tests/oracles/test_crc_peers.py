@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flightsw.codec import crc
 from flightsw.codec import tier as tiers
+from flightsw.codec.coding import crc
 
 CASES = 100_000
 ONES = 0xFFFFFFFF

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec import aos_frame, frames, tier, tm_frame
-from flightsw.codec.frames import FrameReceiver, Units
+from flightsw.codec import tier
+from flightsw.codec.link import aos_frame, tm_frame
+from flightsw.codec.link import receiver as frames
+from flightsw.codec.link.receiver import FrameReceiver, Units
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora")) / "frames"

@@ -31,9 +31,9 @@ from spacepackets.uslp.header import (
     SourceOrDestField,
 )
 
-from flightsw.codec import tm_frame, uslp_frame
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.link import tm_frame, uslp_frame
 from flightsw.codec.native import lib
 
 COUNT = 3000

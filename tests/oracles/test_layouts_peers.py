@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from construct import this
 
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.variable_layout import VariableLayout
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.columns.variable_layout import VariableLayout
 
 sys.path.append(str(Path(__file__).parents[1] / "flightsw" / "codec"))
 from declarations import agree_with_construct, same

@@ -11,7 +11,9 @@ from puslib.time import CucTime
 from spacepackets.ccsds.tm_frame import TmTransferFrame
 from spacepackets.ecss import PusTm
 
-from flightsw.codec import pus, randomiser, tc_frame, tm_frame
+from flightsw.codec.coding import randomiser
+from flightsw.codec.link import tc_frame, tm_frame
+from flightsw.codec.packet import pus
 from flightsw.codec.wire import Kind, Status
 from hil.board import load_board
 from hil.missions import load

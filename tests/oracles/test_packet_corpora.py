@@ -19,11 +19,11 @@ import construct as c
 import numpy as np
 import pytest
 
-from flightsw.codec import tm_frame
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.packet_sequence import Joiner, Tracker, Verdict
-from flightsw.codec.packet_table import PacketFinder, PacketTable, scan
-from flightsw.codec.pus_format import PusFault, PusFormat
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet.pus_format import PusFault, PusFormat
+from flightsw.codec.packet.sequence import Joiner, Tracker, Verdict
+from flightsw.codec.packet.table import PacketFinder, PacketTable, scan
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora"))

@@ -14,10 +14,12 @@ import construct as c
 import numpy as np
 import pytest
 
-from flightsw.codec import pus, space_packet, time_code, tm_frame
-from flightsw.codec.crc import crc16, crc16_batch
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.randomiser import tm_randomise
+from flightsw.codec import time_code
+from flightsw.codec.coding.crc import crc16, crc16_batch
+from flightsw.codec.coding.randomiser import tm_randomise
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet import pus, space_packet
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora"))

@@ -22,10 +22,12 @@ from spacepackets.ccsds.tm_frame import TmTransferFrame
 from spacepackets.ecss import PusTc, PusTm, tc_pus_a, tm_pus_a
 from spacepackets.util import UnsignedByteField
 
-from flightsw.codec import pus, space_packet, time_code, tm_frame
-from flightsw.codec.packet_sequence import Joiner
-from flightsw.codec.packet_table import PacketFinder, scan
-from flightsw.codec.pus_format import PUS_C, PUS_VERSION_A, PusFormat
+from flightsw.codec import time_code
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.pus_format import PUS_C, PUS_VERSION_A, PusFormat
+from flightsw.codec.packet.sequence import Joiner
+from flightsw.codec.packet.table import PacketFinder, scan
 from flightsw.codec.time_code import TimeFormat
 
 RANDOM = random.Random(20260101)

@@ -13,11 +13,12 @@ import construct as c
 import numpy as np
 import pytest
 
-from flightsw.codec import space_packet, tm_frame
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.packet_sequence import Tracker, Verdict
-from flightsw.codec.packet_table import scan
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.sequence import Tracker, Verdict
+from flightsw.codec.packet.table import scan
 from flightsw.codec.time_code import DAY_NS, Cds, decode_cds, pack_cds
 
 HOUR_NS = 3600 * 10**9

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from flightsw.codec import tier as tiers
-from flightsw.codec.reed_solomon import FAILED, IN_FILL, ReedSolomon
+from flightsw.codec.coding.reed_solomon import FAILED, IN_FILL, ReedSolomon
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora"))

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flightsw.codec.reed_solomon import ReedSolomon
+from flightsw.codec.coding.reed_solomon import ReedSolomon
 
 Octets = npt.NDArray[np.uint8]
 INTERLEAVES = (1, 2, 3, 4, 5, 8)

@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from flightsw.codec import cobs, hdlc, slip
-from flightsw.codec.serial_line import enframe
+from flightsw.codec.serial import cobs, hdlc, slip
+from flightsw.codec.serial.line import enframe
 
 CASES = 100_000
 

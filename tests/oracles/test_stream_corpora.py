@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flightsw.codec.channel import Channel, Frames, Marker
-from flightsw.codec.stream import Batch, Stream
+from flightsw.codec.stream.channel import Channel, Frames, Marker
+from flightsw.codec.stream.stream import Batch, Stream
 from hil.channel import load_channel
 
 ROOT = Path(__file__).resolve().parents[2]

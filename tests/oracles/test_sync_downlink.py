@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flightsw.codec import sync
+from flightsw.codec.link import sync
 from flightsw.codec.native import lib
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from flightsw.codec.convolutional import Encoder, Viterbi
+from flightsw.codec.coding.convolutional import Encoder, Viterbi
 
 #: libfec writes the newest bit lowest, so 171 octal is 0x4F there and 133 is 0x6D; a minus inverts
 POLYNOMIALS = {

@@ -17,14 +17,14 @@ from space_packet_parser.exceptions import UnrecognizedPacketTypeError
 from space_packet_parser.xtce.definitions import XtcePacketDefinition
 from space_packet_parser.xtce.validation import validate_xtce
 
-from flightsw.codec import space_packet
+from flightsw.codec.columns.layout import Layout, compile_layout
+from flightsw.codec.columns.plan import Repeat, Value
 from flightsw.codec.dictionary import APID, EVENTS, PART_HEADER, REPORTS, STRUCTURES, export
-from flightsw.codec.layout import Layout, compile_layout
-from flightsw.codec.packet_table import scan
-from flightsw.codec.plan import Repeat, Value
-from flightsw.codec.pus import unpack_tm
-from flightsw.codec.pus_format import PUS_C
-from flightsw.codec.xtce_model import System
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.pus import unpack_tm
+from flightsw.codec.packet.pus_format import PUS_C
+from flightsw.codec.packet.table import scan
+from flightsw.codec.xtce.model import System
 
 Dictionary = tuple[System, XtcePacketDefinition]
 

@@ -27,18 +27,18 @@ pytest.importorskip("space_packet_parser")
 from space_packet_parser.xtce.definitions import XtcePacketDefinition
 from space_packet_parser.xtce.validation import validate_xtce
 
-from flightsw.codec import space_packet
-from flightsw.codec.calibration import Polynomial, Spline
-from flightsw.codec.channel import Channel, Packets, Rule
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.columns.calibration import Polynomial, Spline
+from flightsw.codec.columns.layout import Layout, LayoutError, compile_layout, field
+from flightsw.codec.columns.plan import Choice, Repeat, Value
+from flightsw.codec.columns.time_field import cds, cuc
 from flightsw.codec.errors import CodecError
-from flightsw.codec.layout import Layout, LayoutError, compile_layout, field
-from flightsw.codec.plan import Choice, Repeat, Value
-from flightsw.codec.pus_format import PUS_C, PUS_VERSION_A, PusFormat
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.pus_format import PUS_C, PUS_VERSION_A, PusFormat
+from flightsw.codec.stream.channel import Channel, Packets, Rule
 from flightsw.codec.time_code import TimeFormat
-from flightsw.codec.time_field import cds, cuc
-from flightsw.codec.xtce import channel_system, rules_system
-from flightsw.codec.xtce_model import System
+from flightsw.codec.xtce.channel import channel_system, rules_system
+from flightsw.codec.xtce.model import System
 
 sys.path.append(str(Path(__file__).parents[1] / "flightsw" / "codec"))
 from declarations import declaration, packet

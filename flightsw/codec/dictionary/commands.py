@@ -18,7 +18,7 @@ from construct import (
     Struct,
 )
 
-from flightsw.codec.declaration import field
+from flightsw.codec.columns.declaration import field
 
 TIME_NBYTES = 8
 

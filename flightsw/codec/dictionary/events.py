@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from construct import Int8ub, Int16sb, Int16ub, Int32sb, Int32ub, Struct
 
-from flightsw.codec.declaration import field
+from flightsw.codec.columns.declaration import field
 
 from .enums import Severity
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import construct
 
-from flightsw.codec.declaration import field
-from flightsw.codec.pus_format import PUS_C
-from flightsw.codec.walk import compile_tree
-from flightsw.codec.xtce import Base, add_layout, pus_reports, space_packets
-from flightsw.codec.xtce_conditions import All, Comparison
-from flightsw.codec.xtce_model import System
+from flightsw.codec.columns.declaration import field
+from flightsw.codec.columns.walk import compile_tree
+from flightsw.codec.packet.pus_format import PUS_C
+from flightsw.codec.xtce.channel import Base, add_layout, pus_reports, space_packets
+from flightsw.codec.xtce.conditions import All, Comparison
+from flightsw.codec.xtce.model import System
 
 from .commands import REPORTS
 from .enums import APID, Severity

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from construct import Int8sb, Int8ub, Int16sb, Int16ub, Int32sb, Int32ub, Struct
 
-from flightsw.codec.declaration import field
+from flightsw.codec.columns.declaration import field
 
 from .fields import names_of
 

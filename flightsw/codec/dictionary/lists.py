@@ -11,8 +11,8 @@ from typing import Any
 
 from construct import Bytes, Int8ub, Int16ub, PrefixedArray, Struct, Switch, this
 
-from flightsw.codec.declaration import field
-from flightsw.codec.time_field import cuc
+from flightsw.codec.columns.declaration import field
+from flightsw.codec.columns.time_field import cuc
 
 from .commands import REQUEST_ID
 from .housekeeping import POOL

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from construct import Float32b, Int8ub, Int16ub, Int32ub
 
-from flightsw.codec.declaration import field
+from flightsw.codec.columns.declaration import field
 
 
 class Parameter(NamedTuple):

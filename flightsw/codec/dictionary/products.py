@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from construct import Bytes, Const, Int8ub, Int16ub, Int32sb, Int32ub, Int64ub, Struct, this
 
-from flightsw.codec.declaration import field
+from flightsw.codec.columns.declaration import field
 
 PRODUCT_MAGIC = 0xF5A7
 PRODUCT_VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flightsw.codec import cltu
+from flightsw.codec.coding import cltu
 from flightsw.codec.native import ffi, lib
 from hil.benches.codec.measure import best_s, memcpy_s, ns_per
 from hil.benches.codec.row import Row

@@ -6,10 +6,11 @@ import binascii
 
 import numpy as np
 
-from flightsw.codec import space_packet, tm_frame
-from flightsw.codec.chain import BlockCode, Line
+from flightsw.codec.coding.randomiser import sequence
+from flightsw.codec.link import tm_frame
+from flightsw.codec.link.chain import BlockCode, Line
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import sequence
+from flightsw.codec.packet import space_packet
 from hil.benches.codec.measure import best_s, by_tier, memcpy_s, ns_per
 from hil.benches.codec.reed_solomon import addresses, codewords, fec_ns, libfec
 from hil.benches.codec.row import Row

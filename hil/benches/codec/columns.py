@@ -12,10 +12,10 @@ from typing import Any
 import construct as c
 import numpy as np
 
-from flightsw.codec.crc import crc16
-from flightsw.codec.layout import compile_layout
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.space_packet import scan
+from flightsw.codec.packet.space_packet import scan
 from hil.benches.codec.columns_peers import (
     DENSE,
     TWENTY,

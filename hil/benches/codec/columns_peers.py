@@ -13,7 +13,7 @@ import construct as c
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.layout import Layout, compile_layout
+from flightsw.codec.columns.layout import Layout, compile_layout
 
 
 class Bits(NamedTuple):

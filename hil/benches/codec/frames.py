@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from flightsw.codec import aos_frame, space_packet, tm_frame, uslp_frame
-from flightsw.codec.frames import UNIT_DTYPE, FrameReceiver
+from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
+from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.packet import space_packet
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s
 from hil.benches.codec.row import Row
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from flightsw.codec import pus, space_packet
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.packet_sequence import Tracker
-from flightsw.codec.packet_table import PacketFinder, PacketTable, scan
-from flightsw.codec.pus_format import PUS_C
+from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.pus_format import PUS_C
+from flightsw.codec.packet.sequence import Tracker
+from flightsw.codec.packet.table import PacketFinder, PacketTable, scan
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s, ns_per
 from hil.benches.codec.row import Row
 

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 import construct as c
 import numpy as np
 
-from flightsw.codec import space_packet, tier, tm_frame
-from flightsw.codec.chain import BlockCode
-from flightsw.codec.channel import Channel, Frames, Marker, Rule
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.reed_solomon import ReedSolomon
-from flightsw.codec.stream import Stream
+from flightsw.codec import tier
+from flightsw.codec.coding.reed_solomon import ReedSolomon
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.link import tm_frame
+from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.packet import space_packet
+from flightsw.codec.stream.channel import Channel, Frames, Marker, Rule
+from flightsw.codec.stream.stream import Stream
 from hil.benches.codec.measure import memcpy_s
 from hil.benches.codec.row import Row
 

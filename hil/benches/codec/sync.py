@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import sequence
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s
 from hil.benches.codec.row import Row
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from construct import this
 
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.time_field import cuc
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.columns.time_field import cuc
 from hil.benches.codec.measure import best_s, by_tier, memcpy_s, ns_per
 from hil.benches.codec.row import Row
 

@@ -7,7 +7,7 @@ import ctypes
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.convolutional import RATES, Encoder
+from flightsw.codec.coding.convolutional import RATES, Encoder
 from flightsw.codec.native import ffi, lib
 from hil.benches.codec.measure import best_s, by_tier
 from hil.benches.codec.row import Row

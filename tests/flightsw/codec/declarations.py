@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from construct import len_, this
 
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.columns.time_field import cds, cuc
 from flightsw.codec.errors import CodecError
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.time_field import cds, cuc
 
 FIXED_WIDTH = [c.Int8ub, c.Int8sb, c.Int16ub, c.Int16sl, c.Int24ub, c.Int32ul, c.Int32sb, c.Int64ub]
 FLOATS = [c.Float16b, c.Float16l, c.Float32b, c.Float32l, c.Float64b, c.Float64l]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from flightsw.codec import space_packet, tm_frame
-from flightsw.codec.crc import crc16
-from flightsw.codec.frames import FrameReceiver, Units
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.link import tm_frame
+from flightsw.codec.link.receiver import FrameReceiver, Units
+from flightsw.codec.packet import space_packet
 
 SCID = 0x2F6
 OCF = bytes.fromhex("01000000")

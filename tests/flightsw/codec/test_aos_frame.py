@@ -11,9 +11,10 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import aos_frame, frames
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.link import aos_frame
+from flightsw.codec.link import receiver as frames
 from flightsw.codec.native import ffi, lib
 
 SCID = 0xA8

@@ -7,9 +7,11 @@ import sys
 GUARDED = '''
 import ctypes, mmap, random, sys
 import construct as c
-from flightsw.codec.layout import compile_layout
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.native import ffi, lib
-from flightsw.codec import cltu, space_packet, tm_frame
+from flightsw.codec.coding import cltu
+from flightsw.codec.packet import space_packet
+from flightsw.codec.link import tm_frame
 
 PAGE = mmap.PAGESIZE
 libc = ctypes.CDLL(None)

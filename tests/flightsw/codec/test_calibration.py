@@ -11,9 +11,9 @@ from construct import this
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flightsw.codec.calibration import Polynomial, Scale, Spline
+from flightsw.codec.columns.calibration import Polynomial, Scale, Spline
+from flightsw.codec.columns.layout import compile_layout, field
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.layout import compile_layout, field
 
 FIXED = c.Struct(
     field("bus_v", c.Int16ub, "", "bus voltage", Scale(0.004, 1.0, "V")),

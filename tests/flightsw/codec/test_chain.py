@@ -12,11 +12,12 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import space_packet, sync, tm_frame
-from flightsw.codec.chain import RANDOMISERS, BlockCode, Chain, Line
+from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.link import sync, tm_frame
+from flightsw.codec.link.chain import RANDOMISERS, BlockCode, Chain, Line
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import sequence
+from flightsw.codec.packet import space_packet
 from flightsw.codec.tier import available, forced
 
 SCID = 0x2A

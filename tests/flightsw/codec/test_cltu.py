@@ -9,10 +9,10 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import cltu
+from flightsw.codec.coding import cltu
+from flightsw.codec.coding.randomiser import tc_randomise
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import tc_randomise
 
 TAIL = bytes.fromhex("C5C5C5C5C5C5C579")
 

@@ -12,8 +12,8 @@ from guard import Guard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError
-from flightsw.codec.layout import compile_layout
 from flightsw.codec.native import ffi, lib
 
 #: The tier fixture stays the same for all examples of a test.

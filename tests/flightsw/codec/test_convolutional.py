@@ -11,7 +11,7 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec.convolutional import ORDERS, RATES, Encoder, Viterbi, alignments
+from flightsw.codec.coding.convolutional import ORDERS, RATES, Encoder, Viterbi, alignments
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
 

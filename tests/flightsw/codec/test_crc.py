@@ -15,9 +15,9 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import crc
 from flightsw.codec import tier as tiers
-from flightsw.codec.crc import crc16, crc16_batch
+from flightsw.codec.coding import crc
+from flightsw.codec.coding.crc import crc16, crc16_batch
 from flightsw.codec.errors import CodecError, TruncatedError
 from flightsw.codec.native import ffi, lib
 
@@ -216,7 +216,7 @@ def test_batch_refuses_parts_behind_the_buffer(tier: str, name: str) -> None:
 
 def test_the_constants_are_what_their_script_writes(tmp_path: Path) -> None:
     """The committed table of constants is the one that its script makes."""
-    tables = ROOT / "csrc" / "tables"
+    tables = ROOT / "csrc" / "coding" / "tables"
     script = (tables / "make_crc.py").read_text()
     (tmp_path / "make_crc.py").write_text(script)
     subprocess.run([sys.executable, tmp_path / "make_crc.py"], check=True, capture_output=True)

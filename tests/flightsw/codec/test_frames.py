@@ -8,10 +8,11 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import frames, tm_frame
+from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import SyncError
+from flightsw.codec.link import receiver as frames
+from flightsw.codec.link import tm_frame
 from flightsw.codec.native import lib
-from flightsw.codec.randomiser import tm_randomise
 
 
 def test_published_frame_on_every_tier(tier: str) -> None:

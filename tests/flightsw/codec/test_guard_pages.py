@@ -10,9 +10,10 @@ import numpy as np
 from construct import Array, Int8ub, Int16ub, Struct, this
 from guard import Guard
 
-from flightsw.codec import space_packet, wire
-from flightsw.codec.layout import compile_layout, field
+from flightsw.codec import wire
+from flightsw.codec.columns.layout import compile_layout, field
 from flightsw.codec.native import ffi, lib
+from flightsw.codec.packet import space_packet
 
 
 def _place(guard: Guard, kind: str, data: bytes) -> Any:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flightsw.codec.columns.layout import LayoutError, compile_layout, field
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.layout import LayoutError, compile_layout, field
 
 EVERYTHING = c.Struct(
     "a" / c.Int24ub,

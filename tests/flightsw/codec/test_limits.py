@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from construct import Array, Int8ub, Struct, this
 
+from flightsw.codec.columns.layout import compile_layout, field
 from flightsw.codec.errors import CodecError
-from flightsw.codec.layout import compile_layout, field
 from flightsw.codec.native import ffi, lib
 
 CSRC = Path(__file__).resolve().parents[3] / "csrc"

@@ -11,8 +11,8 @@ import construct as c
 import numpy as np
 import pytest
 
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError, FieldRangeError
-from flightsw.codec.layout import compile_layout
 
 LAYOUT = compile_layout(
     c.BitStruct(

@@ -9,29 +9,18 @@ import construct as c
 import numpy as np
 import pytest
 
-from flightsw.codec import (
-    aos_frame,
-    chain,
-    cltu,
-    cobs,
-    convolutional,
-    crc,
-    hdlc,
-    packet_sequence,
-    packet_table,
-    randomiser,
-    slip,
-    space_packet,
-    sync,
-    tm_frame,
-    uslp_frame,
-    wire,
-)
-from flightsw.codec.channel import INPUTS, Channel, Convolutional, Frames, Marker
+from flightsw.codec import wire
+from flightsw.codec.coding import cltu, convolutional, crc, randomiser
+from flightsw.codec.coding.reed_solomon import ReedSolomon
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.reed_solomon import ReedSolomon
-from flightsw.codec.stream import Stream
+from flightsw.codec.link import aos_frame, chain, sync, tm_frame, uslp_frame
+from flightsw.codec.packet import sequence as packet_sequence
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet import table as packet_table
+from flightsw.codec.serial import cobs, hdlc, slip
+from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional, Frames, Marker
+from flightsw.codec.stream.stream import Stream
 from flightsw.codec.time_code import TimeFormat
 
 WORDS = np.arange(3000, dtype="<u4")

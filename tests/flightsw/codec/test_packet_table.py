@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from guard import Guard
 
-from flightsw.codec import space_packet
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.packet_table import PacketFinder, PacketTable, scan, table_at
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.table import PacketFinder, PacketTable, scan, table_at
 
 APIDS = (5, 77, 600)
 

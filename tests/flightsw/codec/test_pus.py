@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import pus, space_packet
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError, TruncatedError
+from flightsw.codec.packet import pus, space_packet
 from flightsw.codec.time_code import pack_cuc
 
 octet, word = st.integers(0, 255), st.integers(0, 65535)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from guard import Guard
 
-from flightsw.codec import pus, space_packet
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.packet_table import PacketTable, scan
-from flightsw.codec.pus_format import PUS_A, PUS_C, PusFault, PusFormat
+from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.pus_format import PUS_A, PUS_C, PusFault, PusFormat
+from flightsw.codec.packet.table import PacketTable, scan
 from flightsw.codec.time_code import DAY_NS, TimeFormat
 
 FORMATS = [
@@ -166,7 +166,7 @@ def test_hera_times_without_preamble_are_read() -> None:
 
 
 def test_the_functions_of_our_own_mission_write_the_same() -> None:
-    """PUS_C and the functions of flightsw.codec.pus agree octet for octet, both ways."""
+    """PUS_C and the functions of flightsw.codec.packet.pus agree octet for octet, both ways."""
     rnd = random.Random(3)
     for _ in range(300):
         values, command = report(rnd, PUS_C), telecommand(rnd, PUS_C)

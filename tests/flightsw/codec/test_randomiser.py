@@ -12,9 +12,7 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec.errors import CodecError, FieldRangeError
-from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import (
+from flightsw.codec.coding.randomiser import (
     TC,
     TM,
     TM17,
@@ -25,6 +23,8 @@ from flightsw.codec.randomiser import (
     tm17_randomise,
     tm_randomise,
 )
+from flightsw.codec.errors import CodecError, FieldRangeError
+from flightsw.codec.native import ffi, lib
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISHED = {
@@ -177,7 +177,7 @@ def test_refuses_what_it_cannot_do() -> None:
 
 def test_the_starts_are_what_their_script_writes(tmp_path: Path) -> None:
     """The committed first octets are those that their script makes."""
-    tables = ROOT / "csrc" / "tables"
+    tables = ROOT / "csrc" / "coding" / "tables"
     (tmp_path / "make.py").write_text((tables / "make_randomiser.py").read_text())
     subprocess.run([sys.executable, tmp_path / "make.py"], check=True, capture_output=True)
     assert (tmp_path / "randomiser.h").read_text() == (tables / "randomiser.h").read_text()

@@ -14,12 +14,13 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import space_packet, sync, tm_frame
 from flightsw.codec import tier as tiers
-from flightsw.codec.chain import Chain
+from flightsw.codec.coding.reed_solomon import IN_FILL, Decoded, ReedSolomon
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
+from flightsw.codec.link import sync, tm_frame
+from flightsw.codec.link.chain import Chain
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.reed_solomon import IN_FILL, Decoded, ReedSolomon
+from flightsw.codec.packet import space_packet
 
 ROOT = Path(__file__).resolve().parents[3]
 INTERLEAVES = (1, 2, 3, 4, 5, 8)
@@ -204,7 +205,7 @@ def test_blocks_that_do_not_fit_are_refused() -> None:
 
 def test_tables_are_what_their_script_writes(tmp_path: Path) -> None:
     """The committed constants are those that the script derives from the standard."""
-    script = ROOT / "csrc" / "tables" / "make_rs.py"
+    script = ROOT / "csrc" / "coding" / "tables" / "make_rs.py"
     copy = tmp_path / script.name
     copy.write_text(script.read_text())
     subprocess.run([sys.executable, str(copy)], check=True)

@@ -9,11 +9,11 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import cobs, hdlc, slip
 from flightsw.codec import tier as tiers
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.serial_line import Deframer
+from flightsw.codec.serial import cobs, hdlc, slip
+from flightsw.codec.serial.line import Deframer
 
 #: From the paper and from the worked examples that implementations share.
 COBS_VECTORS = [

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import space_packet
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
+from flightsw.codec.packet import space_packet
 
 packets = st.builds(
     lambda apid, seq, flags, tc, secondary, data: space_packet.SpacePacket(

@@ -14,17 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import cltu, cobs, pus, space_packet, tc_frame, tm_frame
-from flightsw.codec.chain import BlockCode
-from flightsw.codec.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
-from flightsw.codec.convolutional import Encoder as ConvolutionalEncoder
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding import cltu
+from flightsw.codec.coding.convolutional import Encoder as ConvolutionalEncoder
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.coding.randomiser import tc_randomise
+from flightsw.codec.coding.reed_solomon import ReedSolomon
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError, FieldRangeError
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.pus_format import PusFormat
-from flightsw.codec.randomiser import tc_randomise
-from flightsw.codec.reed_solomon import ReedSolomon
-from flightsw.codec.stream import Batch, Stream
+from flightsw.codec.link import tc_frame, tm_frame
+from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.pus_format import PusFormat
+from flightsw.codec.serial import cobs
+from flightsw.codec.stream.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
+from flightsw.codec.stream.stream import Batch, Stream
 
 APID, OTHER = 0x123, 0x45
 LAYOUT = compile_layout(

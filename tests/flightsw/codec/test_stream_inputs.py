@@ -15,27 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import (
-    aos_frame,
-    cltu,
-    cobs,
-    hdlc,
-    randomiser,
-    slip,
-    space_packet,
-    sync,
-    tc_frame,
-    uslp_frame,
-)
-from flightsw.codec.chain import BlockCode
-from flightsw.codec.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
-from flightsw.codec.convolutional import Encoder as ConvolutionalEncoder
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding import cltu, randomiser
+from flightsw.codec.coding.convolutional import Encoder as ConvolutionalEncoder
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.coding.reed_solomon import ReedSolomon
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.layout import compile_layout
-from flightsw.codec.pus_format import PUS_C
-from flightsw.codec.reed_solomon import ReedSolomon
-from flightsw.codec.stream import Batch, Stream
+from flightsw.codec.link import aos_frame, sync, tc_frame, uslp_frame
+from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.pus_format import PUS_C
+from flightsw.codec.serial import cobs, hdlc, slip
+from flightsw.codec.stream.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
+from flightsw.codec.stream.stream import Batch, Stream
 
 LIST = compile_layout(c.Struct("n" / c.Int8ub, "values" / c.Array(c.this.n, c.Int16ub)))
 WORD = compile_layout(c.Struct("word" / c.Int32ub))

@@ -12,11 +12,11 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import sync
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.link import sync
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.randomiser import tm_randomise
 from flightsw.codec.tier import available, forced
 
 MARKERS = (sync.ASM, sync.ASM_64, sync.ASM_PROXIMITY, sync.CLTU_START, b"\x47")

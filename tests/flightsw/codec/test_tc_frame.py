@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import cltu, tc_frame
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding import cltu
+from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.tc_frame import UNLOCK, Clcw, Farm, FarmState, TcFrame, set_vr
+from flightsw.codec.link import tc_frame
+from flightsw.codec.link.tc_frame import UNLOCK, Clcw, Farm, FarmState, TcFrame, set_vr
 
 
 def with_fecf(body: bytes) -> bytes:

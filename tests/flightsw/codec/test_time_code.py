@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flightsw.codec.calendar_time import decode_ccs, iso_text, pack_ccs
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.columns.time_field import TimeField
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.layout import compile_layout
 from flightsw.codec.time_code import (
     AGENCY_EPOCH,
     TAI_EPOCH,
@@ -22,7 +23,6 @@ from flightsw.codec.time_code import (
     read_preamble,
     unpack_cuc,
 )
-from flightsw.codec.time_field import TimeField
 
 LAST_NS = ((1 << 56) - 1) * 10**9 >> 24
 

@@ -7,10 +7,11 @@ from framing import OCF, SCID, on_air, packet, units_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import space_packet, tm_frame
-from flightsw.codec.crc import crc16
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
-from flightsw.codec.randomiser import tm_randomise
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet import space_packet
 
 #: 16,384 packets and more, one octet each: what a counter of 14 bits is tried with.
 WRAP = 16_390

@@ -10,10 +10,11 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import frames, uslp_frame
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.link import receiver as frames
+from flightsw.codec.link import uslp_frame
+from flightsw.codec.link.uslp_frame import Protocol, Rule
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.uslp_frame import Protocol, Rule
 
 SCID = 0xB0A8
 

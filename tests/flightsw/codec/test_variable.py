@@ -14,11 +14,11 @@ from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flightsw.codec.columns.layout import LayoutError, compile_layout, field
+from flightsw.codec.columns.time_field import cds, cuc
+from flightsw.codec.columns.variable_layout import VariableLayout
 from flightsw.codec.errors import CodecError, SyncError, TruncatedError
-from flightsw.codec.layout import LayoutError, compile_layout, field
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.time_field import cds, cuc
-from flightsw.codec.variable_layout import VariableLayout
 
 EVERYTHING = c.Struct(
     "n" / c.Int8ub,

@@ -10,12 +10,12 @@ import pytest
 from construct import len_, this
 from guard import Guard
 
+from flightsw.codec.columns.layout import compile_layout
+from flightsw.codec.columns.ragged import Ragged
+from flightsw.codec.columns.variable_columns import Store
+from flightsw.codec.columns.variable_layout import VariableLayout
 from flightsw.codec.errors import CodecError, FieldRangeError
-from flightsw.codec.layout import compile_layout
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.ragged import Ragged
-from flightsw.codec.variable_columns import Store
-from flightsw.codec.variable_layout import VariableLayout
 
 REPORT = c.Struct(
     "n" / c.Int8ub,

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_layout import EVERYTHING, VALUES, Spec, declare, same, specs
 
+from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import SyncError, TruncatedError
-from flightsw.codec.layout import compile_layout
 
 
 @settings(deadline=None, max_examples=150)

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from construct import len_, this
 
-from flightsw.codec.calibration import Polynomial, Spline
-from flightsw.codec.channel import Channel, Packets, Rule
+from flightsw.codec.columns.calibration import Polynomial, Spline
+from flightsw.codec.columns.layout import LayoutError, compile_layout, field
+from flightsw.codec.columns.time_field import cds, cuc
 from flightsw.codec.dictionary import EVENTS, REPORTS, STRUCTURES, export
-from flightsw.codec.layout import LayoutError, compile_layout, field
-from flightsw.codec.pus_format import PUS_C
-from flightsw.codec.time_field import cds, cuc
-from flightsw.codec.xtce import HEADER, channel_xtce, rules_system
-from flightsw.codec.xtce_conditions import Comparison
-from flightsw.codec.xtce_model import NAMESPACE, System, legal
+from flightsw.codec.packet.pus_format import PUS_C
+from flightsw.codec.stream.channel import Channel, Packets, Rule
+from flightsw.codec.xtce.channel import HEADER, channel_xtce, rules_system
+from flightsw.codec.xtce.conditions import Comparison
+from flightsw.codec.xtce.model import NAMESPACE, System, legal
 
 BARE = Packets()
 

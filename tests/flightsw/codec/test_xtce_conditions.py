@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flightsw.codec import expression as ex
-from flightsw.codec.xtce_conditions import Comparison, Range, cases_of, narrow, range_of
+from flightsw.codec.columns import expression as ex
+from flightsw.codec.xtce.conditions import Comparison, Range, cases_of, narrow, range_of
 
 REFS = {name: ex.Ref(name) for name in ("a", "b")}
 ATOMS = st.builds(

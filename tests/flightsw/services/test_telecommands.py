@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flightsw.app import App, create
-from flightsw.codec import cltu, pus, tc_frame
+from flightsw.codec.coding import cltu
 from flightsw.codec.dictionary import (
     EVENT_BY_ID,
     PARAMETER_BY_NAME,
@@ -22,6 +22,8 @@ from flightsw.codec.dictionary import (
     TELECOMMANDS,
     Failure,
 )
+from flightsw.codec.link import tc_frame
+from flightsw.codec.packet import pus
 from flightsw.codec.time_code import unpack_cuc
 from flightsw.errors import Shutdown
 
@@ -85,7 +87,7 @@ def test_success_reports_come_only_where_asked(bench: Bench, ack: int) -> None:
 
 def _spoil(packet: bytes, at: int, value: int) -> bytes:
     """Return the packet with one octet changed and the error control made right again."""
-    from flightsw.codec.crc import crc16
+    from flightsw.codec.coding.crc import crc16
 
     body = packet[:at] + bytes((value,)) + packet[at + 1 : -2]
     return body + crc16(body).to_bytes(2, "big")
@@ -450,7 +452,7 @@ def test_frames_that_bring_nothing_are_counted(bench: Bench, name: str) -> None:
     if name == "ChecksumError":
         frame = frame[:-1] + bytes((frame[-1] ^ 1,))
     elif name == "SyncError":
-        from flightsw.codec.crc import crc16
+        from flightsw.codec.coding.crc import crc16
 
         body = bytes((frame[0] | 0x80,)) + frame[1:-2]
         frame = body + crc16(body).to_bytes(2, "big")

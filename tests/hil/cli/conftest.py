@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec.pus_format import PUS_C
+from flightsw.codec.packet.pus_format import PUS_C
 from hil.channel import load_channel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))

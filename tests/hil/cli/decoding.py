@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from flightsw.codec import space_packet, tm_frame
+from flightsw.codec.link import tm_frame
+from flightsw.codec.packet import space_packet
 from hil.cli import main
 
 HIL = [sys.executable, "-m", "hil", "codec"]

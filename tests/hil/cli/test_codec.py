@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from decoding import FRAMES, PACKETS, VALUES, air, here, rows_of
 
-from flightsw.codec import aos_frame, cobs, space_packet
-from flightsw.codec.frames import CHANNEL_COUNTERS
-from flightsw.codec.packet_sequence import COUNTERS as PACKET_COUNTERS
-from flightsw.codec.pus_format import PUS_C
-from flightsw.codec.reed_solomon import ReedSolomon
-from flightsw.codec.xtce import channel_xtce
+from flightsw.codec.coding.reed_solomon import ReedSolomon
+from flightsw.codec.link import aos_frame
+from flightsw.codec.link.receiver import CHANNEL_COUNTERS
+from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.pus_format import PUS_C
+from flightsw.codec.packet.sequence import COUNTERS as PACKET_COUNTERS
+from flightsw.codec.serial import cobs
+from flightsw.codec.xtce.channel import channel_xtce
 from hil.channel import load_channel
 from hil.cli.counters import PLAIN, TROUBLE
 

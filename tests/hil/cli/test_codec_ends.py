@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from decoding import FRAMES, HIL, air, here, rows_of, run
 
-from flightsw.codec import space_packet
+from flightsw.codec.packet import space_packet
 from hil.cli import main
 
 pytestmark = pytest.mark.usefixtures("workplace")

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec import tc_frame
+from flightsw.codec.link import tc_frame
 from hil.ground.fop import Fop, State
 
 SECOND = 1_000_000_000

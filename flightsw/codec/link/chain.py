@@ -1,0 +1,286 @@
+"""The whole way down in one call: octets off the air to packets (CCSDS 131.0-B-5 over 132.0-B-3,
+732.0-B-4 or 732.1-B-3).
+
+    chain = Chain(aos_frame.Receiver(0xA8, 1115), reed_solomon=BlockCode(interleave=5))
+    for chunk in chunks:
+        units = chain.feed(chunk)
+
+Sync marker, randomiser, Reed-Solomon code, frames, packets: chunks may have any size, memory is
+bounded by one unit and one chunk, and everything that is not given is in ``counters``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver, Units
+from flightsw.codec.link.sync import ASM, COUNTERS, STATES, make_settings
+from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, joined, view_of
+
+#: Sequences by name: period 255 octets, and period 131,071 octets.
+RANDOMISERS: dict[str | None, int] = {None: -1, "tm": lib.FS_PN_TM, "tm17": lib.FS_PN_TM17}
+
+#: Of the Reed-Solomon code. Failed codewords may have more wrong octets than can be corrected, or
+#: would have been corrected in their virtual fill.
+CODE_COUNTERS = (
+    "corrected_octets",
+    "corrected_codewords",
+    "failed_codewords",
+    "fill_codewords",
+    "failed_units",
+    "failed_octets",
+    "parity_octets",
+)
+
+#: Up to so many octets of units go through memory that is kept: less work, and one copy more.
+_SMALL_NBYTES = 1 << 16
+
+_feed = lib.fs_chain_feed
+_from_buffer = ffi.from_buffer
+
+
+class Code(Protocol):
+    """Parameters of a Reed-Solomon code (CCSDS 131.0-B-5 section 4)."""
+
+    @property
+    def e(self) -> int:
+        """Octets that can be corrected in a codeword: 16 or 8."""
+
+    @property
+    def dual(self) -> bool:
+        """Octets on the wire are in the dual basis, as the standard says."""
+
+    @property
+    def interleave(self) -> int:
+        """Codewords of a block: 1, 2, 3, 4, 5 or 8."""
+
+    @property
+    def fill(self) -> int:
+        """Virtual zeros in front of each codeword, never sent."""
+
+    @property
+    def lenient(self) -> bool:
+        """Codewords whose corrections fall into the fill are accepted."""
+
+
+@dataclass(frozen=True)
+class BlockCode:
+    """A Reed-Solomon code by its numbers; see :class:`Code`."""
+
+    e: int = 16
+    dual: bool = True
+    interleave: int = 1
+    fill: int = 0
+    lenient: bool = False
+
+
+class Line:
+    """What stands in front of a frame receiver: marker, randomiser, code; the C side of a chain.
+
+    ``frames`` is the receiver's C state. Raises FieldRangeError for settings that do not go
+    together.
+    """
+
+    def __init__(
+        self,
+        frames: Any,
+        *,
+        marker: bytes = ASM,
+        marker_nbits: int | None = None,
+        randomiser: str | None = "tm",
+        reed_solomon: Code | None = None,
+        **rules: int,
+    ) -> None:
+        settings: Any = ffi.new("fs_chain_settings *")
+        settings.sync = make_settings(marker, marker_nbits, rules)[0]
+        if randomiser not in RANDOMISERS:
+            raise FieldRangeError(f"chain: randomiser {randomiser!r}, there are {RANDOMISERS}")
+        settings.randomiser = RANDOMISERS[randomiser]
+        if reed_solomon is not None:
+            for name in ("e", "dual", "interleave", "fill", "lenient"):
+                value = int(getattr(reed_solomon, name))
+                if not 0 <= value < 256:
+                    raise FieldRangeError(f"chain: Reed-Solomon code with {name} {value}")
+                setattr(settings.rs, name, value)
+        nbytes = frames.settings.nbytes
+        room = lib.fs_chain_work_nbytes(settings, nbytes)
+        self.state: Any = ffi.new("fs_chain *")
+        self._keep = frames, ffi.new("uint8_t[]", room)
+        if lib.fs_chain_reset(self.state, settings, *self._keep, room) < 0:
+            raise FieldRangeError(
+                f"chain: frames of {nbytes} octets, marker {marker.hex()}, {rules},"
+                f" {reed_solomon}: the code's data must be one frame; no more wrong bits in search"
+                " than in lock, fewer than half of the marker; slip and marker are whole steps"
+            )
+        self.unit_nbytes: int = self.state.unit_nbytes
+        self._least_nbytes = self.unit_nbytes + settings.sync.marker_nbits // 8
+        self._consumed = ffi.new("uint64_t *")
+        self.held = b""
+
+    def feed(self, octets: Octets, sink: Any, full: Any) -> None:
+        """Pass octets down. ``full`` is called when the sink has no room left, and makes some."""
+        held = joined("chain", self.held, octets)
+        view, at, left = _from_buffer(held), 0, len(held)
+        while True:
+            code = _feed(self.state, view + at, left, self._consumed, sink)
+            consumed = self._consumed[0]
+            at, left = at + consumed, left - consumed
+            if code < 0:
+                full()
+            elif not consumed or left < self._least_nbytes:
+                break
+        self.held = held[at:]
+
+    @property
+    def held_bits(self) -> int:
+        """Bits that wait for more."""
+        return 8 * len(self.held) - int(self.state.at)
+
+
+class Chain:
+    """Takes what comes off the air, in chunks of any size, and gives what its frames carry.
+
+    ``receiver`` takes the frames; it tells their kind and length. In front of it stand ``marker``,
+    with the rules of :class:`sync.Synchroniser`, then ``randomiser`` (``"tm"`` with
+    its period of 255 octets, ``"tm17"`` of 131,071, or None), then ``reed_solomon``, whose data
+    must be one frame. Units with a failed codeword do not reach the receiver. Where there is a
+    frame check or a code, its verdict steers the synchroniser.
+
+    Raises FieldRangeError for settings that do not go together.
+    """
+
+    def __init__(
+        self,
+        receiver: FrameReceiver,
+        *,
+        marker: bytes = ASM,
+        marker_nbits: int | None = None,
+        randomiser: str | None = "tm",
+        reed_solomon: Code | None = None,
+        search_wrong: int = 0,
+        lock_wrong: int = 3,
+        verify: int = 0,
+        misses: int = 0,
+        slip: int = 0,
+        inverted: bool = False,
+        step: int = 1,
+    ) -> None:
+        self.receiver = receiver
+        self._frames: Any = receiver._state
+        self._line = Line(
+            self._frames,
+            marker=marker,
+            marker_nbits=marker_nbits,
+            randomiser=randomiser,
+            reed_solomon=reed_solomon,
+            search_wrong=search_wrong,
+            lock_wrong=lock_wrong,
+            verify=verify,
+            misses=misses,
+            slip=slip,
+            inverted=int(inverted),
+            step=step,
+        )
+        self._rows_a_unit = 8  # as many as a feed has met so far
+        self._small_count = max(1, _SMALL_NBYTES // self._line.unit_nbytes)
+        self._small = self._room_for(self._small_count)
+
+    def feed(self, octets: Octets) -> Units:
+        """Return the packets and other units that ``octets`` complete, of all virtual channels."""
+        nbytes = len(octets) if type(octets) is bytes else len(view_of("chain", octets))
+        count = (nbytes + len(self._line.held)) // self._line.unit_nbytes + 1
+        if count <= self._small_count:
+            out = self._small
+            out.rewind()
+        else:
+            out = self._room_for(count)
+        self._line.feed(octets, out.sink, out.next)
+        units = out.units(copied=out is self._small)
+        self._rows_a_unit = max(self._rows_a_unit, len(units.rows) // count + 2)
+        return units
+
+    def _room_for(self, count: int) -> _Output:
+        """Return room for what ``count`` units hold, as a rule."""
+        frames = self._frames
+        noctets = count * frames.settings.nbytes + lib.fs_frame_octets_room(frames)
+        return _Output(lib.fs_frame_rows_room(frames) + self._rows_a_unit * count, noctets)
+
+    @property
+    def unit_nbytes(self) -> int:
+        """Octets behind each marker."""
+        return self._line.unit_nbytes
+
+    @property
+    def state(self) -> str:
+        """The synchroniser's state: one of :data:`flightsw.codec.link.sync.STATES`."""
+        return STATES[self._line.state.sync.state]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by name: of synchroniser, code and frames.
+
+        ``8 * octets fed == unit_bits + marker_bits + bad_bits + skipped_bits + held_bits``, and
+        ``units * unit_nbytes == failed_octets + parity_octets + octets given to the receiver``.
+        By virtual channel they are in ``receiver.channels``.
+        """
+        state = self._line.state
+        found = {name: int(getattr(state.sync, name)) for name in COUNTERS}
+        found["air_units"] = found.pop("units")
+        found["held_bits"] = self._line.held_bits
+        found |= {name: int(getattr(state, name)) for name in CODE_COUNTERS}
+        return found | self.receiver.counters
+
+
+class _Output:
+    """Room for what frames hold. As a rule it is enough; if not, the rest goes to further parts."""
+
+    def __init__(self, nrows: int, noctets: int) -> None:
+        self.sink: Any = ffi.new("fs_frame_sink *")
+        self.sink.nrows, self.sink.noctets = nrows, noctets
+        self._parts: list[Units] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        sink = self.sink
+        self._rows = np.empty(sink.nrows, UNIT_DTYPE)
+        self._octets = np.empty(sink.noctets, np.uint8)
+        self._row_view = self._rows.view(np.uint8).data
+        sink.rows = _from_buffer("fs_frame_row[]", self._rows)
+        sink.octets = _from_buffer("uint8_t[]", self._octets)
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin anew in the same memory."""
+        self.sink.rows_used = self.sink.octets_used = 0
+
+    def next(self) -> None:
+        """Lay what is full aside and begin another part."""
+        self._parts.append(self._used())
+        self._begin()
+
+    def _used(self) -> Units:
+        sink = self.sink
+        return Units(self._rows[: sink.rows_used], self._octets[: sink.octets_used], None)
+
+    def units(self, *, copied: bool) -> Units:
+        """Return everything, for good: what stands in memory that is used again is copied."""
+        last = self._used()
+        if not self._parts:
+            if not copied:
+                return last
+            # A copy of numpy's own goes field by field.
+            rows = bytearray(self._row_view[: len(last.rows) * UNIT_DTYPE.itemsize])
+            return Units(np.frombuffer(rows, UNIT_DTYPE), last.octets.copy(), None)
+        parts, at = [*self._parts, last], 0
+        self._parts = []
+        for part in parts:
+            part.rows["offset"] += np.uint64(at)
+            at += len(part.octets)
+        # As octets: numpy joins structured rows field by field.
+        joined = np.concatenate([part.rows.view(np.uint8) for part in parts]).view(UNIT_DTYPE)
+        return Units(joined, np.concatenate([part.octets for part in parts]), None)

@@ -1,0 +1,352 @@
+"""What receivers of TM, AOS and USLP frames share: whole frames in, packets and other units out.
+
+A receiver takes the frames of one physical channel, without marker and randomiser, one by one
+(:meth:`FrameReceiver.frame`) or as a buffer of many (:meth:`FrameReceiver.frames`), and keeps per
+channel what packets still miss. Everything that it does not give is counted: events in
+``counters``, by virtual channel in ``channels``, octets in ``octets``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from struct import iter_unpack
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.link.tc_frame import Clcw
+from flightsw.codec.native import ffi, lib
+from flightsw.codec.octets import Octets, view_of
+
+OCF_NBYTES = 4
+_SHORTEST = 4
+_MOST_CHANNELS = 1024  # MAPs of all virtual channels
+
+#: What a row of :class:`Units` holds, by its ``kind``.
+KINDS = ("packet", "idle", "encapsulation", "bitstream", "opaque", "sdu", "octets", "control")
+#: What became of a frame, by its ``verdict``.
+VERDICTS = ("taken", "bad_fecf", "bad_fhec", "bad_version", "bad_length", "foreign")
+
+#: Bits of ``since``: what happened on a channel since its unit before.
+SINCE_START: int = lib.FS_SINCE_START
+SINCE_FRAMES: int = lib.FS_SINCE_FRAMES
+SINCE_RESTART: int = lib.FS_SINCE_RESTART
+SINCE_PIECE: int = lib.FS_SINCE_PIECE
+SINCE_BROKEN: int = lib.FS_SINCE_BROKEN
+SINCE_REPLAY: int = lib.FS_SINCE_REPLAY
+
+#: Rows of units: where they stand in ``octets``, the frames (given to the receiver, from 0) in
+#: which they begin and end, frames of their channel missing before them, and ``since``. ``info`` is
+#: how many bits of a bitstream are valid, or the protocol of USLP.
+UNIT_DTYPE = np.dtype(
+    [
+        ("offset", "=u8"),
+        ("first_frame", "=u8"),
+        ("frame", "=u8"),
+        ("nbytes", "=u4"),
+        ("lost", "=u4"),
+        ("info", "=u4"),
+        ("vcid", "u1"),
+        ("map", "u1"),
+        ("kind", "u1"),
+        ("since", "u1"),
+    ]
+)
+
+_PLACE = "=Q16xI8xB3x"  # offset, length and channel of such a row
+
+#: Rows of frames: count of the virtual channel (AOS: the cycle above the 24 bits), frames missing
+#: before, control field, data zone, ``FS_FRAME_`` flags, units completed, header fields, verdict,
+#: and construction rule and protocol of USLP.
+FRAME_DTYPE = np.dtype(
+    [
+        ("count", "=u8"),
+        ("lost", "=u4"),
+        ("ocf", "=u4"),
+        ("data_at", "=u4"),
+        ("data_nbytes", "=u4"),
+        ("flags", "=u4"),
+        ("rows", "=u4"),
+        ("scid", "=u2"),
+        ("pointer", "=u2"),
+        ("vcid", "u1"),
+        ("map", "u1"),
+        ("mc_count", "u1"),
+        ("verdict", "u1"),
+        ("rule", "=u4"),
+        ("protocol", "=u4"),
+    ]
+)
+
+#: Counters of the whole receiver, of each virtual channel, and where octets went.
+RECEIVER_COUNTERS = (
+    "bad_fecf",
+    "bad_fhec",
+    "bad_version",
+    "bad_length",
+    "foreign_frames",
+    "corrected_headers",
+    "mc_gaps",
+    "mc_lost_frames",
+)
+CHANNEL_COUNTERS = (
+    "frames",
+    "vc_gaps",
+    "vc_lost_frames",
+    "back_frames",
+    "restarts_seen",
+    "idle_frames",
+    "replayed_frames",
+    "unpacketised_frames",
+    "truncated_frames",
+    "control_frames",
+    "broken_frames",
+    "no_slot_frames",
+    "ocf_mismatches",
+    "pointer_errors",
+    "bad_packets",
+    "oversize_units",
+    "packets",
+    "idle_packets",
+    "encapsulation_packets",
+    "units",
+    "packets_lost_pieces",
+    "unaligned_octets",
+)
+OCTETS = ("overhead", "packet", "unit", "idle", "unaligned", "lost")
+
+SERVICES = {
+    "stated": lib.FS_SERVICE_STATED,
+    "bitstream": lib.FS_SERVICE_BITSTREAM,
+    "opaque": lib.FS_SERVICE_OPAQUE,
+}
+
+
+class Units(NamedTuple):
+    """What frames held: ``rows`` of :data:`UNIT_DTYPE`, the ``octets`` of all of them, and
+    ``frames`` of :data:`FRAME_DTYPE`, one for each frame, if they were asked for.
+    """
+
+    rows: npt.NDArray[Any]
+    octets: npt.NDArray[np.uint8]
+    frames: npt.NDArray[Any] | None
+
+    def each(self) -> Iterator[bytes]:
+        """Yield the octets of each unit, in order."""
+        for at, n in zip(self.rows["offset"].tolist(), self.rows["nbytes"].tolist(), strict=True):
+            yield self.octets[at : at + n].tobytes()
+
+
+class FrameReceiver:
+    """Takes the frames of one physical channel; the three kinds derive from it.
+
+    ``channels`` is how many virtual channels (in USLP: MAPs of them) may carry data at a time; each
+    costs 64 KiB. Frames of one more are refused and counted in ``no_slot_frames``.
+    """
+
+    KIND: ClassVar[int]
+    NAME: ClassVar[str]
+    COUNTERS: ClassVar[tuple[str, ...]] = RECEIVER_COUNTERS + CHANNEL_COUNTERS
+
+    _ROWS = 4096
+    _OCTETS = 1 << 18
+
+    def __init__(
+        self,
+        scid: int | None,
+        nbytes: int,
+        *,
+        channels: int = 8,
+        services: Mapping[int, str] | None = None,
+        **settings: int,
+    ) -> None:
+        self.nbytes = nbytes
+        if not 0 < channels <= _MOST_CHANNELS:
+            raise FieldRangeError(
+                f"{self.NAME} receiver: {channels} channels at a time, must be 1 to"
+                f" {_MOST_CHANNELS}"
+            )
+        self._state, fits = ffi.new("fs_frame_receiver *"), scid is None or scid >= 0
+        try:
+            made = self._settings(scid, nbytes, settings, services or {})
+        except (OverflowError, LookupError):
+            fits = False
+        if fits:
+            self._slots = ffi.new("fs_frame_slot[]", channels)
+            fits = lib.fs_frame_reset(self._state, made, self._slots, channels) >= 0
+        if not fits:
+            raise FieldRangeError(
+                f"{self.NAME} receiver: spacecraft {scid}, frames of {nbytes} octets and"
+                f" {settings or 'no options'}, {services or 'no services'} do not go together"
+            )
+        self._sink = ffi.new("fs_frame_sink *")
+        rows = max(self._ROWS, lib.fs_frame_rows_room(self._state))
+        octets = max(self._OCTETS, lib.fs_frame_octets_room(self._state))
+        self._rows = np.empty(rows, UNIT_DTYPE)
+        self._out = np.empty(octets, np.uint8)
+        self._row_view = self._rows.view(np.uint8).data
+        self._out_view = self._out.data
+        _aim(self._sink, self._rows, self._out, None)
+
+    def _settings(
+        self,
+        scid: int | None,
+        nbytes: int,
+        numbers: Mapping[str, int],
+        services: Mapping[int, str],
+    ) -> Any:
+        """Return the settings as C takes them; OverflowError or LookupError for what is none."""
+        made = ffi.new("fs_frame_settings *")
+        made.kind = self.KIND
+        made.nbytes, made.scid = nbytes, -1 if scid is None else scid
+        for name, value in numbers.items():
+            setattr(made, name, value)
+        for vcid, service in services.items():
+            made.service[vcid] = SERVICES[service]
+        return made
+
+    def frame(self, frame: bytes) -> list[tuple[int, bytes]]:
+        """Take one frame; return (virtual channel, unit) for each packet or unit that it completes.
+
+        Raises SyncError for a wrong length and ChecksumError for a wrong check of frame or header;
+        the latter are counted, as frames of others are, which give nothing.
+        """
+        sink = self._sink
+        sink.rows_used = sink.octets_used = 0
+        view = view_of(f"{self.NAME} frame", frame)
+        verdict = lib.fs_frame_take(self._state, view, len(view), sink)
+        if verdict in (lib.FS_FRAME_BAD_FECF, lib.FS_FRAME_BAD_FHEC):
+            what = "frame" if verdict == lib.FS_FRAME_BAD_FECF else "header"
+            raise ChecksumError(
+                f"{self.NAME} frame of {len(frame)} octets: {what} check does not match"
+            )
+        if verdict < 0 or verdict == lib.FS_FRAME_BAD_LENGTH:
+            raise SyncError(f"{self.NAME} frame of {len(frame)} octets, must be {self.nbytes}")
+        return self._collect(sink.rows_used)
+
+    def frames(
+        self,
+        buf: Octets | npt.NDArray[np.uint8],
+        stride: int | None = None,
+        *,
+        infos: bool = False,
+    ) -> Units:
+        """Take the frames that begin every ``stride`` octets of ``buf`` (default: their length).
+
+        Bad frames are counted and passed over. With ``infos`` there is a row for each frame, too.
+        Raises SyncError for a stride that is too short, and for octets at the end that are no whole
+        frame; then nothing was taken. Only frames of varying length are taken up to that place:
+        :meth:`take_whole` gives them.
+        """
+        step, nbytes = self._stride() if stride is None else stride, len(view_of(self.NAME, buf))
+        if not (self.nbytes <= step < 1 << 32 or step == self._stride() == 0):
+            raise SyncError(f"{self.NAME} frames: one every {step} octets, each has {self.nbytes}")
+        left = nbytes % step if step else 0
+        if left >= self.nbytes:  # nothing follows the last frame
+            left = 0
+        if not left:
+            units, _, taken = self._take(buf, step, infos)
+            left = nbytes - taken
+        if left:
+            raise SyncError(f"{self.NAME} frames: {left} octets at the end are no whole frame")
+        return units
+
+    def take_whole(
+        self, buf: Octets | npt.NDArray[np.uint8], *, infos: bool = False
+    ) -> tuple[Units, int, int]:
+        """Take the whole frames in ``buf``; return units, how many frames, and their octets.
+
+        The octets behind them are the beginning of the next frame: give them again with the rest.
+        """
+        return self._take(buf, self._stride(), infos)
+
+    def _take(self, buf: Any, step: int, infos: bool) -> tuple[Units, int, int]:
+        view, at, count = view_of(self.NAME, buf), 0, 0
+        left = nbytes = len(view)
+        capacity = left // (step or _SHORTEST) + 1
+        tables = [np.empty(capacity, FRAME_DTYPE)] if infos else []
+        room = lib.fs_frame_octets_room(self._state) + lib.fs_frame_pending(self._state)
+        out = np.empty(left + room, np.uint8)
+        sink, consumed, parts = ffi.new("fs_frame_sink *"), ffi.new("uint64_t *"), []
+        while True:
+            room = lib.fs_frame_rows_room(self._state) + 8 * capacity
+            rows = np.empty(room, UNIT_DTYPE)
+            _aim(sink, rows, out, tables[0] if infos else None)
+            taken = lib.fs_frame_take_batch(self._state, view + at, left, step, consumed, sink)
+            assert taken >= 0, "the stride was checked"
+            count += taken
+            parts.append(rows[: sink.rows_used])
+            at, left = at + consumed[0], left - consumed[0]
+            if not consumed[0] or not left:
+                break
+        table = tables[0][: sink.infos_used] if infos else None
+        # As octets: numpy joins structured rows field by field.
+        rows = np.concatenate([part.view(np.uint8) for part in parts]).view(UNIT_DTYPE)
+        return Units(rows, out[: sink.octets_used], table), count, nbytes - left
+
+    def _stride(self) -> int:
+        return self.nbytes
+
+    def _collect(self, found: int) -> list[tuple[int, bytes]]:
+        out, rows = self._out_view, self._row_view[: found * UNIT_DTYPE.itemsize]
+        return [(vcid, bytes(out[at : at + n])) for at, n, vcid in iter_unpack(_PLACE, rows)]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, by name."""
+        counted = self._counted()
+        return {name: counted[name] for name in self.COUNTERS}
+
+    def _counted(self) -> dict[str, int]:
+        state, total = self._state, ffi.new("fs_frame_counters *")
+        lib.fs_frame_sum(state, total)
+        counted = {name: int(getattr(state, name)) for name in RECEIVER_COUNTERS}
+        counted |= {name: int(getattr(total, name)) for name in CHANNEL_COUNTERS}
+        counted["restarts_seen"] += int(state.restarts_seen)
+        return counted
+
+    @property
+    def channels(self) -> dict[int, dict[str, int]]:
+        """Totals of each virtual channel that had frames, by its number and then by name."""
+        each = ((vcid, self._state.vc[vcid].counters) for vcid in range(lib.FS_FRAME_CHANNELS))
+        return {
+            vcid: {name: int(getattr(counters, name)) for name in CHANNEL_COUNTERS}
+            for vcid, counters in each
+            if counters.frames
+        }
+
+    @property
+    def octets(self) -> dict[str, int]:
+        """Where the octets of all frames given went: ``given`` is the sum of the others."""
+        total = ffi.new("fs_frame_counters *")
+        lib.fs_frame_sum(self._state, total)
+        gone = {name: int(getattr(total, f"{name}_octets")) for name in OCTETS}
+        gone["refused"] = int(self._state.refused_octets)
+        gone["pending"] = int(lib.fs_frame_pending(self._state))
+        return {"given": int(self._state.octets)} | gone
+
+    @property
+    def ocf(self) -> bytes | None:
+        """The last operational control field, or None before the first."""
+        state = self._state
+        return int(state.ocf_word).to_bytes(OCF_NBYTES, "big") if state.ocfs else None
+
+    @property
+    def clcw(self) -> Clcw | None:
+        """The last operational control field as a command link control word; None if it is none."""
+        word = self.ocf
+        return Clcw.unpack(word) if word is not None and not word[0] & 0x80 else None
+
+
+def _aim(
+    sink: Any, rows: npt.NDArray[Any], out: npt.NDArray[np.uint8], infos: npt.NDArray[Any] | None
+) -> None:
+    """Point a sink at arrays; frames' rows and octets that are there already stay."""
+    sink.rows, sink.nrows = ffi.cast("fs_frame_row *", ffi.from_buffer(rows)), len(rows)
+    sink.octets, sink.noctets = ffi.cast("uint8_t *", ffi.from_buffer(out)), len(out)
+    if infos is not None:
+        sink.infos = ffi.cast("fs_frame_info *", ffi.from_buffer(infos))
+        sink.ninfos = len(infos)
+    sink.rows_used = 0

@@ -1,0 +1,224 @@
+"""TM transfer frames (CCSDS 132.0-B-3) and the synchronisation layer around them (131.0-B-5).
+
+:class:`Encoder` multiplexes packets of up to eight virtual channels into frames of one length,
+:func:`cadu` makes of a frame what goes on the air, and :class:`Receiver` does the reverse in C:
+marker, randomiser, frame check, counts, packets across frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from struct import Struct
+
+from flightsw.codec.coding.crc import crc16
+from flightsw.codec.coding.randomiser import tm_randomise
+from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.link import sync
+from flightsw.codec.link.chain import Line
+from flightsw.codec.link.receiver import OCF_NBYTES, FrameReceiver
+from flightsw.codec.native import lib
+from flightsw.codec.packet.queue import PacketQueue
+
+ASM = sync.ASM
+HEADER_NBYTES = 6
+FECF_NBYTES = 2
+MAX_NBYTES: int = lib.FS_TM_FRAME_NBYTES
+MIN_NBYTES: int = lib.FS_TM_FRAME_MIN_NBYTES
+VIRTUAL_CHANNELS = 8
+#: Virtual channel of frames that hold nothing but idle data.
+IDLE_VCID = 7
+
+POINTER_NONE = 0x7FF
+POINTER_IDLE = 0x7FE
+
+COUNTERS = (
+    "frames",
+    "bad_fecf",
+    "bad_version",
+    "foreign_frames",
+    "ocf_mismatches",
+    "marker_bit_errors",
+    "skipped_octets",
+    "mc_gaps",
+    "mc_lost_frames",
+    "vc_gaps",
+    "vc_lost_frames",
+    "restarts_seen",
+    "idle_frames",
+    "unpacketised_frames",
+    "pointer_errors",
+    "unaligned_octets",
+    "bad_packets",
+    "packets",
+    "idle_packets",
+    "packets_lost_pieces",
+    "broken_frames",
+    "no_slot_frames",
+    "oversize_units",
+    "encapsulation_packets",
+    "units",
+)
+
+_HEADER = Struct(">HBBH")
+_FECF = Struct(">H")
+_SEGMENT_ID = 3 << 11  # what a frame without packet order and segments sets
+
+
+def cadu(frame: bytes) -> bytes:
+    """Return what goes on the air for ``frame``: marker, then the frame under the randomiser."""
+    if len(frame) > MAX_NBYTES:
+        raise FieldRangeError(f"TM frame of {len(frame)} octets, at most {MAX_NBYTES}; split it")
+    return ASM + tm_randomise(frame)
+
+
+def _check_config(scid: int, nbytes: int) -> None:
+    if not (0 <= scid < 1024 and MIN_NBYTES <= nbytes <= MAX_NBYTES):
+        raise FieldRangeError(
+            f"TM frames of spacecraft {scid} and {nbytes} octets: at most 1023, and"
+            f" {MIN_NBYTES} to {MAX_NBYTES} octets"
+        )
+
+
+class _Channel(PacketQueue):
+    """The packets of one virtual channel, and the count of its next frame."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, vcid: int) -> None:
+        super().__init__(f"TM encoder, virtual channel {vcid}")
+        self.count = 0
+
+
+class Encoder:
+    """Makes the frames of one spacecraft: a queue of packets for each virtual channel.
+
+    ``nbytes`` is the length of every frame. With ``ocf`` each frame carries an operational control
+    field, with ``fecf`` it ends in a CRC. ``counters`` counts frames, idle frames and idle packets.
+    """
+
+    def __init__(self, scid: int, nbytes: int = 256, ocf: bool = True, fecf: bool = True) -> None:
+        _check_config(scid, nbytes)
+        self.nbytes = nbytes
+        self.data_nbytes = nbytes - HEADER_NBYTES - OCF_NBYTES * ocf - FECF_NBYTES * fecf
+        self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
+        self._word = scid << 4 | int(ocf)
+        self._ocf_nbytes = OCF_NBYTES * ocf
+        self._fecf = fecf
+        self._mc_count = 0
+        self._channels = [_Channel(vcid) for vcid in range(VIRTUAL_CHANNELS)]
+
+    def add(self, vcid: int, packet: bytes) -> None:
+        """Queue one space packet on a virtual channel."""
+        self._channel(vcid).append(packet)
+        self.counters["packets"] += 1
+
+    def pending(self, vcid: int) -> int:
+        """Return the octets of packets that are queued; idle fill does not count."""
+        return self._channel(vcid).pending
+
+    def next_frame(self, vcid: int, ocf: bytes = b"", *, flush: bool = False) -> bytes | None:
+        """Return the next frame of a channel, or None if its packets do not fill one.
+
+        With ``flush`` an idle packet fills the frame; the answer is then None only if nothing is
+        queued. ``ocf`` has four octets, or none if the encoder was made without.
+        """
+        channel, room = self._checked(vcid, ocf), self.data_nbytes
+        filled = channel.fill(room, flush)
+        if filled is None:
+            return None
+        self.counters["idle_packets"] += filled
+        data, pointer = channel.take(room)
+        return self._frame(vcid, data, POINTER_NONE if pointer is None else pointer, ocf)
+
+    def idle_frame(self, ocf: bytes = b"", *, vcid: int = IDLE_VCID) -> bytes:
+        """Return a frame that holds only idle data, to keep the link in lock."""
+        self._checked(vcid, ocf)
+        self.counters["idle_frames"] += 1
+        return self._frame(vcid, bytes(self.data_nbytes), POINTER_IDLE, ocf)
+
+    def _channel(self, vcid: int) -> _Channel:
+        if not 0 <= vcid < VIRTUAL_CHANNELS:
+            raise FieldRangeError(f"TM encoder: virtual channel {vcid}, must be 0 to 7")
+        return self._channels[vcid]
+
+    def _checked(self, vcid: int, ocf: bytes) -> _Channel:
+        if len(ocf) != self._ocf_nbytes:
+            raise FieldRangeError(
+                f"TM encoder: operational control field of {len(ocf)} octets, {self._ocf_nbytes}"
+                " in every frame of this encoder; Encoder(ocf=...) says whether there is one"
+            )
+        return self._channel(vcid)
+
+    def _frame(self, vcid: int, data: bytes, pointer: int, ocf: bytes) -> bytes:
+        channel, mc_count = self._channels[vcid], self._mc_count
+        head = _HEADER.pack(self._word | vcid << 1, mc_count, channel.count, _SEGMENT_ID | pointer)
+        self._mc_count = (mc_count + 1) & 0xFF
+        channel.count = (channel.count + 1) & 0xFF
+        self.counters["frames"] += 1
+        frame = head + data + ocf
+        return frame + _FECF.pack(crc16(frame)) if self._fecf else frame
+
+
+class Receiver(FrameReceiver):
+    """Takes what comes off the air, in chunks of any size, and gives packets by virtual channel.
+
+    ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what
+    else is dropped, and why, is in ``counters``. Frames without marker and randomiser go to
+    :meth:`frame` and :meth:`frames`.
+
+    A spacecraft that restarts counts its frames from 0 again, and says so only in a later packet.
+    A jump to a frame whose master and virtual channel counts are both 0 is such a restart, in
+    ``restarts_seen``, and no loss; if that very frame does not arrive, the jump counts as one.
+    """
+
+    KIND = lib.FS_FRAME_TM
+    NAME = "TM"
+    COUNTERS = COUNTERS
+
+    def __init__(
+        self,
+        scid: int | None,
+        nbytes: int = 256,
+        ocf: bool = True,
+        fecf: bool = True,
+        *,
+        channels: int = VIRTUAL_CHANNELS,
+        services: Mapping[int, str] | None = None,
+        keep_idle: bool = False,
+    ) -> None:
+        _check_config(0 if scid is None else scid, nbytes)
+        super().__init__(
+            scid,
+            nbytes,
+            channels=channels,
+            services=services,
+            ocf=ocf,
+            fecf=FECF_NBYTES * fecf,
+            keep_idle=keep_idle,
+        )
+        self._line = Line(self._state, lock_wrong=3, step=8)
+
+    def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
+        """Return (virtual channel, packet) for each packet that ``octets`` complete, in order.
+
+        For other markers, randomisers and codes there is :class:`chain.Chain`.
+        """
+        packets: list[tuple[int, bytes]] = []
+        sink = self._sink
+
+        def collect() -> None:
+            if sink.rows_used:
+                packets.extend(self._collect(sink.rows_used))
+            sink.rows_used = sink.octets_used = 0
+
+        collect()
+        self._line.feed(octets, sink, collect)
+        collect()
+        return packets
+
+    def _counted(self) -> dict[str, int]:
+        line = self._line.state.sync
+        found = super()._counted()
+        found["marker_bit_errors"] = int(line.wrong_marker_bits)
+        found["skipped_octets"] = int(line.skipped_bits) // 8
+        return found
