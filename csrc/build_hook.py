@@ -26,7 +26,7 @@ CSRC = Path(__file__).resolve().parent
 TARGET = CSRC.parent / "flightsw" / "codec"
 MODULE = "flightsw.codec._codec"
 #: The folders of the codec in the order of the data flow; each has a Python face of that name.
-ROOMS = ("coding", "link", "packet", "columns", "serial", "record")
+ROOMS = ("coding", "link", "packet", "columns", "stream", "serial", "record")
 #: -g0 takes back what Python's own flags ask for: debug information is ten times the code.
 CFLAGS = ["-O3", "-g0", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 CFLAGS += ["-Wno-unused-parameter"]

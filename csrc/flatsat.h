@@ -24,6 +24,7 @@
 #include "packet/pus.h"
 #include "columns/layout.h"
 #include "columns/variable.h"
+#include "stream/sift.h"
 #include "serial/serial.h"
 
 #include "record/wire.h"

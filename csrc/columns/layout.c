@@ -61,6 +61,22 @@ int64_t fs_layout_prepare(fs_layout *layout, const fs_field *fields, size_t nfie
     return (int64_t)nfields;
 }
 
+size_t fs_layout_spread(const fs_layout *layout, size_t count, uint8_t *arena, uint8_t **columns)
+{
+    enum { LINE = 64, PAGE = 4096, SKEW = 33 * LINE };
+    size_t end = 0;
+    for (size_t k = 0; k < layout->nfields; k++) {
+        size_t nbytes = count * layout->fields[k].count * layout->fields[k].size;
+        end = (end + LINE - 1) / LINE * LINE;
+        if (nbytes >= PAGE)
+            end += (k * SKEW - end) % PAGE;
+        if (columns)
+            columns[k] = arena + end;
+        end += nbytes;
+    }
+    return end;
+}
+
 static inline const uint8_t *packet_at(const fs_block *b, size_t i)
 {
     return b->strided ? b->first + i * b->stride : b->base[i];

@@ -68,6 +68,12 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
                                  const uint64_t *offsets, size_t stride, size_t count,
                                  uint8_t *const *columns);
 
+/* Divide an arena that begins at a multiple of 64 octets between the columns of `count` rows, each at
+ * such a multiple; columns whose addresses agree modulo a page would evict each other from the
+ * first-level cache, so large ones lie skewed. Fills `columns`, one a field, unless it is null.
+ * Returns the octets of the arena. */
+size_t fs_layout_spread(const fs_layout *layout, size_t count, uint8_t *arena, uint8_t **columns);
+
 /* Columns to packets one behind the other; blank is a packet as for fs_layout_encode. Returns
  * count, FS_E_RANGE if a value does not fit its field, or FS_E_CAPACITY. */
 int64_t fs_layout_encode_columns(const fs_layout *layout, const uint8_t *blank,

@@ -107,12 +107,14 @@ typedef struct {
 
 typedef struct {
     uint32_t late_window; /* 0 to 8,191 */
-    fs_packet_channel channel[4096]; /* by type << 11 | APID */
+    uint64_t met[64];     /* bit (key & 63) of number key >> 6: its channel is in use */
+    fs_packet_channel channel[4096]; /* by key, type << 11 | APID; cleared when it is met */
 } fs_packet_tracker;
 
 /* Follow the sequence counts of packets, given by the columns id, sequence and nbytes; `ok` may be
  * null. `missing` gets the packets lost right in front of each, `verdict` what its count says.
- * Returns count, or FS_E_RANGE for a window out of range. */
+ * A tracker begins with the late window, and zeros in `met`. Returns count, or FS_E_RANGE for a
+ * window out of range. */
 int64_t fs_packet_track(fs_packet_tracker *tracker, const fs_packet_columns *in, const uint8_t *ok,
                         size_t count, uint16_t *missing, uint8_t *verdict);
 

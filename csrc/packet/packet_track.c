@@ -5,6 +5,8 @@
  * one is read as a gap, the half behind as packets out of order or as a sender that began anew. */
 #include "flatsat.h"
 
+#include <string.h>
+
 enum { COUNTS = 16384, HALF = COUNTS / 2 };
 
 /* Read one count; `missing` gets the packets lost in front of it. */
@@ -43,6 +45,18 @@ static void tally(fs_packet_channel *c, uint8_t verdict, uint16_t count, uint16_
     }
 }
 
+/* Most of the table is never met: it is memory that nothing touches. */
+static fs_packet_channel *channel_of(fs_packet_tracker *tracker, unsigned key)
+{
+    uint64_t bit = (uint64_t)1 << (key & 63);
+    fs_packet_channel *c = &tracker->channel[key];
+    if (!(tracker->met[key >> 6] & bit)) {
+        tracker->met[key >> 6] |= bit;
+        memset(c, 0, sizeof *c);
+    }
+    return c;
+}
+
 int64_t fs_packet_track(fs_packet_tracker *tracker, const fs_packet_columns *in, const uint8_t *ok,
                         size_t count, uint16_t *missing, uint8_t *verdict)
 {
@@ -51,7 +65,7 @@ int64_t fs_packet_track(fs_packet_tracker *tracker, const fs_packet_columns *in,
         return FS_E_RANGE;
     for (size_t i = 0; i < count; i++) {
         uint16_t id = in->id[i], number = in->sequence[i] & (COUNTS - 1), lost = 0;
-        fs_packet_channel *c = &tracker->channel[(id >> 1 & 0x800) | (id & 0x7FF)];
+        fs_packet_channel *c = channel_of(tracker, (id >> 1 & 0x800u) | (id & 0x7FFu));
         uint8_t what;
         if (ok && !ok[i])
             what = FS_SEQUENCE_BAD;

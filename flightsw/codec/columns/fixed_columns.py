@@ -1,8 +1,7 @@
 """Columns of decoded packets: one arena, one native-endian array a field.
 
-Fresh memory costs more than decoding into it, so an arena is made once and filled again. Columns
-whose addresses agree modulo a page would evict each other from the first-level cache, so large ones
-begin 33 cache lines further on, each after the one before.
+Fresh memory costs more than decoding into it, so an arena is made once and filled again; C says
+where in it the columns stand.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.native import ffi, lib
 
 _LINE = 64
-_PAGE = 4096
-_SKEW = 33 * _LINE
+_spread = lib.fs_layout_spread
 
 
 class PreparedLayout:
@@ -31,8 +29,9 @@ class PreparedLayout:
     """
 
     def __init__(self, fields: tuple[Field, ...], table: Any, nbytes: int) -> None:
-        self.nbytes = nbytes
+        self.nbytes, self.fields = nbytes, fields
         self.pointer = ffi.new("fs_layout *")
+        self.pointers_type = ffi.typeof(f"uint8_t *[{max(len(fields), 1)}]")
         self._keep = (table, ffi.new("fs_layout_step[]", max(len(fields), 1)))
         code = lib.fs_layout_prepare(self.pointer, table, len(fields), nbytes, self._keep[1])
         assert code == len(fields), "a plan keeps its fields inside of its packet"
@@ -44,25 +43,28 @@ class Columns(Calibrated, Judged, dict[str, npt.NDArray[Any]]):
     ``capacity`` is how many rows the arena holds; ``owner`` is the layout that it was made for.
     """
 
-    def __init__(self, owner: object, fields: tuple[Field, ...], capacity: int) -> None:
+    def __init__(
+        self,
+        owner: object,
+        prepared: PreparedLayout,
+        capacity: int,
+        arena: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Take an arena, or divide ``arena``, which begins at a cache line."""
         super().__init__()
-        self.owner, self.fields = owner, fields
+        self.owner, self.fields = owner, prepared.fields
         self.capacity = self.count = capacity
-        places, end = [], 0
-        for k, f in enumerate(fields):
-            nbytes = capacity * f.elements * f.dtype.itemsize
-            end = -(-end // _LINE) * _LINE
-            if nbytes >= _PAGE:
-                end += (k * _SKEW - end) % _PAGE
-            places.append((end, nbytes))
-            end += nbytes
-        raw = np.empty(end + _LINE, np.uint8)
-        whole = ffi.from_buffer("uint8_t[]", raw)
-        skip = -int(ffi.cast("uintptr_t", whole)) % _LINE
-        self.arena, whole = raw[skip : skip + end], whole + skip
-        self.pointers = ffi.new("uint8_t *[]", [whole + at for at, _ in places])
-        for f, (at, nbytes) in zip(fields, places, strict=True):
-            column = self.arena[at : at + nbytes].view(f.dtype)
+        if arena is None:
+            end = _spread(prepared.pointer, capacity, ffi.NULL, ffi.NULL)
+            raw = np.empty(end + _LINE, np.uint8)
+            skip = -int(ffi.cast("uintptr_t", ffi.from_buffer("uint8_t[]", raw))) % _LINE
+            arena = raw[skip : skip + end]
+        self.arena, whole = arena, ffi.from_buffer("uint8_t[]", arena)
+        self.pointers = ffi.new(prepared.pointers_type)
+        _spread(prepared.pointer, capacity, whole, self.pointers)
+        for k, f in enumerate(self.fields):
+            at = self.pointers[k] - whole
+            column = arena[at : at + capacity * f.elements * f.dtype.itemsize].view(f.dtype)
             wide = f.array or f.kind == "bytes"
             self[f.name] = column.reshape(capacity, f.elements) if wide else column
 

@@ -83,7 +83,7 @@ class Layout:
         numbers = tuple(f for f in plan.fields if f.kind != "bytes")
         inputs = tuple(f for f in numbers if f.const is None)
         self._octets = tuple(f for f in plan.fields if f.kind == "bytes")
-        self._prepared = PreparedLayout(plan.fields, _table(plan.fields), plan.nbytes)
+        self.prepared = PreparedLayout(plan.fields, _table(plan.fields), plan.nbytes)
         self._out_table, self._nout = _table(numbers), len(numbers)
         self._in_table, self._nin = _table(inputs), len(inputs)
         self._out_slots, self._in_slots = _slots(numbers), _slots(inputs)
@@ -225,10 +225,10 @@ class Layout:
         if offsets is None and count > nbytes // step + 1:  # before memory is taken for them
             raise self._too_short(count, nbytes)
         if out is None or out.capacity < count or out.owner is not self:
-            out = Columns(self, self.fields, count)
+            out = Columns(self, self.prepared, count)
         out.faults = out.fault = None
         code = lib.fs_layout_decode_columns(
-            self._prepared.pointer,
+            self.prepared.pointer,
             octets,
             nbytes,
             where,
@@ -259,7 +259,7 @@ class Layout:
         if len(good):
             columns = self.decode_columns(buf, offsets=where, out=out)
         else:
-            columns = Columns(self, self.fields, len(where))
+            columns = Columns(self, self.prepared, len(where))
         if fault is not None:
             for column in columns.values():
                 column[codes != 0] = 0
@@ -280,8 +280,8 @@ class Layout:
         """
         if capacity < 1:
             raise FieldRangeError(f"live batch: capacity {capacity}, must be at least 1 packet")
-        columns = Columns(self, self.fields, capacity)
-        return Live(self._prepared, columns, self.nbytes if stride is None else stride, buffer)
+        columns = Columns(self, self.prepared, capacity)
+        return Live(self.prepared, columns, self.nbytes if stride is None else stride, buffer)
 
     def view(self, buf: bytes | bytearray | memoryview, at: int = 0) -> View:
         """Return a view of the packet at octet ``at``, which decodes a field when it is asked for.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver, Units
@@ -192,17 +193,34 @@ class Chain:
 
     def feed(self, octets: Octets) -> Units:
         """Return the packets and other units that ``octets`` complete, of all virtual channels."""
+        out, count = self._pass(octets)
+        units = out.units(copied=out is self._small)
+        self._rows_a_unit = max(self._rows_a_unit, len(units.rows) // count + 2)
+        return units
+
+    def take(self, octets: Octets) -> tuple[Any, int, npt.NDArray[np.uint8]]:
+        """Return what :meth:`feed` does as rows in C, how many they are, and their octets.
+
+        The rows last until the next call, the octets for good.
+        """
+        out, count = self._pass(octets)
+        rows, found, given = out.rows(copied=out is self._small)
+        if found > count * self._rows_a_unit:
+            self._rows_a_unit = found // count + 2
+        return rows, found, given
+
+    def _pass(self, octets: Octets) -> tuple[_Output, int]:
+        """Pass octets down; return where the units are, and how many code blocks there may be."""
+        line = self._line
         nbytes = len(octets) if type(octets) is bytes else len(view_of("chain", octets))
-        count = (nbytes + len(self._line.held)) // self._line.unit_nbytes + 1
+        count = (nbytes + len(line.held)) // line.unit_nbytes + 1
         if count <= self._small_count:
             out = self._small
             out.rewind()
         else:
             out = self._room_for(count)
-        self._line.feed(octets, out.sink, out.next)
-        units = out.units(copied=out is self._small)
-        self._rows_a_unit = max(self._rows_a_unit, len(units.rows) // count + 2)
-        return units
+        line.feed(octets, out.sink, out.next)
+        return out, count
 
     def _room_for(self, count: int) -> _Output:
         """Return room for what ``count`` units hold, as a rule."""
@@ -266,6 +284,17 @@ class _Output:
     def _used(self) -> Units:
         sink = self.sink
         return Units(self._rows[: sink.rows_used], self._octets[: sink.octets_used], None)
+
+    def rows(self, *, copied: bool) -> tuple[Any, int, npt.NDArray[np.uint8]]:
+        """Return the rows in C, how many they are, and their octets; copied as :meth:`units`."""
+        sink = self.sink
+        if self._parts:
+            found = self.units(copied=copied)
+            return _from_buffer("fs_frame_row[]", found.rows), len(found.rows), found.octets
+        octets = self._octets[: sink.octets_used]
+        if copied:
+            return sink.rows, sink.rows_used, octets.copy()
+        return _from_buffer("fs_frame_row[]", self._rows), sink.rows_used, octets
 
     def units(self, *, copied: bool) -> Units:
         """Return everything, for good: what stands in memory that is used again is copied."""

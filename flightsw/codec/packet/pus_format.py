@@ -277,7 +277,7 @@ class PusFormat:
         offset = np.ascontiguousarray(table.offset, np.uint64)
         nbytes = np.ascontiguousarray(table.nbytes, np.uint32)
         code = lib.fs_pus_decode_columns(
-            self._described(telecommand),
+            self.described(telecommand),
             ffi.NULL if apids is None else apid_bits(apids),
             octets,
             len(octets),
@@ -294,7 +294,7 @@ class PusFormat:
             raise TruncatedError(f"PUS columns: a packet ends behind the {len(octets)} octets")
         return PusColumns(*arrays)
 
-    def _described(self, telecommand: bool) -> Any:
+    def described(self, telecommand: bool) -> Any:
         """Return the format as the C code takes it."""
         time = None if telecommand else self.time
         values: dict[str, Any] = {

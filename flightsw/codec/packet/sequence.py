@@ -44,6 +44,11 @@ _CHANNEL = np.dtype(
 assert ffi.sizeof("fs_packet_channel") == _CHANNEL.itemsize
 
 
+#: C clears a channel when it is met: few of the 4,096 ever are.
+_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+_NONE_MET = (0,) * 64
+
+
 class Verdict(IntEnum):
     """What a packet's sequence count says, by the counts of its type and APID before it."""
 
@@ -77,9 +82,10 @@ class Tracker:
     def __init__(self, late_window: int = 64) -> None:
         if not 0 <= late_window < 8192:
             raise FieldRangeError(f"packet tracker: a late window of {late_window}, at most 8191")
-        self._state = ffi.new("fs_packet_tracker *")
-        self._state.late_window = late_window
-        octets = ffi.buffer(ffi.addressof(self._state, "channel"))
+        self.state = _uncleared("fs_packet_tracker *")
+        self.state.late_window = late_window
+        self.state.met = _NONE_MET
+        octets = ffi.buffer(ffi.addressof(self.state, "channel"))
         self._channels = np.frombuffer(octets, _CHANNEL)
 
     def follow(self, table: PacketTable, ok: npt.NDArray[np.bool_] | None = None) -> Sequence:
@@ -95,7 +101,7 @@ class Tracker:
         if flags is not None and flags.shape != (n,):
             raise FieldRangeError(f"packet tracker: {len(flags)} verdicts for {n} packets")
         lib.fs_packet_track(
-            self._state,
+            self.state,
             columns,
             ffi.NULL if flags is None else _from_buffer("uint8_t[]", flags),
             n,
@@ -106,18 +112,24 @@ class Tracker:
 
     def channels(self) -> dict[tuple[bool, int], dict[str, int]]:
         """Return the counters by (is telecommand, APID), of those that were met."""
-        met = np.flatnonzero(self._channels["packets"]).tolist()
         return {
             (key >= 2048, key & 0x7FF): {name: int(self._channels[name][key]) for name in COUNTERS}
-            for key in met
+            for key in self._met().tolist()
         }
+
+    def _met(self) -> npt.NDArray[np.int64]:
+        """Return the places of the channels that are in use."""
+        words = np.frombuffer(ffi.buffer(self.state.met), np.uint64)
+        octets = words.astype("<u8").view(np.uint8)
+        return np.flatnonzero(np.unpackbits(octets, bitorder="little"))
 
     @property
     def totals(self) -> dict[str, int]:
         """The counters over all packet types and APIDs, and ``idle`` packets among them."""
-        sums = {name: int(self._channels[name].sum()) for name in COUNTERS}
-        idle = self._channels["packets"][[0x7FF, 0xFFF]].sum()
-        return sums | {"idle": int(idle) - int(self._channels["bad"][[0x7FF, 0xFFF]].sum())}
+        met = self._met()
+        sums = {name: int(self._channels[name][met].sum()) for name in COUNTERS}
+        idle = self._channels[met[(met & 0x7FF) == 0x7FF]]
+        return sums | {"idle": int(idle["packets"].sum()) - int(idle["bad"].sum())}
 
 
 class Unit(NamedTuple):

@@ -17,20 +17,24 @@ from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
 from flightsw.codec.link.chain import RANDOMISERS, Chain
-from flightsw.codec.link.receiver import FrameReceiver, Units
+from flightsw.codec.link.receiver import FrameReceiver
+from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets, joined
-from flightsw.codec.packet.table import PacketFinder, PacketTable
+from flightsw.codec.packet.table import PacketFinder
+from flightsw.codec.stream.batch import Delivered
 from flightsw.codec.stream.channel import ON_AIR, Channel, Frames
-from flightsw.codec.stream.lines import DEFRAMERS, Counters, SerialLine, Uplink
+from flightsw.codec.stream.lines import DEFRAMERS, Counters, SerialLine, Uplink, delivered
+
+_NULL = ffi.NULL
 
 
 class Front(Protocol):
     """What brings units out of an input."""
 
-    def feed(self, octets: Octets) -> Units | PacketTable:
+    def feed(self, octets: Octets) -> Delivered:
         """Return what ``octets`` complete."""
 
-    def finish(self) -> Units | PacketTable:
+    def finish(self) -> Delivered:
         """Return what waited for more, as far as it is whole."""
 
     @property
@@ -138,17 +142,21 @@ class _Air:
             step=marker.step,
         )
 
-    def feed(self, octets: Octets) -> Units:
+    def feed(self, octets: Octets) -> Delivered:
         if self._viterbi:
             octets = self._viterbi.feed(octets)
         elif self._bits:
             octets = self._bits.feed(octets)
-        return self._chain.feed(octets)
+        return self._through(octets)
 
-    def finish(self) -> Units:
+    def finish(self) -> Delivered:
         if self._viterbi:
-            return self._chain.feed(self._viterbi.flush())
-        return self._chain.feed(self._bits.flush() if self._bits else b"")
+            return self._through(self._viterbi.flush())
+        return self._through(self._bits.flush() if self._bits else b"")
+
+    def _through(self, octets: Octets) -> Delivered:
+        rows, count, found = self._chain.take(octets)
+        return Delivered(found, len(found), count, rows, _NULL)
 
     @property
     def counters(self) -> Counters:
@@ -224,7 +232,7 @@ class _FrameFile:
                 " how long they are; take the randomiser off first"
             )
 
-    def feed(self, octets: Octets) -> Units:
+    def feed(self, octets: Octets) -> Delivered:
         held = joined("stream", self._held, octets)
         if self._varies:
             return self._of_own_lengths(held)
@@ -234,7 +242,7 @@ class _FrameFile:
         self._units += count
         self._octets += end
         if self._sequence is None and self._code is None:
-            return self._receiver.frames(memoryview(held)[:end])
+            return delivered(self._receiver.frames(memoryview(held)[:end]))
         units: npt.NDArray[np.uint8] = np.frombuffer(held, np.uint8, end)
         units = units.reshape(count, self._unit_nbytes).copy()
         if self._sequence is not None:
@@ -243,16 +251,16 @@ class _FrameFile:
             good = self._code.decode_batch(units).min(axis=1, initial=0) >= 0
             self._failed += count - int(good.sum())
             units = np.ascontiguousarray(units[good, : self._code.data_nbytes])
-        return self._receiver.frames(units.reshape(-1), units.shape[1])
+        return delivered(self._receiver.frames(units.reshape(-1), units.shape[1]))
 
-    def _of_own_lengths(self, held: bytes) -> Units:
+    def _of_own_lengths(self, held: bytes) -> Delivered:
         units, count, taken = self._receiver.take_whole(held)
         self._held = held[taken:]
         self._units += count
         self._octets += taken
-        return units
+        return delivered(units)
 
-    def finish(self) -> Units:
+    def finish(self) -> Delivered:
         self._left, self._held = len(self._held), b""
         return self.feed(b"")
 
@@ -285,16 +293,17 @@ class _PacketFile:
         self._held = b""
         self._left = 0
 
-    def feed(self, octets: Octets, last: bool = False) -> PacketTable:
+    def feed(self, octets: Octets, last: bool = False) -> Delivered:
         held = joined("stream", self._held, octets)
         table = self._finder.find(held, last=last)
         self._held = held[table.consumed :]
-        return table
+        offsets = ffi.from_buffer("uint64_t[]", table.offset)
+        return Delivered(held, table.consumed, len(table), _NULL, offsets)
 
-    def finish(self) -> PacketTable:
-        table = self.feed(b"", last=True)
+    def finish(self) -> Delivered:
+        found = self.feed(b"", last=True)
         self._left, self._held = len(self._held), b""
-        return table
+        return found
 
     @property
     def counters(self) -> Counters:

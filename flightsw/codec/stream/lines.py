@@ -8,10 +8,12 @@ from flightsw.codec.coding import cltu
 from flightsw.codec.errors import ChecksumError, CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.link import tc_frame
 from flightsw.codec.link.receiver import UNIT_DTYPE, Units
+from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets
 from flightsw.codec.packet.table import MIN_NBYTES
 from flightsw.codec.serial import cobs, hdlc, slip
 from flightsw.codec.serial.line import Deframer
+from flightsw.codec.stream.batch import Delivered
 from flightsw.codec.stream.channel import Channel
 
 Counters = dict[str, dict[str, int]]
@@ -26,14 +28,21 @@ def packet_nbytes(octets: bytes, at: int = 0) -> int:
     return nbytes if at + nbytes <= len(octets) else 0
 
 
-def units_of(packets: list[tuple[int, bytes]]) -> Units:
+def delivered(units: Units) -> Delivered:
+    """Return units as a front gives them."""
+    rows = ffi.from_buffer("fs_frame_row[]", units.rows)
+    return Delivered(units.octets, len(units.octets), len(rows), rows, ffi.NULL)
+
+
+def units_of(packets: list[tuple[int, bytes]]) -> Delivered:
     """Return packets, each with its virtual channel, as a frame receiver would give them."""
     rows = np.zeros(len(packets), UNIT_DTYPE)
     lengths = np.array([len(packet) for _, packet in packets], np.uint64)
     rows["vcid"] = [vcid for vcid, _ in packets]
     rows["nbytes"] = lengths
     rows["offset"][1:] = np.cumsum(lengths)[:-1]
-    return Units(rows, np.frombuffer(b"".join(packet for _, packet in packets), np.uint8), None)
+    octets = np.frombuffer(b"".join(packet for _, packet in packets), np.uint8)
+    return delivered(Units(rows, octets, None))
 
 
 class SerialLine:
@@ -43,7 +52,7 @@ class SerialLine:
         self._deframer: Deframer = DEFRAMERS[channel.input](channel.packets.max_nbytes)
         self._not_packets = self._packets = 0
 
-    def feed(self, octets: Octets) -> Units:
+    def feed(self, octets: Octets) -> Delivered:
         """Return the packets that ``octets`` complete."""
         contents = self._deframer.feed(octets)
         good = [(0, each) for each in contents if packet_nbytes(each) == len(each)]
@@ -51,7 +60,7 @@ class SerialLine:
         self._not_packets += len(contents) - len(good)
         return units_of(good)
 
-    def finish(self) -> Units:
+    def finish(self) -> Delivered:
         """Return nothing: a frame without its end is no frame."""
         return units_of([])
 
@@ -96,7 +105,7 @@ class Uplink:
             "bad_packet_octets": 0,
         }
 
-    def feed(self, octets: Octets) -> Units:
+    def feed(self, octets: Octets) -> Delivered:
         """Return the packets that ``octets`` complete."""
         packets: list[tuple[int, bytes]] = []
         for unit in self._cltu.feed(octets):
@@ -105,7 +114,7 @@ class Uplink:
                 packets += [(frame.vcid, packet) for packet in self._packets_of(whole)]
         return units_of(packets)
 
-    def finish(self) -> Units:
+    def finish(self) -> Delivered:
         """Return nothing: a unit without its end is none."""
         return units_of([])
 

@@ -75,7 +75,7 @@ for end in (True, False):
             ins = [guarded(rows[f"f{i}"].tobytes(), end) for i in range(k)]
             outs = [guarded(bytes(rows[f"f{i}"].nbytes), end) for i in range(k)]
             packets = guarded(bytes(n * count), end)
-            plan = layout._prepared.pointer
+            plan = layout.prepared.pointer
             assert lib.fs_layout_encode_columns(plan, layout._blank,
                 ffi.new("uint8_t *[]", ins), count, packets, n * count) == count
             assert lib.fs_layout_decode_columns(plan, packets, n * count,

@@ -139,7 +139,7 @@ def test_live_batches(tier: str, guard: Guard) -> None:
         columns = [guard.place(bytes(17 * n), at_end=True) for n in (2, 1)]
         pointers = ffi.new("uint8_t *[]", columns)
         live = ffi.new("fs_layout_live *", {"nbytes": 51, "stride": 3, "capacity": 17})
-        live.layout, live.buf, live.columns = layout._prepared.pointer, packets, pointers
+        live.layout, live.buf, live.columns = layout.prepared.pointer, packets, pointers
         for count in (1, 16, 17):
             assert lib.fs_layout_live_decode(live, count) == count
         assert lib.fs_layout_live_decode(live, 18) == lib.FS_E_CAPACITY

@@ -254,7 +254,7 @@ def test_no_octet_outside_is_read(guard: Guard, mission: PusFormat) -> None:
     kinds = ["uint8_t[]"] * 4 + ["uint32_t[]"] * 2 + ["int64_t[]", "uint64_t[]", "uint32_t[]"]
     arrays = [ffi.new(kind, 1) for kind in kinds]
     out = ffi.new("fs_pus_columns *", arrays)
-    described = mission._described(telecommand=False)
+    described = mission.described(telecommand=False)
     for n in range(7, len(whole) + 1):
         for buf in guard.both(whole[:n]):
             code = lib.fs_pus_decode_columns(
