@@ -9,6 +9,7 @@ channel what packets still miss. Everything that it does not give is counted: ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from struct import iter_unpack
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,6 +22,9 @@ from flightsw.codec.native import ffi, lib
 from flightsw.codec.octets import Octets, view_of
 
 OCF_NBYTES = 4
+#: C clears the head of a slot when it is taken, and most never are.
+_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+_SLOTS_TYPE = ffi.typeof("fs_frame_slot[]")
 _SHORTEST = 4
 _MOST_CHANNELS = 1024  # MAPs of all virtual channels
 
@@ -174,21 +178,26 @@ class FrameReceiver:
         except (OverflowError, LookupError):
             fits = False
         if fits:
-            self._slots = ffi.new("fs_frame_slot[]", channels)
+            self._slots = _uncleared(_SLOTS_TYPE, channels)
             fits = lib.fs_frame_reset(self._state, made, self._slots, channels) >= 0
         if not fits:
             raise FieldRangeError(
                 f"{self.NAME} receiver: spacecraft {scid}, frames of {nbytes} octets and"
                 f" {settings or 'no options'}, {services or 'no services'} do not go together"
             )
-        self._sink = ffi.new("fs_frame_sink *")
+
+    @cached_property
+    def _sink(self) -> Any:
+        """Where single frames go; a receiver of many at a time needs none."""
+        sink = ffi.new("fs_frame_sink *")
         rows = max(self._ROWS, lib.fs_frame_rows_room(self._state))
         octets = max(self._OCTETS, lib.fs_frame_octets_room(self._state))
         self._rows = np.empty(rows, UNIT_DTYPE)
         self._out = np.empty(octets, np.uint8)
         self._row_view = self._rows.view(np.uint8).data
         self._out_view = self._out.data
-        _aim(self._sink, self._rows, self._out, None)
+        _aim(sink, self._rows, self._out, None)
+        return sink
 
     def _settings(
         self,

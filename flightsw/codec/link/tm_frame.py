@@ -8,6 +8,7 @@ marker, randomiser, frame check, counts, packets across frames.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from struct import Struct
 
 from flightsw.codec.coding.crc import crc16
@@ -196,7 +197,11 @@ class Receiver(FrameReceiver):
             fecf=FECF_NBYTES * fecf,
             keep_idle=keep_idle,
         )
-        self._line = Line(self._state, lock_wrong=3, step=8)
+
+    @cached_property
+    def _line(self) -> Line:
+        """What stands in front of frames that :meth:`feed` takes off the air."""
+        return Line(self._state, lock_wrong=3, step=8)
 
     def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
         """Return (virtual channel, packet) for each packet that ``octets`` complete, in order.

@@ -23,7 +23,7 @@ from flightsw.codec.octets import Octets, joined
 from flightsw.codec.packet.table import PacketFinder
 from flightsw.codec.stream.batch import Delivered
 from flightsw.codec.stream.channel import ON_AIR, Channel, Frames
-from flightsw.codec.stream.lines import DEFRAMERS, Counters, SerialLine, Uplink, delivered
+from flightsw.codec.stream.lines import DEFRAMERS, NOTHING, Counters, SerialLine, Uplink, delivered
 
 _NULL = ffi.NULL
 
@@ -152,7 +152,7 @@ class _Air:
     def finish(self) -> Delivered:
         if self._viterbi:
             return self._through(self._viterbi.flush())
-        return self._through(self._bits.flush() if self._bits else b"")
+        return self._through(self._bits.flush()) if self._bits else NOTHING
 
     def _through(self, octets: Octets) -> Delivered:
         rows, count, found = self._chain.take(octets)

@@ -20,6 +20,10 @@ Counters = dict[str, dict[str, int]]
 DEFRAMERS = {"cobs": cobs.Decoder, "slip": slip.Decoder, "hdlc": hdlc.Decoder}
 
 
+#: A delivery without units.
+NOTHING = Delivered(b"", 0, 0, ffi.NULL, ffi.NULL)
+
+
 def packet_nbytes(octets: bytes, at: int = 0) -> int:
     """Return the length of the space packet at ``at`` as its header says, 0 if there is none."""
     if len(octets) - at < MIN_NBYTES or octets[at] >> 5:
@@ -62,7 +66,7 @@ class SerialLine:
 
     def finish(self) -> Delivered:
         """Return nothing: a frame without its end is no frame."""
-        return units_of([])
+        return NOTHING
 
     @property
     def counters(self) -> Counters:
@@ -116,7 +120,7 @@ class Uplink:
 
     def finish(self) -> Delivered:
         """Return nothing: a unit without its end is none."""
-        return units_of([])
+        return NOTHING
 
     def _frame(self, unit: bytes) -> tc_frame.TcFrame | None:
         """Return the frame in a link unit if it carries data for this spacecraft."""
