@@ -38,8 +38,9 @@ static inline void balance(outcome *o, const fs_chain *c, uint64_t bits)
     FS_MUST(bits == s->unit_bits + s->marker_bits + s->bad_bits + s->skipped_bits);
     FS_MUST(s->units * c->unit_nbytes == c->failed_octets + c->parity_octets + frames.octets);
     FS_MUST(frames.octets == frames.refused_octets + sum.overhead_octets + sum.packet_octets +
-                                 sum.unit_octets + sum.idle_octets + sum.unaligned_octets +
-                                 sum.lost_octets + fs_frame_pending(&frames));
+                                 sum.unit_octets + sum.idle_octets + sum.repeated_octets +
+                                 sum.unaligned_octets + sum.lost_octets +
+                                 fs_frame_pending(&frames));
     uint64_t counts[] = {c->corrected_octets, c->failed_codewords, c->failed_units, frames.given,
                          frames.bad_fecf, frames.refused_octets, sum.packets, sum.vc_gaps};
     memcpy(o->counts, counts, sizeof counts);

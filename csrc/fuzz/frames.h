@@ -11,8 +11,8 @@ static inline void frames_balance(const fs_frame_receiver *rx)
     fs_frame_sum(rx, &sum);
     uint64_t held = fs_frame_pending(rx);
     FS_MUST(rx->octets == rx->refused_octets + sum.overhead_octets + sum.packet_octets +
-                              sum.unit_octets + sum.idle_octets + sum.unaligned_octets +
-                              sum.lost_octets + held);
+                              sum.unit_octets + sum.idle_octets + sum.repeated_octets +
+                              sum.unaligned_octets + sum.lost_octets + held);
     FS_MUST(rx->given == sum.frames + rx->bad_fecf + rx->bad_fhec + rx->bad_version +
                              rx->bad_length + rx->foreign_frames);
 }

@@ -279,9 +279,12 @@ static void take_portion(const fs_extraction *ex)
 
 void fs_extract(const fs_extraction *ex)
 {
-    if (ex->slot->form != ex->parts->zone)
+    uint8_t form = ex->parts->zone;
+    if (form == FS_ZONE_SDU) /* portions of one unit have one protocol */
+        form = (uint8_t)(form | ex->parts->protocol << 3);
+    if (ex->slot->form != form)
         fs_slot_drop(ex->slot, ex->n);
-    ex->slot->form = ex->parts->zone;
+    ex->slot->form = form;
     switch (ex->parts->zone) {
     case FS_ZONE_PACKETS:
         take_packets(ex);

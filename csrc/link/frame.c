@@ -1,5 +1,5 @@
-/* The frame layer: checks, counts and gaps of all three kinds of frames, and the way of a frame
- * through them. Formats stand in frame_tm.c, frame_aos.c and frame_uslp.c, units in extract.c. */
+/* The frame layer: settings, checks, and the way of a frame of any kind. Formats stand in frame_tm.c,
+ * frame_aos.c and frame_uslp.c, counts and gaps in frame_count.c, units in extract.c. */
 #include "frame_kernels.h"
 
 #include <string.h>
@@ -81,105 +81,15 @@ static fs_frame_slot *slot_of(fs_frame_receiver *rx, const fs_frame_parts *parts
     return &rx->slots[*place - 1];
 }
 
-/* Tell all slots of a virtual channel (-1: of all) that what they hold has lost its rest. */
-static void interrupt(fs_frame_receiver *rx, int vcid, uint8_t since, uint64_t lost)
-{
-    for (uint32_t i = 0; i < rx->nused; i++) {
-        fs_frame_slot *slot = &rx->slots[i];
-        if (vcid >= 0 && slot->vcid != vcid)
-            continue;
-        fs_slot_drop(slot, &rx->vc[slot->vcid].counters);
-        slot->since |= since;
-        slot->lost = (uint32_t)(lost < UINT32_MAX - slot->lost ? slot->lost + lost : UINT32_MAX);
-    }
-}
-
-/* A sender that starts anew begins all counts at 0, and its reports of that come later. A jump to
- * a frame that is the first of master and virtual channel is taken for it: for a true loss to end
- * there is a chance of one in 65,536. Packets begun before are lost, the frames between are not
- * known. If that first frame is itself lost, the jump stays a loss. */
-static int restarts_master(fs_frame_receiver *rx, const fs_frame_parts *parts)
-{
-    fs_frame_channel *vc = &rx->vc[parts->vcid];
-    int jumps = (rx->mc_count >= 0 && rx->mc_count != 0xFF) ||
-                (vc->counted[0] && vc->count[0] != 0xFF);
-    if (parts->mc_count || parts->count || !jumps)
-        return 0;
-    interrupt(rx, -1, FS_SINCE_RESTART, 0);
-    rx->restarts_seen++;
-    rx->mc_count = 0xFF;
-    for (int i = 0; i < FS_FRAME_CHANNELS; i++) {
-        rx->vc[i].count[0] = 0xFF;
-        rx->vc[i].counted[0] = 8;
-    }
-    return 1;
-}
-
-/* Counts of TM are short: whatever lies between is lost. In counts of 16 bits and more a step back
- * is told from a loss, and a jump to 0 is a restart of that channel. Counts of one octet in USLP
- * begin anew too often by themselves for that. */
-static uint32_t count_channel(fs_frame_receiver *rx, fs_frame_parts *parts)
-{
-    fs_frame_channel *vc = &rx->vc[parts->vcid];
-    uint64_t *last = &vc->count[parts->lane], mask = parts->mask;
-    uint8_t width = (uint8_t)(64 - (mask ? __builtin_clzll(mask) : 64));
-    uint64_t lost = vc->counted[parts->lane] ? (parts->count - *last - 1) & mask : 0;
-    int same = vc->counted[parts->lane] == width || rx->settings.kind == FS_FRAME_TM;
-    *last = parts->count;
-    vc->counted[parts->lane] = width;
-    if (!lost || !same)
-        return 0;
-    if (width >= 16 && !parts->count) {
-        parts->flags |= FS_FRAME_RESTART;
-        vc->counters.restarts_seen++;
-        interrupt(rx, parts->vcid, FS_SINCE_RESTART, 0);
-        return 0;
-    }
-    if (width >= 16 && lost > mask / 2) {
-        parts->flags |= FS_FRAME_BACK;
-        vc->counters.back_frames++;
-        lost = 0;
-    }
-    vc->counters.vc_gaps += lost != 0;
-    vc->counters.vc_lost_frames += lost;
-    interrupt(rx, parts->vcid, FS_SINCE_FRAMES, lost);
-    return (uint32_t)(lost < UINT32_MAX ? lost : UINT32_MAX);
-}
-
-static uint32_t count_frame(fs_frame_receiver *rx, fs_frame_parts *parts)
-{
-    if (rx->settings.kind == FS_FRAME_TM) {
-        if (restarts_master(rx, parts))
-            parts->flags |= FS_FRAME_RESTART;
-        uint32_t lost = rx->mc_count < 0 ? 0 : (uint8_t)(parts->mc_count - rx->mc_count - 1);
-        rx->mc_count = parts->mc_count;
-        rx->mc_gaps += lost != 0;
-        rx->mc_lost_frames += lost;
-    }
-    return count_channel(rx, parts);
-}
-
-static void count_flags(fs_frame_receiver *rx, const fs_frame_parts *parts, fs_frame_counters *n)
-{
-    uint32_t flags = parts->flags;
-    n->frames++;
-    n->replayed_frames += (flags & FS_FRAME_REPLAY) != 0;
-    n->unpacketised_frames += (flags & FS_FRAME_UNPACKETISED) != 0;
-    n->truncated_frames += (flags & FS_FRAME_TRUNCATED) != 0;
-    n->control_frames += (flags & FS_FRAME_CONTROL) != 0;
-    rx->corrected_headers += (flags & FS_FRAME_CORRECTED) != 0;
-    n->ocf_mismatches += !(flags & FS_FRAME_HAS_OCF) != !rx->settings.ocf;
-    if (flags & FS_FRAME_HAS_OCF) {
-        rx->ocf_word = parts->ocf;
-        rx->ocfs++;
-        n->ocfs++;
-    }
-}
-
 /* The data zone of a good frame: to its channel's slot, or to the count of why not. */
 static void take_zone(fs_frame_receiver *rx, fs_frame_parts *parts, uint64_t number,
-                      fs_frame_counters *n, fs_frame_sink *to)
+                      fs_frame_sink *to)
 {
+    fs_frame_counters *n = &rx->vc[parts->vcid].counters;
+    if (parts->flags & FS_FRAME_REPEATED) {
+        n->repeated_octets += parts->ndata;
+        return;
+    }
     if (parts->zone == FS_ZONE_IDLE) {
         parts->flags |= FS_FRAME_IDLE;
         n->idle_frames++;
@@ -190,7 +100,7 @@ static void take_zone(fs_frame_receiver *rx, fs_frame_parts *parts, uint64_t num
         parts->flags |= FS_FRAME_BROKEN;
         n->broken_frames++;
         n->lost_octets += parts->ndata;
-        interrupt(rx, parts->vcid, FS_SINCE_BROKEN, 0);
+        fs_slots_interrupt(rx, parts->vcid, FS_SINCE_BROKEN, 0);
         return;
     }
     fs_extraction ex = {rx, slot_of(rx, parts), n, parts, number, to};
@@ -281,12 +191,10 @@ int64_t fs_frame_take(fs_frame_receiver *rx, const uint8_t *frame, size_t nbytes
     uint32_t lost = 0;
     rx->octets += nbytes;
     if (verdict == FS_FRAME_TAKEN) {
-        fs_frame_counters *n = &rx->vc[parts.vcid].counters;
-        lost = count_frame(rx, &parts);
-        count_flags(rx, &parts, n);
-        n->overhead_octets += own - parts.ndata;
+        lost = fs_count_frame(rx, &parts, frame, own);
+        rx->vc[parts.vcid].counters.overhead_octets += own - parts.ndata;
         rx->refused_octets += nbytes - own;
-        take_zone(rx, &parts, number, n, to);
+        take_zone(rx, &parts, number, to);
     } else {
         count_refused(rx, verdict, nbytes);
     }

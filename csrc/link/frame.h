@@ -9,8 +9,8 @@
  *
  * Nothing is dropped without a count, and each octet given is counted once:
  *
- *     octets = refused_octets + all channels' (overhead + packet + unit + idle + unaligned + lost)
- *              + what the slots hold
+ *     octets = refused_octets + what the slots hold
+ *              + all channels' (overhead + packet + unit + idle + repeated + unaligned + lost)
  */
 #ifndef FLATSAT_FRAME_H
 #define FLATSAT_FRAME_H
@@ -105,7 +105,7 @@ enum {
     FS_FRAME_REPLAY = 4,
     FS_FRAME_IDLE = 8,
     FS_FRAME_RESTART = 16,
-    FS_FRAME_BACK = 32, /* its count lies behind the one before: repeated, or late */
+    FS_FRAME_BACK = 32, /* its count lies behind the one before: sent again, or late */
     FS_FRAME_TRUNCATED = 64,
     FS_FRAME_BYPASS = 128,
     FS_FRAME_CONTROL = 256,
@@ -114,6 +114,7 @@ enum {
     FS_FRAME_UNPACKETISED = 2048,
     FS_FRAME_BROKEN = 4096, /* its data field has no such form */
     FS_FRAME_DESTINATION = 8192, /* its spacecraft is the destination (USLP) */
+    FS_FRAME_REPEATED = 16384, /* the frame before of its channel once more: gives nothing again */
 };
 
 typedef struct {
@@ -140,6 +141,7 @@ typedef struct {
     uint64_t vc_gaps;
     uint64_t vc_lost_frames;
     uint64_t back_frames;
+    uint64_t repeated_frames; /* with count, first and last eight octets of the one before */
     uint64_t restarts_seen; /* counts that began anew at 0, which is no loss; TM counts them apart */
     uint64_t idle_frames;
     uint64_t replayed_frames;
@@ -162,13 +164,15 @@ typedef struct {
     uint64_t packet_octets;
     uint64_t unit_octets;
     uint64_t idle_octets;
+    uint64_t repeated_octets;  /* data zones of repeated frames */
     uint64_t unaligned_octets; /* passed over until a packet starts */
     uint64_t lost_octets;      /* of packets whose end was lost, and of refused channels */
 } fs_frame_counters;
 
 typedef struct {
-    uint64_t count[2];  /* of the last frame; USLP counts expedited frames apart */
+    uint64_t count[2];  /* of the last frame that had one; USLP counts expedited frames apart */
     uint8_t counted[2]; /* bits of that count, 0 before the first */
+    uint64_t ends[2][2]; /* first and last octets of that frame */
     fs_frame_counters counters;
 } fs_frame_channel;
 
@@ -180,7 +184,7 @@ typedef struct {
     uint8_t vcid;
     uint8_t map;
     uint8_t since;
-    uint8_t form;   /* of the data zones before */
+    uint8_t form;   /* of the data zones before; of portions, with the protocol */
     uint8_t locked; /* the next octet of data belongs to a known packet or begins one */
     uint8_t octets[65542];
 } fs_frame_slot;

@@ -51,6 +51,14 @@ int64_t fs_uslp_parse(const fs_frame_settings *set, const uint8_t *frame, size_t
 /* Octets of a USLP frame as its header tells, 0 if more than nbytes are needed to tell. */
 size_t fs_uslp_nbytes(const fs_frame_settings *set, const uint8_t *frame, size_t nbytes);
 
+/* Tell all slots of a virtual channel (-1: of all) that what they hold has lost its rest. */
+void fs_slots_interrupt(fs_frame_receiver *rx, int vcid, uint8_t since, uint64_t lost);
+
+/* Count a good frame of nbytes octets, and what its counts and flags say. Returns how many frames of
+ * its virtual channel are missing before it. */
+uint32_t fs_count_frame(fs_frame_receiver *rx, fs_frame_parts *parts, const uint8_t *frame,
+                        size_t nbytes);
+
 /* Forget the unit that a slot holds, and count it if there was one. */
 void fs_slot_drop(fs_frame_slot *slot, fs_frame_counters *n);
 

@@ -100,6 +100,7 @@ CHANNEL_COUNTERS = (
     "vc_gaps",
     "vc_lost_frames",
     "back_frames",
+    "repeated_frames",
     "restarts_seen",
     "idle_frames",
     "replayed_frames",
@@ -119,7 +120,7 @@ CHANNEL_COUNTERS = (
     "packets_lost_pieces",
     "unaligned_octets",
 )
-OCTETS = ("overhead", "packet", "unit", "idle", "unaligned", "lost")
+OCTETS = ("overhead", "packet", "unit", "idle", "repeated", "unaligned", "lost")
 
 SERVICES = {
     "stated": lib.FS_SERVICE_STATED,

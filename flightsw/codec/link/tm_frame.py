@@ -45,6 +45,7 @@ COUNTERS = (
     "vc_gaps",
     "vc_lost_frames",
     "restarts_seen",
+    "repeated_frames",
     "idle_frames",
     "unpacketised_frames",
     "pointer_errors",

@@ -13,6 +13,15 @@ from flightsw.codec.packet import space_packet
 SCID = 0x2F6
 OCF = bytes.fromhex("01000000")
 
+#: Of the unit tests of github.com/nasa/channel-emulator: an encapsulation packet with the first of
+#: an IP datagram of 393 octets.
+NASA_AOS = bytes.fromhex(
+    "6ac1000157000000ea00018d2145000188000040003f118cc3c0a86428c0a8c82875307531017400"
+    "00888888888888887788888877888888888877888888887777554444444433443344445555665588"
+    "88888888887766776666776677666666555566666677888888778888777777777766777777777788"
+    "88888877887793fd"
+)
+
 
 def packet(seq: int, nbytes: int, apid: int = 5) -> bytes:
     """Return a space packet of nbytes octets in all, with contents that tell it from others."""

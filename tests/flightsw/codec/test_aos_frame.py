@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from framing import balanced, by_channel, in_order, losses, packet
+from framing import NASA_AOS, balanced, by_channel, in_order, losses, packet
 from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,15 +18,6 @@ from flightsw.codec.link import receiver as frames
 from flightsw.codec.native import ffi, lib
 
 SCID = 0xA8
-
-#: Of the unit tests of github.com/nasa/channel-emulator: an encapsulation packet with the first of
-#: an IP datagram of 393 octets.
-NASA = bytes.fromhex(
-    "6ac1000157000000ea00018d2145000188000040003f118cc3c0a86428c0a8c82875307531017400"
-    "00888888888888887788888877888888888877888888887777554444444433443344445555665588"
-    "88888888887766776666776677666666555566666677888888778888777777777766777777777788"
-    "88888877887793fd"
-)
 
 plans = st.lists(st.tuples(st.integers(0, 5), st.integers(7, 700)), min_size=1, max_size=25)
 
@@ -64,16 +55,16 @@ def test_header_of_a_frame() -> None:
 
 def test_published_frame(tier: str) -> None:
     """A published frame: the same octets from its data field, and its packet waits for its rest."""
-    assert aos_frame.pack(0xAB, 1, 343, NASA[6:-2]) == NASA
+    assert aos_frame.pack(0xAB, 1, 343, NASA_AOS[6:-2]) == NASA_AOS
     receiver = aos_frame.Receiver(0xAB, 128)
-    found = receiver.frames(NASA, infos=True)
+    found = receiver.frames(NASA_AOS, infos=True)
     assert found.frames is not None
     (info,) = found.frames
     assert (info["scid"], info["vcid"], info["count"], info["pointer"]) == (0xAB, 1, 343, 0)
     assert (info["data_at"], info["data_nbytes"]) == (8, 118)
     assert receiver.octets["pending"] == 118
     assert (losses(receiver), len(found.rows)) == ({}, 0)
-    rest = NASA[8:-2] + bytes(397 - 118)
+    rest = NASA_AOS[8:-2] + bytes(397 - 118)
     field = aos_frame.POINTER_NONE.to_bytes(2, "big")
     for at in range(118, 397, 118):
         piece = rest[at : at + 118].ljust(118, b"\xe0")  # idle packets of one octet
@@ -263,7 +254,7 @@ def test_rows_tell_what_is_missing_in_front() -> None:
 
 
 def test_counts_wrap_and_steps_back_are_no_loss() -> None:
-    """A count wraps at 24 bits, or with the cycle at 28, a repeated frame is told as such."""
+    """A count wraps at 24 bits, or with the cycle at 28; a frame sent again or late is no loss."""
     field = aos_frame.POINTER_IDLE.to_bytes(2, "big") + bytes(20)
     for top, cycles in ((0xFFFFFF, (None, None)), (0xFFFFFF, (15, 0)), (0xFFFFFF, (3, 4))):
         receiver = aos_frame.Receiver(SCID, 30)
@@ -272,7 +263,7 @@ def test_counts_wrap_and_steps_back_are_no_loss() -> None:
         assert losses(receiver) == {}
     receiver.frame(aos_frame.pack(SCID, 0, 5, field, cycle=4))
     assert losses(receiver) == {"vc_gaps": 1, "vc_lost_frames": 4}
-    receiver.frame(aos_frame.pack(SCID, 0, 5, field, cycle=4))
+    receiver.frame(aos_frame.pack(SCID, 0, 5, field, cycle=4, replay=True))
     receiver.frame(aos_frame.pack(SCID, 0, 3, field, cycle=4))
     assert receiver.counters["back_frames"] == 2
     receiver.frame(aos_frame.pack(SCID, 0, 0, field, cycle=0))

@@ -214,6 +214,7 @@ def test_frames_of_varying_length_stand_one_behind_the_other() -> None:
     assert len(found.frames) == 5
     with pytest.raises(SyncError, match="octets at the end"):
         receiver.frames(made[:-1])
+    receiver = uslp_frame.Receiver(SCID, 4096, variable=True)
     assert receiver.frame(made[: len(made) - 4096] + b"\x55" * 30)[:1] == [(1, some[0])]
     assert balanced(receiver)
 
@@ -258,9 +259,11 @@ def test_counts_of_every_width(count_nbytes: int) -> None:
     assert receiver.counters["vc_lost_frames"] == (5 if count_nbytes else 0)
     before = receiver.counters
     take(6)
+    assert receiver.counters["repeated_frames"] == (count_nbytes > 0)
+    take(5)
     after = receiver.counters
     if count_nbytes == 1:  # cannot be told from a loss
-        assert after["vc_lost_frames"] - before["vc_lost_frames"] == 255
+        assert after["vc_lost_frames"] - before["vc_lost_frames"] == 254
     else:
         assert after["back_frames"] == (count_nbytes > 1)
         assert after["vc_lost_frames"] == before["vc_lost_frames"]
