@@ -64,9 +64,9 @@ class Columns(Calibrated, Judged, dict[str, npt.NDArray[Any]]):
         _spread(prepared.pointer, capacity, whole, self.pointers)
         for k, f in enumerate(self.fields):
             at = self.pointers[k] - whole
-            column = arena[at : at + capacity * f.elements * f.dtype.itemsize].view(f.dtype)
             wide = f.array or f.kind == "bytes"
-            self[f.name] = column.reshape(capacity, f.elements) if wide else column
+            shape = (capacity, f.elements) if wide else (capacity,)
+            self[f.name] = np.ndarray(shape, f.dtype, arena, at)
 
     def first(self, count: int) -> Columns:
         """Return views of the first rows, on the same arena."""

@@ -21,7 +21,8 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver, Units
 from flightsw.codec.link.sync import ASM, COUNTERS, STATES, make_settings
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.octets import Octets, joined, view_of
+from flightsw.codec.octets import Octets, view_of
+from flightsw.codec.room import Room
 
 #: Sequences by name: period 255 octets, and period 131,071 octets.
 RANDOMISERS: dict[str | None, int] = {None: -1, "tm": lib.FS_PN_TM, "tm17": lib.FS_PN_TM17}
@@ -120,13 +121,28 @@ class Line:
             )
         self.unit_nbytes: int = self.state.unit_nbytes
         self._least_nbytes = self.unit_nbytes + settings.sync.marker_nbits // 8
+        self._large_nbytes = max(_SMALL_NBYTES, 2 * self._least_nbytes)
         self._consumed = ffi.new("uint64_t *")
         self.held = b""
 
-    def feed(self, octets: Octets, sink: Any, full: Any) -> None:
+    def feed(self, octets: Any, sink: Any, full: Any) -> None:
         """Pass octets down. ``full`` is called when the sink has no room left, and makes some."""
-        held = joined("chain", self.held, octets)
-        view, at, left = _from_buffer(held), 0, len(held)
+        held, at = self.held, 0
+        if type(octets) is not bytes:
+            octets = ffi.buffer(view_of("chain", octets))
+        if held and len(octets) > self._large_nbytes:
+            # Rather than all of a large input, copy what completes the unit that waits.
+            head = held + octets[: self._large_nbytes]
+            at = self._through(head, 0, sink, full) - len(held)
+            if at < 0:
+                octets, at = held[at:] + octets[:], 0
+        elif held:
+            octets = b"".join((held, octets))
+        self.held = octets[self._through(octets, at, sink, full) :]
+
+    def _through(self, octets: Any, at: int, sink: Any, full: Any) -> int:
+        """Pass the octets from ``at`` on down; return where those begin that wait for more."""
+        view, left = _from_buffer(octets), len(octets) - at
         while True:
             code = _feed(self.state, view + at, left, self._consumed, sink)
             consumed = self._consumed[0]
@@ -134,8 +150,7 @@ class Line:
             if code < 0:
                 full()
             elif not consumed or left < self._least_nbytes:
-                break
-        self.held = held[at:]
+                return at
 
     @property
     def held_bits(self) -> int:
@@ -187,6 +202,7 @@ class Chain:
             inverted=int(inverted),
             step=step,
         )
+        self._memory = Room(), Room()
         self._rows_a_unit = 8  # as many as a feed has met so far
         self._small_count = max(1, _SMALL_NBYTES // self._line.unit_nbytes)
         self._small = self._room_for(self._small_count)
@@ -226,7 +242,8 @@ class Chain:
         """Return room for what ``count`` units hold, as a rule."""
         frames = self._frames
         noctets = count * frames.settings.nbytes + lib.fs_frame_octets_room(frames)
-        return _Output(lib.fs_frame_rows_room(frames) + self._rows_a_unit * count, noctets)
+        nrows = lib.fs_frame_rows_room(frames) + self._rows_a_unit * count
+        return _Output(nrows, noctets, self._memory)
 
     @property
     def unit_nbytes(self) -> int:
@@ -257,7 +274,8 @@ class Chain:
 class _Output:
     """Room for what frames hold. As a rule it is enough; if not, the rest goes to further parts."""
 
-    def __init__(self, nrows: int, noctets: int) -> None:
+    def __init__(self, nrows: int, noctets: int, memory: tuple[Room, Room]) -> None:
+        self._memory = memory
         self.sink: Any = ffi.new("fs_frame_sink *")
         self.sink.nrows, self.sink.noctets = nrows, noctets
         self._parts: list[Units] = []
@@ -265,8 +283,10 @@ class _Output:
 
     def _begin(self) -> None:
         sink = self.sink
-        self._rows = np.empty(sink.nrows, UNIT_DTYPE)
-        self._octets = np.empty(sink.noctets, np.uint8)
+        noctets, nrows = sink.noctets, sink.nrows
+        self._octets = self._memory[0].array(noctets)[:noctets]
+        rows = self._memory[1].array(nrows * UNIT_DTYPE.itemsize)
+        self._rows = rows[: nrows * UNIT_DTYPE.itemsize].view(UNIT_DTYPE)
         self._row_view = self._rows.view(np.uint8).data
         sink.rows = _from_buffer("fs_frame_row[]", self._rows)
         sink.octets = _from_buffer("uint8_t[]", self._octets)

@@ -71,7 +71,7 @@ class Part:
 
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
-        return self._block[: 8 * self._count].view(np.int64)
+        return np.ndarray((self._count,), np.int64, self._block)
 
     @cached_property
     def columns(self) -> Any:
@@ -114,7 +114,7 @@ class Batch:
 
     def _column(self, name: str) -> npt.NDArray[Any]:
         dtype, place = self._places[name]
-        return np.frombuffer(self._arena, dtype, self._count, place * self._capacity)
+        return np.ndarray((self._count,), dtype, self._arena, place * self._capacity)
 
     @cached_property
     def packets(self) -> PacketTable:

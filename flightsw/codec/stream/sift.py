@@ -17,6 +17,7 @@ from flightsw.codec.link.receiver import UNIT_DTYPE, Units
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet.sequence import Tracker
 from flightsw.codec.packet.table import IDLE_APID, MAX_NBYTES, apid_bits
+from flightsw.codec.room import Room
 from flightsw.codec.stream.batch import PLAIN, WITH_PUS, Batch, DecodedPart, Delivered, Part
 from flightsw.codec.stream.channel import Packets, Rule
 
@@ -57,6 +58,7 @@ class Sift:
         self._places = PLAIN if packets.pus is None else WITH_PUS
         self._row_nbytes: int = lib.fs_sift_row_nbytes(state)
         self._make_room(_LEAST_ROWS)
+        self._tables, self._arenas = Room(), Room()
         self._nothing = np.empty(0, np.uint8)
 
     def _make_room(self, nrows: int) -> None:
@@ -74,7 +76,7 @@ class Sift:
         if capacity > self._nrows:
             self._make_room(2 * capacity)
         view, nbytes = _from_buffer(octets), len(octets)
-        table = np.empty(capacity * self._row_nbytes, np.uint8)
+        table = self._tables.array(capacity * self._row_nbytes)
         room = _from_buffer("uint8_t[]", table)
         found = _take(state, view, nbytes, units, offsets, count, room, capacity, self._work)
         if found < 0:
@@ -85,8 +87,8 @@ class Sift:
 
     def _columns_of(self, octets: Any, view: Any, nbytes: int) -> dict[str, Part]:
         columns, state, rules, skip = {}, self.state, self._rules, 0
-        arena = np.empty(state.columns_nbytes + _LINE, np.uint8)
-        if len(arena) > _LINE:
+        arena = self._arenas.array(state.columns_nbytes + _LINE)
+        if state.columns_nbytes:
             skip = _columns(state, view, nbytes, _from_buffer("uint8_t[]", arena), len(arena))
         for k in range(state.hits):
             rule = self.rules[rules[k].hit]

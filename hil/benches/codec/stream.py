@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import construct as c
 import numpy as np
@@ -21,7 +22,8 @@ from flightsw.codec.link import tm_frame
 from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.packet import space_packet
 from flightsw.codec.stream.channel import Channel, Frames, Marker, Rule
-from flightsw.codec.stream.stream import Stream
+from flightsw.codec.stream.stream import Batch, Stream
+from hil.benches.codec import measure
 from hil.benches.codec.measure import memcpy_s
 from hil.benches.codec.row import Row
 
@@ -38,34 +40,78 @@ CHANNEL = Channel(
     frames=Frames("tm", 1115, scid=7, ocf=True),
     rules=(Rule("status", LAYOUT, apid=APID, skip_nbytes=6),),
 )
-#: octets in all, octets a chunk, name
-SIZES = (
-    (10_000, 10_000, "10 KB, chunks of 10 KB"),
-    (1_000_000, 10_000, "1 MB, chunks of 10 KB"),
-    (1_000_000, 1_000_000, "1 MB, chunks of 1 MB"),
-    (100_000_000, 10_000, "100 MB, chunks of 10 KB"),
-    (100_000_000, 1_000_000, "100 MB, chunks of 1 MB"),
-    (2_000_000_000, 1_000_000, "2 GB, chunks of 1 MB"),
-)
+#: octets a chunk, octets in all
+SIZES = {
+    10_000: (10_000, 1_000_000, 100_000_000, 2_000_000_000),
+    1_000_000: (1_000_000, 100_000_000, 2_000_000_000),
+}
 QUICK_NBYTES = 1_000_000
 
 
 def rows(quick: bool) -> list[Row]:
-    """Return the rows of this subject, and the growth of peak memory over the longest."""
+    """Return the rows of this subject, and the growth of peak memory over the longer ones.
+
+    A stream is opened once and fed; what opening it costs is a row of its own.
+    """
     stream = cadus(8_000)
-    made = []
-    for total, chunk, name in SIZES:
-        if quick and total > QUICK_NBYTES:
-            continue
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        rate = total / best_s(stream, total, chunk) / 1e9
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    made = [*costs(stream, quick)]
+    for chunk, totals in SIZES.items():
         floor = chunk / memcpy_s(chunk, quick) / 1e9
-        op = f"stream to columns, {name}"
-        made.append(Row(op, "GB/s", {tier.active(): rate}, floor))
-        if total > QUICK_NBYTES:
-            made.append(Row(f"  peak memory more after it, {name}", "MiB", {tier.active(): grown}))
+        for total in totals:
+            if quick and total > QUICK_NBYTES:
+                continue
+            op = f"{named(total)}, chunks of {named(chunk)}"
+            before = peak_mib()
+            rate = total / best_s(stream, total, chunk) / 1e9
+            made.append(Row(f"stream to columns, {op}", "GB/s", {tier.active(): rate}, floor))
+            if total > QUICK_NBYTES:
+                grown = {tier.active(): peak_mib() - before}
+                made.append(Row(f"  peak memory more after it, {op}", "MiB", grown))
     return made
+
+
+def costs(stream: bytes, quick: bool) -> Iterator[Row]:
+    """Yield the cost of a stream, and of a feed: a fixed one, and one that grows with it."""
+    now, us = tier.active(), 1e6
+    yield Row(
+        "stream, opened", "us/call", {now: us * measure.best_s(lambda: Stream(CHANNEL), quick)}
+    )
+    fed = {}
+    for chunk in SIZES:
+        receiver, parts = Stream(CHANNEL), list(pieces(stream, 8 * chunk, chunk))
+
+        def work(feed: Callable[[bytes], Batch], parts: list[bytes]) -> None:
+            for piece in parts:
+                feed(piece)
+
+        fed[chunk] = measure.best_s(partial(work, receiver.feed, parts), quick) / len(parts)
+        yield Row(f"  one feed of {named(chunk)}", "us/call", {now: us * fed[chunk]})
+
+        def read(receiver: Stream, parts: list[bytes]) -> None:
+            for piece in parts:
+                part = receiver.feed(piece).columns["status"]
+                assert len(part.columns["f3"]) == len(part.rows)
+
+        took = measure.best_s(partial(read, receiver, parts), quick) / len(parts)
+        yield Row(f"  the same, columns and rows read, {named(chunk)}", "us/call", {now: us * took})
+    small, large = SIZES
+    an_octet = (fed[large] - fed[small]) / (large - small)
+    fixed = {now: us * (fed[small] - small * an_octet)}
+    yield Row("  of that fixed, whatever the chunk", "us/call", fixed)
+    yield Row("  and per octet", "GB/s", {now: 1e-9 / an_octet})
+
+
+def named(nbytes: int) -> str:
+    """Return a round number of octets with its unit."""
+    size, unit = next(
+        pair for pair in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")) if nbytes >= pair[0]
+    )
+    return f"{nbytes // size} {unit}"
+
+
+def peak_mib() -> float:
+    """Return the peak memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def best_s(stream: bytes, total: int, chunk: int) -> float:
@@ -79,7 +125,7 @@ def best_s(stream: bytes, total: int, chunk: int) -> float:
 
 
 def run_once(stream: bytes, total: int, chunk: int) -> float:
-    """Return the seconds that a stream takes for ``total`` octets, which repeat ``stream``."""
+    """Return the seconds of an open stream for ``total`` octets, which repeat ``stream``."""
     receiver = Stream(CHANNEL)
     start = time.perf_counter()
     for piece in pieces(stream, total, chunk):

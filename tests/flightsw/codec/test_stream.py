@@ -129,6 +129,39 @@ def test_packets_and_columns_come_out_as_they_went_in(tier: str) -> None:
     assert counters["layout status"]["rows"] == 60
 
 
+def test_large_chunks_are_taken_where_they_are() -> None:
+    """Chunks of more than 64 KiB behind a unit that waits, or noise, give what small ones give."""
+    rnd = random.Random(8)
+    long = on_air(status_packets(900))
+    dirty = bytearray(rnd.randbytes(70_001) + long + rnd.randbytes(140_000) + long)
+    for _ in range(60):
+        dirty[rnd.randrange(len(dirty))] ^= 1 << rnd.randrange(8)
+    octets = bytes(dirty)
+    small = run(AIR, octets, list(range(0, len(octets), 5_000)))
+    assert len(small[0]["packets"]) > 1_500
+    for step in (65_537, 66_000, 100_003, 200_000):
+        assert run(AIR, octets, list(range(100, len(octets), step))) == small
+    stream, views = Stream(AIR), memoryview(octets)
+    batches = [stream.feed(views[at : at + 90_000]) for at in range(0, len(octets), 90_000)]
+    assert flat([*batches, stream.finish()]) == small[0]
+
+
+def test_memory_is_used_again_only_when_nobody_looks_at_it() -> None:
+    """Columns, tables and octets of a batch stay as they are while the stream goes on."""
+    octets = on_air(status_packets(1_800))
+    stream, kept, copies = Stream(AIR), [], []
+    for at in range(0, len(octets), 70_000):
+        batch = stream.feed(octets[at : at + 70_000])
+        if len(kept) % 3:
+            kept.append((batch.columns["status"].columns["bus_v"], batch.good, batch.packets.buf))
+        else:
+            kept.append((batch.columns["status"].rows, batch.frame, batch.packets.nbytes))
+        copies.append([array.copy() for array in kept[-1]])
+        del batch
+    for arrays, copied in zip(kept, copies, strict=True):
+        assert all(map(np.array_equal, arrays, copied))
+
+
 @given(cuts=st.lists(st.integers(0, 1 << 20), max_size=30), seed=st.integers(0, 5))
 @settings(deadline=None, max_examples=40)
 def test_cutting_changes_nothing(cuts: list[int], seed: int) -> None:
