@@ -1,4 +1,4 @@
-"""Write the integer form of the network as an ONNX graph and its card."""
+"""Write the integer form of the network, its weights on coarse grids, as ONNX, and its card."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from hil.world.imagery.network import CLASSES, LAYERS, SUM_LIMIT, IntegerNet, Layer, assert_exact
+from hil.world.imagery.coarsen import STEPS, coarsen
+from hil.world.imagery.network import CLASSES, LAYERS, SUM_LIMIT, IntegerNet, Layer
 from hil.world.imagery.sampling import TILE
 
 OPSET = 17  # onnxruntime loads it from version 1.12 on
@@ -19,7 +20,6 @@ OPSET = 17  # onnxruntime loads it from version 1.12 on
 
 def build(net: IntegerNet) -> onnx.ModelProto:
     """Return the graph: ``tiles`` uint8[n, 128, 128, 3] to ``classes`` uint8[n, 128, 128]."""
-    assert_exact(net)
     nodes = [
         helper.make_node("Cast", ["tiles"], ["counts"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["counts"], ["planes"], perm=[0, 3, 1, 2]),
@@ -47,7 +47,6 @@ def build(net: IntegerNet) -> onnx.ModelProto:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=8,
         producer_name="flatsat",
-        doc_string=f"Water, land and cloud; integers in float32, every sum below {SUM_LIMIT}.",
     )
     onnx.checker.check_model(model)
     return model
@@ -62,9 +61,12 @@ def _add_layer(
 ) -> str:
     """Append the nodes and constants of one layer; return the name of its output."""
     name = layer.name
-    weight, bias, shift = (t.detach().numpy() for t in net.integers(name))
+    learned, bias, shift = (t.detach().numpy() for t in net.integers(name))
+    weight = coarsen(learned, STEPS[name])
+    worst = (np.abs(weight.astype(np.int64)).sum((1, 2, 3)) * 255 + np.abs(bias)).max()
+    assert worst < SUM_LIMIT, f"layer {name}: a sum may reach {worst:.0f}"
     constants += [
-        numpy_helper.from_array(weight.astype(np.int8), f"{name}.weight8"),
+        numpy_helper.from_array(weight, f"{name}.weight8"),
         numpy_helper.from_array(bias.astype(np.float32), f"{name}.bias"),
     ]
     nodes.append(

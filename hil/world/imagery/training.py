@@ -1,9 +1,10 @@
 """Train the onboard network: python -m hil.world.imagery.training --out DIR [--seed N]
 
 Renders tiles from training longitudes, learns in real numbers, folds to integers, learns on through
-the rounding, writes ``segmenter.onnx`` and ``segmenter.json`` with held-out scores. One thread and
-fixed seeds: the same machine and torch give the same file; another machine, whose torch sums in
-another order, gives other weights of the same quality. Needs the extra ``train``; about 13 minutes.
+the rounding, coarsens the weights, writes ``segmenter.onnx`` and ``segmenter.json`` with held-out
+scores. One thread and fixed seeds: the same machine and torch give the same file; another machine,
+whose torch sums in another order, gives other weights of the same quality. Needs the extra
+``train``; about 13 minutes.
 """
 
 from __future__ import annotations
