@@ -4,14 +4,17 @@
  * from a shift register, a symbol at a time: the feedback is f = symbol + top of the register, and
  * register = register * x + f * (generator - x^(2E)). The second term depends on f alone, so it is
  * a row of a table of 256; and because change of basis is linear over GF(2), like everything here,
- * it stands in the rows, and the register is in the basis of the wire. Two symbols at a time need
- * one shift for both: the row of the first is then its symbol times x^(2E + 1), reduced.
+ * it stands in the rows, and the register is in the dual basis, that of the wire; a block in the
+ * conventional basis is translated first. Two symbols at a time need one shift for both: the row of
+ * the first is then its symbol times x^(2E + 1), reduced. With half the register, E = 8, that gains
+ * too little to have a second table.
  *
  * A step waits for the lookup of the step before. Codewords do not wait for one another, so the
  * interleaved ones are taken side by side. */
 #include "linear.h"
 #include "rs_kernels.h"
 #include "tables/rs.h"
+#include "words.h"
 
 #define ROW_2(n, i) {FS_LINEAR_1(n##_0_, i), FS_LINEAR_1(n##_1_, i)}
 #define ROW_4(n, i)                                                                                \
@@ -25,14 +28,11 @@
 #define ROWS_256(row, n)                                                                           \
     {ROWS_64(row, n, 0), ROWS_64(row, n, 64), ROWS_64(row, n, 128), ROWS_64(row, n, 192)}
 
-const uint64_t fs_rs_rows_16[2][2][256][4] __attribute__((aligned(32))) = {
-    {ROWS_256(ROW_4, FS_RS_16C0), ROWS_256(ROW_4, FS_RS_16C1)},
-    {ROWS_256(ROW_4, FS_RS_16D0), ROWS_256(ROW_4, FS_RS_16D1)},
+const uint64_t fs_rs_rows_16[2][256][4] __attribute__((aligned(32))) = {
+    ROWS_256(ROW_4, FS_RS_16_0),
+    ROWS_256(ROW_4, FS_RS_16_1),
 };
-const uint64_t fs_rs_rows_8[2][2][256][2] __attribute__((aligned(32))) = {
-    {ROWS_256(ROW_2, FS_RS_8C0), ROWS_256(ROW_2, FS_RS_8C1)},
-    {ROWS_256(ROW_2, FS_RS_8D0), ROWS_256(ROW_2, FS_RS_8D1)},
-};
+static const uint64_t ROWS_8[256][2] = ROWS_256(ROW_2, FS_RS_8_0);
 
 #define ALWAYS static inline __attribute__((always_inline))
 
@@ -58,17 +58,16 @@ ALWAYS void divide(const uint64_t *rows, const uint8_t *at, size_t count, size_t
                    uint8_t (*out)[FS_RS_MAX_PARITY], unsigned lanes, unsigned n)
 {
     uint64_t r[5][4] = {{0}};
-    if (count & 1) {
+    size_t single = n == 4 ? count & 1 : count;
+    for (size_t i = 0; i < single; i++, at += pitch)
         for (unsigned c = 0; c < lanes; c++)
             step_1(rows, r[c], at + c, n);
-        at += pitch;
-    }
-    for (count /= 2; count; count--, at += 2 * pitch)
+    for (count -= single; count; count -= 2, at += 2 * pitch)
         for (unsigned c = 0; c < lanes; c++)
             step_2(rows, r[c], at + c, pitch, n);
     for (unsigned c = 0; c < lanes; c++)
-        for (unsigned i = 0; i < 8 * n; i++)
-            out[c][i] = (uint8_t)(r[c][i / 8] >> 8 * (i % 8));
+        for (unsigned w = 0; w < n; w++)
+            fs_store_be(out[c] + 8 * w, __builtin_bswap64(r[c][w]));
 }
 
 ALWAYS void divide_lanes(const uint64_t *rows, const uint8_t *at, size_t count, size_t pitch,
@@ -96,21 +95,27 @@ void fs_rs_remainders_portable(const fs_rs_code *code, const uint8_t *block,
 {
     size_t count = fs_rs_rows(code);
     if (code->e == 16)
-        divide_lanes(fs_rs_rows_16[code->dual][0][0], block, count, code->interleave, out, code->interleave,
-                     4);
+        divide_lanes(fs_rs_rows_16[0][0], block, count, code->interleave, out, code->interleave, 4);
     else
-        divide_lanes(fs_rs_rows_8[code->dual][0][0], block, count, code->interleave, out, code->interleave,
-                     2);
+        divide_lanes(ROWS_8[0], block, count, code->interleave, out, code->interleave, 2);
+}
+
+const uint8_t *fs_rs_in_dual(const fs_rs_code *code, const uint8_t *octets, size_t nbytes,
+                             uint8_t scratch[FS_RS_MAX_BLOCK])
+{
+    for (size_t i = 0; i < nbytes && !code->dual; i++)
+        scratch[i] = RS_DUAL[octets[i]];
+    return code->dual ? octets : scratch;
 }
 
 void fs_rs_encode_by(fs_rs_remainders_kernel *remainders, const fs_rs_code *code, uint8_t *block)
 {
     uint8_t parity[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY];
-    remainders(code, block, parity);
-    uint8_t *to = block + fs_rs_data_nbytes(code);
+    uint8_t scratch[FS_RS_MAX_BLOCK], *to = block + fs_rs_data_nbytes(code);
+    remainders(code, fs_rs_in_dual(code, block, fs_rs_data_nbytes(code), scratch), parity);
     for (size_t i = 0; i < fs_rs_parity(code); i++)
         for (unsigned c = 0; c < code->interleave; c++)
-            *to++ = parity[c][i];
+            *to++ = code->dual ? parity[c][i] : RS_PLAIN[parity[c][i]];
 }
 
 void fs_rs_encode_portable(const fs_rs_code *code, uint8_t *block)

@@ -16,14 +16,16 @@
 #include "rs_kernels.h"
 #include "tables/rs.h"
 
-/* X[d - 1][a]: a times beta^d, beta^(2d), .. beta^(8d), the first in the least significant octet. */
-static const uint64_t X[FS_RS_MAX_E][256] = {
-    {FS_LINEAR_256(FS_RS_X1_0_)},  {FS_LINEAR_256(FS_RS_X2_0_)},  {FS_LINEAR_256(FS_RS_X3_0_)},
-    {FS_LINEAR_256(FS_RS_X4_0_)},  {FS_LINEAR_256(FS_RS_X5_0_)},  {FS_LINEAR_256(FS_RS_X6_0_)},
-    {FS_LINEAR_256(FS_RS_X7_0_)},  {FS_LINEAR_256(FS_RS_X8_0_)},  {FS_LINEAR_256(FS_RS_X9_0_)},
-    {FS_LINEAR_256(FS_RS_X10_0_)}, {FS_LINEAR_256(FS_RS_X11_0_)}, {FS_LINEAR_256(FS_RS_X12_0_)},
-    {FS_LINEAR_256(FS_RS_X13_0_)}, {FS_LINEAR_256(FS_RS_X14_0_)}, {FS_LINEAR_256(FS_RS_X15_0_)},
-    {FS_LINEAR_256(FS_RS_X16_0_)},
+/* Of an octet's low half a and of its high half, X[d - 1][0][a] and X[d - 1][1][a]: times beta^d,
+ * beta^(2d), .. beta^(8d), the first in the least significant octet. */
+#define HIGH(n, i) FS_LINEAR_1(n, (i) << 4)
+#define HALVES(n) {{FS_LINEAR_16(n, 0)}, {HIGHS_4(n, 0), HIGHS_4(n, 4), HIGHS_4(n, 8), HIGHS_4(n, 12)}}
+#define HIGHS_4(n, i) HIGH(n, i), HIGH(n, i + 1), HIGH(n, i + 2), HIGH(n, i + 3)
+static const uint64_t X[FS_RS_MAX_E][2][16] = {
+    HALVES(FS_RS_X1_0_),  HALVES(FS_RS_X2_0_),  HALVES(FS_RS_X3_0_),  HALVES(FS_RS_X4_0_),
+    HALVES(FS_RS_X5_0_),  HALVES(FS_RS_X6_0_),  HALVES(FS_RS_X7_0_),  HALVES(FS_RS_X8_0_),
+    HALVES(FS_RS_X9_0_),  HALVES(FS_RS_X10_0_), HALVES(FS_RS_X11_0_), HALVES(FS_RS_X12_0_),
+    HALVES(FS_RS_X13_0_), HALVES(FS_RS_X14_0_), HALVES(FS_RS_X15_0_), HALVES(FS_RS_X16_0_),
 };
 
 static inline uint8_t times(uint8_t a, uint8_t b)
@@ -87,7 +89,7 @@ static unsigned positions_of(const uint8_t *lambda, unsigned length, uint8_t *po
     for (unsigned at = 0; at < 256; at += 8) {
         uint64_t values = lambda[0] * 0x0101010101010101ull;
         for (unsigned d = 1; d <= length; d++) {
-            uint64_t eight = X[d - 1][term[d]];
+            uint64_t eight = X[d - 1][0][term[d] & 15] ^ X[d - 1][1][term[d] >> 4];
             term[d] = (uint8_t)(eight >> 56);
             values ^= eight;
         }
@@ -123,9 +125,8 @@ static int correct(const fs_rs_code *code, uint8_t *block, unsigned c, uint8_t *
 {
     uint8_t s[FS_RS_MAX_PARITY], lambda[FS_RS_MAX_PARITY + 1];
     uint8_t positions[FS_RS_MAX_E], values[FS_RS_MAX_E];
-    if (code->dual)
-        for (unsigned i = 0; i < fs_rs_parity(code); i++)
-            remainder[i] = RS_PLAIN[remainder[i]];
+    for (unsigned i = 0; i < fs_rs_parity(code); i++)
+        remainder[i] = RS_PLAIN[remainder[i]];
     syndromes(remainder, code->e, s);
     int length = locator(s, code->e, lambda);
     if (length < 0 || positions_of(lambda, (unsigned)length, positions) != (unsigned)length)
@@ -141,8 +142,10 @@ int64_t fs_rs_decode_by(fs_rs_remainders_kernel *remainders, fs_rs_correct_kerne
                         const fs_rs_code *code, uint8_t *block, int16_t *corrected)
 {
     uint8_t remainder[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY];
-    remainders(code, block, remainder);
-    const uint8_t *parity = block + fs_rs_data_nbytes(code);
+    uint8_t scratch[FS_RS_MAX_BLOCK];
+    const uint8_t *octets = fs_rs_in_dual(code, block, fs_rs_block_nbytes(code), scratch);
+    const uint8_t *parity = octets + fs_rs_data_nbytes(code);
+    remainders(code, octets, remainder);
     for (unsigned c = 0; c < code->interleave; c++) {
         uint8_t any = 0;
         for (unsigned i = 0; i < fs_rs_parity(code); i++)

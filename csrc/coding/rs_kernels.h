@@ -9,6 +9,7 @@ enum {
     FS_RS_MAX_E = 16,       /* corrections of a codeword */
     FS_RS_MAX_PARITY = 32,  /* 2E */
     FS_RS_MAX_INTERLEAVE = 8,
+    FS_RS_MAX_BLOCK = FS_RS_NBYTES * FS_RS_MAX_INTERLEAVE,
 };
 
 /* Octets of parity, and of data, in one codeword. */
@@ -29,14 +30,18 @@ typedef void fs_rs_encode_kernel(const fs_rs_code *code, uint8_t *block);
 typedef int64_t fs_rs_decode_kernel(const fs_rs_code *code, uint8_t *block, int16_t *corrected);
 
 /* The remainder of each codeword by the generator, without its parity: out[c] is the parity that
- * the data of codeword c should have. */
+ * the data of codeword c should have. Block and remainders are in the dual basis. */
 typedef void fs_rs_remainders_kernel(const fs_rs_code *code, const uint8_t *block,
                                      uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY]);
 
-/* Correct codeword c, whose remainder, its parity counted, is not zero. Returns what to write into
- * corrected[]. */
+/* Correct codeword c, whose remainder in the dual basis, its parity counted, is not zero. Returns
+ * what to write into corrected[]. */
 typedef int fs_rs_correct_kernel(const fs_rs_code *code, uint8_t *block, unsigned c,
                                  uint8_t *remainder);
+
+/* These octets of a block in the dual basis: where they are, or in scratch. */
+const uint8_t *fs_rs_in_dual(const fs_rs_code *code, const uint8_t *octets, size_t nbytes,
+                             uint8_t scratch[FS_RS_MAX_BLOCK]);
 
 /* Encode and decode by kernels that take remainders and correct codewords. */
 void fs_rs_encode_by(fs_rs_remainders_kernel *remainders, const fs_rs_code *code, uint8_t *block);
@@ -57,9 +62,9 @@ int fs_rs_clean_avx512(const uint8_t *block, uint64_t to_aes);
 fs_rs_decode_kernel fs_rs_decode_neon;
 #endif
 
-/* What a symbol leaves when it is divided by the generator with so many symbols of the codeword
- * behind it: by basis, symbols behind, symbol. */
-extern const uint64_t fs_rs_rows_16[2][2][256][4], fs_rs_rows_8[2][2][256][2];
+/* What a symbol leaves when it is divided by the generator of E = 16 with so many symbols of the
+ * codeword behind it, in the dual basis: by symbols behind, symbol. */
+extern const uint64_t fs_rs_rows_16[2][256][4];
 
 /* For tiers that look up products in a register of 16 octets, see rs_shuffle.h. */
 extern const uint64_t fs_rs_nibbles[256][4], fs_rs_roots[128], fs_rs_powers[512];

@@ -28,7 +28,7 @@ ALWAYS vec vec_times(unsigned factor, vec low, vec high)
 }
 
 /* Values of the remainder at all 32 roots. */
-ALWAYS void shuffle_syndromes(const uint8_t *remainder, unsigned nparity, unsigned dual, uint8_t *s)
+ALWAYS void shuffle_syndromes(const uint8_t *remainder, unsigned nparity, uint8_t *s)
 {
     enum { N = 32 / VEC_NBYTES };
     vec sum[N];
@@ -36,7 +36,7 @@ ALWAYS void shuffle_syndromes(const uint8_t *remainder, unsigned nparity, unsign
         sum[k] = vec_fill(0);
     for (unsigned i = 0; i < nparity; i++) {
         const uint8_t *power = (const uint8_t *)(fs_rs_roots + 4 * (nparity - 1 - i));
-        unsigned octet = dual ? RS_PLAIN[remainder[i]] : remainder[i];
+        unsigned octet = RS_PLAIN[remainder[i]];
         for (unsigned k = 0; k < N; k++) {
             vec a = vec_load(power + k * VEC_NBYTES);
             sum[k] = vec_add(sum[k], vec_times(octet, vec_low(a), vec_high(a)));
@@ -132,7 +132,7 @@ ALWAYS int shuffle_correct(const fs_rs_code *code, uint8_t *block, unsigned c,
 {
     const unsigned e = code->e;
     uint8_t s[32], octets[64] = {0}, w[FS_RS_MAX_E + 1] = {0}, positions[FS_RS_MAX_E], values[FS_RS_MAX_E];
-    shuffle_syndromes(remainder, 2 * e, code->dual, s);
+    shuffle_syndromes(remainder, 2 * e, s);
     memcpy(octets, s + 16 - e, 2 * e);
     octets[3 * e] = 1;
     int degree = e == 16 ? shuffle_solve(octets, 16, 64 / VEC_NBYTES)

@@ -79,9 +79,10 @@ ALWAYS void add_row(vec *r, const uint64_t (*rows)[4], unsigned symbol)
 }
 
 /* Remainders of `lanes` codewords side by side, see rs.c. */
-ALWAYS void divide(const uint64_t (*rows)[256][4], const uint8_t *at, size_t count, size_t pitch,
-                   uint8_t (*out)[FS_RS_MAX_PARITY], unsigned lanes)
+ALWAYS void divide(const uint8_t *at, size_t count, size_t pitch, uint8_t (*out)[FS_RS_MAX_PARITY],
+                   unsigned lanes)
 {
+    const uint64_t(*rows)[256][4] = fs_rs_rows_16;
     vec r[5][2];
     UNROLL for (unsigned c = 0; c < lanes; c++)
         r[c][0] = r[c][1] = vec_fill(0);
@@ -109,18 +110,17 @@ ALWAYS void divide(const uint64_t (*rows)[256][4], const uint8_t *at, size_t cou
 FS_TARGET_SSSE3 void fs_rs_remainders_ssse3(const fs_rs_code *code, const uint8_t *block,
                                             uint8_t out[FS_RS_MAX_INTERLEAVE][FS_RS_MAX_PARITY])
 {
-    const uint64_t(*rows)[256][4] = fs_rs_rows_16[code->dual];
     size_t count = fs_rs_rows(code), pitch = code->interleave;
     if (code->e != 16 || pitch < 3)
         fs_rs_remainders_portable(code, block, out);
     else if (pitch == 3)
-        divide(rows, block, count, pitch, out, 3);
+        divide(block, count, pitch, out, 3);
     else if (pitch == 5)
-        divide(rows, block, count, pitch, out, 5);
+        divide(block, count, pitch, out, 5);
     else
-        divide(rows, block, count, pitch, out, 4);
+        divide(block, count, pitch, out, 4);
     if (code->e == 16 && pitch == 8)
-        divide(rows, block + 4, count, pitch, out + 4, 4);
+        divide(block + 4, count, pitch, out + 4, 4);
 }
 
 FS_TARGET_SSSE3 static int correct(const fs_rs_code *code, uint8_t *block, unsigned c,

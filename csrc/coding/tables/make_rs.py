@@ -61,7 +61,7 @@ def trace(a: int) -> int:
 DUAL = [sum(trace(times(x, power(2, 117 * i))) << (7 - i) for i in range(8)) for x in range(256)]
 PLAIN = [DUAL.index(x) for x in range(256)]
 SAME = list(range(256))
-BASES = (("C", SAME, SAME), ("D", PLAIN, DUAL))
+BASES = ((SAME, SAME), (PLAIN, DUAL))
 
 
 def generator(e: int) -> list[int]:
@@ -107,13 +107,9 @@ def array(head: str, values: list[int], per_line: int, form: str) -> str:
 def division() -> str:
     """Return the rows by which the remainder is taken, one and two octets at a time."""
     parts = []
-    for e in (16, 8):
-        for letter, plain, wire in BASES:
-            for behind in (0, 1):
-                rows = [
-                    words(wire[v] for v in division_row(plain[1 << b], e, behind)) for b in range(8)
-                ]
-                parts.append(linear(f"FS_RS_{e}{letter}{behind}", rows))
+    for e, behind in ((16, 0), (16, 1), (8, 0)):
+        rows = [words(DUAL[v] for v in division_row(PLAIN[1 << b], e, behind)) for b in range(8)]
+        parts.append(linear(f"FS_RS_{e}_{behind}", rows))
     return "\n".join(parts)
 
 
@@ -142,8 +138,8 @@ PORTABLE = """\
 {plain}
 {dual}
 
-/* FS_RS_{{E}}{{basis}}{{behind}}_w_b: what the octet 1 << b, with `behind` octets of the codeword
- * behind it, leaves when it is divided by the generator: word w, its first octet the least
+/* FS_RS_{{E}}_{{behind}}_w_b: what the octet 1 << b, with `behind` octets of the codeword behind it,
+ * leaves when it is divided by the generator, in the dual basis: word w, its first octet the least
  * significant. */
 {division}
 
@@ -256,7 +252,7 @@ def horner() -> list[int]:
     factors = [power(root, n) for n in (4, 8, 16, 32) for root in ROOTS]
     return [
         matrix([wire[mul(plain[1 << j], factor)] for j in range(8)])
-        for _, plain, wire in BASES
+        for plain, wire in BASES
         for factor in factors
     ]
 
@@ -360,10 +356,10 @@ def gfni() -> str:
 
     return GFNI.format(
         to_aes=table(
-            "RS_TO_AES", [matrix([IMAGE[plain[1 << j]] for j in range(8)]) for _, plain, _ in BASES]
+            "RS_TO_AES", [matrix([IMAGE[plain[1 << j]] for j in range(8)]) for plain, _ in BASES]
         ),
         from_aes=table(
-            "RS_FROM_AES", [matrix([wire[BACK[1 << j]] for j in range(8)]) for _, _, wire in BASES]
+            "RS_FROM_AES", [matrix([wire[BACK[1 << j]] for j in range(8)]) for _, wire in BASES]
         ),
         horner=table("RS_HORNER", horner()),
         weights=table("RS_WEIGHTS", weights()),
