@@ -10,21 +10,16 @@
 #include <string.h>
 
 /* The register stands in the upper seven bits, so that whole octets can be folded in. */
-#define FS_STEP(r) ((((r) << 1) & 0xFF) ^ ((((r) >> 7) & 1) * 0x8A))
+#define STEP(r) ((((r) << 1) & 0xFF) ^ ((((r) >> 7) & 1) * 0x8A))
 
-/* Pk_b = x^(7 + 8k + b) mod g, the parity of bit b of octet 6 - k; x^6 stands in front. */
+/* x^(7 + 8k + b) mod g, the parity of bit b of octet 6 - k, four octets a name; x^6 stands in front. */
 enum {
-    FS_CHAIN_8(P0_, 0x80),
-    FS_CHAIN_8(P1_, P0_7),
-    FS_CHAIN_8(P2_, P1_7),
-    FS_CHAIN_8(P3_, P2_7),
-    FS_CHAIN_8(P4_, P3_7),
-    FS_CHAIN_8(P5_, P4_7),
-    FS_CHAIN_8(P6_, P5_7),
+    FS_CHAIN_UP(STEP, P, 0x80),
+    FS_CHAIN_UP(STEP, Q, P3_7),
 };
 
 static const uint8_t T[7][256] = {
-    {FS_LINEAR_256(P6_)}, {FS_LINEAR_256(P5_)}, {FS_LINEAR_256(P4_)}, {FS_LINEAR_256(P3_)},
+    {FS_LINEAR_256(Q2_)}, {FS_LINEAR_256(Q1_)}, {FS_LINEAR_256(Q0_)}, {FS_LINEAR_256(P3_)},
     {FS_LINEAR_256(P2_)}, {FS_LINEAR_256(P1_)}, {FS_LINEAR_256(P0_)},
 };
 
@@ -39,7 +34,7 @@ static const uint8_t TAIL[8] = {0xC5, 0xC5, 0xC5, 0xC5, 0xC5, 0xC5, 0xC5, 0x79};
     [name##6 >> 1] = 8 * (octet) + 2, [name##7 >> 1] = 8 * (octet) + 1
 
 static const uint8_t BLAMED[128] = {
-    FS_BLAME(P6_, 0), FS_BLAME(P5_, 1), FS_BLAME(P4_, 2), FS_BLAME(P3_, 3), FS_BLAME(P2_, 4),
+    FS_BLAME(Q2_, 0), FS_BLAME(Q1_, 1), FS_BLAME(Q0_, 2), FS_BLAME(P3_, 3), FS_BLAME(P2_, 4),
     FS_BLAME(P1_, 5), FS_BLAME(P0_, 6), [64] = 57, [32] = 58,         [16] = 59,
     [8] = 60,         [4] = 61,         [2] = 62,         [1] = 63,
 };

@@ -10,26 +10,14 @@
 #include "crc_kernels.h"
 #include "linear.h"
 
-#define FS_STEP(r) ((((r) << 1) & 0xFFFF) ^ ((((r) >> 15) & 1) * 0x1021))
+#define STEP(r) ((((r) << 1) & 0xFFFF) ^ ((((r) >> 15) & 1) * 0x1021))
 
-/* Zk_b = x^(16 + 8k + b) mod P; x^15 stands in front of the chain. */
+/* x^(16 + 8k + b) mod P, four octets a name; x^15 stands in front of the chain. */
 enum {
-    FS_CHAIN_8(Z0_, 0x8000),
-    FS_CHAIN_8(Z1_, Z0_7),
-    FS_CHAIN_8(Z2_, Z1_7),
-    FS_CHAIN_8(Z3_, Z2_7),
-    FS_CHAIN_8(Z4_, Z3_7),
-    FS_CHAIN_8(Z5_, Z4_7),
-    FS_CHAIN_8(Z6_, Z5_7),
-    FS_CHAIN_8(Z7_, Z6_7),
-    FS_CHAIN_8(Z8_, Z7_7),
-    FS_CHAIN_8(Z9_, Z8_7),
-    FS_CHAIN_8(Z10_, Z9_7),
-    FS_CHAIN_8(Z11_, Z10_7),
-    FS_CHAIN_8(Z12_, Z11_7),
-    FS_CHAIN_8(Z13_, Z12_7),
-    FS_CHAIN_8(Z14_, Z13_7),
-    FS_CHAIN_8(Z15_, Z14_7),
+    FS_CHAIN_UP(STEP, A, 0x8000),
+    FS_CHAIN_UP(STEP, B, A3_7),
+    FS_CHAIN_UP(STEP, C, B3_7),
+    FS_CHAIN_UP(STEP, D, C3_7),
 };
 
 /* x86 exclusive-ors 32 bits straight from memory, which gains a sixth; others load half as much. */
@@ -39,12 +27,7 @@ typedef uint32_t entry;
 typedef uint16_t entry;
 #endif
 
-static const entry T[16][256] = {
-    {FS_LINEAR_256(Z0_)},  {FS_LINEAR_256(Z1_)},  {FS_LINEAR_256(Z2_)},  {FS_LINEAR_256(Z3_)},
-    {FS_LINEAR_256(Z4_)},  {FS_LINEAR_256(Z5_)},  {FS_LINEAR_256(Z6_)},  {FS_LINEAR_256(Z7_)},
-    {FS_LINEAR_256(Z8_)},  {FS_LINEAR_256(Z9_)},  {FS_LINEAR_256(Z10_)}, {FS_LINEAR_256(Z11_)},
-    {FS_LINEAR_256(Z12_)}, {FS_LINEAR_256(Z13_)}, {FS_LINEAR_256(Z14_)}, {FS_LINEAR_256(Z15_)},
-};
+static const entry T[16][256] = {FS_TABLES_4(A), FS_TABLES_4(B), FS_TABLES_4(C), FS_TABLES_4(D)};
 
 uint16_t fs_crc16_portable(const uint8_t *buf, size_t nbytes, uint16_t init)
 {

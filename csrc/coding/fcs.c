@@ -5,28 +5,16 @@
 #include "fcs.h"
 #include "linear.h"
 
-#define CHAIN_8(step, name, before)                                                                \
-    name##7 = step(before), name##6 = step(name##7), name##5 = step(name##6),                      \
-    name##4 = step(name##5), name##3 = step(name##4), name##2 = step(name##3),                     \
-    name##1 = step(name##2), name##0 = step(name##1)
 #define STEP_16(r) ((r) >> 1 ^ ((r) & 1) * 0x8408u)
 #define STEP_32(r) ((r) >> 1 ^ ((r) & 1) * 0xEDB88320u)
 
 enum {
-    CHAIN_8(STEP_16, A0_, 1u),
-    CHAIN_8(STEP_16, A1_, A0_0),
-    CHAIN_8(STEP_16, A2_, A1_0),
-    CHAIN_8(STEP_16, A3_, A2_0),
-    CHAIN_8(STEP_32, B0_, 1u),
-    CHAIN_8(STEP_32, B1_, B0_0),
-    CHAIN_8(STEP_32, B2_, B1_0),
-    CHAIN_8(STEP_32, B3_, B2_0),
+    FS_CHAIN_DOWN(STEP_16, A, 1u),
+    FS_CHAIN_DOWN(STEP_32, B, 1u),
 };
 
-static const uint16_t A[4][256] = {
-    {FS_LINEAR_256(A0_)}, {FS_LINEAR_256(A1_)}, {FS_LINEAR_256(A2_)}, {FS_LINEAR_256(A3_)}};
-static const uint32_t B[4][256] = {
-    {FS_LINEAR_256(B0_)}, {FS_LINEAR_256(B1_)}, {FS_LINEAR_256(B2_)}, {FS_LINEAR_256(B3_)}};
+static const uint16_t A[4][256] = {FS_TABLES_4(A)};
+static const uint32_t B[4][256] = {FS_TABLES_4(B)};
 
 uint32_t fcs16(const uint8_t *buf, size_t nbytes)
 {

@@ -3,15 +3,25 @@
  * Every table of a CRC or of a BCH code is linear over GF(2): the entry of an octet is the
  * exclusive or of the entries of its single bits. So a table needs eight numbers and no
  * generator: name them NAME0 (entry of 1) to NAME7 (entry of 128) as enumerators, and
- * FS_LINEAR_256(NAME) lists all 256 entries. FS_CHAIN_8 makes such names, each from the one
- * before by FS_STEP, which the including file defines. */
+ * FS_LINEAR_256(NAME) lists all 256 entries. A register that shifts makes each number from the one
+ * before by a step, a macro of the including file: upwards from the entry of 1, or downwards from
+ * that of 128 where the least significant bit goes first. FS_CHAIN_UP and FS_CHAIN_DOWN make the
+ * names of four tables in a row, NAME0_ to NAME3_, and FS_TABLES_4 lists them. */
 #ifndef FLATSAT_LINEAR_H
 #define FLATSAT_LINEAR_H
 
-#define FS_CHAIN_8(name, before)                                                                   \
-    name##0 = FS_STEP(before), name##1 = FS_STEP(name##0), name##2 = FS_STEP(name##1),             \
-    name##3 = FS_STEP(name##2), name##4 = FS_STEP(name##3), name##5 = FS_STEP(name##4),            \
-    name##6 = FS_STEP(name##5), name##7 = FS_STEP(name##6)
+#define FS_CHAIN_8(step, name, before, a, b, c, d, e, f, g, h)                                     \
+    name##a = step(before), name##b = step(name##a), name##c = step(name##b),                      \
+    name##d = step(name##c), name##e = step(name##d), name##f = step(name##e),                     \
+    name##g = step(name##f), name##h = step(name##g)
+#define FS_UP_8(step, name, before) FS_CHAIN_8(step, name, before, 0, 1, 2, 3, 4, 5, 6, 7)
+#define FS_DOWN_8(step, name, before) FS_CHAIN_8(step, name, before, 7, 6, 5, 4, 3, 2, 1, 0)
+#define FS_CHAIN_UP(step, name, before)                                                            \
+    FS_UP_8(step, name##0_, before), FS_UP_8(step, name##1_, name##0_7),                           \
+        FS_UP_8(step, name##2_, name##1_7), FS_UP_8(step, name##3_, name##2_7)
+#define FS_CHAIN_DOWN(step, name, before)                                                          \
+    FS_DOWN_8(step, name##0_, before), FS_DOWN_8(step, name##1_, name##0_0),                       \
+        FS_DOWN_8(step, name##2_, name##1_0), FS_DOWN_8(step, name##3_, name##2_0)
 
 #define FS_LINEAR_1(name, i)                                                                       \
     (((i) & 1) * name##0) ^ (((i) >> 1 & 1) * name##1) ^ (((i) >> 2 & 1) * name##2) ^              \
@@ -28,5 +38,10 @@
         FS_LINEAR_16(name, (i) + 48)
 #define FS_LINEAR_256(name)                                                                        \
     FS_LINEAR_64(name, 0), FS_LINEAR_64(name, 64), FS_LINEAR_64(name, 128), FS_LINEAR_64(name, 192)
+#define FS_TABLES_4(name)                                                                          \
+    {FS_LINEAR_256(name##0_)}, {FS_LINEAR_256(name##1_)}, {FS_LINEAR_256(name##2_)},               \
+    {                                                                                              \
+        FS_LINEAR_256(name##3_)                                                                    \
+    }
 
 #endif
