@@ -30,6 +30,8 @@ ROOMS = ("coding", "link", "packet", "columns", "stream", "serial", "record")
 #: -g0 takes back what Python's own flags ask for: debug information is ten times the code.
 CFLAGS = ["-O3", "-g0", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 CFLAGS += ["-Wno-unused-parameter"]
+#: Nothing here is unwound: no exceptions cross C.
+CFLAGS += ["-fno-asynchronous-unwind-tables", "-fno-unwind-tables"]
 #: Names of what is not exported help nobody who installs a wheel.
 LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 

@@ -153,12 +153,11 @@ FS_T void FS_V(fs_columns)(const fs_layout *layout, const fs_block *b, uint8_t *
         }
         if (b->n == FS_BLOCK_PACKETS && b->stream && (uintptr_t)out % 64 == 0) {
             FS_V(step)(&s, rows, FS_V(GROUPS), out, 1);
-        } else if (b->n == FS_BLOCK_PACKETS) {
-            FS_V(step)(&s, rows, FS_V(GROUPS), out, 0);
-        } else {
-            FS_V(step)(&s, rows, ngroups, stage, 0);
-            memcpy(out, stage, b->n * s.form);
+            continue;
         }
+        FS_V(step)(&s, rows, ngroups, b->n == FS_BLOCK_PACKETS ? out : stage, 0);
+        if (b->n != FS_BLOCK_PACKETS)
+            memcpy(out, stage, b->n * s.form);
     }
 }
 

@@ -4,6 +4,9 @@
 #if defined(FS_X86)
 
 #include <immintrin.h>
+#if !defined(__clang__) /* which does not do it */
+#pragma GCC optimize("no-unswitch-loops")
+#endif
 
 /* --- SSSE3 ------------------------------------------------------------------------------------ */
 
