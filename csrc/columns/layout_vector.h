@@ -85,15 +85,16 @@ FS_V(narrow)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uin
 
 /* One vector of a field of 33 to 64 bits: a big-endian number of two or three words. */
 FS_T static inline __attribute__((always_inline)) void
-FS_V(wide)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, uint8_t *to, int stream)
+FS_V(wide)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, uint8_t *to, int stream,
+           int three, int swap)
 {
     const FS_V(vec) *row = rows[s->row] + g;
     unsigned left = s->left, right = 64u - s->width;
     FS_V(vec) next = row[FS_V(GROUPS)];
     FS_V(vec) hi = FS_V(funnel)(row[0], next, left), lo = FS_V(shl)(next, left);
-    if (left + s->width > 64)
+    if (three)
         lo = FS_V(funnel)(next, row[2 * FS_V(GROUPS)], left);
-    if (s->swap) {
+    if (swap) {
         FS_V(vec) last = FS_V(swap)(hi);
         hi = FS_V(funnel)(FS_V(swap)(lo), last, right);
         lo = FS_V(shl)(last, right);
@@ -105,6 +106,14 @@ FS_V(wide)(const fs_layout_step *s, const FS_V(row) *rows, size_t g, uint8_t *to
     FS_V(pair)(lo, hi, &lo, &hi);
     FS_V(store)(to, lo, stream);
     FS_V(store)(to + FS_V(NBYTES), hi, stream);
+}
+
+FS_T static inline __attribute__((always_inline)) void
+FS_V(wides)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uint8_t *to, int stream,
+            int three, int swap)
+{
+    for (size_t g = 0; g < ngroups; g++, to += 2 * FS_V(NBYTES))
+        FS_V(wide)(s, rows, g, to, stream, three, swap);
 }
 
 #define FS_CASE(form, is_signed, two)                                                              \
@@ -126,8 +135,10 @@ FS_V(step)(const fs_layout_step *s, const FS_V(row) *rows, size_t ngroups, uint8
     default:
         if (s->form < 8)
             FS_V(narrow)(s, rows, ngroups, to, stream, s->form, s->is_signed, two, 1);
-        for (size_t g = 0; s->form == 8 && g < ngroups; g++, to += 2 * FS_V(NBYTES))
-            FS_V(wide)(s, rows, g, to, stream);
+        else if (s->left + s->width > 64)
+            FS_V(wides)(s, rows, ngroups, to, stream, 1, s->swap);
+        else
+            FS_V(wides)(s, rows, ngroups, to, stream, 0, s->swap);
     }
 }
 
