@@ -138,9 +138,9 @@ PORTABLE = """\
 {plain}
 {dual}
 
-/* FS_RS_{{E}}_{{behind}}_w_b: what the octet 1 << b, with `behind` octets of the codeword behind it,
- * leaves when it is divided by the generator, in the dual basis: word w, its first octet the least
- * significant. */
+/* FS_RS_{{E}}_{{behind}}_w_b: what the octet 1 << b, with `behind` octets of the codeword behind
+ * it, leaves when it is divided by the generator, in the dual basis: word w, its first octet the
+ * least significant. */
 {division}
 
 /* FS_RS_X{{d}}_0_b: 1 << b times beta^d, beta^(2d), .. beta^(8d). */

@@ -97,9 +97,9 @@ static const uint8_t RS_DUAL[256] = {
     0x08, 0x73, 0xA7, 0xDC, 0x91, 0xEA, 0x3E, 0x45, 0xF2, 0x89, 0x5D, 0x26, 0x6B, 0x10, 0xC4, 0xBF,
 };
 
-/* FS_RS_{E}_{behind}_w_b: what the octet 1 << b, with `behind` octets of the codeword behind it,
- * leaves when it is divided by the generator, in the dual basis: word w, its first octet the least
- * significant. */
+/* FS_RS_{E}_{behind}_w_b: what the octet 1 << b, with `behind` octets of the codeword behind
+ * it, leaves when it is divided by the generator, in the dual basis: word w, its first octet the
+ * least significant. */
 #define FS_RS_16_0_0_0 0x8b1b4183f2270866ull
 #define FS_RS_16_0_0_1 0x9d2dc385176818abull
 #define FS_RS_16_0_0_2 0x3b5b870a2ed13156ull
