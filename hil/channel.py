@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from flightsw.codec.coding.convolutional import ORDERS, RATES
+from flightsw.codec.coding.randomiser import RANDOMISERS
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError
-from flightsw.codec.link.chain import RANDOMISERS, BlockCode
+from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.link.receiver import SERVICES
 from flightsw.codec.link.sync import ASM
 from flightsw.codec.packet.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
@@ -73,9 +74,7 @@ def load_channel(path: str | Path) -> Channel:
         doc.check_keys(table, KEYS[table])
     name = doc.text("channel.name")
     source = doc.choice("channel.input", INPUTS)
-    randomiser = doc.choice(
-        "channel.randomiser", ("none", *filter(None, RANDOMISERS), "tc"), "none"
-    )
+    randomiser = doc.choice("channel.randomiser", ("none", *RANDOMISERS), "none")
     rules = doc.find("layout", [])
     if not isinstance(rules, list):
         raise doc.error("layout", "must be a list of tables: [[layout]]")

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pytest
 
 from flightsw.codec.link import sync
-from flightsw.codec.native import lib
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora"))
@@ -47,7 +46,7 @@ def frames_of(
 ) -> tuple[list[bytes], sync.Synchroniser]:
     """Return what a synchroniser cuts out of the bits, fed in chunks of octets."""
     octets = np.packbits(bits).tobytes()
-    one = sync.Synchroniser(sync.ASM, FRAME_NBYTES, randomiser=lib.FS_PN_TM, **how)
+    one = sync.Synchroniser(sync.ASM, FRAME_NBYTES, randomiser="tm", **how)
     got: list[bytes] = []
     for at in range(0, len(octets), chunk):
         got += [unit.tobytes() for unit in one.feed(octets[at : at + chunk])]

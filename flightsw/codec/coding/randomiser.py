@@ -2,11 +2,11 @@
 CCSDS 231.0-B-4 section 6). Exclusive or, so applying one twice gives the octets back.
 
 ===========  ====================================  ==================================
-sequence     polynomial                            repeats after
+name         polynomial                            repeats after
 ===========  ====================================  ==================================
-``TM``       x^8 + x^7 + x^5 + x^3 + 1             255 octets; the one in older links
-``TC``       x^8 + x^6 + x^4 + x^3 + x^2 + x + 1   255 octets
-``TM17``     x^17 + x^14 + 1                       131,071 octets
+``"tm"``     x^8 + x^7 + x^5 + x^3 + 1             255 octets; the one in older links
+``"tc"``     x^8 + x^6 + x^4 + x^3 + x^2 + x + 1   255 octets
+``"tm17"``   x^17 + x^14 + 1                       131,071 octets
 ===========  ====================================  ==================================
 
 Each transfer frame, code block or telecommand is one unit: the sequence starts anew in it, and the
@@ -23,9 +23,8 @@ from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.octets import Octets, bytes_of, room_of
 
-TM: int = lib.FS_PN_TM
-TC: int = lib.FS_PN_TC
-TM17: int = lib.FS_PN_TM17
+#: What C calls each sequence, by its name.
+RANDOMISERS: dict[str, int] = {"tm": lib.FS_PN_TM, "tm17": lib.FS_PN_TM17, "tc": lib.FS_PN_TC}
 
 #: Up to this many octets the integers of Python take less time than the call into C.
 SHORT_NBYTES = 2048
@@ -35,51 +34,57 @@ _randomise = lib.fs_randomise
 _from_buffer = ffi.from_buffer
 
 
-def sequence(kind: int, nbytes: int) -> bytes:
-    """Return the first ``nbytes`` octets of a sequence: ``TM``, ``TC`` or ``TM17``.
+def number_of(name: str) -> int:
+    """Return what C calls a sequence; FieldRangeError if there is none of that name."""
+    if name not in RANDOMISERS:
+        raise FieldRangeError(
+            f"randomiser: no sequence is called {name!r}; give {', '.join(RANDOMISERS)}"
+        )
+    return RANDOMISERS[name]
+
+
+def sequence(name: str, nbytes: int) -> bytes:
+    """Return the first ``nbytes`` octets of a sequence: ``"tm"``, ``"tm17"`` or ``"tc"``.
 
     Raises FieldRangeError for another sequence, or fewer than no octets.
     """
     if nbytes < 0:
         raise FieldRangeError(f"randomiser: a sequence of {nbytes} octets; give 0 or more")
     out = bytearray(nbytes)
-    if lib.fs_pn_fill(kind, _from_buffer(out), nbytes) < 0:
-        raise FieldRangeError(f"randomiser: there is no sequence {kind}; give TM, TC or TM17")
+    lib.fs_pn_fill(number_of(name), _from_buffer(out), nbytes)
     return bytes(out)
 
 
 # A frame is one long integer to Python, and one exclusive or of two of those takes less time than
 # the call into C with its output buffer.
-_SHORT = {kind: int.from_bytes(sequence(kind, SHORT_NBYTES), "big") for kind in (TM, TC, TM17)}
+_SHORT = {name: int.from_bytes(sequence(name, SHORT_NBYTES), "big") for name in RANDOMISERS}
 
 
 def tm_randomise(data: Octets) -> bytes:
     """Return telemetry ``data``, one unit, under the sequence of period 255."""
-    return _unit(TM, data)
+    return _unit("tm", data)
 
 
 def tc_randomise(data: Octets) -> bytes:
     """Return telecommand ``data``, one unit, under its sequence."""
-    return _unit(TC, data)
+    return _unit("tc", data)
 
 
 def tm17_randomise(data: Octets) -> bytes:
     """Return telemetry ``data``, one unit, under the sequence of period 131,071."""
-    return _unit(TM17, data)
+    return _unit("tm17", data)
 
 
 def randomise_units(
-    kind: int, units: bytearray | memoryview | npt.NDArray[np.uint8], nbytes: int
+    name: str, units: bytearray | memoryview | npt.NDArray[np.uint8], nbytes: int
 ) -> None:
     """Randomise, in place, ``units`` that stand one behind the other, ``nbytes`` octets each.
 
     Raises CodecError if ``units`` is not a whole number of units or may not be written,
     FieldRangeError for an unknown sequence; nothing was changed then.
     """
-    octets = room_of("randomiser", "uint8_t[]", units)
-    count = _whole(len(octets), nbytes)
-    if _randomise(kind, octets, octets, nbytes, count) < 0:
-        raise FieldRangeError(f"randomiser: there is no sequence {kind}; give TM, TC or TM17")
+    octets, kind = room_of("randomiser", "uint8_t[]", units), number_of(name)
+    _randomise(kind, octets, octets, nbytes, _whole(len(octets), nbytes))
 
 
 class Randomiser:
@@ -89,9 +94,9 @@ class Randomiser:
     it from there.
     """
 
-    def __init__(self, kind: int, nbytes: int) -> None:
-        self.kind, self.nbytes = kind, nbytes
-        self.sequence = sequence(kind, nbytes)
+    def __init__(self, name: str, nbytes: int) -> None:
+        self.name, self.nbytes = name, nbytes
+        self.sequence = sequence(name, nbytes)
         self._pn = _from_buffer(self.sequence)
 
     def apply(
@@ -150,12 +155,12 @@ def _whole(nbytes: int, unit_nbytes: int) -> int:
     return nbytes // unit_nbytes
 
 
-def _unit(kind: int, octets: Octets) -> bytes:
+def _unit(name: str, octets: Octets) -> bytes:
     data = bytes_of("randomiser", octets)
     nbytes = len(data)
     if nbytes > SHORT_NBYTES:
         out = bytearray(nbytes)
-        _randomise(kind, _from_buffer(data), _from_buffer(out), nbytes, 1)
+        _randomise(RANDOMISERS[name], _from_buffer(data), _from_buffer(out), nbytes, 1)
         return bytes(out)
-    pn = _SHORT[kind] >> 8 * (SHORT_NBYTES - nbytes)
+    pn = _SHORT[name] >> 8 * (SHORT_NBYTES - nbytes)
     return (int.from_bytes(data, "big") ^ pn).to_bytes(nbytes, "big")

@@ -17,15 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from flightsw.codec.coding.randomiser import number_of
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver, Units
 from flightsw.codec.link.sync import ASM, COUNTERS, STATES, make_settings
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.octets import Octets, view_of
 from flightsw.codec.room import Room
-
-#: Sequences by name: period 255 octets, and period 131,071 octets.
-RANDOMISERS: dict[str | None, int] = {None: -1, "tm": lib.FS_PN_TM, "tm17": lib.FS_PN_TM17}
 
 #: Of the Reed-Solomon code. Failed codewords may have more wrong octets than can be corrected, or
 #: would have been corrected in their virtual fill.
@@ -100,9 +98,11 @@ class Line:
     ) -> None:
         settings: Any = ffi.new("fs_chain_settings *")
         settings.sync = make_settings(marker, marker_nbits, rules)[0]
-        if randomiser not in RANDOMISERS:
-            raise FieldRangeError(f"chain: randomiser {randomiser!r}, there are {RANDOMISERS}")
-        settings.randomiser = RANDOMISERS[randomiser]
+        if randomiser == "tc":
+            raise FieldRangeError(
+                "chain: randomiser 'tc' on a downlink, where tm and tm17 are used"
+            )
+        settings.randomiser = -1 if randomiser is None else number_of(randomiser)
         if reed_solomon is not None:
             for name in ("e", "dual", "interleave", "fill", "lenient"):
                 value = int(getattr(reed_solomon, name))

@@ -158,7 +158,7 @@ class Synchroniser:
     to ``slip`` bits beside, and as many in a row as ``misses`` may be missing (FLYWHEEL): the
     units behind them are cut out all the same. Units are given in every state, which :attr:`found`
     tells. With ``inverted`` a stream whose bits are turned over is taken and turned back.
-    ``randomiser``, a kind of :func:`flightsw.codec.coding.randomiser.sequence`, is taken off
+    ``randomiser``, a name of :data:`flightsw.codec.coding.randomiser.RANDOMISERS`, is taken off
     each unit.
 
     ``counters`` can be read at any time; of the octets fed,
@@ -180,7 +180,7 @@ class Synchroniser:
         slip: int = 0,
         inverted: bool = False,
         step: int = 1,
-        randomiser: int | None = None,
+        randomiser: str | None = None,
     ) -> None:
         self.unit_nbytes = unit_nbytes
         self._state = ffi.new("fs_sync *")

@@ -16,7 +16,7 @@ from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
-from flightsw.codec.link.chain import RANDOMISERS, Chain
+from flightsw.codec.link.chain import Chain
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets, joined
@@ -214,14 +214,11 @@ class _FrameFile:
                 f"channel {channel.name}: frames of {frames.nbytes} octets, but the code blocks"
                 f" hold {self._code.data_nbytes}"
             )
-        if channel.randomiser not in RANDOMISERS:
-            known = ", ".join(name or "none" for name in RANDOMISERS)
-            raise FieldRangeError(
-                f"channel {channel.name}: no randomiser is called {channel.randomiser!r}; {known}"
-            )
-        kind = RANDOMISERS[channel.randomiser]
+        if channel.randomiser == "tc":
+            raise FieldRangeError(f"channel {channel.name}: randomiser 'tc' is for input 'cltu'")
+        name = channel.randomiser
         self._sequence = (
-            np.frombuffer(sequence(kind, self._unit_nbytes), np.uint8) if kind >= 0 else None
+            None if name is None else np.frombuffer(sequence(name, self._unit_nbytes), np.uint8)
         )
         self._held = b""
         self._units = self._octets = self._failed = self._left = 0

@@ -53,7 +53,7 @@ def peer_gbit_per_s(octets: bytes, quick: bool) -> dict[str, float]:
     if fec is None:
         return {}
     blocks = np.frombuffer(octets, np.uint8).reshape(-1, CADU_NBYTES)[:128, 4:]
-    blocks = blocks ^ np.frombuffer(sequence(lib.FS_PN_TM, CADU_NBYTES - 4), np.uint8)
+    blocks = blocks ^ np.frombuffer(sequence("tm", CADU_NBYTES - 4), np.uint8)
     frames = [block[:FRAME_NBYTES].tobytes() for block in blocks]
     some = codewords(blocks)
     at = addresses(some)
@@ -86,7 +86,7 @@ def stream(count: int) -> bytes:
         block[4 : 4 + FRAME_NBYTES] = np.frombuffer(frame or b"", np.uint8)
         part = ffi.from_buffer("uint8_t[]", block[4:])
         assert lib.fs_rs_encode(code, part, CADU_NBYTES - 4) == CADU_NBYTES - 4
-    pn = np.frombuffer(sequence(lib.FS_PN_TM, CADU_NBYTES - 4), np.uint8)
+    pn = np.frombuffer(sequence("tm", CADU_NBYTES - 4), np.uint8)
     blocks[:, 4:] ^= pn
     return blocks.tobytes()
 

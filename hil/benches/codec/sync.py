@@ -122,7 +122,7 @@ def cutting(nbytes: int, count: int, shift: int) -> Callable[[], object]:
     sync, settings = ffi.new("fs_sync *"), ffi.new("fs_sync_settings *")
     settings.marker, settings.marker_nbits = int.from_bytes(ASM, "big"), 32
     settings.unit_nbits, settings.step = 8 * nbytes, 1
-    pn, out = sequence(lib.FS_PN_TM, nbytes), ffi.new("uint8_t[]", nbytes * count)
+    pn, out = sequence("tm", nbytes), ffi.new("uint8_t[]", nbytes * count)
     units, at = ffi.new("fs_unit[]", count), ffi.new("uint64_t *")
 
     def cut() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import sync, tm_frame
-from flightsw.codec.link.chain import RANDOMISERS, BlockCode, Chain, Line
+from flightsw.codec.link.chain import BlockCode, Chain, Line
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from flightsw.codec.tier import available, forced
@@ -59,7 +59,7 @@ def encoded(frame: bytes, code: BlockCode | None, randomiser: str | None) -> byt
         nbytes = lib.fs_rs_encode(c_code, ffi.from_buffer("uint8_t[]", block), len(block))
     unit = block[:nbytes]
     if randomiser is not None:
-        unit = unit ^ np.frombuffer(sequence(RANDOMISERS[randomiser], nbytes), np.uint8)
+        unit = unit ^ np.frombuffer(sequence(randomiser, nbytes), np.uint8)
     return unit.tobytes()
 
 

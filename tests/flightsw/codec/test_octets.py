@@ -73,7 +73,7 @@ def test_memory_that_may_not_be_written_stays_as_it_is() -> None:
     with pytest.raises(CodecError, match="may be written"):
         CODE.decode_batch(blocks.copy(), out=verdicts)
     with pytest.raises(CodecError, match="may be written"):
-        randomiser.randomise_units(randomiser.TM, np.frombuffer(fixed, np.uint8), 255)
+        randomiser.randomise_units("tm", np.frombuffer(fixed, np.uint8), 255)
     for layout in (FIXED, LIST):
         with pytest.raises(CodecError, match="may be written"):
             layout.encode_columns_into(
@@ -167,8 +167,8 @@ def test_a_stream_takes_nothing_of_what_are_no_octets(kind: str, wrong: Any) -> 
         lambda: packet_table.scan(PACKETS).select(where=np.array([-1])),
         lambda: packet_table.scan(PACKETS).select(where=np.array([0.5])),
         lambda: packet_sequence.Joiner(secondary_nbytes=1 << 40),
-        lambda: randomiser.sequence(randomiser.TM, -1),
-        lambda: randomiser.Randomiser(randomiser.TM, -1),
+        lambda: randomiser.sequence("tm", -1),
+        lambda: randomiser.Randomiser("tm", -1),
         lambda: crc.crc16_batch(OCTETS, [0], [5], init=1 << 16),
         lambda: FIXED.encode({"n": 1, "octets": 2}),
         lambda: FIXED.encode({"n": 1, "octets": "ab"}),

@@ -403,7 +403,7 @@ def test_derandomises_on_the_way() -> None:
     """With a randomiser named, units come out without it."""
     units = units_of(4)
     stream = on_air([tm_randomise(unit) for unit in units])
-    assert fed(stream, [50], randomiser=lib.FS_PN_TM)[0] == units
+    assert fed(stream, [50], randomiser="tm")[0] == units
 
 
 @pytest.mark.parametrize(
