@@ -14,14 +14,13 @@ from flightsw.codec.coding.randomiser import RANDOMISERS
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError
 from flightsw.codec.link.chain import BlockCode
-from flightsw.codec.link.receiver import SERVICES
+from flightsw.codec.link.frames import FECF_NBYTES, SERVICES, SPACECRAFT, Frames
 from flightsw.codec.link.sync import ASM
 from flightsw.codec.packet.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
 from flightsw.codec.stream.channel import (
     INPUTS,
     Channel,
     Convolutional,
-    Frames,
     Marker,
     Packets,
     Rule,
@@ -61,9 +60,6 @@ KEYS: dict[str, tuple[str, ...]] = {
         "longer",
     ),
 }
-#: Kinds of frames, with the highest number that their headers can give a spacecraft.
-SPACECRAFT = {"tm": 1023, "aos": 1023, "uslp": 65_535, "tc": 1023}
-_FECF = {"none": 0, "crc16": 2, "crc32": 4}
 _VERSIONS = {"a": PUS_VERSION_A, "c": PUS_VERSION_C}
 
 
@@ -195,19 +191,22 @@ def _frames(doc: Document) -> Frames:
         place = ("frames", "services", vcid)
         services[int(vcid)] = doc.choice(place, SERVICES)
     kind = doc.choice("frames.kind", SPACECRAFT)
-    return Frames(
-        kind=kind,
-        nbytes=doc.integer("frames.nbytes", 1, 65_536),
-        scid=doc.integer("frames.scid", 0, SPACECRAFT[kind], None),
-        fecf_nbytes=_FECF[doc.choice("frames.fecf", _FECF, "crc16")],
-        ocf=_flag(doc, "frames.ocf", False),
-        insert_nbytes=doc.integer("frames.insert_nbytes", 0, 65_536, 0),
-        fhec=_flag(doc, "frames.fhec", False),
-        variable=_flag(doc, "frames.variable", False),
-        segment_header=_flag(doc, "frames.segment_header", True),
-        channels=doc.integer("frames.channels", 1, 1024, 16),
-        services=services,
-    )
+    fecf = doc.choice("frames.fecf", ("none", *filter(None, FECF_NBYTES)), "crc16")
+    values: dict[str, Any] = {
+        "nbytes": doc.integer("frames.nbytes", 1, 65_536),
+        "scid": doc.integer("frames.scid", 0, SPACECRAFT[kind], None),
+        "fecf": None if fecf == "none" else fecf,
+        "ocf": _flag(doc, "frames.ocf", False),
+        "insert_nbytes": doc.integer("frames.insert_nbytes", 0, 65_536, 0),
+        "fhec": _flag(doc, "frames.fhec", False),
+        "variable": _flag(doc, "frames.variable", False),
+        "segment_header": _flag(doc, "frames.segment_header", True),
+        "channels": doc.integer("frames.channels", 1, 1024, 16),
+    }
+    try:
+        return Frames(kind, services=services, **values)
+    except CodecError as wrong:
+        raise doc.error("frames", str(wrong)) from None
 
 
 def _packets(doc: Document) -> Packets:

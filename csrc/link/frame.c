@@ -40,6 +40,11 @@ static int settings_fit(const fs_frame_settings *set)
            (set->kind != FS_FRAME_TM || !set->insert_nbytes);
 }
 
+int64_t fs_frame_check(const fs_frame_settings *settings)
+{
+    return settings_fit(settings) ? 0 : FS_E_RANGE;
+}
+
 int64_t fs_frame_reset(fs_frame_receiver *rx, const fs_frame_settings *settings,
                        fs_frame_slot *slots, size_t nslots)
 {

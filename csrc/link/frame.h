@@ -224,7 +224,10 @@ typedef struct {
     size_t rows_used, octets_used, infos_used;
 } fs_frame_sink;
 
-/* Returns 0, or FS_E_RANGE for settings that cannot be. The slots stay in use by the receiver. */
+/* Returns 0, or FS_E_RANGE for settings that cannot be. */
+int64_t fs_frame_check(const fs_frame_settings *settings);
+
+/* The same, and then begin anew with all counters at 0. The slots stay in use by the receiver. */
 int64_t fs_frame_reset(fs_frame_receiver *rx, const fs_frame_settings *settings,
                        fs_frame_slot *slots, size_t nslots);
 

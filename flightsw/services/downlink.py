@@ -14,6 +14,7 @@ from typing import Protocol
 from flightsw.codec.dictionary import VC_PRODUCT, VC_REALTIME
 from flightsw.codec.dictionary.events import BUDGET_SPENT, PASS_BEGIN, PASS_END
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.drivers.ttc import Ttc
 from flightsw.services.events import Events
 from flightsw.services.telemetry import PacketStore
@@ -60,7 +61,7 @@ class Downlink:
         self._parts = parts
         self._clcw = clcw
         self._events = events
-        self._encoder = tm_frame.Encoder(scid, FRAME_NBYTES, ocf=True, fecf=True)
+        self._encoder = tm_frame.Encoder(Frames("tm", FRAME_NBYTES, scid, ocf=True))
         self._up = False
         self._credit = 0  # nanosecond-bits of line time that may be used
         self._last_ns = 0

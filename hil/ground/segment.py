@@ -15,6 +15,7 @@ from flightsw.codec.coding import cltu
 from flightsw.codec.dictionary.commands import TELECOMMANDS
 from flightsw.codec.errors import CodecError
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus
 from hil.ground.fop import Fop
 from hil.ground.products import Product, ProductAssembler
@@ -70,7 +71,7 @@ class GroundSegment:
     ) -> None:
         self.radio = radio
         radio.receive = self.receive
-        self.receiver = tm_frame.Receiver(scid, frame_nbytes, ocf=True, fecf=True)
+        self.receiver = tm_frame.Receiver(Frames("tm", frame_nbytes, scid, ocf=True))
         self.fop = Fop(scid, timer_ns=FOP_TIMER_NS)
         self.telecommands = TelecommandLog(dictionary.APID)
         self.products = ProductAssembler()

@@ -17,6 +17,7 @@ from flightsw.codec import eps_frames
 from flightsw.codec.coding import cltu
 from flightsw.codec.dictionary import FUNCTIONS, PARAMETER_BY_NAME, TELECOMMANDS
 from flightsw.codec.link import tc_frame, tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus
 from flightsw.codec.time_code import pack_cuc
 from flightsw.errors import BusError, Shutdown
@@ -309,7 +310,7 @@ class Ground:
         self.apid = apid
         self.line = hal.uart("ttyAMA2")
         self.carrier = hal.gpio(*CARRIER)
-        self.receiver = tm_frame.Receiver(SCID)
+        self.receiver = tm_frame.Receiver(Frames("tm", 256, SCID, ocf=True))
         self.packets: list[pus.TmPacket] = []
         self.sequence = 0
         self._frame = 0

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from flightsw.codec import tier
-from flightsw.codec.link import aos_frame, tm_frame
 from flightsw.codec.link import receiver as frames
+from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver, Units
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ def accounted(receiver: FrameReceiver) -> bool:
 @pytest.mark.parametrize("name", tier.available())
 def test_mars_2020(name: str) -> None:
     """950 frames: 946 good and 4 bad; 813 packets of three APIDs, idle ones among them."""
-    receiver = aos_frame.Receiver(0xA8, 1115, keep_idle=True)
+    receiver = FrameReceiver(Frames("aos", 1115, 0xA8, keep_idle=True))
     with tier.forced(name):
         found = receiver.frames(recorded(MARS), infos=True)
     assert found.frames is not None
@@ -67,7 +68,7 @@ def test_mars_2020(name: str) -> None:
 
 def test_mars_2020_in_safe_mode() -> None:
     """Of four frames the checks are good, good, good, bad."""
-    receiver = aos_frame.Receiver(0xA8, 223)
+    receiver = FrameReceiver(Frames("aos", 223, 0xA8))
     found = receiver.frames(recorded(SAFE_MODE), infos=True).frames
     assert found is not None
     assert [frames.VERDICTS[verdict] for verdict in found["verdict"]] == [
@@ -79,7 +80,7 @@ def test_mars_2020_in_safe_mode() -> None:
 @pytest.mark.parametrize("name", tier.available())
 def test_change_5(name: str) -> None:
     """480 frames with an insert zone and without check: 3,292 packets, nothing lost anywhere."""
-    receiver = aos_frame.Receiver(None, 220, insert_nbytes=8, fecf=False)
+    receiver = FrameReceiver(Frames("aos", 220, insert_nbytes=8, fecf=None))
     with tier.forced(name):
         found = receiver.frames(recorded(CHANGE_5), infos=True)
     assert found.frames is not None
@@ -93,7 +94,7 @@ def test_change_5(name: str) -> None:
 
 def test_hera() -> None:
     """56 frames without check, with a control field: 256 packets, nothing lost."""
-    receiver = tm_frame.Receiver(0xB5, 1113, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 1113, 0xB5, fecf=None, ocf=True))
     found = receiver.frames(recorded(HERA), infos=True)
     assert found.frames is not None
     assert len(found.frames) == receiver.counters["frames"] == 56
@@ -105,9 +106,9 @@ def test_hera() -> None:
 
 #: How each recorded file is read: as it is, and as if its spacecraft were not known.
 READERS = {
-    MARS: (lambda: aos_frame.Receiver(0xA8, 1115), 1115),
-    CHANGE_5: (lambda: aos_frame.Receiver(None, 220, insert_nbytes=8, fecf=False), 220),
-    HERA: (lambda: tm_frame.Receiver(None, 1113, fecf=False), 1113),
+    MARS: (lambda: FrameReceiver(Frames("aos", 1115, 0xA8)), 1115),
+    CHANGE_5: (lambda: FrameReceiver(Frames("aos", 220, insert_nbytes=8, fecf=None)), 220),
+    HERA: (lambda: tm_frame.Receiver(Frames("tm", 1113, fecf=None, ocf=True)), 1113),
 }
 
 

@@ -34,6 +34,8 @@ from spacepackets.uslp.header import (
 from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import tm_frame, uslp_frame
+from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import lib
 
 COUNT = 3000
@@ -94,7 +96,7 @@ def check_tm(count: int, seed: int) -> None:
         frame = tm_by_spacepackets(fields)
         by_length.setdefault(len(frame), []).append(fields | {"frame": frame})
     for nbytes, cases in by_length.items():
-        receiver = tm_frame.Receiver(None, nbytes)
+        receiver = tm_frame.Receiver(Frames("tm", nbytes, ocf=True))
         table = receiver.frames(b"".join(case["frame"] for case in cases), infos=True).frames
         assert table is not None
         for name, field in TM_COLUMNS.items():
@@ -184,8 +186,8 @@ def check_uslp(count: int, seed: int) -> None:
             if i % 20 == 0:
                 uslp_read_by_spacepackets(fields, frame)
             air.append(frame)
-        receiver = uslp_frame.Receiver(
-            None, 300, variable=True, insert_nbytes=insert, channels=1024
+        receiver = FrameReceiver(
+            Frames("uslp", 300, variable=True, insert_nbytes=insert, channels=1024)
         )
         table = receiver.frames(b"".join(air), infos=True).frames
         assert table is not None
@@ -224,7 +226,10 @@ def test_100000_uslp_frames() -> None:
 
 def test_spacepackets_defect_5_longest_tm_frame() -> None:
     """A TM frame of exactly 2,048 octets, which spacepackets 0.32.0 refuses, is legal here."""
-    encoder, receiver = tm_frame.Encoder(1, 2048), tm_frame.Receiver(1, 2048)
+    encoder, receiver = (
+        tm_frame.Encoder(Frames("tm", 2048, 1, ocf=True)),
+        tm_frame.Receiver(Frames("tm", 2048, 1, ocf=True)),
+    )
     frame = encoder.idle_frame(bytes(4))
     assert len(frame) == 2048
     receiver.frame(frame)
@@ -238,7 +243,7 @@ def test_spacepackets_defect_6_virtual_channel_in_the_bits_of_the_spacecraft() -
     assert theirs[1] >> 4 == 1
     assert theirs[1] >> 1 & 7 != 9
     for frame in (
-        lambda: tm_frame.Encoder(1).idle_frame(bytes(4), vcid=9),
+        lambda: tm_frame.Encoder(Frames("tm", 256, 1, ocf=True)).idle_frame(bytes(4), vcid=9),
         lambda: uslp_frame.pack(1, 64, 0, b"x"),
         lambda: uslp_frame.pack(1, 0, 16, b"x"),
     ):

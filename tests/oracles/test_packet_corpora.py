@@ -21,6 +21,7 @@ import pytest
 
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet.pus_format import PusFault, PusFormat
 from flightsw.codec.packet.sequence import Joiner, Tracker, Verdict
 from flightsw.codec.packet.table import PacketFinder, PacketTable, scan
@@ -48,7 +49,7 @@ def recorded(name: str) -> bytes:
 def hera_packets() -> bytes:
     """Return the packets of Hera's frames, one behind the other."""
     data = recorded(HERA)
-    receiver = tm_frame.Receiver(0xB5, 1113, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 1113, 0xB5, fecf=None, ocf=True))
     frames = [data[at : at + 1113] for at in range(0, len(data), 1113)]
     return b"".join(packet for frame in frames for _, packet in receiver.frame(frame))
 

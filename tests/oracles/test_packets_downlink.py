@@ -19,6 +19,7 @@ from flightsw.codec.coding.crc import crc16, crc16_batch
 from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus, space_packet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,7 @@ def hera_frames() -> list[bytes]:
 
 def test_hera_frame_by_frame() -> None:
     """56 frames of Hera hold 256 packets: 250 sound PUS-C reports of known kinds, 6 times."""
-    receiver = tm_frame.Receiver(0xB5, HERA_NBYTES, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", HERA_NBYTES, 0xB5, fecf=None, ocf=True))
     packets = [one for frame in hera_frames() for _, one in receiver.frame(frame)]
     assert receiver.counters["frames"] == 56
     assert len(packets) == receiver.counters["packets"] == 256
@@ -65,11 +66,11 @@ def test_hera_frame_by_frame() -> None:
 def test_hera_over_our_own_air() -> None:
     """Hera's frames behind markers and under the randomiser give the same packets in any chunks."""
     frames = hera_frames()
-    one = tm_frame.Receiver(0xB5, HERA_NBYTES, fecf=False)
+    one = tm_frame.Receiver(Frames("tm", HERA_NBYTES, 0xB5, fecf=None, ocf=True))
     want = [packet for frame in frames for packet in one.frame(frame)]
     air = b"".join(map(tm_frame.cadu, frames))
     for step in (1, 1000, len(air)):
-        receiver = tm_frame.Receiver(0xB5, HERA_NBYTES, fecf=False)
+        receiver = tm_frame.Receiver(Frames("tm", HERA_NBYTES, 0xB5, fecf=None, ocf=True))
         got = [p for at in range(0, len(air), step) for p in receiver.feed(air[at : at + step])]
         assert got == want
         assert receiver.counters == one.counters
@@ -77,7 +78,7 @@ def test_hera_over_our_own_air() -> None:
 
 def test_hera_reports_repack_to_the_same_octets() -> None:
     """Each PUS-C report of Hera, taken apart and packed again, is octet for octet the same."""
-    receiver = tm_frame.Receiver(0xB5, HERA_NBYTES, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", HERA_NBYTES, 0xB5, fecf=None, ocf=True))
     packets = [one for frame in hera_frames() for _, one in receiver.frame(frame)]
     same = 0
     for packet in packets:
@@ -102,7 +103,7 @@ def test_hera_reports_repack_to_the_same_octets() -> None:
 
 def test_hera_checks_in_one_batch() -> None:
     """The batch CRC over all packets, found by one scan, clears the 250 reports and no time."""
-    receiver = tm_frame.Receiver(0xB5, HERA_NBYTES, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", HERA_NBYTES, 0xB5, fecf=None, ocf=True))
     stream = b"".join(one for frame in hera_frames() for _, one in receiver.frame(frame))
     table = space_packet.scan(stream)
     checks = crc16_batch(stream, table.offset, table.nbytes)
@@ -112,7 +113,7 @@ def test_hera_checks_in_one_batch() -> None:
 
 def test_hera_times_are_of_one_clock() -> None:
     """Times of reports and of time packets, read as the same code, lie within an hour, in order."""
-    receiver = tm_frame.Receiver(0xB5, HERA_NBYTES, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", HERA_NBYTES, 0xB5, fecf=None, ocf=True))
     packets = [one for frame in hera_frames() for _, one in receiver.frame(frame)]
     times = [time_code.unpack_cuc(one, 7) for one in packets if space_packet.unpack(one).apid == 0]
     reports = [

@@ -24,6 +24,7 @@ from spacepackets.util import UnsignedByteField
 
 from flightsw.codec import time_code
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus, space_packet
 from flightsw.codec.packet.pus_format import PUS_C, PUS_VERSION_A, PusFormat
 from flightsw.codec.packet.sequence import Joiner
@@ -359,7 +360,7 @@ def test_pus_columns_are_what_spacepackets_reads() -> None:
 @pytest.mark.parametrize("vcid", [0, 1, 7])
 def test_frames_read_the_same_in_spacepackets(vcid: int) -> None:
     """Header fields, data, control field and check of our frames are what spacepackets reads."""
-    encoder = tm_frame.Encoder(0x2F6, 1115)
+    encoder = tm_frame.Encoder(Frames("tm", 1115, 0x2F6, ocf=True))
     for tm in reports():
         encoder.add(vcid, pus.pack_tm(**tm))
     count, data = 0, b""

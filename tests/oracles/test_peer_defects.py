@@ -16,6 +16,7 @@ import pytest
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet.sequence import Tracker, Verdict
 from flightsw.codec.packet.table import scan
@@ -75,20 +76,20 @@ def test_04_every_sequence_flag_has_its_own_name_and_text() -> None:
 
 def test_05_the_longest_transfer_frame_is_taken() -> None:
     """A TM frame of 2,048 octets is made and read; the peer refuses what it names as its limit."""
-    encoder = tm_frame.Encoder(0x2F6, 2048)
+    encoder = tm_frame.Encoder(Frames("tm", 2048, 0x2F6, ocf=True))
     packet = space_packet.pack(1, 2, bytes(encoder.data_nbytes - 6))
     encoder.add(0, packet)
     frame = encoder.next_frame(0, bytes(4))
     assert frame is not None
     assert len(frame) == 2048
-    assert tm_frame.Receiver(0x2F6, 2048).frame(frame) == [(0, packet)]
+    assert tm_frame.Receiver(Frames("tm", 2048, 0x2F6, ocf=True)).frame(frame) == [(0, packet)]
     with pytest.raises(FieldRangeError, match="2048"):
-        tm_frame.Encoder(0x2F6, 2049)
+        tm_frame.Encoder(Frames("tm", 2049, 0x2F6, ocf=True))
 
 
 def test_06_a_virtual_channel_beyond_its_bits_is_refused() -> None:
     """Virtual channel 9 is an error; the peer writes its top bit into the spacecraft's number."""
-    encoder = tm_frame.Encoder(0x2F6, 128)
+    encoder = tm_frame.Encoder(Frames("tm", 128, 0x2F6, ocf=True))
     for vcid in (8, 9, -1):
         with pytest.raises(FieldRangeError, match=f"virtual channel {vcid}"):
             encoder.add(vcid, space_packet.pack(1, 2, b"x"))

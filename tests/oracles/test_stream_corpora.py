@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flightsw.codec.stream.channel import Channel, Frames, Marker
+from flightsw.codec.link.frames import Frames
+from flightsw.codec.stream.channel import Channel, Marker
 from flightsw.codec.stream.stream import Batch, Stream
 from hil.channel import load_channel
 
@@ -39,7 +40,7 @@ BLUEWALKER3 = Channel(
     "bits",
     marker=Marker(),
     randomiser="tm",
-    frames=Frames("tm", 355, fecf_nbytes=0, services=dict.fromkeys(range(8), "opaque")),
+    frames=Frames("tm", 355, fecf=None, services=dict.fromkeys(range(8), "opaque")),
 )
 
 

@@ -1,21 +1,17 @@
-"""AOS transfer frames (CCSDS 732.0-B-4): :func:`pack` makes one, :class:`Encoder` multiplexes
-packets, bitstreams and fields as they are into frames of one length, and :class:`Receiver` does the
-reverse in C.
+"""AOS transfer frames (CCSDS 732.0-B-4): :func:`pack` makes one, and :class:`Encoder` multiplexes
+packets, bitstreams and fields as they are into frames of one length.
+:class:`flightsw.codec.link.receiver.FrameReceiver` does the reverse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.link.receiver import OCF_NBYTES, FrameReceiver
+from flightsw.codec.link.frames import OCF_NBYTES, Frames, closed
 from flightsw.codec.native import lib
 from flightsw.codec.packet.queue import PacketQueue
 
 HEADER_NBYTES = 6
 FHEC_NBYTES = 2
-FECF_NBYTES = 2
 MAX_NBYTES: int = lib.FS_FRAME_NBYTES
 IDLE_VCID = 63
 
@@ -37,7 +33,7 @@ def pack(
     insert: bytes = b"",
     ocf: bytes = b"",
     fhec: bool = False,
-    fecf: bool = True,
+    fecf: str | None = "crc16",
 ) -> bytes:
     """Return one frame around a data field (M_PDU, B_PDU, or octets as they are).
 
@@ -56,13 +52,11 @@ def pack(
     head = first.to_bytes(2, "big") + count.to_bytes(3, "big") + bytes((signalling,))
     if fhec:
         head += int(lib.fs_aos_fhec(first, signalling)).to_bytes(FHEC_NBYTES, "big")
-    frame = head + insert + field + ocf
-    if fecf:
-        frame += crc16(frame).to_bytes(FECF_NBYTES, "big")
-    if not field or len(frame) > MAX_NBYTES:
+    frame = closed(head + insert + field + ocf, fecf)
+    if not field or len(frame) > MAX_NBYTES or fecf == "crc32":
         raise FieldRangeError(
             f"AOS frame: {len(field)} octets of data field make a frame of {len(frame)}, at most"
-            f" {MAX_NBYTES} and at least one of data field"
+            f" {MAX_NBYTES} and at least one of data field; its check is crc16 or None"
         )
     return frame
 
@@ -80,35 +74,22 @@ class _Channel(PacketQueue):
 class Encoder:
     """Makes the frames of one spacecraft: a queue of packets for each virtual channel, 0 to 62.
 
-    Every frame has ``nbytes`` octets, an insert zone of ``insert_nbytes``, with ``fhec`` the error
-    control of its header, with ``ocf`` a control field, with ``fecf`` a CRC. With ``cycle`` counts
-    have 28 bits. ``counters`` counts frames, idle frames, packets and idle packets.
+    With ``cycle`` counts have 28 bits. ``counters`` counts frames, idle frames, packets and idle
+    packets. FieldRangeError for frames of another kind, or with a data field of fewer than three
+    octets. An encoder belongs to one thread at a time.
     """
 
-    def __init__(
-        self,
-        scid: int,
-        nbytes: int,
-        *,
-        insert_nbytes: int = 0,
-        fhec: bool = False,
-        ocf: bool = False,
-        fecf: bool = True,
-        cycle: bool = False,
-    ) -> None:
-        overhead = HEADER_NBYTES + FHEC_NBYTES * fhec + insert_nbytes
-        self.field_nbytes = nbytes - overhead - OCF_NBYTES * ocf - FECF_NBYTES * fecf
-        fits = 0 <= scid < 1024 and insert_nbytes >= 0
-        if not fits or self.field_nbytes < 3 or nbytes > MAX_NBYTES:
+    def __init__(self, frames: Frames, *, cycle: bool = False) -> None:
+        self.settings, self.scid, self.nbytes = frames, frames.sender("aos"), frames.nbytes
+        overhead = HEADER_NBYTES + FHEC_NBYTES * frames.fhec + frames.insert_nbytes
+        self.field_nbytes = frames.nbytes - overhead - frames.ocf_nbytes - frames.fecf_nbytes
+        if self.field_nbytes < 3:
             raise FieldRangeError(
-                f"AOS encoder: spacecraft {scid} (at most 1023), frames of {nbytes} octets (at most"
-                f" {MAX_NBYTES}) with an insert zone of {insert_nbytes} leave {self.field_nbytes}"
-                " for the data field, at least 3"
+                f"AOS encoder: {frames} leave {self.field_nbytes} octets for the data field, at"
+                " least 3"
             )
-        self.scid, self.nbytes = scid, nbytes
         self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
-        self._insert_nbytes, self._ocf_nbytes = insert_nbytes, OCF_NBYTES * ocf
-        self._fhec, self._fecf, self._cycle = fhec, fecf, cycle
+        self._cycle = cycle
         self._channels: dict[int, _Channel] = {}
 
     @property
@@ -137,7 +118,7 @@ class Encoder:
         """Return the next frame of a channel, or None if its packets do not fill one.
 
         With ``flush`` an idle packet fills the frame; the answer is then None only if nothing is
-        queued. ``ocf`` and ``insert`` have as many octets as the encoder was made for.
+        queued. ``ocf`` and ``insert`` have as many octets as the frames' settings say.
         """
         self._check(ocf, insert)
         channel = self._channel(vcid)
@@ -201,10 +182,11 @@ class Encoder:
         return self._channels[vcid]
 
     def _check(self, ocf: bytes, insert: bytes) -> None:
-        if len(ocf) != self._ocf_nbytes or len(insert) != self._insert_nbytes:
+        of = self.settings
+        if len(ocf) != of.ocf_nbytes or len(insert) != of.insert_nbytes:
             raise FieldRangeError(
                 f"AOS encoder: control field of {len(ocf)} and insert zone of {len(insert)} octets,"
-                f" {self._ocf_nbytes} and {self._insert_nbytes} in every frame of this encoder"
+                f" {of.ocf_nbytes} and {of.insert_nbytes} in every frame of this encoder"
             )
 
     def _checked_frame(
@@ -228,48 +210,6 @@ class Encoder:
             cycle=count >> 24 if self._cycle else None,
             insert=insert,
             ocf=ocf,
-            fhec=self._fhec,
-            fecf=self._fecf,
-        )
-
-
-class Receiver(FrameReceiver):
-    """Takes AOS frames of one length and gives packets, bitstreams or data fields as they are.
-
-    ``scid`` None takes frames of any spacecraft; numbers beyond 255 use the two bits of the
-    signalling field that older issues leave 0. ``insert_nbytes`` is the insert zone, ``fhec`` says
-    that headers have their own error control, which is used to correct them, ``ocf`` that frames
-    hold a control field. ``services`` names what a virtual channel carries if that is not packets:
-    ``bitstream`` (B_PDU) or ``opaque``. Channel 63 is idle.
-
-    Counts have 24 bits, or 28 where frames use the cycle. A jump to 0 is a restart of that channel,
-    a step back of less than half the range a frame repeated or late; neither is a loss.
-    """
-
-    KIND = lib.FS_FRAME_AOS
-    NAME = "AOS"
-
-    def __init__(
-        self,
-        scid: int | None,
-        nbytes: int,
-        *,
-        insert_nbytes: int = 0,
-        fhec: bool = False,
-        ocf: bool = False,
-        fecf: bool = True,
-        channels: int = 8,
-        services: Mapping[int, str] | None = None,
-        keep_idle: bool = False,
-    ) -> None:
-        super().__init__(
-            scid,
-            nbytes,
-            channels=channels,
-            services=services,
-            insert_nbytes=insert_nbytes,
-            fhec=fhec,
-            ocf=ocf,
-            fecf=2 * fecf,
-            keep_idle=keep_idle,
+            fhec=self.settings.fhec,
+            fecf=self.settings.fecf,
         )

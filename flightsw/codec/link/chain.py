@@ -1,7 +1,7 @@
 """The whole way down in one call: octets off the air to packets (CCSDS 131.0-B-5 over 132.0-B-3,
 732.0-B-4 or 732.1-B-3).
 
-    chain = Chain(aos_frame.Receiver(0xA8, 1115), reed_solomon=BlockCode(interleave=5))
+    chain = Chain(FrameReceiver(Frames("aos", 1115)), reed_solomon=BlockCode(interleave=5))
     for chunk in chunks:
         units = chain.feed(chunk)
 

@@ -8,7 +8,7 @@ channel what packets still miss. Everything that it does not give is counted: ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from struct import iter_unpack
 from typing import Any, ClassVar, NamedTuple
@@ -17,16 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.link.frames import OCF_NBYTES, Frames
 from flightsw.codec.link.tc_frame import Clcw
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.octets import Octets, view_of
 
-OCF_NBYTES = 4
 #: C clears the head of a slot when it is taken, and most never are.
 _uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 _SLOTS_TYPE = ffi.typeof("fs_frame_slot[]")
 _SHORTEST = 4
-_MOST_CHANNELS = 1024  # MAPs of all virtual channels
 
 #: What a row of :class:`Units` holds, by its ``kind``.
 KINDS = ("packet", "idle", "encapsulation", "bitstream", "opaque", "sdu", "octets", "control")
@@ -122,12 +121,6 @@ CHANNEL_COUNTERS = (
 )
 OCTETS = ("overhead", "packet", "unit", "idle", "repeated", "unaligned", "lost")
 
-SERVICES = {
-    "stated": lib.FS_SERVICE_STATED,
-    "bitstream": lib.FS_SERVICE_BITSTREAM,
-    "opaque": lib.FS_SERVICE_OPAQUE,
-}
-
 
 class Units(NamedTuple):
     """What frames held: ``rows`` of :data:`UNIT_DTYPE`, the ``octets`` of all of them, and
@@ -145,47 +138,45 @@ class Units(NamedTuple):
 
 
 class FrameReceiver:
-    """Takes the frames of one physical channel; the three kinds derive from it.
+    """Takes the frames of one physical channel: of TM, AOS or USLP, as ``frames`` says.
 
-    ``channels`` is how many virtual channels (in USLP: MAPs of them) may carry data at a time; each
-    costs 64 KiB. Frames of one more are refused and counted in ``no_slot_frames``.
+    Frames of more than ``frames.channels`` virtual channels (in USLP: MAPs of them) that carry data
+    are refused and counted in ``no_slot_frames``. Idle packets, and frames that say they are idle
+    (of AOS and USLP: on channel 63), are counted and not given.
+
+    In counts of 16 bits and more (AOS, USLP) a jump to 0 is a restart of that channel, a step back
+    of less than half the range a frame sent again or late; neither is a loss. A TM spacecraft that
+    restarts counts all its frames from 0 and says so only in a later packet: a jump to a frame
+    whose master and virtual channel counts are both 0 is such a restart, in ``restarts_seen``, and
+    no loss; if that very frame does not arrive, the jump counts as one. A frame that comes twice in
+    a row, told by its count and its first and last eight octets, is in ``repeated_frames`` and
+    gives nothing the second time.
+
+    A USLP frame says how it is constructed; ``opaque`` in ``services`` gives its data zone as it
+    is. Its frames with and without sequence control are counted apart. AOS spacecraft beyond 255
+    use the two bits of the signalling field that older issues leave 0.
+
+    A receiver belongs to one thread at a time.
     """
 
-    KIND: ClassVar[int]
-    NAME: ClassVar[str]
     COUNTERS: ClassVar[tuple[str, ...]] = RECEIVER_COUNTERS + CHANNEL_COUNTERS
 
     _ROWS = 4096
     _OCTETS = 1 << 18
 
-    def __init__(
-        self,
-        scid: int | None,
-        nbytes: int,
-        *,
-        channels: int = 8,
-        services: Mapping[int, str] | None = None,
-        **settings: int,
-    ) -> None:
-        self.nbytes = nbytes
-        if not 0 < channels <= _MOST_CHANNELS:
+    def __init__(self, frames: Frames) -> None:
+        if frames.kind == "tc":
             raise FieldRangeError(
-                f"{self.NAME} receiver: {channels} channels at a time, must be 1 to"
-                f" {_MOST_CHANNELS}"
+                "frame receiver: telecommand frames are for tc_frame.unpack and SegmentReceiver"
             )
-        self._state, fits = ffi.new("fs_frame_receiver *"), scid is None or scid >= 0
-        try:
-            made = self._settings(scid, nbytes, settings, services or {})
-        except (OverflowError, LookupError):
-            fits = False
-        if fits:
-            self._slots = _uncleared(_SLOTS_TYPE, channels)
-            fits = lib.fs_frame_reset(self._state, made, self._slots, channels) >= 0
-        if not fits:
-            raise FieldRangeError(
-                f"{self.NAME} receiver: spacecraft {scid}, frames of {nbytes} octets and"
-                f" {settings or 'no options'}, {services or 'no services'} do not go together"
-            )
+        self.settings = frames
+        self.nbytes = frames.nbytes
+        self._name = frames.kind.upper()
+        self._varies = frames.variable or frames.truncated_nbytes > 0
+        self._state = ffi.new("fs_frame_receiver *")
+        self._slots = _uncleared(_SLOTS_TYPE, frames.channels)
+        made = lib.fs_frame_reset(self._state, frames.made(), self._slots, frames.channels)
+        assert made >= 0, "the settings were checked"
 
     @cached_property
     def _sink(self) -> Any:
@@ -200,23 +191,6 @@ class FrameReceiver:
         _aim(sink, self._rows, self._out, None)
         return sink
 
-    def _settings(
-        self,
-        scid: int | None,
-        nbytes: int,
-        numbers: Mapping[str, int],
-        services: Mapping[int, str],
-    ) -> Any:
-        """Return the settings as C takes them; OverflowError or LookupError for what is none."""
-        made = ffi.new("fs_frame_settings *")
-        made.kind = self.KIND
-        made.nbytes, made.scid = nbytes, -1 if scid is None else scid
-        for name, value in numbers.items():
-            setattr(made, name, value)
-        for vcid, service in services.items():
-            made.service[vcid] = SERVICES[service]
-        return made
-
     def frame(self, frame: bytes) -> list[tuple[int, bytes]]:
         """Take one frame; return (virtual channel, unit) for each packet or unit that it completes.
 
@@ -225,15 +199,15 @@ class FrameReceiver:
         """
         sink = self._sink
         sink.rows_used = sink.octets_used = 0
-        view = view_of(f"{self.NAME} frame", frame)
+        view = view_of(f"{self._name} frame", frame)
         verdict = lib.fs_frame_take(self._state, view, len(view), sink)
         if verdict in (lib.FS_FRAME_BAD_FECF, lib.FS_FRAME_BAD_FHEC):
             what = "frame" if verdict == lib.FS_FRAME_BAD_FECF else "header"
             raise ChecksumError(
-                f"{self.NAME} frame of {len(frame)} octets: {what} check does not match"
+                f"{self._name} frame of {len(frame)} octets: {what} check does not match"
             )
         if verdict < 0 or verdict == lib.FS_FRAME_BAD_LENGTH:
-            raise SyncError(f"{self.NAME} frame of {len(frame)} octets, must be {self.nbytes}")
+            raise SyncError(f"{self._name} frame of {len(frame)} octets, must be {self.nbytes}")
         return self._collect(sink.rows_used)
 
     def frames(
@@ -250,9 +224,9 @@ class FrameReceiver:
         frame; then nothing was taken. Only frames of varying length are taken up to that place:
         :meth:`take_whole` gives them.
         """
-        step, nbytes = self._stride() if stride is None else stride, len(view_of(self.NAME, buf))
+        step, nbytes = self._stride() if stride is None else stride, len(view_of(self._name, buf))
         if not (self.nbytes <= step < 1 << 32 or step == self._stride() == 0):
-            raise SyncError(f"{self.NAME} frames: one every {step} octets, each has {self.nbytes}")
+            raise SyncError(f"{self._name} frames: one every {step} octets, each has {self.nbytes}")
         left = nbytes % step if step else 0
         if left >= self.nbytes:  # nothing follows the last frame
             left = 0
@@ -260,7 +234,7 @@ class FrameReceiver:
             units, _, taken = self._take(buf, step, infos)
             left = nbytes - taken
         if left:
-            raise SyncError(f"{self.NAME} frames: {left} octets at the end are no whole frame")
+            raise SyncError(f"{self._name} frames: {left} octets at the end are no whole frame")
         return units
 
     def take_whole(
@@ -273,7 +247,7 @@ class FrameReceiver:
         return self._take(buf, self._stride(), infos)
 
     def _take(self, buf: Any, step: int, infos: bool) -> tuple[Units, int, int]:
-        view, at, count = view_of(self.NAME, buf), 0, 0
+        view, at, count = view_of(self._name, buf), 0, 0
         left = nbytes = len(view)
         capacity = left // (step or _SHORTEST) + 1
         tables = [np.empty(capacity, FRAME_DTYPE)] if infos else []
@@ -297,7 +271,7 @@ class FrameReceiver:
         return Units(rows, out[: sink.octets_used], table), count, nbytes - left
 
     def _stride(self) -> int:
-        return self.nbytes
+        return 0 if self._varies else self.nbytes
 
     def _collect(self, found: int) -> list[tuple[int, bytes]]:
         out, rows = self._out_view, self._row_view[: found * UNIT_DTYPE.itemsize]

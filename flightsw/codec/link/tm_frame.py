@@ -7,7 +7,6 @@ marker, randomiser, frame check, counts, packets across frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from struct import Struct
 
@@ -16,15 +15,14 @@ from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import sync
 from flightsw.codec.link.chain import Line
-from flightsw.codec.link.receiver import OCF_NBYTES, FrameReceiver
+from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import lib
 from flightsw.codec.packet.queue import PacketQueue
 
 ASM = sync.ASM
 HEADER_NBYTES = 6
-FECF_NBYTES = 2
 MAX_NBYTES: int = lib.FS_TM_FRAME_NBYTES
-MIN_NBYTES: int = lib.FS_TM_FRAME_MIN_NBYTES
 VIRTUAL_CHANNELS = 8
 #: Virtual channel of frames that hold nothing but idle data.
 IDLE_VCID = 7
@@ -73,14 +71,6 @@ def cadu(frame: bytes) -> bytes:
     return ASM + tm_randomise(frame)
 
 
-def _check_config(scid: int, nbytes: int) -> None:
-    if not (0 <= scid < 1024 and MIN_NBYTES <= nbytes <= MAX_NBYTES):
-        raise FieldRangeError(
-            f"TM frames of spacecraft {scid} and {nbytes} octets: at most 1023, and"
-            f" {MIN_NBYTES} to {MAX_NBYTES} octets"
-        )
-
-
 class _Channel(PacketQueue):
     """The packets of one virtual channel, and the count of its next frame."""
 
@@ -94,18 +84,18 @@ class _Channel(PacketQueue):
 class Encoder:
     """Makes the frames of one spacecraft: a queue of packets for each virtual channel.
 
-    ``nbytes`` is the length of every frame. With ``ocf`` each frame carries an operational control
-    field, with ``fecf`` it ends in a CRC. ``counters`` counts frames, idle frames and idle packets.
+    ``counters`` counts frames, idle frames, packets and idle packets. FieldRangeError for frames of
+    another kind. An encoder belongs to one thread at a time.
     """
 
-    def __init__(self, scid: int, nbytes: int = 256, ocf: bool = True, fecf: bool = True) -> None:
-        _check_config(scid, nbytes)
-        self.nbytes = nbytes
-        self.data_nbytes = nbytes - HEADER_NBYTES - OCF_NBYTES * ocf - FECF_NBYTES * fecf
+    def __init__(self, frames: Frames) -> None:
+        scid = frames.sender("tm")
+        self.settings, self.nbytes = frames, frames.nbytes
+        self.data_nbytes = frames.nbytes - HEADER_NBYTES - frames.ocf_nbytes - frames.fecf_nbytes
         self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
-        self._word = scid << 4 | int(ocf)
-        self._ocf_nbytes = OCF_NBYTES * ocf
-        self._fecf = fecf
+        self._word = scid << 4 | int(frames.ocf)
+        self._ocf_nbytes = frames.ocf_nbytes
+        self._fecf = frames.fecf is not None
         self._mc_count = 0
         self._channels = [_Channel(vcid) for vcid in range(VIRTUAL_CHANNELS)]
 
@@ -147,7 +137,7 @@ class Encoder:
         if len(ocf) != self._ocf_nbytes:
             raise FieldRangeError(
                 f"TM encoder: operational control field of {len(ocf)} octets, {self._ocf_nbytes}"
-                " in every frame of this encoder; Encoder(ocf=...) says whether there is one"
+                " in every frame of this encoder; its settings say whether there is one"
             )
         return self._channel(vcid)
 
@@ -164,40 +154,17 @@ class Encoder:
 class Receiver(FrameReceiver):
     """Takes what comes off the air, in chunks of any size, and gives packets by virtual channel.
 
-    ``scid`` None takes frames of any spacecraft. Idle packets and idle frames are dropped; what
-    else is dropped, and why, is in ``counters``. Frames without marker and randomiser go to
-    :meth:`frame` and :meth:`frames`.
-
-    A spacecraft that restarts counts its frames from 0 again, and says so only in a later packet.
-    A jump to a frame whose master and virtual channel counts are both 0 is such a restart, in
-    ``restarts_seen``, and no loss; if that very frame does not arrive, the jump counts as one.
+    It stands behind the marker and the randomiser that :func:`cadu` puts around frames; for others,
+    and for codes, there is :class:`flightsw.codec.link.chain.Chain`. Frames without marker and
+    randomiser go to :meth:`frame` and :meth:`frames`.
     """
 
-    KIND = lib.FS_FRAME_TM
-    NAME = "TM"
     COUNTERS = COUNTERS
 
-    def __init__(
-        self,
-        scid: int | None,
-        nbytes: int = 256,
-        ocf: bool = True,
-        fecf: bool = True,
-        *,
-        channels: int = VIRTUAL_CHANNELS,
-        services: Mapping[int, str] | None = None,
-        keep_idle: bool = False,
-    ) -> None:
-        _check_config(0 if scid is None else scid, nbytes)
-        super().__init__(
-            scid,
-            nbytes,
-            channels=channels,
-            services=services,
-            ocf=ocf,
-            fecf=FECF_NBYTES * fecf,
-            keep_idle=keep_idle,
-        )
+    def __init__(self, frames: Frames) -> None:
+        if frames.kind != "tm":
+            raise FieldRangeError(f"TM receiver: frames of kind {frames.kind!r}, must be 'tm'")
+        super().__init__(frames)
 
     @cached_property
     def _line(self) -> Line:
@@ -205,10 +172,7 @@ class Receiver(FrameReceiver):
         return Line(self._state, lock_wrong=3, step=8)
 
     def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
-        """Return (virtual channel, packet) for each packet that ``octets`` complete, in order.
-
-        For other markers, randomisers and codes there is :class:`chain.Chain`.
-        """
+        """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""
         packets: list[tuple[int, bytes]] = []
         sink = self._sink
 

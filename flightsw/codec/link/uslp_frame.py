@@ -1,15 +1,15 @@
-"""USLP transfer frames (CCSDS 732.1-B-3): :func:`pack` makes one, :class:`Encoder` makes frames of
-packets, units and octet streams, and :class:`Receiver` does the reverse in C.
+"""USLP transfer frames (CCSDS 732.1-B-3): :func:`pack` makes one, and :class:`Encoder` makes frames
+of packets, units and octet streams. :class:`flightsw.codec.link.receiver.FrameReceiver` does the
+reverse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 
-from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.link.receiver import OCF_NBYTES, FrameReceiver
+from flightsw.codec.link.frames import FECF_NBYTES, OCF_NBYTES, Frames, closed
 from flightsw.codec.native import lib
 from flightsw.codec.packet.queue import PacketQueue
 
@@ -62,21 +62,21 @@ def pack(
     control: bool = False,
     insert: bytes = b"",
     ocf: bytes = b"",
-    fecf: int = 2,
+    fecf: str | None = "crc16",
     truncated: bool = False,
 ) -> bytes:
     """Return one frame around a data zone.
 
-    ``count`` has ``count_nbytes`` octets, 0 to 7; ``fecf`` is 0, 2 (CRC-16) or 4 (CRC-32).
+    ``count`` has ``count_nbytes`` octets, 0 to 7; ``fecf`` is ``"crc16"``, ``"crc32"`` or None.
     ``pointer`` belongs to the rules 0 to 2. A truncated frame (annex D) has neither count nor
     flags, insert zone and control field, and holds whole packets or one unit. FieldRangeError for
     what does not fit, or does not go together.
     """
     _check_header(scid, vcid, map_id, rule, protocol, pointer, count, count_nbytes)
-    if len(ocf) not in (0, OCF_NBYTES) or fecf not in (0, 2, 4) or not data:
+    if len(ocf) not in (0, OCF_NBYTES) or fecf not in FECF_NBYTES or not data:
         raise FieldRangeError(
-            f"USLP frame: control field of {len(ocf)} octets (0 or 4), frame check of {fecf} (0, 2"
-            f" or 4), data zone of {len(data)} (at least 1)"
+            f"USLP frame: control field of {len(ocf)} octets (0 or 4), frame check {fecf!r} (crc16,"
+            f" crc32 or None), data zone of {len(data)} octets (at least 1)"
         )
     if truncated and (rule != Rule.WHOLE or ocf or insert or count_nbytes or bypass or control):
         raise FieldRangeError(
@@ -89,12 +89,13 @@ def pack(
     head = word.to_bytes(TRUNCATED_HEADER_NBYTES, "big")
     if not truncated:
         flags = bypass << 7 | control << 6 | bool(ocf) << 3 | count_nbytes
-        nbytes = HEADER_NBYTES + count_nbytes + len(insert) + len(field) + len(ocf) + fecf
+        nbytes = HEADER_NBYTES + count_nbytes + len(insert) + len(field) + len(ocf)
+        nbytes += FECF_NBYTES[fecf]
         if nbytes > MAX_NBYTES:
             raise FieldRangeError(f"USLP frame of {nbytes} octets: at most {MAX_NBYTES}")
         head += (nbytes - 1).to_bytes(2, "big") + bytes((flags,))
         head += count.to_bytes(count_nbytes, "big")
-    return _closed(head + insert + field + ocf, fecf)
+    return closed(head + insert + field + ocf, fecf)
 
 
 def _check_header(
@@ -122,53 +123,31 @@ def _check_header(
         )
 
 
-def _closed(frame: bytes, fecf: int) -> bytes:
-    """Return a frame with its check."""
-    if fecf == 2:
-        return frame + crc16(frame).to_bytes(2, "big")
-    crc = lib.fs_crc32_uslp(frame, len(frame), 0) if fecf else 0
-    return frame + int(crc).to_bytes(fecf, "big")
-
-
 class Encoder:
     """Makes the frames of one spacecraft on a physical channel.
 
-    Frames have ``nbytes`` octets, or, with ``variable``, at most that many. All have counts of
-    ``count_nbytes`` octets for each virtual channel, a check of ``fecf`` octets (0, 2, 4), with
-    ``ocf`` a control field, and an insert zone of ``insert_nbytes``, which frames of varying length
-    cannot have. ``counters`` counts frames, idle frames, packets and idle packets.
+    All have counts of ``count_nbytes`` octets for each virtual channel; with ``destination`` the
+    spacecraft is where they go. ``counters`` counts frames, idle frames, packets and idle packets.
+    FieldRangeError for frames of another kind, of varying length with an insert zone, or with a
+    data field of fewer than four octets. An encoder belongs to one thread at a time.
 
     :meth:`add` and :meth:`next_frame` are for packets across frames of one length, and
     :meth:`packets_frame` for frames of whole packets; :meth:`unit_frames` serves both.
     """
 
-    def __init__(
-        self,
-        scid: int,
-        nbytes: int,
-        *,
-        variable: bool = False,
-        count_nbytes: int = 2,
-        insert_nbytes: int = 0,
-        ocf: bool = False,
-        fecf: int = 2,
-        destination: bool = False,
-    ) -> None:
-        overhead = HEADER_NBYTES + count_nbytes + insert_nbytes + OCF_NBYTES * ocf + fecf
-        self.field_nbytes = nbytes - overhead
-        fits = 0 <= scid < 65536 and 0 <= count_nbytes < 8 and nbytes <= MAX_NBYTES
-        fits = fits and insert_nbytes >= 0 and fecf in (0, 2, 4)
-        if not fits or self.field_nbytes < 4 or (variable and insert_nbytes):
+    def __init__(self, frames: Frames, *, count_nbytes: int = 2, destination: bool = False) -> None:
+        self.settings, self.scid, self.nbytes = frames, frames.sender("uslp"), frames.nbytes
+        overhead = HEADER_NBYTES + count_nbytes + frames.insert_nbytes
+        self.field_nbytes = frames.nbytes - overhead - frames.ocf_nbytes - frames.fecf_nbytes
+        wrong = frames.variable and frames.insert_nbytes
+        if not 0 <= count_nbytes < 8 or self.field_nbytes < 4 or wrong:
             raise FieldRangeError(
-                f"USLP encoder: spacecraft {scid} (at most 65535), frames of {nbytes} octets (at"
-                f" most {MAX_NBYTES}) leave {self.field_nbytes} for the data field (at least 4),"
-                f" count of {count_nbytes} octets (at most 7), insert zone of {insert_nbytes} (0"
-                f" where lengths vary), frame check of {fecf} (0, 2 or 4)"
+                f"USLP encoder: {frames} and counts of {count_nbytes} octets (at most 7) leave"
+                f" {self.field_nbytes} for the data field (at least 4); frames of varying length"
+                " have no insert zone"
             )
-        self.scid, self.nbytes, self.variable = scid, nbytes, variable
         self.counters = {"frames": 0, "idle_frames": 0, "idle_packets": 0, "packets": 0}
-        self._count_nbytes, self._insert_nbytes = count_nbytes, insert_nbytes
-        self._ocf_nbytes, self._fecf, self._destination = OCF_NBYTES * ocf, fecf, destination
+        self._count_nbytes, self._destination = count_nbytes, destination
         self._counts: dict[tuple[int, bool], int] = {}
         self._queues: dict[tuple[int, int], PacketQueue] = {}
 
@@ -199,7 +178,7 @@ class Encoder:
         """Return the next frame of a channel, or None if its packets do not fill one.
 
         With ``flush`` an idle packet fills the frame; the answer is then None only if nothing is
-        queued. ``ocf`` and ``insert`` have as many octets as the encoder was made for.
+        queued. ``ocf`` and ``insert`` have as many octets as the frames' settings say.
         """
         self._check(ocf, insert, variable=False)
         queue = self._queue(vcid, map_id)
@@ -249,12 +228,12 @@ class Encoder:
             raise FieldRangeError(
                 f"USLP encoder: unit of {len(unit)} octets, 1 to {lib.FS_FRAME_UNIT_NBYTES}"
             )
-        room = self.field_nbytes - (1 if self.variable else 3)
+        room = self.field_nbytes - (1 if self.settings.variable else 3)
         pieces = [unit[at : at + room] for at in range(0, len(unit), room)]
         frames = []
         for i, piece in enumerate(pieces):
             first, last, pointer = i == 0, i == len(pieces) - 1, None
-            if self.variable:
+            if self.settings.variable:
                 whole = Rule.WHOLE if first else Rule.LAST
                 rule = whole if last else Rule.FIRST if first else Rule.CONTINUING
             else:
@@ -297,16 +276,16 @@ class Encoder:
         return self._queues.setdefault((vcid, map_id), PacketQueue(name))
 
     def _check(self, ocf: bytes, insert: bytes, variable: bool | None) -> None:
-        if variable not in (None, self.variable):
+        if variable not in (None, self.settings.variable):
             raise FieldRangeError(
                 "USLP encoder: packets across frames need frames of one length, whole packets and"
                 " octet streams frames of varying length; this encoder was made for the other"
             )
-        if len(ocf) != self._ocf_nbytes or len(insert) != self._insert_nbytes:
+        of = self.settings
+        if len(ocf) != of.ocf_nbytes or len(insert) != of.insert_nbytes:
             raise FieldRangeError(
                 f"USLP encoder: control field of {len(ocf)} and insert zone of {len(insert)}"
-                f" octets, {self._ocf_nbytes} and {self._insert_nbytes} in every frame of this"
-                " encoder"
+                f" octets, {of.ocf_nbytes} and {of.insert_nbytes} in every frame of this encoder"
             )
 
     def _frame(
@@ -342,61 +321,8 @@ class Encoder:
             bypass=bypass,
             insert=insert,
             ocf=ocf,
-            fecf=self._fecf,
+            fecf=self.settings.fecf,
         )
         self._counts[vcid, bypass] = (count + 1) % (1 << 8 * self._count_nbytes)
         self.counters["frames"] += 1
         return frame
-
-
-class Receiver(FrameReceiver):
-    """Takes USLP frames and gives packets, units, octet streams and control commands.
-
-    ``nbytes`` is the length of every frame, or with ``variable`` of the longest;
-    ``truncated_nbytes`` that of truncated frames, without which they are refused. ``insert_nbytes``
-    is the insert zone, ``fecf`` the octets of the frame check: 0, 2 (CRC-16) or 4 (CRC-32). ``ocf``
-    says that frames should hold a control field; their flag decides. ``scid`` None takes frames of
-    any spacecraft. Channel 63 is idle, and so is protocol 31.
-
-    Each frame says how it is constructed; ``opaque`` in ``services`` gives data zones of a virtual
-    channel as they are. Frames with and without sequence control are counted apart. In counts of
-    two octets and more, a jump to 0 is a restart of that channel and a step back a frame repeated
-    or late; neither is a loss.
-    """
-
-    KIND = lib.FS_FRAME_USLP
-    NAME = "USLP"
-
-    def __init__(
-        self,
-        scid: int | None,
-        nbytes: int,
-        *,
-        variable: bool = False,
-        truncated_nbytes: int = 0,
-        insert_nbytes: int = 0,
-        ocf: bool = False,
-        fecf: int = 2,
-        channels: int = 8,
-        services: Mapping[int, str] | None = None,
-        keep_idle: bool = False,
-    ) -> None:
-        super().__init__(
-            scid,
-            nbytes,
-            channels=channels,
-            services=services,
-            variable=variable,
-            truncated_nbytes=truncated_nbytes,
-            insert_nbytes=insert_nbytes,
-            ocf=ocf,
-            fecf=fecf,
-            keep_idle=keep_idle,
-        )
-
-    def _stride(self) -> int:
-        return (
-            0
-            if self._state.settings.variable or self._state.settings.truncated_nbytes
-            else self.nbytes
-        )

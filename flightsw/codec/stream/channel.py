@@ -6,11 +6,11 @@ there. :class:`stream.Stream` runs it. Nothing here does anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flightsw.codec.columns.layout import Layout
 from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.sync import ASM
 from flightsw.codec.packet.pus_format import PusFormat
 
@@ -52,29 +52,6 @@ class Marker:
     slip: int = 0
     inverted: bool = False
     step: int = 1
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Transfer frames; see the receivers of :mod:`flightsw.codec.link.receiver` for each kind.
-
-    ``nbytes`` is the length of a frame, Reed-Solomon parity not included; with ``variable`` (USLP
-    in files) of the longest. ``services`` says what virtual channels carry that do not carry
-    packets: ``"bitstream"`` or ``"opaque"``. ``channels`` may carry data at a time. Telecommand
-    frames (``"tc"``) are at most ``nbytes`` long and begin their data with a segment header.
-    """
-
-    kind: str
-    nbytes: int
-    scid: int | None = None
-    fecf_nbytes: int = 2
-    ocf: bool = False
-    insert_nbytes: int = 0
-    fhec: bool = False
-    variable: bool = False
-    segment_header: bool = True
-    channels: int = 16
-    services: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

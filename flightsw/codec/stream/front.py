@@ -6,7 +6,8 @@ Each front has ``feed(octets)`` for chunks of any size, ``finish()`` for what wa
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +16,14 @@ from flightsw.codec.coding.convolutional import Viterbi
 from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.errors import CodecError, FieldRangeError
-from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
 from flightsw.codec.link.chain import Chain
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets, joined
 from flightsw.codec.packet.table import PacketFinder
 from flightsw.codec.stream.batch import Delivered
-from flightsw.codec.stream.channel import ON_AIR, Channel, Frames
+from flightsw.codec.stream.channel import ON_AIR, Channel
 from flightsw.codec.stream.lines import DEFRAMERS, NOTHING, Counters, SerialLine, Uplink, delivered
 
 _NULL = ffi.NULL
@@ -67,47 +68,9 @@ def make_front(channel: Channel) -> Front:
     raise FieldRangeError(f"channel {channel.name}: no input is called {channel.input!r}")
 
 
-def make_receiver(frames: Frames, name: str) -> FrameReceiver:
-    """Return the receiver of a channel's frames."""
-    common: dict[str, Any] = {
-        "channels": frames.channels,
-        "services": frames.services,
-        "keep_idle": True,
-    }
-    if (frames.fhec and frames.kind != "aos") or (frames.insert_nbytes and frames.kind == "tm"):
-        raise FieldRangeError(
-            f"channel {name}: {frames.kind} frames with a header check or an insert zone; the"
-            " first is for AOS frames only, and TM frames have no insert zone"
-        )
-    if frames.kind == "uslp":
-        return uslp_frame.Receiver(
-            frames.scid,
-            frames.nbytes,
-            variable=frames.variable,
-            insert_nbytes=frames.insert_nbytes,
-            ocf=frames.ocf,
-            fecf=frames.fecf_nbytes,
-            **common,
-        )
-    if frames.fecf_nbytes not in (0, 2) or frames.variable:
-        raise FieldRangeError(
-            f"channel {name}: {frames.kind} frames with a check of {frames.fecf_nbytes} octets or"
-            " varying lengths; the check has 2 or there is none, and only USLP frames vary"
-        )
-    fecf = frames.fecf_nbytes == 2
-    if frames.kind == "aos":
-        return aos_frame.Receiver(
-            frames.scid,
-            frames.nbytes,
-            insert_nbytes=frames.insert_nbytes,
-            fhec=frames.fhec,
-            ocf=frames.ocf,
-            fecf=fecf,
-            **common,
-        )
-    if frames.kind == "tm":
-        return tm_frame.Receiver(frames.scid, frames.nbytes, ocf=frames.ocf, fecf=fecf, **common)
-    raise FieldRangeError(f"channel {name}: frames of kind {frames.kind!r}; tm, aos or uslp")
+def make_receiver(frames: Frames) -> FrameReceiver:
+    """Return the receiver of a channel's frames, which keeps idle packets: they are counted."""
+    return FrameReceiver(replace(frames, keep_idle=True))
 
 
 class _Air:
@@ -129,7 +92,7 @@ class _Air:
         )
         self._bits = _BitPacker() if channel.input == "bits" else None
         self._chain = Chain(
-            make_receiver(channel.frames, channel.name),
+            make_receiver(channel.frames),
             marker=marker.octets,
             randomiser=channel.randomiser,
             reed_solomon=channel.reed_solomon,
@@ -204,7 +167,7 @@ class _FrameFile:
             raise FieldRangeError(f"channel {channel.name}: input 'frames' needs frames")
         frames, code = channel.frames, channel.reed_solomon
         self._name = channel.name
-        self._receiver = make_receiver(frames, channel.name)
+        self._receiver = make_receiver(frames)
         self._code = code and ReedSolomon(
             code.e, code.interleave, code.dual, code.fill, code.lenient
         )
@@ -222,7 +185,7 @@ class _FrameFile:
         )
         self._held = b""
         self._units = self._octets = self._failed = self._left = 0
-        self._varies = frames.variable and self._code is None
+        self._varies = (frames.variable or frames.truncated_nbytes > 0) and self._code is None
         if self._varies and self._sequence is not None:
             raise FieldRangeError(
                 f"channel {channel.name}: frames of varying length under a randomiser, which hides"

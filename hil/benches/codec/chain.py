@@ -9,6 +9,7 @@ import numpy as np
 from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.chain import BlockCode, Line
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from hil.benches.codec.measure import best_s, by_tier, memcpy_s, ns_per
@@ -73,7 +74,7 @@ def peer_gbit_per_s(octets: bytes, quick: bool) -> dict[str, float]:
 def stream(count: int) -> bytes:
     """Return ``count`` CADUs full of packets of 1 to 1000 octets."""
     rng = np.random.default_rng(6)
-    encoder = tm_frame.Encoder(1, FRAME_NBYTES)
+    encoder = tm_frame.Encoder(Frames("tm", FRAME_NBYTES, 1, ocf=True))
     numbers = (CODE.e, CODE.dual, CODE.interleave, CODE.fill, CODE.lenient)
     code = ffi.new("fs_rs_code *", numbers)
     blocks = np.zeros((count, CADU_NBYTES), np.uint8)
@@ -95,7 +96,7 @@ class Feeding:
     """Passes a stream down the chain, in one call of C, into memory that is in use."""
 
     def __init__(self, octets: bytes, count: int) -> None:
-        self.receiver = tm_frame.Receiver(1, FRAME_NBYTES)
+        self.receiver = tm_frame.Receiver(Frames("tm", FRAME_NBYTES, 1, ocf=True))
         self.line = Line(
             self.receiver._state, lock_wrong=3, step=1, slip=1, inverted=1, reed_solomon=CODE
         )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
@@ -22,17 +23,38 @@ OCF = bytes(4)
 
 def rows(quick: bool) -> list[Row]:
     """Return the rows of this subject."""
-    tm = stream(tm_frame.Encoder(1, NBYTES), lambda encoder: encoder.next_frame(0, OCF))
-    short = stream(tm_frame.Encoder(1, NBYTES), lambda encoder: encoder.next_frame(0, OCF), 16, 128)
-    aos = stream(aos_frame.Encoder(1, NBYTES), lambda encoder: encoder.next_frame(0))
-    uslp = stream(uslp_frame.Encoder(1, NBYTES), lambda encoder: encoder.next_frame(0))
+    tm = stream(
+        tm_frame.Encoder(Frames("tm", NBYTES, 1, ocf=True)),
+        lambda encoder: encoder.next_frame(0, OCF),
+    )
+    short = stream(
+        tm_frame.Encoder(Frames("tm", NBYTES, 1, ocf=True)),
+        lambda encoder: encoder.next_frame(0, OCF),
+        16,
+        128,
+    )
+    aos = stream(aos_frame.Encoder(Frames("aos", NBYTES, 1)), lambda encoder: encoder.next_frame(0))
+    uslp = stream(
+        uslp_frame.Encoder(Frames("uslp", NBYTES, 1)), lambda encoder: encoder.next_frame(0)
+    )
     return [
         measure(
-            "TM to packets of 26..306 B", tm_frame.Receiver(1, NBYTES), tm, quick, tm_peers(tm)
+            "TM to packets of 26..306 B",
+            tm_frame.Receiver(Frames("tm", NBYTES, 1, ocf=True)),
+            tm,
+            quick,
+            tm_peers(tm),
         ),
-        measure("TM to packets of 16..128 B", tm_frame.Receiver(1, NBYTES), short, quick),
-        measure("AOS to packets of 26..306 B", aos_frame.Receiver(1, NBYTES), aos, quick),
-        measure("USLP to packets of 26..306 B", uslp_frame.Receiver(1, NBYTES), uslp, quick),
+        measure(
+            "TM to packets of 16..128 B",
+            tm_frame.Receiver(Frames("tm", NBYTES, 1, ocf=True)),
+            short,
+            quick,
+        ),
+        measure("AOS to packets of 26..306 B", FrameReceiver(Frames("aos", NBYTES, 1)), aos, quick),
+        measure(
+            "USLP to packets of 26..306 B", FrameReceiver(Frames("uslp", NBYTES, 1)), uslp, quick
+        ),
     ]
 
 

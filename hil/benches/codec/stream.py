@@ -20,8 +20,9 @@ from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import space_packet
-from flightsw.codec.stream.channel import Channel, Frames, Marker, Rule
+from flightsw.codec.stream.channel import Channel, Marker, Rule
 from flightsw.codec.stream.stream import Batch, Stream
 from hil.benches.codec import measure
 from hil.benches.codec.measure import memcpy_s
@@ -147,7 +148,7 @@ def pieces(stream: bytes, total: int, chunk: int) -> Iterator[bytes]:
 def cadus(count: int) -> bytes:
     """Return so many frames as they go on the air."""
     rng = np.random.default_rng(1)
-    encoder, code, i = tm_frame.Encoder(7, 1115), ReedSolomon(16, 5), 0
+    encoder, code, i = tm_frame.Encoder(Frames("tm", 1115, 7, ocf=True)), ReedSolomon(16, 5), 0
     frames: list[bytes] = []
     while len(frames) < count:
         body = rng.bytes(LAYOUT.nbytes if i % 2 else int(rng.integers(20, 400)))

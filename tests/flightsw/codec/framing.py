@@ -7,11 +7,13 @@ from collections.abc import Iterable
 
 from flightsw.codec.coding.crc import crc16
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver, Units
 from flightsw.codec.packet import space_packet
 
 SCID = 0x2F6
 OCF = bytes.fromhex("01000000")
+FRAMES = Frames("tm", 256, SCID, ocf=True)
 
 #: Of the unit tests of github.com/nasa/channel-emulator: an encapsulation packet with the first of
 #: an IP datagram of 393 octets.
@@ -77,4 +79,4 @@ def on_air(encoder: tm_frame.Encoder, packets: list[tuple[int, bytes]]) -> list[
 def units_of(count: int, nbytes: int = 300) -> tuple[list[tuple[int, bytes]], list[bytes]]:
     """Return packets of one channel, and their CADUs of 260 octets."""
     sent = [(0, packet(i, nbytes)) for i in range(count)]
-    return sent, on_air(tm_frame.Encoder(SCID), sent)
+    return sent, on_air(tm_frame.Encoder(FRAMES), sent)

@@ -15,6 +15,8 @@ from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
 from flightsw.codec.link import aos_frame
 from flightsw.codec.link import receiver as frames
+from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import ffi, lib
 
 SCID = 0xA8
@@ -26,7 +28,8 @@ def stream(
     plan: list[tuple[int, int]], nbytes: int, **options: Any
 ) -> tuple[dict[tuple[int, int], list[bytes]], list[bytes]]:
     """Return packets by channel, and their frames, everything flushed."""
-    encoder = aos_frame.Encoder(SCID, nbytes, **options)
+    cycle = options.pop("cycle", False)
+    encoder = aos_frame.Encoder(Frames("aos", nbytes, SCID, **options), cycle=cycle)
     extra: dict[str, Any] = {"insert": b"\xa5" * options.get("insert_nbytes", 0)}
     extra["ocf"] = bytes(4 * options.get("ocf", False))
     sent: dict[tuple[int, int], list[bytes]] = {}
@@ -48,7 +51,7 @@ def test_header_of_a_frame() -> None:
     assert frame[:6].hex() == "6a3e123456e9"
     assert frame[6:15] == b"fieldocf!"
     assert crc16(frame) == 0
-    assert aos_frame.pack(SCID, 0, 1, b"x", insert=b"zone", fecf=False).hex() == (
+    assert aos_frame.pack(SCID, 0, 1, b"x", insert=b"zone", fecf=None).hex() == (
         "6a0000000100" + b"zonex".hex()
     )
 
@@ -56,7 +59,7 @@ def test_header_of_a_frame() -> None:
 def test_published_frame(tier: str) -> None:
     """A published frame: the same octets from its data field, and its packet waits for its rest."""
     assert aos_frame.pack(0xAB, 1, 343, NASA_AOS[6:-2]) == NASA_AOS
-    receiver = aos_frame.Receiver(0xAB, 128)
+    receiver = FrameReceiver(Frames("aos", 128, 0xAB))
     found = receiver.frames(NASA_AOS, infos=True)
     assert found.frames is not None
     (info,) = found.frames
@@ -157,16 +160,16 @@ def test_header_check_refuses_or_finds_a_codeword() -> None:
 
 def test_hurt_header_without_frame_check_is_corrected() -> None:
     """Where frames have no CRC, the header's own check keeps a frame on its channel."""
-    options = {"fhec": True, "fecf": False}
+    options: dict[str, Any] = {"fhec": True, "fecf": None}
     sent, made = stream([(3, 500), (3, 300)], 128, **options)
     hurt = bytearray(b"".join(made))
     for i in range(len(made)):
         hurt[128 * i + i % 2] ^= 0x07
-    receiver = aos_frame.Receiver(SCID, 128, **options)
+    receiver = FrameReceiver(Frames("aos", 128, SCID, **options))
     assert by_channel(receiver.frames(hurt)) == sent
     assert losses(receiver) == {"corrected_headers": len(made)}
     hurt[0:2] = b"\x93\x5e"
-    receiver = aos_frame.Receiver(SCID, 128, **options)
+    receiver = FrameReceiver(Frames("aos", 128, SCID, **options))
     receiver.frames(hurt)
     assert receiver.counters["bad_fhec"] == 1
     assert balanced(receiver)
@@ -181,7 +184,7 @@ def test_hurt_header_without_frame_check_is_corrected() -> None:
     st.integers(0, 8),
     st.booleans(),
     st.booleans(),
-    st.booleans(),
+    st.sampled_from([None, "crc16"]),
     st.booleans(),
 )
 def test_packets_come_through_every_kind_of_frame(
@@ -190,13 +193,13 @@ def test_packets_come_through_every_kind_of_frame(
     insert: int,
     fhec: bool,
     ocf: bool,
-    fecf: bool,
+    fecf: str | None,
     cycle: bool,
 ) -> None:
     """With any options all packets arrive unchanged and in order, one by one and in a batch."""
-    options = {"insert_nbytes": insert, "fhec": fhec, "ocf": ocf, "fecf": fecf}
+    options: dict[str, Any] = {"insert_nbytes": insert, "fhec": fhec, "ocf": ocf, "fecf": fecf}
     sent, made = stream(plan, nbytes, cycle=cycle, **options)
-    receiver = aos_frame.Receiver(SCID, nbytes, **options)
+    receiver = FrameReceiver(Frames("aos", nbytes, SCID, **options))
     found = receiver.frames(b"".join(made), infos=True)
     assert by_channel(found) == sent
     assert losses(receiver) == {}
@@ -204,7 +207,7 @@ def test_packets_come_through_every_kind_of_frame(
     assert found.frames is not None
     assert len(found.frames) == len(made)
     assert int(found.frames["rows"].sum()) == len(found.rows)
-    single = aos_frame.Receiver(SCID, nbytes, **options)
+    single = FrameReceiver(Frames("aos", nbytes, SCID, **options))
     each = [one for frame in made for one in single.frame(frame)]
     assert each == list(zip(found.rows["vcid"].tolist(), found.each(), strict=True))
     assert (single.counters, single.octets) == (receiver.counters, receiver.octets)
@@ -227,7 +230,7 @@ def test_lost_and_hurt_frames_never_make_packets(
             made[at] = bytes(hurt)
         else:
             made.insert(at, made[at])
-    receiver = aos_frame.Receiver(SCID, 64)
+    receiver = FrameReceiver(Frames("aos", 64, SCID))
     found = by_channel(receiver.frames(b"".join(made)))
     once = {channel: list(dict.fromkeys(packets)) for channel, packets in found.items()}
     for channel, packets in once.items():
@@ -238,7 +241,7 @@ def test_lost_and_hurt_frames_never_make_packets(
 def test_rows_tell_what_is_missing_in_front() -> None:
     """Behind a gap the first packet says how many frames are missing; with none, nothing is."""
     _, made = stream([(2, 100)] * 20, 128)
-    receiver = aos_frame.Receiver(SCID, 128)
+    receiver = FrameReceiver(Frames("aos", 128, SCID))
     found = receiver.frames(b"".join(made[:4] + made[7:]), infos=True)
     rows = found.rows
     assert rows["since"][0] == frames.SINCE_START
@@ -257,7 +260,7 @@ def test_counts_wrap_and_steps_back_are_no_loss() -> None:
     """A count wraps at 24 bits, or with the cycle at 28; a frame sent again or late is no loss."""
     field = aos_frame.POINTER_IDLE.to_bytes(2, "big") + bytes(20)
     for top, cycles in ((0xFFFFFF, (None, None)), (0xFFFFFF, (15, 0)), (0xFFFFFF, (3, 4))):
-        receiver = aos_frame.Receiver(SCID, 30)
+        receiver = FrameReceiver(Frames("aos", 30, SCID))
         for count, cycle in ((top - 1, cycles[0]), (top, cycles[0]), (0, cycles[1])):
             receiver.frame(aos_frame.pack(SCID, 0, count, field, cycle=cycle))
         assert losses(receiver) == {}
@@ -273,8 +276,8 @@ def test_counts_wrap_and_steps_back_are_no_loss() -> None:
 
 def test_bitstream_tells_its_bits() -> None:
     """A bitstream zone gives its valid bits and says how many; the special values are 14 bits."""
-    encoder = aos_frame.Encoder(SCID, 64)
-    receiver = aos_frame.Receiver(SCID, 64, services={9: "bitstream"})
+    encoder = aos_frame.Encoder(Frames("aos", 64, SCID))
+    receiver = FrameReceiver(Frames("aos", 64, SCID, services={9: "bitstream"}))
     room = encoder.data_nbytes
     made = [encoder.bits_frame(9, b"\xc5" * room), encoder.bits_frame(9, b"\xc5\xc5", 11)]
     made += [encoder.bits_frame(9, b""), encoder.bits_frame(9, b"\xff", 1, replay=True)]
@@ -295,8 +298,8 @@ def test_bitstream_tells_its_bits() -> None:
 
 def test_opaque_fields_and_idle_channel() -> None:
     """A data field comes out as it is; channel 63 is idle; pointers of packets have 11 bits."""
-    encoder = aos_frame.Encoder(SCID, 64, insert_nbytes=4)
-    receiver = aos_frame.Receiver(SCID, 64, insert_nbytes=4, services={9: "opaque"})
+    encoder = aos_frame.Encoder(Frames("aos", 64, SCID, insert_nbytes=4))
+    receiver = FrameReceiver(Frames("aos", 64, SCID, insert_nbytes=4, services={9: "opaque"}))
     field = random.Random(1).randbytes(encoder.field_nbytes)
     zone = b"time"
     assert receiver.frame(encoder.opaque_frame(9, field, insert=zone)) == [(9, field)]
@@ -310,7 +313,7 @@ def test_opaque_fields_and_idle_channel() -> None:
 def test_channels_beyond_the_slots_are_refused_and_counted() -> None:
     """With two slots a third channel finds none; its frames and octets are counted."""
     sent, made = stream([(vcid, 300) for vcid in (1, 2, 3)] * 3, 128)
-    receiver = aos_frame.Receiver(SCID, 128, channels=2)
+    receiver = FrameReceiver(Frames("aos", 128, SCID, channels=2))
     found = by_channel(receiver.frames(b"".join(made), infos=False))
     taken = list(found)
     assert len(taken) == 2
@@ -322,7 +325,10 @@ def test_channels_beyond_the_slots_are_refused_and_counted() -> None:
 def test_idle_packets_are_kept_if_wanted() -> None:
     """With keep_idle idle packets come out as rows of their kind, and nothing else changes."""
     _, made = stream([(1, 100), (1, 90)], 256)
-    plain, keeping = aos_frame.Receiver(SCID, 256), aos_frame.Receiver(SCID, 256, keep_idle=True)
+    plain, keeping = (
+        FrameReceiver(Frames("aos", 256, SCID)),
+        FrameReceiver(Frames("aos", 256, SCID, keep_idle=True)),
+    )
     few, all_of = plain.frames(b"".join(made)), keeping.frames(b"".join(made))
     kinds = [frames.KINDS[kind] for kind in all_of.rows["kind"]]
     assert kinds == ["packet", "packet", "idle"]
@@ -333,9 +339,9 @@ def test_idle_packets_are_kept_if_wanted() -> None:
 
 def test_frames_of_others_are_counted_apart() -> None:
     """Another spacecraft, version, check or length: each has its counter or its error."""
-    receiver = aos_frame.Receiver(SCID, 64)
-    idle = aos_frame.Encoder(SCID, 64).idle_frame()
-    other = aos_frame.Encoder(SCID + 1, 64).idle_frame()
+    receiver = FrameReceiver(Frames("aos", 64, SCID))
+    idle = aos_frame.Encoder(Frames("aos", 64, SCID)).idle_frame()
+    other = aos_frame.Encoder(Frames("aos", 64, SCID + 1)).idle_frame()
     version = bytearray(idle)
     version[0] ^= 0x80
     version[-2:] = crc16(version[:-2]).to_bytes(2, "big")
@@ -377,17 +383,17 @@ def test_values_must_fit(wrong: dict[str, Any]) -> None:
 
 def test_encoder_and_receiver_refuse_what_cannot_be() -> None:
     """Channels, fields and settings that do not go together are named."""
-    encoder = aos_frame.Encoder(SCID, 64, ocf=True)
+    encoder = aos_frame.Encoder(Frames("aos", 64, SCID, ocf=True))
     for wrong in (
-        lambda: aos_frame.Encoder(1024, 64),
-        lambda: aos_frame.Encoder(SCID, 10),
+        lambda: aos_frame.Encoder(Frames("aos", 64, 1024)),
+        lambda: aos_frame.Encoder(Frames("aos", 10, SCID)),
         lambda: encoder.add(63, packet(1, 20)),
         lambda: encoder.idle_frame(),
         lambda: encoder.opaque_frame(1, b"short", bytes(4)),
         lambda: encoder.bits_frame(1, b"x", 9, bytes(4)),
-        lambda: aos_frame.Receiver(1024, 64),
-        lambda: aos_frame.Receiver(SCID, 10),
-        lambda: aos_frame.Receiver(SCID, 65537),
+        lambda: FrameReceiver(Frames("aos", 64, 1024)),
+        lambda: FrameReceiver(Frames("aos", 10, SCID)),
+        lambda: FrameReceiver(Frames("aos", 65537, SCID)),
     ):
         with pytest.raises(FieldRangeError, match="AOS"):
             wrong()
@@ -396,11 +402,11 @@ def test_encoder_and_receiver_refuse_what_cannot_be() -> None:
 def test_frames_are_read_inside_their_buffers(guard: Guard, tier: str) -> None:
     """Frames flush against forbidden pages, sound and random, are taken without touching them."""
     rnd = random.Random(7)
-    for options in ({}, {"fhec": True, "ocf": True, "insert_nbytes": 3, "fecf": False}):
+    for options in ({}, {"fhec": True, "ocf": True, "insert_nbytes": 3, "fecf": None}):
         sent, made = stream([(1, 90), (1, 300), (2, 40)], 64, **options)
         got = []
-        receiver = aos_frame.Receiver(SCID, 64, **options)
-        fuzzed = aos_frame.Receiver(None, 64, **options)
+        receiver = FrameReceiver(Frames("aos", 64, SCID, **options))
+        fuzzed = FrameReceiver(Frames("aos", 64, **options))
         out = guard.place(bytes(lib.fs_frame_octets_room(receiver._state)), at_end=True)
         receiver._sink.octets = out
         receiver._sink.noctets = lib.fs_frame_octets_room(receiver._state)

@@ -12,6 +12,7 @@ from flightsw.codec.native import ffi, lib
 from flightsw.codec.coding import cltu
 from flightsw.codec.packet import space_packet
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 
 PAGE = mmap.PAGESIZE
 libc = ctypes.CDLL(None)
@@ -55,7 +56,8 @@ for end in (True, False):
             ffi.cast(kind + " *", guarded(bytes(8 * 9), end))
             for kind in ("uint64_t", "uint32_t", "uint16_t", "uint16_t")])
         lib.fs_packet_scan(guarded(cut, end), len(cut), columns, 9, ffi.new("uint64_t *"))
-    encoder, receiver = tm_frame.Encoder(1, 64), tm_frame.Receiver(1, 64)
+    frames = Frames("tm", 64, 1, ocf=True)
+    encoder, receiver = tm_frame.Encoder(frames), tm_frame.Receiver(frames)
     encoder.add(0, space_packet.pack(1, 1, rnd.randbytes(500)))
     while frame := encoder.next_frame(0, bytes(4), flush=True):
         for octets in (tm_frame.cadu(frame), rnd.randbytes(40) + tm_frame.ASM[:3]):

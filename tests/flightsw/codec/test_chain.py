@@ -16,6 +16,7 @@ from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import sync, tm_frame
 from flightsw.codec.link.chain import BlockCode, Chain, Line
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from flightsw.codec.tier import available, forced
@@ -37,9 +38,9 @@ def data_nbytes(code: BlockCode) -> int:
     return code.interleave * (255 - 2 * code.e - code.fill)
 
 
-def frames_of(packets: list[bytes], nbytes: int, fecf: bool = True) -> list[bytes]:
+def frames_of(packets: list[bytes], nbytes: int, fecf: str | None = "crc16") -> list[bytes]:
     """Return the frames of one virtual channel that carry the packets."""
-    encoder = tm_frame.Encoder(SCID, nbytes, fecf=fecf)
+    encoder = tm_frame.Encoder(Frames("tm", nbytes, SCID, fecf=fecf, ocf=True))
     for packet in packets:
         encoder.add(1, packet)
     frames = []
@@ -74,10 +75,12 @@ def on_air(
 
 
 def chain_for(
-    nbytes: int, code: BlockCode | None = None, *, fecf: bool = True, **how: Any
+    nbytes: int, code: BlockCode | None = None, *, fecf: str | None = "crc16", **how: Any
 ) -> Chain:
     """Return a chain for TM frames."""
-    return Chain(tm_frame.Receiver(SCID, nbytes, fecf=fecf), reed_solomon=code, **how)
+    return Chain(
+        tm_frame.Receiver(Frames("tm", nbytes, SCID, fecf=fecf, ocf=True)), reed_solomon=code, **how
+    )
 
 
 def fed(chain: Chain, octets: bytes, cuts: list[int]) -> list[bytes]:
@@ -191,13 +194,13 @@ def test_code_corrects_and_counts(tier: str) -> None:
 def test_failed_codewords_are_refused_and_the_next_unit_is_found(tier: str) -> None:
     """A unit that cannot be corrected is counted, searched for a marker, and costs one frame."""
     packets = packets_of(60)
-    frames = frames_of(packets, 146, fecf=False)
+    frames = frames_of(packets, 146, fecf=None)
     units = [sync.ASM + encoded(frame, SHORT, "tm") for frame in frames]
     hurt = bytearray(units[5])
     for i in range(4, 180):
         hurt[i] ^= 0x5A
     for five in (bytes(hurt), units[5][:-90], units[5][:100] + units[5][157:]):
-        chain = chain_for(146, SHORT, fecf=False)
+        chain = chain_for(146, SHORT, fecf=None)
         got = fed(chain, b"".join([*units[:5], five, *units[6:]]), [333])
         counters = chain.counters
         assert counters["frames"] == len(frames) - 1
@@ -246,7 +249,7 @@ def test_other_markers_and_a_flywheel(tier: str) -> None:
 
 def test_large_chunks_of_many_packets_have_room() -> None:
     """A megabyte of packets of seven octets, on eight channels, comes out in one call."""
-    encoder = tm_frame.Encoder(SCID, 1024)
+    encoder = tm_frame.Encoder(Frames("tm", 1024, SCID, ocf=True))
     air, sent = [], 0
     while len(air) < 600:
         for vcid in range(8):
@@ -266,7 +269,7 @@ def test_room_that_is_too_small_is_told_and_nothing_lost() -> None:
     """With room for one unit only, calls go on where they stopped; with less there is an error."""
     packets = packets_of(50)
     octets = on_air(frames_of(packets, 256))
-    receiver = tm_frame.Receiver(SCID, 256)
+    receiver = tm_frame.Receiver(Frames("tm", 256, SCID, ocf=True))
     line = Line(receiver._state, lock_wrong=3, step=8)
     rows, out = ffi.new("fs_frame_row[129]"), ffi.new("uint8_t[]", 65542 + 256)
     sink = ffi.new("fs_frame_sink *", {"rows": rows, "octets": out, "nrows": 129})
@@ -285,7 +288,7 @@ def test_room_that_is_too_small_is_told_and_nothing_lost() -> None:
 
 def test_chain_reads_nothing_behind_its_input(tier: str, guard: Guard) -> None:
     """Input at a forbidden page is never read beyond, at any cut."""
-    receiver = tm_frame.Receiver(SCID, 146)
+    receiver = tm_frame.Receiver(Frames("tm", 146, SCID, ocf=True))
     octets = on_air(frames_of(packets_of(3), 146), SHORT)
     sink, consumed = receiver._sink, ffi.new("uint64_t *")
     for n in range(0, len(octets), 13):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
 from flightsw.codec.link.chain import Chain
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.link.uslp_frame import Protocol, Rule
 from flightsw.codec.native import lib
@@ -23,7 +24,7 @@ USLP = bytes.fromhex("C00AB820001C8101000000" + "AA" * 16 + "F529")
 
 def tm_frames() -> list[bytes]:
     """Return frames of packets that go on across them."""
-    encoder, made = tm_frame.Encoder(SCID, 64), []
+    encoder, made = tm_frame.Encoder(Frames("tm", 64, SCID, ocf=True)), []
     for i in range(30):
         encoder.add(i % 2, packet(i, 20 + 37 * i % 150))
         while frame := encoder.next_frame(i % 2, OCF):
@@ -33,7 +34,7 @@ def tm_frames() -> list[bytes]:
 
 def aos_frames() -> list[bytes]:
     """The same in AOS frames."""
-    encoder, made = aos_frame.Encoder(SCID, 64), []
+    encoder, made = aos_frame.Encoder(Frames("aos", 64, SCID)), []
     for i in range(30):
         encoder.add(i % 2, packet(i, 20 + 37 * i % 150))
         while frame := encoder.next_frame(i % 2):
@@ -43,7 +44,7 @@ def aos_frames() -> list[bytes]:
 
 def uslp_frames(count_nbytes: int) -> list[bytes]:
     """The same in USLP frames."""
-    encoder, made = uslp_frame.Encoder(SCID, 64, count_nbytes=count_nbytes), []
+    encoder, made = uslp_frame.Encoder(Frames("uslp", 64, SCID), count_nbytes=count_nbytes), []
     for i in range(30):
         encoder.add(i % 2, packet(i, 20 + 37 * i % 150))
         while frame := encoder.next_frame(i % 2):
@@ -52,19 +53,19 @@ def uslp_frames(count_nbytes: int) -> list[bytes]:
 
 
 KINDS: dict[str, tuple[Callable[[], FrameReceiver], list[bytes]]] = {
-    "tm": (lambda: tm_frame.Receiver(SCID, 64), tm_frames()),
-    "aos": (lambda: aos_frame.Receiver(SCID, 64), aos_frames()),
-    "uslp 1": (lambda: uslp_frame.Receiver(SCID, 64), uslp_frames(1)),
-    "uslp 4": (lambda: uslp_frame.Receiver(SCID, 64), uslp_frames(4)),
+    "tm": (lambda: tm_frame.Receiver(Frames("tm", 64, SCID, ocf=True)), tm_frames()),
+    "aos": (lambda: FrameReceiver(Frames("aos", 64, SCID)), aos_frames()),
+    "uslp 1": (lambda: FrameReceiver(Frames("uslp", 64, SCID)), uslp_frames(1)),
+    "uslp 4": (lambda: FrameReceiver(Frames("uslp", 64, SCID)), uslp_frames(4)),
 }
 
 
 @pytest.mark.parametrize(
     ("receiver", "frame"),
     [
-        (lambda: tm_frame.Receiver(758, 1115), TM),
-        (lambda: aos_frame.Receiver(0xAB, 128), NASA_AOS),
-        (lambda: uslp_frame.Receiver(0xAB, 29), USLP),
+        (lambda: tm_frame.Receiver(Frames("tm", 1115, 758, ocf=True)), TM),
+        (lambda: FrameReceiver(Frames("aos", 128, 0xAB)), NASA_AOS),
+        (lambda: FrameReceiver(Frames("uslp", 29, 0xAB)), USLP),
     ],
     ids=["tm", "aos", "uslp"],
 )
@@ -109,11 +110,11 @@ def test_frames_that_come_again_change_nothing(kind: str, again: set[int], times
 
 def test_a_frame_again_behind_one_of_another_channel(tier: str) -> None:
     """Between a frame and its repetition others of the master channel may lie."""
-    encoder = tm_frame.Encoder(SCID, 64)
+    encoder = tm_frame.Encoder(Frames("tm", 64, SCID, ocf=True))
     for vcid in (0, 1):
         encoder.add(vcid, packet(vcid, 40))
     first, other = (encoder.next_frame(vcid, OCF, flush=True) or b"" for vcid in (0, 1))
-    receiver = tm_frame.Receiver(SCID, 64)
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID, ocf=True))
     rows = receiver.frames(first + other + first + encoder.idle_frame(OCF)).rows
     assert rows["vcid"].tolist() == [0, 1]
     assert losses(receiver) == {"repeated_frames": 1}
@@ -121,13 +122,13 @@ def test_a_frame_again_behind_one_of_another_channel(tier: str) -> None:
 
 def test_the_same_count_on_another_frame_is_a_loss() -> None:
     """255 frames of a channel that are missing bring the same count: their octets tell."""
-    encoder = tm_frame.Encoder(SCID, 64, fecf=False)
+    encoder = tm_frame.Encoder(Frames("tm", 64, SCID, fecf=None, ocf=True))
     made = []
     for i in range(258):
         encoder.add(0, packet(i, 54))
         made.append(encoder.next_frame(0, OCF) or b"")
     assert made[1][3] == made[257][3]
-    receiver = tm_frame.Receiver(SCID, 64, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID, fecf=None, ocf=True))
     rows = receiver.frames(made[1] + made[257]).rows
     assert rows["lost"].tolist() == [0, 255]
     assert receiver.counters["repeated_frames"] == 0
@@ -149,7 +150,7 @@ def test_a_frame_without_a_count_hides_no_loss() -> None:
     """Truncated frames, and those whose count has no octets, leave the count of the others."""
     short = uslp_frame.pack(SCID, 1, 0, packet(9, 13), truncated=True)
     bare = uslp(0, count_nbytes=0)
-    receiver = uslp_frame.Receiver(SCID, 64, variable=True, truncated_nbytes=len(short))
+    receiver = FrameReceiver(Frames("uslp", 64, SCID, variable=True, truncated_nbytes=len(short)))
     receiver.frames(uslp(5) + short + uslp(6) + bare + uslp(7))
     assert losses(receiver) == {}
     receiver.frames(short + uslp(9) + bare + bare + uslp(12))
@@ -160,19 +161,21 @@ def test_a_frame_without_a_count_hides_no_loss() -> None:
 def test_truncated_frames_lack_no_control_field() -> None:
     """A truncated frame has no place for a control field, and so is no mismatch."""
     short = uslp_frame.pack(SCID, 1, 0, packet(9, 13), truncated=True)
-    receiver = uslp_frame.Receiver(SCID, 64, variable=True, ocf=True, truncated_nbytes=len(short))
+    receiver = FrameReceiver(
+        Frames("uslp", 64, SCID, variable=True, ocf=True, truncated_nbytes=len(short))
+    )
     receiver.frames(short + uslp(0, ocf=b"ocf!") + uslp(1))
     assert receiver.counters["ocf_mismatches"] == 1
 
 
 def test_a_count_of_another_width_hides_no_loss() -> None:
     """Where the width of a count changes, the bits that both have tell what is missing."""
-    receiver = uslp_frame.Receiver(SCID, 64, variable=True)
+    receiver = FrameReceiver(Frames("uslp", 64, SCID, variable=True))
     receiver.frames(uslp(0x12FE) + uslp(0xFF, count_nbytes=1) + uslp(0x1300))
     assert losses(receiver) == {}
     receiver.frames(uslp(0x02, count_nbytes=1))
     assert losses(receiver) == {"vc_gaps": 1, "vc_lost_frames": 1}
-    aos = aos_frame.Receiver(SCID, 30)
+    aos = FrameReceiver(Frames("aos", 30, SCID))
     field = aos_frame.POINTER_IDLE.to_bytes(2, "big") + bytes(20)
     for count, cycle in ((7, None), (8, 3), (11, None)):
         aos.frame(aos_frame.pack(SCID, 0, count, field, cycle=cycle))
@@ -181,7 +184,7 @@ def test_a_count_of_another_width_hides_no_loss() -> None:
 
 def test_portions_of_two_protocols_make_no_unit() -> None:
     """Where counts do not tell that frames are missing, the protocol of a portion may."""
-    receiver = uslp_frame.Receiver(SCID, 64, variable=True)
+    receiver = FrameReceiver(Frames("uslp", 64, SCID, variable=True))
     first = uslp(0, count_nbytes=0, rule=Rule.FIRST, protocol=Protocol.PACKETS)
     last = uslp(0, count_nbytes=0, rule=Rule.LAST, protocol=Protocol.SDU)
     found = receiver.frames(first + last)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from framing import OCF, SCID, balanced, on_air, packet, units_of, with_fecf
+from framing import FRAMES, OCF, SCID, balanced, on_air, packet, units_of, with_fecf
 from guard import Guard
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +12,7 @@ from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import SyncError
 from flightsw.codec.link import receiver as frames
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.native import lib
 
 
@@ -19,7 +20,7 @@ def test_published_frame_on_every_tier(tier: str) -> None:
     """The published frame comes out of the batch with its header fields in its row."""
     body = bytes.fromhex("2F6100001800 0844C000000F000101") + bytes(13)
     body += bytes.fromhex("07FFC0000432") + bytes(1073) + bytes.fromhex("C508") + OCF
-    receiver = tm_frame.Receiver(758, 1115)
+    receiver = tm_frame.Receiver(Frames("tm", 1115, 758, ocf=True))
     found = receiver.frames(with_fecf(body), infos=True)
     assert found.frames is not None
     (info,) = found.frames
@@ -32,12 +33,15 @@ def test_published_frame_on_every_tier(tier: str) -> None:
 
 def test_a_batch_gives_what_frames_one_by_one_give() -> None:
     """A buffer of frames, also with octets between them, gives the same packets and counters."""
-    encoder = tm_frame.Encoder(SCID)
+    encoder = tm_frame.Encoder(FRAMES)
     sent = [(i % 3, packet(i, 40 + 91 * i % 600)) for i in range(60)]
     units = on_air(encoder, sent)
     bare = [tm_randomise(unit[4:]) for unit in units]
-    batch, single = tm_frame.Receiver(SCID), tm_frame.Receiver(SCID)
-    wide = tm_frame.Receiver(SCID)
+    batch, single = (
+        tm_frame.Receiver(FRAMES),
+        tm_frame.Receiver(FRAMES),
+    )
+    wide = tm_frame.Receiver(FRAMES)
     found = batch.frames(b"".join(bare))
     assert list(zip(found.rows["vcid"].tolist(), found.each(), strict=True)) == [
         one for frame in bare for one in single.frame(frame)
@@ -53,8 +57,11 @@ def test_a_batch_gives_what_frames_one_by_one_give() -> None:
 
 def test_channels_have_counters_of_their_own() -> None:
     """What is lost on one virtual channel is in its counters, and in the totals."""
-    units = on_air(tm_frame.Encoder(SCID), [(i % 2, packet(i, 245)) for i in range(10)])
-    receiver = tm_frame.Receiver(SCID)
+    units = on_air(
+        tm_frame.Encoder(FRAMES),
+        [(i % 2, packet(i, 245)) for i in range(10)],
+    )
+    receiver = tm_frame.Receiver(FRAMES)
     receiver.feed(b"".join(units[:4] + units[5:]))
     channels = receiver.channels
     assert set(channels) == {0, 1}
@@ -67,7 +74,7 @@ def test_rows_tell_what_happened_in_front() -> None:
     """A packet behind a gap, a restart, a lost piece or octets passed over says so."""
     first = [tm_randomise(unit[4:]) for unit in units_of(12)[1]]
     again = [tm_randomise(unit[4:]) for unit in units_of(12)[1]]
-    rows = tm_frame.Receiver(SCID).frames(b"".join(first[:5] + first[7:10] + again)).rows
+    rows = tm_frame.Receiver(FRAMES).frames(b"".join(first[:5] + first[7:10] + again)).rows
     told = [int(since) for since in rows["since"] if since]
     assert told == [
         frames.SINCE_START,
@@ -79,7 +86,7 @@ def test_rows_tell_what_happened_in_front() -> None:
 
 def test_data_fields_that_are_no_packets_come_out_as_they_are() -> None:
     """A frame with the synchronisation flag, or of an opaque channel, gives its data field."""
-    receiver = tm_frame.Receiver(SCID, 64, ocf=False, services={5: "opaque"})
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID, services={5: "opaque"}))
     flagged = with_fecf(bytes.fromhex("2f6000004000") + bytes(range(56)))
     opaque = with_fecf(bytes.fromhex("2f6a01001800") + bytes(range(56)))
     found = receiver.frames(flagged + opaque)
@@ -93,7 +100,7 @@ def test_data_fields_that_are_no_packets_come_out_as_they_are() -> None:
 def test_secondary_header_that_leaves_no_data_is_counted(header: str) -> None:
     """A secondary header that fills the frame or goes beyond it makes a broken frame."""
     body = bytes.fromhex("2f6000009800" + header) + bytes(55)
-    receiver = tm_frame.Receiver(SCID, 64, ocf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID))
     receiver.frame(with_fecf(body))
     assert receiver.counters["broken_frames"] == (header != "35" and header != "36")
     assert balanced(receiver)
@@ -103,7 +110,7 @@ def test_secondary_header_that_leaves_no_data_is_counted(header: str) -> None:
 def test_pointer_behind_the_data_field_is_an_error(pointer: int) -> None:
     """Special values are two of 11 bits and no other; a pointer behind the field is an error."""
     head = bytes.fromhex("2f600000") + (0x1800 | pointer).to_bytes(2, "big")
-    receiver = tm_frame.Receiver(SCID, 64, ocf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID))
     assert receiver.frame(with_fecf(head + bytes(56))) == []
     assert receiver.counters["pointer_errors"] == 1
     assert balanced(receiver)
@@ -127,7 +134,7 @@ def test_encapsulation_packets_across_frames(sizes: list[int], lengths: int) -> 
         starts.add(at)
         at += len(one)
     starts |= set(range(at, len(data)))
-    receiver = tm_frame.Receiver(SCID, 28, ocf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 28, SCID))
     got = []
     for i in range(0, len(data), 20):
         pointer = min((at - i for at in starts if i <= at < i + 20), default=0x7FF)
@@ -143,7 +150,7 @@ def test_packets_of_impossible_lengths_are_passed_over() -> None:
     """Encapsulation packets longer than any slot, shorter than their header, or without a length
     that are not idle, are refused.
     """
-    receiver = tm_frame.Receiver(SCID, 28, ocf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 28, SCID))
     long = bytes.fromhex("eb000000 00010007") + bytes(12)
     short = bytes.fromhex("e9010000") + bytes(16)
     version = bytes.fromhex("41000000") + bytes(16)
@@ -159,7 +166,7 @@ def test_packets_of_impossible_lengths_are_passed_over() -> None:
 def test_frames_stay_inside_their_buffers(guard: Guard, tier: str) -> None:
     """Frames flush against forbidden pages, sound and with any header, are taken so."""
     rnd = random.Random(8)
-    receiver = tm_frame.Receiver(None, 64, ocf=True, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 64, ocf=True, fecf=None))
     sink = receiver._sink
     for i in range(300):
         head = (rnd.randrange(1 << 14) << 32 | rnd.randrange(1 << 32)).to_bytes(6, "big")
@@ -171,8 +178,11 @@ def test_frames_stay_inside_their_buffers(guard: Guard, tier: str) -> None:
 
 def test_a_sink_without_room_takes_nothing() -> None:
     """Without room for a frame's worst case the answer is an error and nothing was counted."""
-    receiver = tm_frame.Receiver(SCID, 64)
-    frame, state = tm_frame.Encoder(SCID, 64).idle_frame(OCF), receiver._state
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID, ocf=True))
+    frame, state = (
+        tm_frame.Encoder(Frames("tm", 64, SCID, ocf=True)).idle_frame(OCF),
+        receiver._state,
+    )
     rows, octets = lib.fs_frame_rows_room(state), lib.fs_frame_octets_room(state)
     sink = receiver._sink
     for nrows, noctets, code in ((rows - 1, octets, -3), (rows, octets - 1, -3), (rows, octets, 0)):
@@ -183,7 +193,10 @@ def test_a_sink_without_room_takes_nothing() -> None:
 
 def test_a_batch_of_very_short_packets_outgrows_its_first_table() -> None:
     """Tables grow with the packets: thousands of the shortest ones come out, all in order."""
-    encoder, receiver = tm_frame.Encoder(SCID), tm_frame.Receiver(SCID)
+    encoder, receiver = (
+        tm_frame.Encoder(FRAMES),
+        tm_frame.Receiver(FRAMES),
+    )
     sent = [packet(i, 7) for i in range(8000)]
     made = []
     for one in sent:

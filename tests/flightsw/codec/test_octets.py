@@ -15,11 +15,13 @@ from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.link import aos_frame, chain, sync, tm_frame, uslp_frame
+from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.packet import sequence as packet_sequence
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet import table as packet_table
 from flightsw.codec.serial import cobs, hdlc, slip
-from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional, Frames, Marker
+from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional, Marker
 from flightsw.codec.stream.stream import Stream
 from flightsw.codec.time_code import TimeFormat
 
@@ -137,25 +139,29 @@ def test_a_stream_takes_nothing_of_what_are_no_octets(kind: str, wrong: Any) -> 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: aos_frame.Receiver(5, -1),
-        lambda: aos_frame.Receiver(5, 1 << 40),
-        lambda: aos_frame.Receiver(1 << 40, 100),
-        lambda: aos_frame.Receiver(-1, 100),
-        lambda: aos_frame.Receiver(5, 100, insert_nbytes=-1),
-        lambda: aos_frame.Receiver(5, 100, channels=0),
-        lambda: aos_frame.Receiver(5, 100, channels=1 << 30),
-        lambda: aos_frame.Receiver(5, 100, services={1: "tape"}),
-        lambda: aos_frame.Receiver(5, 100, services={64: "opaque"}),
-        lambda: aos_frame.Receiver(5, 100, services={-1: "opaque"}),
-        lambda: uslp_frame.Receiver(5, 100, fecf=300),
-        lambda: uslp_frame.Receiver(5, 100, truncated_nbytes=-1),
-        lambda: tm_frame.Receiver(-1, 100),
-        lambda: tm_frame.Encoder(-1, 100),
-        lambda: aos_frame.Encoder(1, 100, insert_nbytes=-1),
-        lambda: uslp_frame.Encoder(1, 100, insert_nbytes=-1),
-        lambda: uslp_frame.Encoder(1, 100, fecf=3),
-        lambda: chain.Chain(aos_frame.Receiver(5, 223), reed_solomon=chain.BlockCode(e=300)),
-        lambda: chain.Chain(aos_frame.Receiver(5, 223), reed_solomon=chain.BlockCode(fill=-1)),
+        lambda: FrameReceiver(Frames("aos", -1, 5)),
+        lambda: FrameReceiver(Frames("aos", 1 << 40, 5)),
+        lambda: FrameReceiver(Frames("aos", 100, 1 << 40)),
+        lambda: FrameReceiver(Frames("aos", 100, -1)),
+        lambda: FrameReceiver(Frames("aos", 100, 5, insert_nbytes=-1)),
+        lambda: FrameReceiver(Frames("aos", 100, 5, channels=0)),
+        lambda: FrameReceiver(Frames("aos", 100, 5, channels=1 << 30)),
+        lambda: FrameReceiver(Frames("aos", 100, 5, services={1: "tape"})),
+        lambda: FrameReceiver(Frames("aos", 100, 5, services={64: "opaque"})),
+        lambda: FrameReceiver(Frames("aos", 100, 5, services={-1: "opaque"})),
+        lambda: FrameReceiver(Frames("uslp", 100, 5, fecf=300)),
+        lambda: FrameReceiver(Frames("uslp", 100, 5, truncated_nbytes=-1)),
+        lambda: tm_frame.Receiver(Frames("tm", 100, -1, ocf=True)),
+        lambda: tm_frame.Encoder(Frames("tm", 100, -1, ocf=True)),
+        lambda: aos_frame.Encoder(Frames("aos", 100, 1, insert_nbytes=-1)),
+        lambda: uslp_frame.Encoder(Frames("uslp", 100, 1, insert_nbytes=-1)),
+        lambda: uslp_frame.Encoder(Frames("uslp", 100, 1, fecf=3)),
+        lambda: chain.Chain(
+            FrameReceiver(Frames("aos", 223, 5)), reed_solomon=chain.BlockCode(e=300)
+        ),
+        lambda: chain.Chain(
+            FrameReceiver(Frames("aos", 223, 5)), reed_solomon=chain.BlockCode(fill=-1)
+        ),
         lambda: sync.search(OCTETS, max_wrong=1 << 40),
         lambda: sync.search(OCTETS, step=-1),
         lambda: packet_table.scan(PACKETS, -1),
@@ -202,7 +208,7 @@ def test_numbers_that_cannot_be_are_refused_by_name(call: Callable[[], Any]) -> 
 
 def test_frames_that_do_not_end_whole_are_refused_before_any_is_taken() -> None:
     """A buffer of fixed frames with a rest leaves the receiver as it was."""
-    receiver = aos_frame.Receiver(5, 100)
+    receiver = FrameReceiver(Frames("aos", 100, 5))
     for stride in (None, 120):
         with pytest.raises(SyncError, match="50 octets at the end"):
             receiver.frames(bytes(2 * (stride or 100) + 50), stride)

@@ -148,9 +148,9 @@ def test_no_octet_outside_is_touched(tier: str, guard: Guard) -> None:
 
 def test_refuses_what_it_cannot_do() -> None:
     """Unknown sequences, units that are cut, and arrays of another shape are errors that say so."""
-    with pytest.raises(FieldRangeError, match="no sequence 9"):
+    with pytest.raises(FieldRangeError, match=r"called .tape.; give tm"):
         sequence("tape", 4)
-    with pytest.raises(FieldRangeError, match="no sequence -1"):
+    with pytest.raises(FieldRangeError, match=r"called .tape."):
         randomise_units("tape", bytearray(4), 4)
     with pytest.raises(CodecError, match="7 octets are not whole units of 4"):
         randomise_units("tm", bytearray(7), 4)

@@ -19,6 +19,7 @@ from flightsw.codec.coding.reed_solomon import IN_FILL, Decoded, ReedSolomon
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.link import sync, tm_frame
 from flightsw.codec.link.chain import Chain
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 
@@ -339,12 +340,16 @@ def test_refusals_for_fill_are_counted() -> None:
 def test_a_chain_takes_the_same_object() -> None:
     """The code that made a block can be given to a chain, which corrects the block by it."""
     code = ReedSolomon(interleave=2, fill=150)
-    frames = tm_frame.Encoder(5, code.data_nbytes)
+    frames = tm_frame.Encoder(Frames("tm", code.data_nbytes, 5, ocf=True))
     frames.add(1, space_packet.pack(7, 0, b"octets of a packet"))
     frame = frames.next_frame(1, bytes(4), flush=True)
     block = bytearray(code.encode(frame))
     block[10] ^= 0x55
-    chain = Chain(tm_frame.Receiver(5, code.data_nbytes), randomiser=None, reed_solomon=code)
+    chain = Chain(
+        tm_frame.Receiver(Frames("tm", code.data_nbytes, 5, ocf=True)),
+        randomiser=None,
+        reed_solomon=code,
+    )
     assert len(list(chain.feed(sync.ASM + block).each())) == 1
     assert chain.counters["corrected_octets"] == 1
 

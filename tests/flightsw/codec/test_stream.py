@@ -23,10 +23,11 @@ from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.link import tc_frame, tm_frame
 from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus, space_packet
 from flightsw.codec.packet.pus_format import PusFormat
 from flightsw.codec.serial import cobs
-from flightsw.codec.stream.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
+from flightsw.codec.stream.channel import Channel, Convolutional, Marker, Packets, Rule
 from flightsw.codec.stream.stream import Batch, Stream
 
 APID, OTHER = 0x123, 0x45
@@ -68,7 +69,7 @@ def status_packets(count: int) -> list[bytes]:
 
 def on_air(packets: list[bytes]) -> bytes:
     """Return the marked, coded and randomised stream of the packets."""
-    encoder, code = tm_frame.Encoder(7, 223), ReedSolomon(16, 1)
+    encoder, code = tm_frame.Encoder(Frames("tm", 223, 7, ocf=True)), ReedSolomon(16, 1)
     for packet in packets:
         encoder.add(0, packet)
     stream = b""
@@ -319,8 +320,7 @@ def test_a_file_is_read_in_pieces() -> None:
         replace(AIR, input="symbols"),
         replace(AIR, convolutional=Convolutional()),
         replace(AIR, frames=Frames("tm", 200)),
-        replace(AIR, frames=Frames("xx", 223)),
-        replace(AIR, frames=Frames("tm", 223, fecf_nbytes=4)),
+        replace(AIR, frames=Frames("tc", 223)),
         replace(AIR, input="frames"),
         replace(AIR, input="packets", marker=None),
     ],

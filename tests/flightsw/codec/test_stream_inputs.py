@@ -23,10 +23,11 @@ from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import aos_frame, sync, tc_frame, uslp_frame
 from flightsw.codec.link.chain import BlockCode
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet.pus_format import PUS_C
 from flightsw.codec.serial import cobs, hdlc, slip
-from flightsw.codec.stream.channel import Channel, Convolutional, Frames, Marker, Packets, Rule
+from flightsw.codec.stream.channel import Channel, Convolutional, Marker, Packets, Rule
 from flightsw.codec.stream.stream import Batch, Stream
 
 LIST = compile_layout(c.Struct("n" / c.Int8ub, "values" / c.Array(c.this.n, c.Int16ub)))
@@ -61,7 +62,8 @@ def packets_of(rnd: random.Random) -> list[bytes]:
 
 def aos_frames(packets: list[bytes]) -> list[bytes]:
     """Return frames of the packets, bits, fields as they are and idle frames, in turn."""
-    encoder, made, insert = aos_frame.Encoder(5, 278, fhec=True, insert_nbytes=3), [], b"abc"
+    encoder = aos_frame.Encoder(Frames("aos", 278, 5, fhec=True, insert_nbytes=3))
+    made, insert = [], b"abc"
     for i, packet in enumerate(packets):
         encoder.add(i % 2, packet)
     for vcid in (0, 1):
@@ -80,7 +82,7 @@ def blocks(packets: list[bytes]) -> list[bytes]:
 
 def variable_frames(packets: list[bytes]) -> bytes:
     """Return USLP frames of varying length with packets, units in segments, and octets."""
-    encoder = uslp_frame.Encoder(5, 700, variable=True, fecf=4)
+    encoder = uslp_frame.Encoder(Frames("uslp", 700, 5, variable=True, fecf="crc32"))
     made = []
     for packet in packets:
         made += [encoder.packets_frame(1, [packet]), *encoder.unit_frames(2, packet * 4)]
@@ -124,7 +126,7 @@ RECORDS = replace(plain("packets"), packets=replace(PACKETS, before_nbytes=4, be
 VARIABLE = Channel(
     "variable",
     "frames",
-    frames=Frames("uslp", 700, variable=True, fecf_nbytes=4),
+    frames=Frames("uslp", 700, variable=True, fecf="crc32"),
     packets=PACKETS,
     rules=RULES,
 )

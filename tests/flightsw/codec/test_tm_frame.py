@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from framing import OCF, SCID, on_air, packet, units_of
+from framing import FRAMES, OCF, SCID, on_air, packet, units_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +11,7 @@ from flightsw.codec.coding.crc import crc16
 from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import space_packet
 
 #: 16,384 packets and more, one octet each: what a counter of 14 bits is tried with.
@@ -18,10 +19,10 @@ WRAP = 16_390
 
 
 def fed(
-    octets: bytes, cuts: list[int], **config: int
+    octets: bytes, cuts: list[int], nbytes: int = 256
 ) -> tuple[list[tuple[int, bytes]], dict[str, int]]:
     """Feed a receiver in chunks whose sizes repeat; return packets and counters."""
-    receiver = tm_frame.Receiver(SCID, **config)
+    receiver = tm_frame.Receiver(Frames("tm", nbytes, SCID, ocf=True))
     got, at, turn = [], 0, 0
     while at < len(octets):
         step = cuts[turn % len(cuts)]
@@ -44,7 +45,7 @@ chunks = st.lists(st.integers(1, 900), min_size=1, max_size=6)
 
 def test_header_of_a_frame() -> None:
     """Each header field stands where the standard puts it; marker and CRC close the frame in."""
-    encoder = tm_frame.Encoder(SCID, 1115)
+    encoder = tm_frame.Encoder(Frames("tm", 1115, SCID, ocf=True))
     encoder.add(3, packet(0, 2000))
     for _ in range(256):
         encoder.idle_frame(OCF)
@@ -70,7 +71,10 @@ def test_published_frame() -> None:
     idle = bytes.fromhex("07FFC0000432") + bytes(1073) + bytes.fromhex("C508")
     frame = bytes.fromhex("2F6100001800") + report + idle + OCF + bytes.fromhex("B2FC")
     assert len(frame) == 1115
-    encoder, receiver = tm_frame.Encoder(758, 1115), tm_frame.Receiver(758, 1115)
+    encoder, receiver = (
+        tm_frame.Encoder(Frames("tm", 1115, 758, ocf=True)),
+        tm_frame.Receiver(Frames("tm", 1115, 758, ocf=True)),
+    )
     encoder.add(0, report)
     encoder.add(0, idle)
     assert encoder.next_frame(0, OCF) == frame
@@ -86,7 +90,7 @@ def test_any_chunking_gives_the_packets(
 ) -> None:
     """On a clean link all packets arrive unchanged and in order, whatever the chunks."""
     sent = [(vcid, packet(i, size)) for i, (vcid, size) in enumerate(plan)]
-    encoder = tm_frame.Encoder(SCID, nbytes)
+    encoder = tm_frame.Encoder(Frames("tm", nbytes, SCID, ocf=True))
     air = b"".join(on_air(encoder, sent))
     got, counters = fed(air, cuts, nbytes=nbytes)
     assert by_channel(got) == by_channel(sent)
@@ -105,7 +109,7 @@ def test_damage_never_depends_on_chunks_and_never_makes_packets(
 ) -> None:
     """With octets lost, hurt and inserted: one result for all chunkings, and only packets sent."""
     sent = [(vcid, packet(i, size)) for i, (vcid, size) in enumerate(plan)]
-    air = bytearray(b"".join(on_air(tm_frame.Encoder(SCID, 64), sent)))
+    air = bytearray(b"".join(on_air(tm_frame.Encoder(Frames("tm", 64, SCID, ocf=True)), sent)))
     for _ in range(rnd.randint(1, 6)):
         at = rnd.randrange(len(air))
         kind = rnd.randrange(3)
@@ -143,7 +147,7 @@ def test_counts_that_begin_anew_are_a_restart_and_no_loss(before: int) -> None:
     """A spacecraft that was reset counts from 0 on all channels: nothing of that was lost."""
     first = [(0, packet(i, 245)) for i in range(before)] + [(1, packet(7, 245))]
     again = [(0, packet(9, 245)), (1, packet(10, 245)), (0, packet(11, 245))]
-    old, new = (on_air(tm_frame.Encoder(SCID), packets) for packets in (first, again))
+    old, new = (on_air(tm_frame.Encoder(FRAMES), packets) for packets in (first, again))
     got, counters = fed(b"".join(old + new), [97])
     assert sorted(got[-3:]) == sorted(again)
     lost = {name: n for name, n in counters.items() if n and ("lost" in name or "gaps" in name)}
@@ -152,7 +156,7 @@ def test_counts_that_begin_anew_are_a_restart_and_no_loss(before: int) -> None:
 
 def test_a_packet_that_a_restart_cut_is_counted() -> None:
     """What was begun before a restart is never finished with octets of after it."""
-    encoder, whole = tm_frame.Encoder(SCID), packet(1, 600)
+    encoder, whole = tm_frame.Encoder(FRAMES), packet(1, 600)
     encoder.add(0, whole)
     cut = [tm_frame.cadu(encoder.next_frame(0, OCF) or b"") for _ in range(2)]
     got, counters = fed(b"".join(cut + units_of(4)[1]), [260])
@@ -163,7 +167,7 @@ def test_a_packet_that_a_restart_cut_is_counted() -> None:
 def test_losses_after_a_restart_count() -> None:
     """From a restart on every missing frame counts, also the first ones of another channel."""
     sent = [(0, packet(0, 245)), (1, packet(1, 245)), (1, packet(2, 245)), (1, packet(3, 245))]
-    old, new = units_of(9)[1], on_air(tm_frame.Encoder(SCID), sent)
+    old, new = units_of(9)[1], on_air(tm_frame.Encoder(FRAMES), sent)
     counters = fed(b"".join(old + new[:1] + new[3:]), [260])[1]
     assert (counters["restarts_seen"], counters["mc_lost_frames"]) == (1, 2)
     assert counters["vc_lost_frames"] == 2
@@ -215,7 +219,10 @@ def test_marker_with_wrong_bits_is_taken_in_lock_only() -> None:
 
 def test_counts_wrap_without_a_gap() -> None:
     """Frame counts of 8 bits and packet counts of 14 bits wrap; no gap is reported for it."""
-    encoder, receiver = tm_frame.Encoder(SCID, 2048), tm_frame.Receiver(SCID, 2048)
+    encoder, receiver = (
+        tm_frame.Encoder(Frames("tm", 2048, SCID, ocf=True)),
+        tm_frame.Receiver(Frames("tm", 2048, SCID, ocf=True)),
+    )
     seqs: list[int] = []
     for i in range(WRAP):
         encoder.add(0, packet(i, 40))
@@ -229,7 +236,10 @@ def test_counts_wrap_without_a_gap() -> None:
 
 def test_idle_frames_keep_the_link_and_the_packets() -> None:
     """Idle frames between two halves of a packet are counted and change nothing."""
-    encoder, receiver = tm_frame.Encoder(SCID), tm_frame.Receiver(SCID)
+    encoder, receiver = (
+        tm_frame.Encoder(FRAMES),
+        tm_frame.Receiver(FRAMES),
+    )
     one = packet(1, 400)
     encoder.add(0, one)
     first = encoder.next_frame(0, OCF)
@@ -247,7 +257,10 @@ def test_idle_frames_keep_the_link_and_the_packets() -> None:
 @pytest.mark.parametrize("room", range(14))
 def test_flush_fills_with_an_idle_packet_of_any_length(room: int) -> None:
     """However few octets are left, a frame is filled; the rest of an idle packet opens the next."""
-    encoder, receiver = tm_frame.Encoder(SCID), tm_frame.Receiver(SCID)
+    encoder, receiver = (
+        tm_frame.Encoder(FRAMES),
+        tm_frame.Receiver(FRAMES),
+    )
     one, two = packet(1, encoder.data_nbytes - room), packet(2, 100)
     encoder.add(2, one)
     assert encoder.pending(2) == len(one)
@@ -265,7 +278,10 @@ def test_flush_fills_with_an_idle_packet_of_any_length(room: int) -> None:
 
 def test_clcw_is_the_last_operational_control_field() -> None:
     """The control word of the last frame is decoded; before any, and for others, it is None."""
-    encoder, receiver = tm_frame.Encoder(SCID), tm_frame.Receiver(SCID)
+    encoder, receiver = (
+        tm_frame.Encoder(FRAMES),
+        tm_frame.Receiver(FRAMES),
+    )
     assert receiver.clcw is None
     receiver.frame(encoder.idle_frame(bytes.fromhex("01040A55")))
     clcw = receiver.clcw
@@ -278,9 +294,12 @@ def test_clcw_is_the_last_operational_control_field() -> None:
 
 def test_frames_of_others_are_counted_apart() -> None:
     """Another spacecraft's frame, another version and a wrong length are told apart."""
-    receiver = tm_frame.Receiver(SCID)
-    assert receiver.frame(tm_frame.Encoder(SCID + 1).idle_frame(OCF)) == []
-    frame = bytearray(tm_frame.Encoder(SCID).idle_frame(OCF))
+    receiver = tm_frame.Receiver(FRAMES)
+    assert (
+        receiver.frame(tm_frame.Encoder(Frames("tm", 256, SCID + 1, ocf=True)).idle_frame(OCF))
+        == []
+    )
+    frame = bytearray(tm_frame.Encoder(FRAMES).idle_frame(OCF))
     frame[0] |= 0x40
     frame[-2:] = crc16(frame[:-2]).to_bytes(2, "big")
     assert receiver.frame(bytes(frame)) == []
@@ -298,14 +317,17 @@ def test_secondary_header_is_passed_over() -> None:
     one = packet(1, 40)
     header = bytes.fromhex("43") + b"abc"  # version 1, four octets in all
     body = bytes.fromhex("2f6000009800") + header + one + packet(2, 64 - 6 - 4 - 40 - 2)
-    receiver = tm_frame.Receiver(SCID, 64, ocf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 64, SCID))
     got = receiver.frame(body + crc16(body).to_bytes(2, "big"))
     assert got == [(0, one), (0, packet(2, 12))]
 
 
 def test_pointer_that_contradicts_the_lengths_is_an_error_and_wins() -> None:
     """When pointer and packet length disagree, the packet begun is lost and the pointer is used."""
-    encoder, receiver = tm_frame.Encoder(SCID, ocf=False), tm_frame.Receiver(SCID, ocf=False)
+    encoder, receiver = (
+        tm_frame.Encoder(Frames("tm", 256, SCID)),
+        tm_frame.Receiver(Frames("tm", 256, SCID)),
+    )
     encoder.add(0, packet(1, 300))
     encoder.add(0, packet(2, 300))
     first, second = encoder.next_frame(0), encoder.next_frame(0)
@@ -324,24 +346,30 @@ def test_pointer_that_contradicts_the_lengths_is_an_error_and_wins() -> None:
 
 def test_frames_without_check_and_control_field() -> None:
     """FECF and OCF can be absent; a control field where none was declared is counted."""
-    encoder = tm_frame.Encoder(SCID, 128, ocf=False, fecf=False)
+    encoder = tm_frame.Encoder(Frames("tm", 128, SCID, fecf=None))
     assert encoder.data_nbytes == 122
     encoder.add(1, packet(1, 122))
     frame = encoder.next_frame(1)
     assert frame is not None
-    receiver = tm_frame.Receiver(None, 128, ocf=True, fecf=False)
+    receiver = tm_frame.Receiver(Frames("tm", 128, ocf=True, fecf=None))
     assert receiver.frame(frame) == [(1, packet(1, 122))]
     assert receiver.counters["ocf_mismatches"] == 1
 
 
 def test_longest_frame_is_allowed_and_values_do_not_leak() -> None:
     """2,048 octets are a legal frame; virtual channel 9 and other impossible values are refused."""
-    encoder, receiver = tm_frame.Encoder(1023, 2048), tm_frame.Receiver(1023, 2048)
+    encoder, receiver = (
+        tm_frame.Encoder(Frames("tm", 2048, 1023, ocf=True)),
+        tm_frame.Receiver(Frames("tm", 2048, 1023, ocf=True)),
+    )
     encoder.add(7, packet(1, encoder.data_nbytes))
     frame = encoder.next_frame(7, OCF)
     assert frame is not None
     assert receiver.feed(tm_frame.cadu(frame)) == [(7, packet(1, encoder.data_nbytes))]
-    for wrong in (lambda: tm_frame.Encoder(SCID, 2049), lambda: tm_frame.Encoder(1024, 256)):
+    for wrong in (
+        lambda: tm_frame.Encoder(Frames("tm", 2049, SCID, ocf=True)),
+        lambda: tm_frame.Encoder(Frames("tm", 256, 1024, ocf=True)),
+    ):
         with pytest.raises(FieldRangeError, match="2048"):
             wrong()
     with pytest.raises(FieldRangeError, match="virtual channel 9"):
@@ -354,7 +382,7 @@ def test_longest_frame_is_allowed_and_values_do_not_leak() -> None:
 
 def test_encoder_takes_packets_and_control_fields_only() -> None:
     """What is no space packet, and a control field of a wrong size, would break the stream."""
-    encoder = tm_frame.Encoder(SCID)
+    encoder = tm_frame.Encoder(FRAMES)
     with pytest.raises(SyncError, match="not one space packet"):
         encoder.add(0, packet(1, 20) + b"x")
     encoder.add(0, packet(1, 300))
@@ -366,7 +394,7 @@ def test_encoder_takes_packets_and_control_fields_only() -> None:
 def test_long_input_in_one_piece() -> None:
     """A megabyte of frames and packets near the limit pass through the receiver's store."""
     sent = [(i % 3, packet(i, 65_542 if i % 5 == 0 else 60_000)) for i in range(18)]
-    air = b"".join(on_air(tm_frame.Encoder(SCID, 1115), sent))
+    air = b"".join(on_air(tm_frame.Encoder(Frames("tm", 1115, SCID, ocf=True)), sent))
     got, counters = fed(air, [len(air)], nbytes=1115)
     assert by_channel(got) == by_channel(sent)
     assert counters["packets"] == 18

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
 from flightsw.codec.link import receiver as frames
 from flightsw.codec.link import uslp_frame
+from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.link.uslp_frame import Protocol, Rule
 from flightsw.codec.native import ffi, lib
 
@@ -27,7 +29,8 @@ def stream(
     plan: list[tuple[int, int, int]], nbytes: int, **options: Any
 ) -> tuple[dict[tuple[int, int], list[bytes]], list[bytes]]:
     """Return packets by channel, and their frames of one length, everything flushed."""
-    encoder = uslp_frame.Encoder(SCID, nbytes, **options)
+    width = options.pop("count_nbytes", 2)
+    encoder = uslp_frame.Encoder(Frames("uslp", nbytes, SCID, **options), count_nbytes=width)
     extra: dict[str, Any] = {"insert": b"\xa5" * options.get("insert_nbytes", 0)}
     extra["ocf"] = bytes(4 * options.get("ocf", False))
     sent: dict[tuple[int, int], list[bytes]] = {}
@@ -66,7 +69,7 @@ def test_published_frames(tier: str, octets: str, rule: int, pointer: int | None
         bypass=True,
     )
     assert made == frame
-    receiver = uslp_frame.Receiver(0xAB, len(frame))
+    receiver = FrameReceiver(Frames("uslp", len(frame), 0xAB))
     found = receiver.frames(frame, infos=True).frames
     assert found is not None
     (info,) = found
@@ -94,13 +97,13 @@ def test_header_of_a_frame() -> None:
         control=True,
         insert=b"zone",
         ocf=b"ocf!",
-        fecf=4,
+        fecf="crc32",
     )
     assert frame[:10].hex() == "c1234552001c" + "4b" + "abcdef"
     assert frame[10:25] == b"zone\x00\xff\xffdataocf!"
     assert len(frame) == 0x1C + 1
     assert lib.fs_crc32_uslp(frame, len(frame), 0) == 0
-    short = uslp_frame.pack(0x1234, 0x2A, 9, b"data", truncated=True, fecf=0)
+    short = uslp_frame.pack(0x1234, 0x2A, 9, b"data", truncated=True, fecf=None)
     assert short.hex() == "c1234553" + "e0" + b"data".hex()
 
 
@@ -111,7 +114,7 @@ def test_header_of_a_frame() -> None:
     st.integers(0, 7),
     st.integers(0, 8),
     st.booleans(),
-    st.sampled_from([0, 2, 4]),
+    st.sampled_from([None, "crc16", "crc32"]),
 )
 def test_packets_come_through_every_kind_of_frame(
     plan: list[tuple[int, int, int]],
@@ -119,17 +122,17 @@ def test_packets_come_through_every_kind_of_frame(
     width: int,
     insert: int,
     ocf: bool,
-    fecf: int,
+    fecf: str | None,
 ) -> None:
     """With any options all packets of all MAPs arrive, one frame at a time and in a batch."""
-    options = {"insert_nbytes": insert, "ocf": ocf, "fecf": fecf}
+    options: dict[str, Any] = {"insert_nbytes": insert, "ocf": ocf, "fecf": fecf}
     sent, made = stream(plan, nbytes, count_nbytes=width, **options)
-    receiver = uslp_frame.Receiver(SCID, nbytes, channels=9, **options)
+    receiver = FrameReceiver(Frames("uslp", nbytes, SCID, channels=9, **options))
     found = receiver.frames(b"".join(made), infos=True)
     assert by_channel(found) == sent
     assert losses(receiver) == {}
     assert balanced(receiver)
-    single = uslp_frame.Receiver(SCID, nbytes, channels=9, **options)
+    single = FrameReceiver(Frames("uslp", nbytes, SCID, channels=9, **options))
     each = [one for frame in made for one in single.frame(frame)]
     assert each == list(zip(found.rows["vcid"].tolist(), found.each(), strict=True))
     assert (single.counters, single.octets) == (receiver.counters, receiver.octets)
@@ -141,7 +144,7 @@ def test_lost_and_hurt_frames_never_make_packets(
     plan: list[tuple[int, int, int]], rnd: random.Random
 ) -> None:
     """Whatever is lost, hurt or repeated, only packets sent come out, and octets add up."""
-    sent, made = stream(plan, 64, fecf=4)
+    sent, made = stream(plan, 64, fecf="crc32")
     for _ in range(rnd.randint(1, 5)):
         at, kind = rnd.randrange(len(made)), rnd.randrange(3)
         if kind == 0 and len(made) > 1:
@@ -152,7 +155,7 @@ def test_lost_and_hurt_frames_never_make_packets(
             made[at] = bytes(hurt)
         else:
             made.insert(at, made[at])
-    receiver = uslp_frame.Receiver(SCID, 64, fecf=4, channels=9)
+    receiver = FrameReceiver(Frames("uslp", 64, SCID, fecf="crc32", channels=9))
     found = by_channel(receiver.frames(b"".join(made)))
     for channel, packets in found.items():
         assert in_order(list(dict.fromkeys(packets)), sent[channel])
@@ -168,9 +171,9 @@ def test_units_come_through_their_frames(
     plan: list[tuple[int, bytes]], variable: bool, nbytes: int
 ) -> None:
     """Units of any length arrive as they were, by last valid octet or by segments."""
-    encoder = uslp_frame.Encoder(SCID, nbytes, variable=variable)
+    encoder = uslp_frame.Encoder(Frames("uslp", nbytes, SCID, variable=variable))
     made = [frame for vcid, unit in plan for frame in encoder.unit_frames(vcid, unit, map_id=vcid)]
-    receiver = uslp_frame.Receiver(SCID, nbytes, variable=variable)
+    receiver = FrameReceiver(Frames("uslp", nbytes, SCID, variable=variable))
     found = receiver.frames(b"".join(made))
     assert list(found.each()) == [unit for _, unit in plan]
     assert found.rows["map"].tolist() == [vcid for vcid, _ in plan]
@@ -182,8 +185,8 @@ def test_units_come_through_their_frames(
 
 def test_packets_in_segments_must_be_as_long_as_they_say() -> None:
     """A packet put together of segments comes out as a packet, and not if its length is wrong."""
-    encoder = uslp_frame.Encoder(SCID, 64, variable=True)
-    receiver = uslp_frame.Receiver(SCID, 64, variable=True)
+    encoder = uslp_frame.Encoder(Frames("uslp", 64, SCID, variable=True))
+    receiver = FrameReceiver(Frames("uslp", 64, SCID, variable=True))
     whole = packet(1, 200)
     made = encoder.unit_frames(3, whole, protocol=Protocol.PACKETS)
     made += encoder.unit_frames(3, whole + b"x", protocol=Protocol.PACKETS)
@@ -196,8 +199,8 @@ def test_packets_in_segments_must_be_as_long_as_they_say() -> None:
 
 def test_frames_of_varying_length_stand_one_behind_the_other() -> None:
     """Whole packets, octet streams and truncated frames are told apart by their own lengths."""
-    encoder = uslp_frame.Encoder(SCID, 4096, variable=True)
-    receiver = uslp_frame.Receiver(SCID, 4096, variable=True, truncated_nbytes=20)
+    encoder = uslp_frame.Encoder(Frames("uslp", 4096, SCID, variable=True))
+    receiver = FrameReceiver(Frames("uslp", 4096, SCID, variable=True, truncated_nbytes=20))
     some = [packet(i, 20 + 31 * i) for i in range(5)]
     made = encoder.packets_frame(1, some) + encoder.octets_frame(2, b"stream")
     made += uslp_frame.pack(SCID, 1, 0, packet(9, 13), truncated=True)
@@ -214,7 +217,7 @@ def test_frames_of_varying_length_stand_one_behind_the_other() -> None:
     assert len(found.frames) == 5
     with pytest.raises(SyncError, match="octets at the end"):
         receiver.frames(made[:-1])
-    receiver = uslp_frame.Receiver(SCID, 4096, variable=True)
+    receiver = FrameReceiver(Frames("uslp", 4096, SCID, variable=True))
     assert receiver.frame(made[: len(made) - 4096] + b"\x55" * 30)[:1] == [(1, some[0])]
     assert balanced(receiver)
 
@@ -222,11 +225,11 @@ def test_frames_of_varying_length_stand_one_behind_the_other() -> None:
 def test_truncated_frames_are_refused_unless_expected() -> None:
     """Without a length for them, or with another construction rule, they are no frames."""
     short = uslp_frame.pack(SCID, 1, 0, packet(9, 13), truncated=True)
-    receiver = uslp_frame.Receiver(SCID, len(short))
+    receiver = FrameReceiver(Frames("uslp", len(short), SCID))
     with pytest.raises(SyncError):
         receiver.frame(short)
     assert losses(receiver) == {"bad_length": 1}
-    receiver = uslp_frame.Receiver(SCID, 100, truncated_nbytes=len(short))
+    receiver = FrameReceiver(Frames("uslp", 100, SCID, truncated_nbytes=len(short)))
     other = with_fecf(short[:4] + b"\xc0" + short[5:-2])
     assert receiver.frames(short + other).rows["nbytes"].tolist() == [13]
     assert losses(receiver) == {"broken_frames": 1}
@@ -237,7 +240,7 @@ def test_truncated_frames_are_refused_unless_expected() -> None:
 def test_counts_of_every_width(count_nbytes: int) -> None:
     """A gap is found modulo the width of the count; without a count there is none to find."""
     top = (1 << 8 * count_nbytes) - 1
-    receiver = uslp_frame.Receiver(SCID, 40)
+    receiver = FrameReceiver(Frames("uslp", 40, SCID))
 
     def take(count: int, bypass: bool = False) -> None:
         fill = bytes(40 - 7 - count_nbytes - 3)
@@ -273,7 +276,7 @@ def test_counts_of_every_width(count_nbytes: int) -> None:
 
 def test_a_gap_reaches_all_maps_of_its_channel_and_no_other() -> None:
     """A lost frame may have been of any MAP: each of them loses its packet, other channels none."""
-    encoder = uslp_frame.Encoder(SCID, 64)
+    encoder = uslp_frame.Encoder(Frames("uslp", 64, SCID))
     made: dict[tuple[int, int], list[bytes]] = {}
     for vcid, map_id in ((1, 0), (1, 5), (2, 0)):
         encoder.add(vcid, packet(vcid, 150), map_id)
@@ -284,7 +287,7 @@ def test_a_gap_reaches_all_maps_of_its_channel_and_no_other() -> None:
             if frame := encoder.next_frame(vcid, map_id, flush=True):
                 order.append((vcid, map_id))
                 made.setdefault((vcid, map_id), []).append(frame)
-    receiver = uslp_frame.Receiver(SCID, 64)
+    receiver = FrameReceiver(Frames("uslp", 64, SCID))
     air, lost = [], False
     for channel in order:
         frame = made[channel].pop(0)
@@ -304,7 +307,7 @@ def test_a_gap_reaches_all_maps_of_its_channel_and_no_other() -> None:
 
 def test_control_commands_idle_and_opaque_frames() -> None:
     """Control commands come out as such, channel 63 and protocol 31 are idle, fields stay."""
-    receiver = uslp_frame.Receiver(SCID, 64, variable=True, services={8: "opaque"})
+    receiver = FrameReceiver(Frames("uslp", 64, SCID, variable=True, services={8: "opaque"}))
     made = uslp_frame.pack(SCID, 1, 0, b"\x82\x00\x07", protocol=Protocol.COP_1, control=True)
     made += uslp_frame.pack(SCID, 63, 0, b"idle")
     made += uslp_frame.pack(SCID, 1, 0, b"idle", protocol=Protocol.IDLE)
@@ -319,7 +322,7 @@ def test_control_commands_idle_and_opaque_frames() -> None:
 
 def test_units_longer_than_a_slot_are_counted() -> None:
     """A unit of segments without end is dropped when its slot is full; the next one is whole."""
-    receiver = uslp_frame.Receiver(SCID, 30_000, variable=True)
+    receiver = FrameReceiver(Frames("uslp", 30_000, SCID, variable=True))
     made = []
     for i, rule in enumerate((Rule.FIRST, Rule.CONTINUING, Rule.CONTINUING, Rule.LAST, Rule.WHOLE)):
         made.append(
@@ -337,7 +340,7 @@ def test_units_longer_than_a_slot_are_counted() -> None:
 @pytest.mark.parametrize("pointer", [16, 17, 0xFFFE])
 def test_pointers_have_sixteen_bits(pointer: int) -> None:
     """A pointer beyond its zone is an error, 0x7FE and 0x7FF are places, only 0xFFFF is none."""
-    receiver = uslp_frame.Receiver(SCID, 29)
+    receiver = FrameReceiver(Frames("uslp", 29, SCID))
     zone = bytes(16)
     frame = uslp_frame.pack(
         SCID, 1, 0, zone, rule=Rule.PACKETS, pointer=pointer, count=0, count_nbytes=1
@@ -353,14 +356,14 @@ def test_pointers_have_sixteen_bits(pointer: int) -> None:
     for start in (0x7FE, 0x7FF):
         data = bytes(start) + packet(1, 100)
         frame = uslp_frame.pack(SCID, 1, 0, data, rule=Rule.PACKETS, pointer=start)
-        assert uslp_frame.Receiver(SCID, len(frame)).frame(frame) == [(1, packet(1, 100))]
+        assert FrameReceiver(Frames("uslp", len(frame), SCID)).frame(frame) == [(1, packet(1, 100))]
 
 
 def test_frames_of_others_are_counted_apart() -> None:
     """Another spacecraft, version, check or length: each has its counter or its error."""
-    receiver = uslp_frame.Receiver(SCID, 64)
-    idle = uslp_frame.Encoder(SCID, 64).idle_frame()
-    other = uslp_frame.Encoder(SCID ^ 0x1000, 64).idle_frame()
+    receiver = FrameReceiver(Frames("uslp", 64, SCID))
+    idle = uslp_frame.Encoder(Frames("uslp", 64, SCID)).idle_frame()
+    other = uslp_frame.Encoder(Frames("uslp", 64, SCID ^ 0x1000)).idle_frame()
     version = with_fecf(b"\x8b" + idle[1:-2])
     length = with_fecf(idle[:5] + b"\x30" + idle[6:-2])
     hurt = idle[:-1] + bytes((idle[-1] ^ 1,))
@@ -411,17 +414,20 @@ def test_longest_frame() -> None:
     frame = uslp_frame.pack(1, 1, 1, bytes(65_536 - 10), protocol=Protocol.SDU)
     assert len(frame) == 65_536
     assert frame[4:6] == b"\xff\xff"
-    receiver = uslp_frame.Receiver(1, 65_536)
+    receiver = FrameReceiver(Frames("uslp", 65_536, 1))
     assert receiver.frame(frame) == [(1, bytes(65_526))]
 
 
 def test_encoder_and_receiver_refuse_what_cannot_be() -> None:
     """Channels, modes and settings that do not go together are named."""
-    fixed, varying = uslp_frame.Encoder(1, 64), uslp_frame.Encoder(1, 64, variable=True)
+    fixed, varying = (
+        uslp_frame.Encoder(Frames("uslp", 64, 1)),
+        uslp_frame.Encoder(Frames("uslp", 64, 1, variable=True)),
+    )
     for wrong in (
-        lambda: uslp_frame.Encoder(65536, 64),
-        lambda: uslp_frame.Encoder(1, 14),
-        lambda: uslp_frame.Encoder(1, 64, variable=True, insert_nbytes=3),
+        lambda: uslp_frame.Encoder(Frames("uslp", 64, 65536)),
+        lambda: uslp_frame.Encoder(Frames("uslp", 14, 1)),
+        lambda: uslp_frame.Encoder(Frames("uslp", 64, 1, variable=True, insert_nbytes=3)),
         lambda: fixed.add(63, packet(1, 20)),
         lambda: fixed.add(1, packet(1, 20), 16),
         lambda: fixed.packets_frame(1, [packet(1, 20)]),
@@ -429,11 +435,11 @@ def test_encoder_and_receiver_refuse_what_cannot_be() -> None:
         lambda: varying.next_frame(1),
         lambda: varying.packets_frame(1, [packet(1, 200)]),
         lambda: varying.unit_frames(1, b""),
-        lambda: uslp_frame.Receiver(65536, 64),
-        lambda: uslp_frame.Receiver(1, 10),
-        lambda: uslp_frame.Receiver(1, 64, fecf=3),
-        lambda: uslp_frame.Receiver(1, 64, truncated_nbytes=65),
-        lambda: uslp_frame.Receiver(1, 64, services={1: "bitstream"}),
+        lambda: FrameReceiver(Frames("uslp", 64, 65536)),
+        lambda: FrameReceiver(Frames("uslp", 10, 1)),
+        lambda: FrameReceiver(Frames("uslp", 64, 1, fecf="crc8")),
+        lambda: FrameReceiver(Frames("uslp", 64, 1, truncated_nbytes=65)),
+        lambda: FrameReceiver(Frames("uslp", 64, 1, services={1: "bitstream"})),
     ):
         with pytest.raises(FieldRangeError, match="USLP"):
             wrong()
@@ -442,8 +448,8 @@ def test_encoder_and_receiver_refuse_what_cannot_be() -> None:
 def test_frames_are_read_inside_their_buffers(guard: Guard, tier: str) -> None:
     """Frames of any length flush against forbidden pages, sound and random, are taken so."""
     rnd = random.Random(7)
-    options: dict[str, Any] = {"variable": True, "truncated_nbytes": 12, "fecf": 0}
-    receiver = uslp_frame.Receiver(None, 64, **options)
+    options: dict[str, Any] = {"variable": True, "truncated_nbytes": 12, "fecf": None}
+    receiver = FrameReceiver(Frames("uslp", 64, **options))
     for i in range(150):
         head = (12 << 28 | rnd.randrange(1 << 28)).to_bytes(4, "big")
         nbytes = rnd.randrange(0, 64)

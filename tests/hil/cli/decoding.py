@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import space_packet
 from hil.cli import main
 
@@ -75,7 +76,7 @@ scid = 9
 
 def air(count: int = 20) -> tuple[bytes, list[bytes]]:
     """Return frames as they come off the air, and the packets in them."""
-    encoder = tm_frame.Encoder(scid=9, nbytes=64)
+    encoder = tm_frame.Encoder(Frames("tm", 64, 9, ocf=True))
     sent = [space_packet.pack(100 + i % 2, i // 2, bytes([i] * 30)) for i in range(count)]
     for packet in sent:
         encoder.add(0, packet)

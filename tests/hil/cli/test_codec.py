@@ -12,6 +12,7 @@ from decoding import FRAMES, PACKETS, VALUES, air, here, rows_of
 
 from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.link import aos_frame
+from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import CHANNEL_COUNTERS
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet.pus_format import PUS_C
@@ -202,7 +203,7 @@ def test_a_serial_line(capsys: Any) -> None:
 
 def test_units_are_what_is_no_packet(capsys: Any) -> None:
     """--units has a file a virtual channel with the data fields of opaque ones, in order."""
-    encoder = aos_frame.Encoder(scid=9, nbytes=64)
+    encoder = aos_frame.Encoder(Frames("aos", 64, 9))
     fields = [bytes([i] * encoder.field_nbytes) for i in range(6)]
     frames = [encoder.opaque_frame(3 + i % 2, field) for i, field in enumerate(fields)]
     frames.append(encoder.idle_frame())
@@ -254,7 +255,7 @@ fields = [{name = "n", type = "u16"}]
 )
 def test_hints_name_the_keys(capsys: Any, old: str, new: str, hint: str) -> None:
     """Each stage that gives nothing at all has a hint of its own; where all is well, none comes."""
-    encoder = aos_frame.Encoder(scid=9, nbytes=223)
+    encoder = aos_frame.Encoder(Frames("aos", 223, 9))
     encoder.add(0, PUS_C.pack_tm(100, 0, 3, 25, b"ab", t_ns=0))
     frame = encoder.next_frame(0, flush=True)
     assert frame is not None
