@@ -189,6 +189,7 @@ void fs_columns_portable(const fs_layout *layout, const fs_block *block, uint8_t
 {
     for (size_t k = 0; k < layout->nfields; k++) {
         fs_fetch_ahead(block, k);
+        fs_fetch_column(block, columns[k], (size_t)layout->fields[k].count * layout->fields[k].size);
         fs_columns_field(layout->fields + k, block, columns[k]);
     }
 }
