@@ -54,6 +54,11 @@ int64_t fs_layout_prepare(fs_layout *layout, const fs_field *fields, size_t nfie
 int64_t fs_layout_decode(const fs_field *plan, size_t nfields, const uint8_t *packet, size_t nbytes,
                          uint64_t *slots);
 
+/* The same of the packet at octet `at` of a buffer, by a prepared layout; FS_E_SHORT if it ends behind
+ * the buffer, and then nothing was written. */
+int64_t fs_layout_decode_at(const fs_layout *layout, const uint8_t *buf, size_t nbytes, size_t at,
+                            uint64_t *slots);
+
 /* Values to one packet; slots as above, of any alignment. The packet holds its fixed octets, and
  * zeros where fields stand. Returns nbytes, or FS_E_RANGE, and then the packet must be thrown
  * away. */

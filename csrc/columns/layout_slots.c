@@ -45,6 +45,14 @@ int64_t fs_layout_decode(const fs_field *plan, size_t nfields, const uint8_t *pa
     return slot - slots;
 }
 
+int64_t fs_layout_decode_at(const fs_layout *layout, const uint8_t *buf, size_t nbytes, size_t at,
+                            uint64_t *slots)
+{
+    if (at > nbytes || nbytes - at < layout->nbytes)
+        return FS_E_SHORT;
+    return fs_layout_decode(layout->fields, layout->nfields, buf + at, layout->nbytes, slots);
+}
+
 int64_t fs_layout_encode(const fs_field *plan, size_t nfields, const uint8_t *slots,
                          uint8_t *packet, size_t nbytes)
 {

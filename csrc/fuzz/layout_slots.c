@@ -66,6 +66,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
         FS_MUST(fs_layout_decode(layout->fields, layout->nfields, packet, layout->nbytes, again) ==
                 (int64_t)total);
         FS_MUST(!memcmp(slots, again, total * sizeof *slots));
+        memset(again, 0, total * sizeof *slots);
+        FS_MUST(fs_layout_decode_at(layout, packet, layout->nbytes, 1, again) == FS_E_SHORT);
+        FS_MUST(fs_layout_decode_at(layout, packet, layout->nbytes, 0, again) == (int64_t)total);
+        FS_MUST(!memcmp(slots, again, total * sizeof *slots));
     }
     free(again);
     free(packet);

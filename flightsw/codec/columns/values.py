@@ -81,22 +81,18 @@ def gatherer(inputs: tuple[Field, ...]) -> Callable[[Mapping[str, Any]], Any]:
     return gather
 
 
+def plain_names(numbers: tuple[Field, ...], octets: tuple[Field, ...]) -> list[str] | None:
+    """Return the keys of the slots where each is a value as it is; None where one is not."""
+    plain = all(
+        len(f.path) == 1 and not f.array and f.labels is None and f.const is None for f in numbers
+    )
+    return [str(f.path[0]) for f in numbers] if plain and not octets else None
+
+
 def builder(
     numbers: tuple[Field, ...], octets: tuple[Field, ...]
 ) -> Callable[[tuple[Any, ...], Any, int], dict[str, Any]]:
     """Return what turns slots, and the octets between them, into the result of decode."""
-    if not octets and all(
-        len(f.path) == 1 and not f.array and f.labels is None and f.const is None for f in numbers
-    ):
-        names = [str(f.path[0]) for f in numbers]
-        # Both come from the same fields; the check of zip costs a tenth of a decode.
-        return lambda slots, buf, at: dict(zip(names, slots, strict=False))
-    return _general_builder(numbers, octets)
-
-
-def _general_builder(
-    numbers: tuple[Field, ...], octets: tuple[Field, ...]
-) -> Callable[[tuple[Any, ...], Any, int], dict[str, Any]]:
     slot_of, n = {}, 0
     for f in numbers:
         slot_of[f.path] = n
