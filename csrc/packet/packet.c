@@ -29,8 +29,8 @@ static void put(const fs_packet_columns *out, size_t n, uint64_t at, const uint8
 static inline __attribute__((always_inline)) void fetch_ahead(const uint8_t *buf, size_t nbytes,
                                                               size_t at, size_t length)
 {
-    enum { LINE = 64, AHEAD = 2048 };
-    if (nbytes - at < AHEAD + FS_PACKET_NBYTES)
+    enum { LINE = 64, AHEAD = 2048, CACHES_NBYTES = 1 << 20 };
+    if (nbytes < CACHES_NBYTES || nbytes - at < AHEAD + FS_PACKET_NBYTES)
         return;
     for (const uint8_t *line = buf + at + AHEAD, *end = line + length; line < end; line += LINE)
         __builtin_prefetch(line);
