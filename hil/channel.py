@@ -25,7 +25,7 @@ from flightsw.codec.stream.channel import (
     Packets,
     Rule,
 )
-from flightsw.codec.time_code import TimeFormat
+from flightsw.codec.time_code import EPOCHS, TimeFormat
 from hil.config import Document, KeyPath, load_toml
 from hil.fieldtable import read_fields
 from hil.tables import file_name
@@ -246,11 +246,13 @@ def _time(doc: Document) -> TimeFormat | None:
     text = doc.text(key, "cuc 4 3")
     if text == "none":
         return None
-    found = re.fullmatch(r"(cuc|cds) +([0-9]) +([0-9])", text.strip())
+    found = re.fullmatch(r"(cuc|cds) +([0-9]) +([0-9])(?: +(tai|agency))?", text.strip())
     if found is None:
-        raise doc.error(key, f"{text!r} is none of none, cuc COARSE FINE, cds DAYS BELOW_MS")
+        known = "none, cuc COARSE FINE, cds DAYS BELOW_MS, with tai or agency behind them"
+        raise doc.error(key, f"{text!r} is none of {known}")
     try:
-        return TimeFormat(found[1], int(found[2]), int(found[3]))
+        epoch = EPOCHS[found[4] or "agency"]
+        return TimeFormat(found[1], int(found[2]), int(found[3]), epoch)
     except CodecError as wrong:
         raise doc.error(key, str(wrong)) from None
 

@@ -27,6 +27,7 @@ from flightsw.codec.columns.calibration import Calibration, Polynomial, Spline
 from flightsw.codec.columns.declaration import field
 from flightsw.codec.columns.time_field import cds, cuc
 from flightsw.codec.packet.table import MAX_NBYTES
+from flightsw.codec.time_code import EPOCHS
 from hil.config import Document, KeyPath
 
 #: Fields in front, with the labels of an enum.
@@ -39,7 +40,10 @@ FIELD_KEYS = (
 _SHAPE = re.compile(r"(?P<base>[^\[\]]+)(\[(?P<count>[A-Za-z_0-9]+)\])?")
 _NUMBER = re.compile(r"(?P<kind>[uif])(?P<width>[0-9]{1,2})(?P<order>le)?")
 _SIZED = re.compile(r"(?P<kind>bytes|text|pad) +(?P<size>[A-Za-z_0-9]+)")
-_TIME = re.compile(r"(?P<kind>cuc|cds) +(?P<first>[0-9]) +(?P<second>[0-9])(?P<preamble> +p)?")
+_TIME = re.compile(
+    r"(?P<kind>cuc|cds) +(?P<first>[0-9]) +(?P<second>[0-9])"
+    r"(?: +(?P<epoch>tai|agency))?(?P<preamble> +p)?"
+)
 _FLOATS = {16: "Float16", 32: "Float32", 64: "Float64"}
 _TYPES = "u1 to u64, i1 to i64, f16, f32, f64 (le behind whole octets), flag, bytes N, text N,"
 _TYPES += " pad N, cuc A B, cds A B, each but pad as TYPE[N]; N is a number, a field, or rest"
@@ -121,8 +125,9 @@ def _base(doc: Document, key: KeyPath, text: str, known: Known) -> tuple[Any, bo
         return _sized(sized["kind"], _count(doc, key, sized["size"], known))
     if time := _TIME.fullmatch(text):
         make: Any = cuc if time["kind"] == "cuc" else cds
-        made = make(int(time["first"]), int(time["second"]), preamble=bool(time["preamble"]))
-        return made, True
+        how: dict[str, Any] = {"epoch": EPOCHS[time["epoch"]]} if time["epoch"] else {}
+        how["preamble"] = bool(time["preamble"])
+        return make(int(time["first"]), int(time["second"]), **how), True
     raise doc.error((*key, "type"), f"no type is called {text!r}; there are {_TYPES}")
 
 

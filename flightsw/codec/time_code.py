@@ -30,8 +30,8 @@ _PREAMBLE = P_FIELD << 56
 _DAY_MS = 86_401_000
 
 TAI_EPOCH, AGENCY_EPOCH = 1, 2
-#: 1970-01-01 is so many days behind 1958-01-01
-UNIX_DAYS = 4383
+#: by name: 1958-01-01 TAI, or what the mission says
+EPOCHS = {"tai": TAI_EPOCH, "agency": AGENCY_EPOCH}
 
 
 class Cuc(NamedTuple):

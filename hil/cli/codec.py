@@ -245,7 +245,11 @@ class _Job:
                 line for table in self.tables for line in counters.written(table.rows, "rows")
             ]
             lines += [
-                f"hint: {hint}" for hint in counters.hints(self.channel, found, self.stream.reasons)
+                f"hint: {hint}"
+                for hint in (
+                    *counters.hints(self.channel, found, self.stream.reasons),
+                    *counters.apid_hints(self.args.apid or (), found),
+                )
             ]
             print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
         return 1 if self.args.strict and counters.trouble(found) else 0

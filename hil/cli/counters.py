@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from flightsw.codec.stream.channel import ON_AIR, Channel
 
 Counters = dict[str, dict[str, int]]
+_MANY_APIDS = 40
 
 #: Where something was lost, wrong or skipped. They bear a mark, and ``--strict`` minds them.
 TROUBLE = {
@@ -289,6 +290,18 @@ def _layout_hints(channel: Channel, counters: Counters) -> Iterator[str]:
                 f"no packet of layout {rule.name} could be decoded: look at its fields,"
                 " skip_nbytes, and packets.error_control"
             )
+
+
+def apid_hints(wanted: Iterable[int], counters: Counters) -> Iterator[str]:
+    """Yield which APIDs there are, if packets of one were asked for and there is none."""
+    there = sorted({int(stage.split()[1]) for stage in counters if stage.startswith("apid ")})
+    missing = sorted(set(wanted) - set(there))
+    if missing and there:
+        more = f" and {len(there) - _MANY_APIDS:,} more" if len(there) > _MANY_APIDS else ""
+        yield (
+            f"no packet has APID {', '.join(map(str, missing))}; there are"
+            f" {', '.join(map(str, there[:_MANY_APIDS]))}{more}"
+        )
 
 
 def written(sizes: dict[Path, int], what: str) -> Iterator[str]:

@@ -77,6 +77,34 @@ def load(tmp_path: Path, text: str) -> Channel:
     return load_channel(path)
 
 
+@pytest.mark.parametrize(
+    ("said", "octets"),
+    [
+        ("cuc 4 1 p", "2d" + "00000001" + "80"),
+        ("cuc 4 1 agency p", "2d" + "00000001" + "80"),
+        ("cuc 4 1 tai p", "1d" + "00000001" + "80"),
+        ("cuc 4 1 tai", "00000001" + "80"),
+        ("cds 2 0 p", "40" + "0000" + "000005dc"),
+        ("cds 2 0 agency p", "48" + "0000" + "000005dc"),
+    ],
+)
+def test_time_codes_name_their_epoch(tmp_path: Path, said: str, octets: str) -> None:
+    """A preamble tells the epoch that the type names, or the one that is the rule for the code."""
+    fields = f'[[layout]]\nname = "l"\nfields = [{{name = "at", type = "{said}"}}]\n'
+    layout = load(tmp_path, f'[channel]\nname = "x"\ninput = "packets"\n{fields}').rules[0].layout
+    assert layout.encode({"at": 1_500_000_000}).hex() == octets
+    assert layout.decode(bytes.fromhex(octets)) == {"at": 1_500_000_000}
+
+
+def test_pus_headers_name_the_epoch_of_their_time(tmp_path: Path) -> None:
+    """The time of PUS headers has the agency's epoch unless that of TAI is named."""
+    for said, epoch in (("cds 2 2", 2), ("cds 2 2 tai", 1), ("cuc 4 3 agency", 2)):
+        pus = load(tmp_path, WHOLE.replace("cds 2 2", said)).packets.pus
+        assert pus is not None
+        assert pus.time is not None
+        assert pus.time.epoch == epoch
+
+
 def test_every_stage_and_type_is_understood(tmp_path: Path) -> None:
     """A description of everything becomes a channel that runs, with values as they were written."""
     channel = load(tmp_path, WHOLE)

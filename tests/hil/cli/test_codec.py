@@ -150,6 +150,14 @@ def test_apid_picks_rows_of_every_table(packets: str, capsys: Any) -> None:
     assert rows_of("out/status.csv") == []
 
 
+def test_an_apid_that_no_packet_has_is_hinted_at(packets: str, capsys: Any) -> None:
+    """Where --apid names what is not there, a hint lists what is; where it is there, none comes."""
+    _, _, err = here(capsys, packets, "p", "--apid", "6,9,7")
+    assert "hint: no packet has APID 7, 9; there are 5, 6, 8" in err
+    _, _, err = here(capsys, packets, "p", "--apid", "6")
+    assert not [line for line in err if "APID" in line]
+
+
 def test_hex_gives_the_octets(packets: str, capsys: Any) -> None:
     """With --hex every packet's own octets are there, in JSON and in the table."""
     _, out, _ = here(capsys, packets, "p", "--json", "--hex", "--csv", "out")
