@@ -15,16 +15,9 @@ from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError
 from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.link.frames import FECF_NBYTES, SERVICES, SPACECRAFT, Frames
-from flightsw.codec.link.sync import ASM
+from flightsw.codec.link.sync import ASM, Marker
 from flightsw.codec.packet.pus_format import PUS_VERSION_A, PUS_VERSION_C, PusFormat
-from flightsw.codec.stream.channel import (
-    INPUTS,
-    Channel,
-    Convolutional,
-    Marker,
-    Packets,
-    Rule,
-)
+from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional, Packets, Rule
 from flightsw.codec.time_code import EPOCHS, TimeFormat
 from hil.config import Document, KeyPath, load_toml
 from hil.fieldtable import read_fields

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from flightsw.codec.link.frames import Frames
-from flightsw.codec.stream.channel import Channel, Marker
+from flightsw.codec.link.sync import Marker
+from flightsw.codec.stream.channel import Channel
 from flightsw.codec.stream.stream import Batch, Stream
 from hil.channel import load_channel
 

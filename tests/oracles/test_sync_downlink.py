@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,11 +43,11 @@ def known_frames() -> list[bytes]:
 
 
 def frames_of(
-    bits: npt.NDArray[np.uint8], chunk: int, **how: int
+    bits: npt.NDArray[np.uint8], chunk: int, **how: Any
 ) -> tuple[list[bytes], sync.Synchroniser]:
     """Return what a synchroniser cuts out of the bits, fed in chunks of octets."""
     octets = np.packbits(bits).tobytes()
-    one = sync.Synchroniser(sync.ASM, FRAME_NBYTES, randomiser="tm", **how)
+    one = sync.Synchroniser(sync.Marker(**how), FRAME_NBYTES, randomiser="tm")
     got: list[bytes] = []
     for at in range(0, len(octets), chunk):
         got += [unit.tobytes() for unit in one.feed(octets[at : at + chunk])]

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from flightsw.codec.coding.randomiser import number_of
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver, Units
-from flightsw.codec.link.sync import ASM, COUNTERS, STATES, make_settings
+from flightsw.codec.link.sync import COUNTERS, STATES, Marker
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.octets import Octets, view_of
 from flightsw.codec.room import Room
@@ -39,6 +39,8 @@ CODE_COUNTERS = (
 
 #: Up to so many octets of units go through memory that is kept: less work, and one copy more.
 _SMALL_NBYTES = 1 << 16
+
+_PLAIN_MARKER = Marker()
 
 _feed = lib.fs_chain_feed
 _from_buffer = ffi.from_buffer
@@ -89,15 +91,13 @@ class Line:
     def __init__(
         self,
         frames: Any,
+        marker: Marker,
         *,
-        marker: bytes = ASM,
-        marker_nbits: int | None = None,
         randomiser: str | None = "tm",
         reed_solomon: Code | None = None,
-        **rules: int,
     ) -> None:
         settings: Any = ffi.new("fs_chain_settings *")
-        settings.sync = make_settings(marker, marker_nbits, rules)[0]
+        settings.sync = marker.made()[0]
         if randomiser == "tc":
             raise FieldRangeError(
                 "chain: randomiser 'tc' on a downlink, where tm and tm17 are used"
@@ -115,9 +115,9 @@ class Line:
         self._keep = frames, ffi.new("uint8_t[]", room)
         if lib.fs_chain_reset(self.state, settings, *self._keep, room) < 0:
             raise FieldRangeError(
-                f"chain: frames of {nbytes} octets, marker {marker.hex()}, {rules},"
-                f" {reed_solomon}: the code's data must be one frame; no more wrong bits in search"
-                " than in lock, fewer than half of the marker; slip and marker are whole steps"
+                f"chain: frames of {nbytes} octets, {marker}, {reed_solomon}: the code's data must"
+                " be one frame; no more wrong bits in search than in lock, fewer than half of the"
+                " marker; slip and marker are whole steps"
             )
         self.unit_nbytes: int = self.state.unit_nbytes
         self._least_nbytes = self.unit_nbytes + settings.sync.marker_nbits // 8
@@ -162,46 +162,25 @@ class Chain:
     """Takes what comes off the air, in chunks of any size, and gives what its frames carry.
 
     ``receiver`` takes the frames; it tells their kind and length. In front of it stand ``marker``,
-    with the rules of :class:`sync.Synchroniser`, then ``randomiser`` (``"tm"`` with
-    its period of 255 octets, ``"tm17"`` of 131,071, or None), then ``reed_solomon``, whose data
-    must be one frame. Units with a failed codeword do not reach the receiver. Where there is a
-    frame check or a code, its verdict steers the synchroniser.
+    then ``randomiser`` (``"tm"`` or ``"tm17"``, or None), then ``reed_solomon``, whose data must be
+    one frame. Units with a failed codeword do not reach the receiver. Where there is a frame check
+    or a code, its verdict steers the synchroniser.
 
-    Raises FieldRangeError for settings that do not go together.
+    A chain belongs to one thread at a time. Raises FieldRangeError for settings that do not go
+    together.
     """
 
     def __init__(
         self,
         receiver: FrameReceiver,
         *,
-        marker: bytes = ASM,
-        marker_nbits: int | None = None,
+        marker: Marker = _PLAIN_MARKER,
         randomiser: str | None = "tm",
         reed_solomon: Code | None = None,
-        search_wrong: int = 0,
-        lock_wrong: int = 3,
-        verify: int = 0,
-        misses: int = 0,
-        slip: int = 0,
-        inverted: bool = False,
-        step: int = 1,
     ) -> None:
         self.receiver = receiver
         self._frames: Any = receiver._state
-        self._line = Line(
-            self._frames,
-            marker=marker,
-            marker_nbits=marker_nbits,
-            randomiser=randomiser,
-            reed_solomon=reed_solomon,
-            search_wrong=search_wrong,
-            lock_wrong=lock_wrong,
-            verify=verify,
-            misses=misses,
-            slip=slip,
-            inverted=int(inverted),
-            step=step,
-        )
+        self._line = Line(self._frames, marker, randomiser=randomiser, reed_solomon=reed_solomon)
         self._memory = Room(), Room()
         self._rows_a_unit = 8  # as many as a feed has met so far
         self._small_count = max(1, _SMALL_NBYTES // self._line.unit_nbytes)

@@ -9,7 +9,8 @@ Bit 0 is the most significant bit of the first octet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -138,61 +139,67 @@ def _marker(marker: bytes, nbits: int | None) -> tuple[int, int]:
     return int.from_bytes(marker, "big") >> 8 * len(marker) - size, size
 
 
-def make_settings(marker: bytes, nbits: int | None, rules: Mapping[str, int]) -> Any:
-    """Return C's settings but for the length of units. Raises FieldRangeError for wrong numbers."""
-    settings: Any = ffi.new("fs_sync_settings *")
-    settings.marker, settings.marker_nbits = _marker(marker, nbits)
-    for name, value in rules.items():
-        if not 0 <= value < 256:
-            raise FieldRangeError(f"synchroniser of marker {marker.hex()}: {name} is {value}")
-        setattr(settings, name, value)
-    return settings
+@dataclass(frozen=True)
+class Marker:
+    """What stands in front of each unit, and how it is looked for.
+
+    A synchroniser begins in SEARCH. As many more markers as ``verify`` must follow where they are
+    expected (CHECK); then it is in LOCK, and in FLYWHEEL while markers are missing.
+    """
+
+    octets: bytes = ASM
+    #: of these only so many bits, 8 to 64; None for all
+    nbits: int | None = None
+    #: wrong bits that a marker may have in SEARCH; not above ``lock_wrong``
+    search_wrong: int = 0
+    #: the same where one is expected; fewer than half of its bits
+    lock_wrong: int = 3
+    #: markers that must follow the first before there is lock
+    verify: int = 0
+    #: markers in a row that may be missing in lock; the units behind them are cut out all the same
+    misses: int = 0
+    #: bits that a marker may stand beside its place in lock
+    slip: int = 0
+    #: take a stream whose bits are turned over, too, and turn them back
+    inverted: bool = False
+    #: 1 searches at every bit, 8 at octets of the stream only
+    step: int = 1
+
+    def made(self) -> Any:
+        """Return C's settings but for the length of units; FieldRangeError for wrong numbers."""
+        made: Any = ffi.new("fs_sync_settings *")
+        made.marker, made.marker_nbits = _marker(self.octets, self.nbits)
+        for name in ("search_wrong", "lock_wrong", "verify", "misses", "slip", "inverted", "step"):
+            value = int(getattr(self, name))
+            if not 0 <= value < 256:
+                raise FieldRangeError(f"marker {self.octets.hex()}: {name} is {value}, up to 255")
+            setattr(made, name, value)
+        return made
 
 
 class Synchroniser:
     """Cuts a stream of bits into the units of ``unit_nbytes`` octets that stand behind markers.
 
-    It begins in SEARCH, where a marker may hold ``search_wrong`` wrong bits at any bit (with
-    ``step`` 8: at octets of the stream). As many more markers as ``verify`` must then stand where
-    they are expected (CHECK); in LOCK a marker may hold ``lock_wrong`` wrong bits there and lie up
-    to ``slip`` bits beside, and as many in a row as ``misses`` may be missing (FLYWHEEL): the
-    units behind them are cut out all the same. Units are given in every state, which :attr:`found`
-    tells. With ``inverted`` a stream whose bits are turned over is taken and turned back.
-    ``randomiser``, a name of :data:`flightsw.codec.coding.randomiser.RANDOMISERS`, is taken off
-    each unit.
+    Units are given in every state, which :attr:`found` tells. ``randomiser``, a name of
+    :data:`flightsw.codec.coding.randomiser.RANDOMISERS`, is taken off each unit.
 
     ``counters`` can be read at any time; of the octets fed,
     ``8 * octets == unit_bits + marker_bits + bad_bits + skipped_bits + held_bits``.
 
-    Raises FieldRangeError for settings that cannot be.
+    A synchroniser belongs to one thread at a time. Raises FieldRangeError for settings that cannot
+    be.
     """
 
-    def __init__(
-        self,
-        marker: bytes,
-        unit_nbytes: int,
-        *,
-        nbits: int | None = None,
-        search_wrong: int = 0,
-        lock_wrong: int = 3,
-        verify: int = 0,
-        misses: int = 0,
-        slip: int = 0,
-        inverted: bool = False,
-        step: int = 1,
-        randomiser: str | None = None,
-    ) -> None:
+    def __init__(self, marker: Marker, unit_nbytes: int, *, randomiser: str | None = None) -> None:
         self.unit_nbytes = unit_nbytes
         self._state = ffi.new("fs_sync *")
-        rules = {"search_wrong": search_wrong, "lock_wrong": lock_wrong, "verify": verify}
-        rules |= {"misses": misses, "slip": slip, "inverted": int(inverted), "step": step}
-        settings = make_settings(marker, nbits, rules)
+        settings = marker.made()
         settings.unit_nbits = 8 * unit_nbytes if 0 < unit_nbytes < 1 << 28 else 0
         if lib.fs_sync_reset(self._state, settings) < 0:
             raise FieldRangeError(
-                f"synchroniser: marker {marker.hex()}, units of {unit_nbytes} octets, {rules}: no"
-                " more wrong bits in search than in lock, and fewer than half of a marker of 8 to"
-                " 64 bits; steps are 1 or 8, and marker and slip whole steps"
+                f"synchroniser: {marker}, units of {unit_nbytes} octets: no more wrong bits in"
+                " search than in lock, and fewer than half of a marker of 8 to 64 bits; steps are"
+                " 1 or 8, and marker and slip whole steps"
             )
         pn = None if randomiser is None else sequence(randomiser, unit_nbytes)
         self._pn = ffi.NULL if pn is None else _from_buffer(pn)

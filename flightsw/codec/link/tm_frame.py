@@ -169,7 +169,7 @@ class Receiver(FrameReceiver):
     @cached_property
     def _line(self) -> Line:
         """What stands in front of frames that :meth:`feed` takes off the air."""
-        return Line(self._state, lock_wrong=3, step=8)
+        return Line(self._state, sync.Marker(step=8))
 
     def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
         """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""

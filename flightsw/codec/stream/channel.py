@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flightsw.codec.columns.layout import Layout
 from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.link.frames import Frames
-from flightsw.codec.link.sync import ASM
+from flightsw.codec.link.sync import Marker
 from flightsw.codec.packet.pus_format import PusFormat
 
 #: What the octets of the input are.
@@ -38,20 +38,6 @@ class Convolutional:
     order: str = "ccsds"
     traceback: int | None = None
     segment: int | None = None
-
-
-@dataclass(frozen=True)
-class Marker:
-    """How frames are found; see :class:`flightsw.codec.link.sync.Synchroniser`."""
-
-    octets: bytes = ASM
-    search_wrong: int = 0
-    lock_wrong: int = 3
-    verify: int = 0
-    misses: int = 0
-    slip: int = 0
-    inverted: bool = False
-    step: int = 1
 
 
 @dataclass(frozen=True)

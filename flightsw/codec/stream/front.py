@@ -86,23 +86,16 @@ class _Air:
                 f"channel {channel.name}: soft symbols go with a convolutional code, and bits do"
                 " not"
             )
-        code, marker = channel.convolutional, channel.marker
+        code = channel.convolutional
         self._viterbi = code and Viterbi(
             code.rate, code.order, traceback=code.traceback, segment=code.segment
         )
         self._bits = _BitPacker() if channel.input == "bits" else None
         self._chain = Chain(
             make_receiver(channel.frames),
-            marker=marker.octets,
+            marker=channel.marker,
             randomiser=channel.randomiser,
             reed_solomon=channel.reed_solomon,
-            search_wrong=marker.search_wrong,
-            lock_wrong=marker.lock_wrong,
-            verify=marker.verify,
-            misses=marker.misses,
-            slip=marker.slip,
-            inverted=marker.inverted,
-            step=marker.step,
         )
 
     def feed(self, octets: Octets) -> Delivered:

@@ -10,6 +10,7 @@ from flightsw.codec.coding.randomiser import sequence
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.chain import BlockCode, Line
 from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.sync import Marker
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from hil.benches.codec.measure import best_s, by_tier, memcpy_s, ns_per
@@ -97,9 +98,7 @@ class Feeding:
 
     def __init__(self, octets: bytes, count: int) -> None:
         self.receiver = tm_frame.Receiver(Frames("tm", FRAME_NBYTES, 1, ocf=True))
-        self.line = Line(
-            self.receiver._state, lock_wrong=3, step=1, slip=1, inverted=1, reed_solomon=CODE
-        )
+        self.line = Line(self.receiver._state, Marker(slip=1, inverted=True), reed_solomon=CODE)
         self.octets, self.count = octets, count
         nrows, noctets = 16 * count, count * FRAME_NBYTES + (1 << 17)
         self.rows = ffi.new("fs_frame_row[]", nrows)

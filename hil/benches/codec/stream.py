@@ -21,8 +21,9 @@ from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.sync import Marker
 from flightsw.codec.packet import space_packet
-from flightsw.codec.stream.channel import Channel, Marker, Rule
+from flightsw.codec.stream.channel import Channel, Rule
 from flightsw.codec.stream.stream import Batch, Stream
 from hil.benches.codec import measure
 from hil.benches.codec.measure import memcpy_s

@@ -17,6 +17,7 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import sync, tm_frame
 from flightsw.codec.link.chain import BlockCode, Chain, Line
 from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from flightsw.codec.tier import available, forced
@@ -75,12 +76,16 @@ def on_air(
 
 
 def chain_for(
-    nbytes: int, code: BlockCode | None = None, *, fecf: str | None = "crc16", **how: Any
+    nbytes: int,
+    code: BlockCode | None = None,
+    *,
+    fecf: str | None = "crc16",
+    randomiser: str | None = "tm",
+    **how: Any,
 ) -> Chain:
-    """Return a chain for TM frames."""
-    return Chain(
-        tm_frame.Receiver(Frames("tm", nbytes, SCID, fecf=fecf, ocf=True)), reed_solomon=code, **how
-    )
+    """Return a chain for TM frames; ``how`` is of the marker."""
+    receiver = FrameReceiver(Frames("tm", nbytes, SCID, fecf=fecf, ocf=True))
+    return Chain(receiver, marker=sync.Marker(**how), randomiser=randomiser, reed_solomon=code)
 
 
 def fed(chain: Chain, octets: bytes, cuts: list[int]) -> list[bytes]:
@@ -238,7 +243,7 @@ def test_other_markers_and_a_flywheel(tier: str) -> None:
     octets = bytearray(on_air(frames, None, "tm17", sync.ASM_64))
     for i in (3, 4, 9):
         octets[136 * i : 136 * i + 8] = bytes(8)
-    how: dict[str, Any] = {"marker": sync.ASM_64, "randomiser": "tm17"}
+    how: dict[str, Any] = {"octets": sync.ASM_64, "randomiser": "tm17"}
     chain = chain_for(128, misses=1, **how)
     assert fed(chain, bytes(octets), [100]) == packets
     counters = chain.counters
@@ -270,7 +275,7 @@ def test_room_that_is_too_small_is_told_and_nothing_lost() -> None:
     packets = packets_of(50)
     octets = on_air(frames_of(packets, 256))
     receiver = tm_frame.Receiver(Frames("tm", 256, SCID, ocf=True))
-    line = Line(receiver._state, lock_wrong=3, step=8)
+    line = Line(receiver._state, sync.Marker(step=8))
     rows, out = ffi.new("fs_frame_row[129]"), ffi.new("uint8_t[]", 65542 + 256)
     sink = ffi.new("fs_frame_sink *", {"rows": rows, "octets": out, "nrows": 129})
     consumed, at, got = ffi.new("uint64_t *"), 0, []
@@ -292,7 +297,7 @@ def test_chain_reads_nothing_behind_its_input(tier: str, guard: Guard) -> None:
     octets = on_air(frames_of(packets_of(3), 146), SHORT)
     sink, consumed = receiver._sink, ffi.new("uint64_t *")
     for n in range(0, len(octets), 13):
-        line = Line(receiver._state, lock_wrong=3, slip=2, inverted=1, step=1, reed_solomon=SHORT)
+        line = Line(receiver._state, sync.Marker(slip=2, inverted=True), reed_solomon=SHORT)
         for at in guard.both(octets[:n]):
             sink.rows_used = sink.octets_used = 0
             assert lib.fs_chain_feed(line.state, at, n, consumed, sink) >= 0
@@ -304,7 +309,7 @@ def test_chain_reads_nothing_behind_its_input(tier: str, guard: Guard) -> None:
         {"reed_solomon": LONG},
         {"reed_solomon": BlockCode(e=7)},
         {"randomiser": "tc"},
-        {"marker": bytes(9)},
+        {"octets": bytes(9)},
         {"verify": 300},
         {"search_wrong": 4},
         {"step": 3},

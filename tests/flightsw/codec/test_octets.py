@@ -17,11 +17,12 @@ from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, Trunca
 from flightsw.codec.link import aos_frame, chain, sync, tm_frame, uslp_frame
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver
+from flightsw.codec.link.sync import Marker
 from flightsw.codec.packet import sequence as packet_sequence
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet import table as packet_table
 from flightsw.codec.serial import cobs, hdlc, slip
-from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional, Marker
+from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional
 from flightsw.codec.stream.stream import Stream
 from flightsw.codec.time_code import TimeFormat
 

@@ -24,10 +24,11 @@ from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.link import tc_frame, tm_frame
 from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.sync import Marker
 from flightsw.codec.packet import pus, space_packet
 from flightsw.codec.packet.pus_format import PusFormat
 from flightsw.codec.serial import cobs
-from flightsw.codec.stream.channel import Channel, Convolutional, Marker, Packets, Rule
+from flightsw.codec.stream.channel import Channel, Convolutional, Packets, Rule
 from flightsw.codec.stream.stream import Batch, Stream
 
 APID, OTHER = 0x123, 0x45

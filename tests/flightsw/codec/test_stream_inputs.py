@@ -24,10 +24,11 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import aos_frame, sync, tc_frame, uslp_frame
 from flightsw.codec.link.chain import BlockCode
 from flightsw.codec.link.frames import Frames
+from flightsw.codec.link.sync import Marker
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet.pus_format import PUS_C
 from flightsw.codec.serial import cobs, hdlc, slip
-from flightsw.codec.stream.channel import Channel, Convolutional, Marker, Packets, Rule
+from flightsw.codec.stream.channel import Channel, Convolutional, Packets, Rule
 from flightsw.codec.stream.stream import Batch, Stream
 
 LIST = compile_layout(c.Struct("n" / c.Int8ub, "values" / c.Array(c.this.n, c.Int16ub)))

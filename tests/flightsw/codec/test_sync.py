@@ -200,11 +200,15 @@ def good(unit: npt.NDArray[np.uint8]) -> bool:
 
 
 def fed(
-    stream: npt.NDArray[np.uint8], cuts: list[int], judge: sync.Judge | None = None, **how: Any
+    stream: npt.NDArray[np.uint8],
+    cuts: list[int],
+    judge: sync.Judge | None = None,
+    randomiser: str | None = None,
+    **how: Any,
 ) -> tuple[list[bytes], dict[str, int], sync.Synchroniser]:
     """Feed the bits in chunks; return units, counters and the synchroniser."""
     octets = np.packbits(stream).tobytes()
-    one = sync.Synchroniser(sync.ASM, UNIT_NBYTES, **how)
+    one = sync.Synchroniser(sync.Marker(**how), UNIT_NBYTES, randomiser=randomiser)
     got: list[bytes] = []
     at, turn = 0, 0
     while at < len(octets):
@@ -269,7 +273,7 @@ def test_any_chunking_of_any_damage_gives_the_same_and_every_bit_is_counted(
 @given(HOW, st.lists(st.binary(max_size=300), max_size=20), st.booleans())
 def test_garbage_is_accounted_for(how: dict[str, Any], chunks: list[bytes], judged: bool) -> None:
     """Whatever comes, each bit is in a unit, a marker, a bad unit, skipped or still held."""
-    one = sync.Synchroniser(b"\x35", 3, **(how | {"search_wrong": 1, "lock_wrong": 2}))
+    one = sync.Synchroniser(sync.Marker(b"\x35", **(how | {"search_wrong": 1, "lock_wrong": 2})), 3)
     for chunk in chunks:
         one.feed(chunk, (lambda unit: bool(unit[0] & 1)) if judged else None)
     assert 8 * sum(map(len, chunks)) == one.held_bits + bits_passed(one)
@@ -295,7 +299,7 @@ def test_found_tells_where_units_stood() -> None:
     stream = np.concatenate([np.zeros(11, np.uint8), on_air(units)])
     stream[11 + 352 + 7] ^= 1
     octets = np.packbits(stream).tobytes()
-    one = sync.Synchroniser(sync.ASM, UNIT_NBYTES, verify=1)
+    one = sync.Synchroniser(sync.Marker(verify=1), UNIT_NBYTES)
     rows = []
     for at in range(0, len(octets), 50):
         one.feed(octets[at : at + 50])
@@ -304,7 +308,7 @@ def test_found_tells_where_units_stood() -> None:
         (11 + 32, False, 0, False, 1, 0),
         (11 + 352 * 2 + 32, False, 0, False, 1, 0),
     ]
-    one = sync.Synchroniser(sync.ASM, UNIT_NBYTES, verify=1, search_wrong=1)
+    one = sync.Synchroniser(sync.Marker(verify=1, search_wrong=1), UNIT_NBYTES)
     one.feed(octets)
     assert one.found["wrong"].tolist() == [0, 1, 0]
     assert one.found["state"].tolist() == [1, 2, 2]
@@ -414,12 +418,13 @@ def test_derandomises_on_the_way() -> None:
         {"search_wrong": 4},
         {"step": 2},
         {"slip": 3, "step": 8},
-        {"marker": b"\x1a"[:0]},
+        {"octets": b"\x1a"[:0]},
         {"verify": 256},
     ],
 )
 def test_synchroniser_refuses_what_cannot_be(wrong: dict[str, Any]) -> None:
     """Settings that contradict one another are refused with all of them in the message."""
-    how: dict[str, Any] = {"marker": sync.ASM, "unit_nbytes": 10} | wrong
+    how, unit_nbytes = dict(wrong), wrong.get("unit_nbytes", 10)
+    how.pop("unit_nbytes", None)
     with pytest.raises(FieldRangeError, match="marker"):
-        sync.Synchroniser(**how)
+        sync.Synchroniser(sync.Marker(**how), unit_nbytes)
