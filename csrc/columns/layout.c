@@ -61,15 +61,25 @@ int64_t fs_layout_prepare(fs_layout *layout, const fs_field *fields, size_t nfie
     return (int64_t)nfields;
 }
 
+/* Where a column may begin at best: octets behind a multiple of `span`. */
+static size_t spread_to(size_t nbytes, size_t k, size_t *span)
+{
+    enum { PAGE = 4096, SKEW = 33 * 64, MEMORY_SPAN = 1 << 18, MEMORY_SKEW = 13 * PAGE + SKEW };
+    *span = nbytes < 4 * MEMORY_SPAN ? PAGE : MEMORY_SPAN;
+    return k * (*span == PAGE ? SKEW : MEMORY_SKEW) % *span;
+}
+
 size_t fs_layout_spread(const fs_layout *layout, size_t count, uint8_t *arena, uint8_t **columns)
 {
-    enum { LINE = 64, PAGE = 4096, SKEW = 33 * LINE };
+    enum { LINE = 64, LEAST_NBYTES = 4096 };
     size_t end = 0;
     for (size_t k = 0; k < layout->nfields; k++) {
-        size_t nbytes = count * layout->fields[k].count * layout->fields[k].size;
+        size_t nbytes = count * layout->fields[k].count * layout->fields[k].size, span;
         end = (end + LINE - 1) / LINE * LINE;
-        if (nbytes >= PAGE)
-            end += (k * SKEW - end) % PAGE;
+        if (nbytes >= LEAST_NBYTES) {
+            size_t best = spread_to(nbytes, k, &span);
+            end += (best - end) % span;
+        }
         if (columns)
             columns[k] = arena + end;
         end += nbytes;

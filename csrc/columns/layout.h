@@ -75,7 +75,8 @@ int64_t fs_layout_decode_columns(const fs_layout *layout, const uint8_t *buf, si
 
 /* Divide an arena that begins at a multiple of 64 octets between the columns of `count` rows, each at
  * such a multiple; columns whose addresses agree modulo a page would evict each other from the
- * first-level cache, so large ones lie skewed. Fills `columns`, one a field, unless it is null.
+ * first-level cache, and modulo more of them meet in one bank of the memory, so large ones lie
+ * skewed. Fills `columns`, one a field, unless it is null.
  * Returns the octets of the arena. */
 size_t fs_layout_spread(const fs_layout *layout, size_t count, uint8_t *arena, uint8_t **columns);
 
