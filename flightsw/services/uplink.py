@@ -6,7 +6,7 @@ from collections import Counter
 
 from flightsw.codec.coding import cltu
 from flightsw.codec.errors import CodecError
-from flightsw.codec.link import tc_frame
+from flightsw.codec.link import cop1, tc_frame
 from flightsw.drivers.ttc import Ttc
 from flightsw.services.router import Router
 
@@ -21,7 +21,7 @@ class Uplink:
         self._scid = scid
         self._router = router
         self._receiver = cltu.Receiver()
-        self.farm = tc_frame.Farm()
+        self.farm = cop1.Farm()
         self.clcw = self.farm.clcw().pack()
         self.counters: Counter[str] = Counter()
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from flightsw.codec.link.receiver import Units
+from flightsw.codec.link.units import Units
 from flightsw.codec.native import lib
 from hil.errors import HostError, UsageError
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from enum import Enum
 
-from flightsw.codec.link import tc_frame
+from flightsw.codec.link import cop1, tc_frame
 
 #: Control command Set V(R) (232.0-B-4, 4.1.3.3); the value follows.
 SET_VR = b"\x82\x00"
@@ -58,7 +58,7 @@ class Fop:
         """True when everything queued has been acknowledged."""
         return not self.waiting and not self._sent
 
-    def on_clcw(self, t_ns: int, clcw: tc_frame.Clcw) -> None:
+    def on_clcw(self, t_ns: int, clcw: cop1.Clcw) -> None:
         """Take one report of the receiving end."""
         if clcw.lockout:
             self._unlock_due = True
@@ -92,7 +92,7 @@ class Fop:
         """Return the transfer frames to radiate now, in order."""
         out: list[bytes] = []
         if self._unlock_due:
-            out.append(self._control(tc_frame.UNLOCK))
+            out.append(self._control(cop1.UNLOCK))
             self._unlock_due = False
             self._reinitialise()
         if self.state is State.INITIAL:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from flightsw.codec import tier
-from flightsw.codec.link import receiver as frames
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link import units as frames
 from flightsw.codec.link.frames import Frames
-from flightsw.codec.link.receiver import FrameReceiver, Units
+from flightsw.codec.link.receiver import FrameReceiver
+from flightsw.codec.link.units import Units
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora")) / "frames"

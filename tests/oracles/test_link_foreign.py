@@ -12,7 +12,7 @@ from spacepackets.ccsds.tm_frame import TmTransferFrame
 from spacepackets.ecss import PusTm
 
 from flightsw.codec.coding import randomiser
-from flightsw.codec.link import tc_frame, tm_frame
+from flightsw.codec.link import cop1, tm_frame
 from flightsw.codec.packet import pus
 from flightsw.codec.wire import Kind, Status
 from hil.board import load_board
@@ -82,5 +82,5 @@ def test_every_good_frame_reads_the_same_in_spacepackets(flight):
         head = theirs.primary_header
         assert head.master_channel_id.spacecraft_id == 261
         assert head.vc_id in {0, 1, 7}
-        clcw = tc_frame.Clcw.unpack(bytes(theirs.op_ctrl_field))
+        clcw = cop1.Clcw.unpack(bytes(theirs.op_ctrl_field))
         assert (clcw.vcid, clcw.lockout) == (0, False)

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from flightsw.codec.coding.randomiser import number_of
 from flightsw.codec.errors import FieldRangeError
-from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver, Units
+from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.link.sync import COUNTERS, STATES, Marker
+from flightsw.codec.link.units import UNIT_DTYPE, Units
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.octets import Octets, view_of
 from flightsw.codec.room import Room

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.columns.fixed_columns import Columns
-from flightsw.codec.link.receiver import Units
+from flightsw.codec.link.units import Units
 from flightsw.codec.packet.pus_format import PusColumns
 from flightsw.codec.packet.sequence import Sequence
 from flightsw.codec.packet.table import PacketTable

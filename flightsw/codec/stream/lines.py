@@ -7,7 +7,7 @@ import numpy as np
 from flightsw.codec.coding import cltu
 from flightsw.codec.errors import ChecksumError, CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.link import tc_frame
-from flightsw.codec.link.receiver import UNIT_DTYPE, Units
+from flightsw.codec.link.units import UNIT_DTYPE, Units
 from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets
 from flightsw.codec.packet.table import MIN_NBYTES

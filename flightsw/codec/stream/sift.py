@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.link.receiver import UNIT_DTYPE, Units
+from flightsw.codec.link.units import UNIT_DTYPE, Units
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet.sequence import Tracker
 from flightsw.codec.packet.table import IDLE_APID, MAX_NBYTES, apid_bits

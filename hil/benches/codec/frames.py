@@ -10,7 +10,8 @@ import numpy as np
 
 from flightsw.codec.link import aos_frame, tm_frame, uslp_frame
 from flightsw.codec.link.frames import Frames
-from flightsw.codec.link.receiver import UNIT_DTYPE, FrameReceiver
+from flightsw.codec.link.receiver import FrameReceiver
+from flightsw.codec.link.units import UNIT_DTYPE
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from flightsw.codec.coding.crc import crc16
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.frames import Frames
-from flightsw.codec.link.receiver import FrameReceiver, Units
+from flightsw.codec.link.receiver import FrameReceiver
+from flightsw.codec.link.units import Units
 from flightsw.codec.packet import space_packet
 
 SCID = 0x2F6

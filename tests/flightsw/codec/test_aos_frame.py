@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
 from flightsw.codec.link import aos_frame
-from flightsw.codec.link import receiver as frames
+from flightsw.codec.link import units as frames
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import ffi, lib

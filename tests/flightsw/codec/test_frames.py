@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from flightsw.codec.coding.randomiser import tm_randomise
 from flightsw.codec.errors import SyncError
-from flightsw.codec.link import receiver as frames
 from flightsw.codec.link import tm_frame
+from flightsw.codec.link import units as frames
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.native import lib
 

@@ -12,7 +12,7 @@ from guard import Guard
 
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.errors import CodecError, SyncError, TruncatedError
-from flightsw.codec.link.receiver import UNIT_DTYPE
+from flightsw.codec.link.units import UNIT_DTYPE
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
 from flightsw.codec.packet.pus_format import PusFormat

@@ -10,7 +10,8 @@ from flightsw.codec.coding import cltu
 from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.link import tc_frame
-from flightsw.codec.link.tc_frame import UNLOCK, Clcw, Farm, FarmState, TcFrame, set_vr
+from flightsw.codec.link.cop1 import UNLOCK, Clcw, Farm, FarmState, set_vr
+from flightsw.codec.link.tc_frame import TcFrame
 
 
 def with_fecf(body: bytes) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
-from flightsw.codec.link import receiver as frames
+from flightsw.codec.link import units as frames
 from flightsw.codec.link import uslp_frame
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver

@@ -7,16 +7,14 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec.link import tc_frame
+from flightsw.codec.link import cop1, tc_frame
 from hil.ground.fop import Fop, State
 
 SECOND = 1_000_000_000
 TIMER = 5 * SECOND
 
 
-def converse(
-    fop: Fop, farm: tc_frame.Farm, seconds: int, lossy: random.Random, loss: float
-) -> list:
+def converse(fop: Fop, farm: cop1.Farm, seconds: int, lossy: random.Random, loss: float) -> list:
     """Run both ends for some seconds; each frame and each report is lost with probability loss."""
     taken = []
     for second in range(seconds):
@@ -41,7 +39,7 @@ def converse(
 @settings(max_examples=60, deadline=None)
 def test_everything_arrives_once_and_in_order(seed, loss, count, expected):
     """Whatever is lost on the way, each packet goes up once, in order, and the sender knows it."""
-    fop, farm = Fop(261, timer_ns=TIMER, limit=50), tc_frame.Farm()
+    fop, farm = Fop(261, timer_ns=TIMER, limit=50), cop1.Farm()
     farm.expected = expected
     packets = [bytes([i]) * (i + 1) for i in range(count)]
     for packet in packets:
@@ -56,17 +54,17 @@ def test_a_restarted_spacecraft_is_noticed_and_served():
     fop = Fop(261, timer_ns=TIMER)
     for i in range(5):
         fop.enqueue(bytes([i]))
-    assert len(converse(fop, tc_frame.Farm(), 20, random.Random(1), 0.0)) == 5
+    assert len(converse(fop, cop1.Farm(), 20, random.Random(1), 0.0)) == 5
     for i in range(5, 9):
         fop.enqueue(bytes([i]))
-    fresh = tc_frame.Farm()
+    fresh = cop1.Farm()
     assert converse(fop, fresh, 60, random.Random(1), 0.0) == [bytes([i]) for i in range(5, 9)]
     assert fop.counters["resynchronised"] == 1
 
 
 def test_lockout_is_unlocked():
     """A receiver in lockout gets an Unlock before anything else, and then the packets."""
-    fop, farm = Fop(261, timer_ns=TIMER), tc_frame.Farm()
+    fop, farm = Fop(261, timer_ns=TIMER), cop1.Farm()
     farm.accept(tc_frame.unpack(tc_frame.pack(261, 0, 128, b"x")))
     assert farm.clcw().lockout
     fop.on_clcw(0, farm.clcw())
@@ -77,7 +75,7 @@ def test_lockout_is_unlocked():
 
 def test_loss_of_contact_keeps_what_was_not_acknowledged():
     """Packets under way when the pass ends go up in the next one, and none is forgotten."""
-    fop, farm = Fop(261, timer_ns=TIMER), tc_frame.Farm()
+    fop, farm = Fop(261, timer_ns=TIMER), cop1.Farm()
     fop.frames(0)
     fop.on_clcw(0, farm.clcw())
     assert fop.state is State.ACTIVE
