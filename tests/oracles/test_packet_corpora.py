@@ -22,9 +22,10 @@ import pytest
 from flightsw.codec.columns.layout import compile_layout
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.frames import Frames
+from flightsw.codec.packet.find import PacketFinder, scan
 from flightsw.codec.packet.pus_format import PusFault, PusFormat
 from flightsw.codec.packet.sequence import Joiner, Tracker, Verdict
-from flightsw.codec.packet.table import PacketFinder, PacketTable, scan
+from flightsw.codec.packet.table import PacketTable
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = Path(os.environ.get("FLATSAT_CORPORA", ROOT.parent / "shared" / "corpora"))

@@ -26,9 +26,9 @@ from flightsw.codec import time_code
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.find import PacketFinder, scan
 from flightsw.codec.packet.pus_format import PUS_C, PUS_VERSION_A, PusFormat
 from flightsw.codec.packet.sequence import Joiner
-from flightsw.codec.packet.table import PacketFinder, scan
 from flightsw.codec.time_code import TimeFormat
 
 RANDOM = random.Random(20260101)

@@ -18,8 +18,8 @@ from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link import tm_frame
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.find import scan
 from flightsw.codec.packet.sequence import Tracker, Verdict
-from flightsw.codec.packet.table import scan
 from flightsw.codec.time_code import DAY_NS, Cds, decode_cds, pack_cds
 
 HOUR_NS = 3600 * 10**9

@@ -21,9 +21,9 @@ from flightsw.codec.columns.layout import Layout, compile_layout
 from flightsw.codec.columns.plan import Repeat, Value
 from flightsw.codec.dictionary import APID, EVENTS, PART_HEADER, REPORTS, STRUCTURES, export
 from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.find import scan
 from flightsw.codec.packet.pus import unpack_tm
 from flightsw.codec.packet.pus_format import PUS_C
-from flightsw.codec.packet.table import scan
 from flightsw.codec.xtce.model import System
 
 Dictionary = tuple[System, XtcePacketDefinition]

@@ -6,7 +6,8 @@ from struct import Struct
 from typing import NamedTuple
 
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
-from flightsw.codec.packet.table import HEADER_NBYTES, IDLE_APID, SEQ_MODULO, PacketTable, scan
+from flightsw.codec.packet.find import scan
+from flightsw.codec.packet.table import HEADER_NBYTES, IDLE_APID, SEQ_MODULO, PacketTable
 
 __all__ = [
     "CONTINUATION",

@@ -21,7 +21,7 @@ from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets, joined
-from flightsw.codec.packet.table import PacketFinder
+from flightsw.codec.packet.find import PacketFinder
 from flightsw.codec.stream.batch import Delivered
 from flightsw.codec.stream.channel import ON_AIR, Channel
 from flightsw.codec.stream.lines import DEFRAMERS, NOTHING, Counters, SerialLine, Uplink, delivered

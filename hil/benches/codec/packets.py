@@ -16,9 +16,10 @@ import numpy as np
 
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.find import PacketFinder, scan
 from flightsw.codec.packet.pus_format import PUS_C
 from flightsw.codec.packet.sequence import Tracker
-from flightsw.codec.packet.table import PacketFinder, PacketTable, scan
+from flightsw.codec.packet.table import PacketTable
 from hil.benches.codec.measure import best_s, by_tier, gb_per_s, memcpy_s, ns_per
 from hil.benches.codec.row import Row
 

@@ -18,9 +18,9 @@ from flightsw.codec.link import aos_frame, chain, sync, tm_frame, uslp_frame
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.link.sync import Marker
+from flightsw.codec.packet import find as packet_find
 from flightsw.codec.packet import sequence as packet_sequence
 from flightsw.codec.packet import space_packet
-from flightsw.codec.packet import table as packet_table
 from flightsw.codec.serial import cobs, hdlc, slip
 from flightsw.codec.stream.channel import INPUTS, Channel, Convolutional
 from flightsw.codec.stream.stream import Stream
@@ -48,7 +48,7 @@ PACKETS = b"".join(space_packet.pack(1, i, b"abc") for i in range(5))
         lambda octets: convolutional.Encoder().feed(octets),
         lambda octets: convolutional.Viterbi().feed_hard(octets),
         lambda octets: sync.search(octets, OCTETS[40:44]).tolist(),
-        lambda octets: packet_table.PacketFinder().find(octets).offset.tolist(),
+        lambda octets: packet_find.PacketFinder().find(octets).offset.tolist(),
     ],
 )
 @pytest.mark.parametrize("nbytes", [80, 12_000])
@@ -165,14 +165,14 @@ def test_a_stream_takes_nothing_of_what_are_no_octets(kind: str, wrong: Any) -> 
         ),
         lambda: sync.search(OCTETS, max_wrong=1 << 40),
         lambda: sync.search(OCTETS, step=-1),
-        lambda: packet_table.scan(PACKETS, -1),
-        lambda: packet_table.PacketFinder().find(PACKETS, capacity=-1),
-        lambda: packet_table.table_at(PACKETS, [-1]),
-        lambda: packet_table.scan(PACKETS).select(where=np.ones(9, np.bool_)),
-        lambda: packet_table.scan(PACKETS).select(where=np.ones((5, 2), np.bool_)),
-        lambda: packet_table.scan(PACKETS).select(where=np.array([5])),
-        lambda: packet_table.scan(PACKETS).select(where=np.array([-1])),
-        lambda: packet_table.scan(PACKETS).select(where=np.array([0.5])),
+        lambda: packet_find.scan(PACKETS, -1),
+        lambda: packet_find.PacketFinder().find(PACKETS, capacity=-1),
+        lambda: packet_find.table_at(PACKETS, [-1]),
+        lambda: packet_find.scan(PACKETS).select(where=np.ones(9, np.bool_)),
+        lambda: packet_find.scan(PACKETS).select(where=np.ones((5, 2), np.bool_)),
+        lambda: packet_find.scan(PACKETS).select(where=np.array([5])),
+        lambda: packet_find.scan(PACKETS).select(where=np.array([-1])),
+        lambda: packet_find.scan(PACKETS).select(where=np.array([0.5])),
         lambda: packet_sequence.Joiner(secondary_nbytes=1 << 40),
         lambda: randomiser.sequence("tm", -1),
         lambda: randomiser.Randomiser("tm", -1),

@@ -10,9 +10,9 @@ import pytest
 from flightsw.codec.errors import FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
+from flightsw.codec.packet.find import scan
 from flightsw.codec.packet.sequence import Joiner, Tracker, Unit, Verdict
 from flightsw.codec.packet.space_packet import CONTINUATION, FIRST, IDLE_APID, LAST, UNSEGMENTED
-from flightsw.codec.packet.table import scan
 
 
 def counts(*seqs: int, apid: int = 1) -> bytes:

@@ -15,7 +15,8 @@ from flightsw.codec.coding.crc import crc16
 from flightsw.codec.errors import FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
-from flightsw.codec.packet.table import PacketFinder, PacketTable, scan, table_at
+from flightsw.codec.packet.find import PacketFinder, scan, table_at
+from flightsw.codec.packet.table import PacketTable
 
 APIDS = (5, 77, 600)
 

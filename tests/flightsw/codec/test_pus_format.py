@@ -11,8 +11,9 @@ from guard import Guard
 from flightsw.codec.errors import CodecError, FieldRangeError, SyncError, TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import pus, space_packet
+from flightsw.codec.packet.find import scan
 from flightsw.codec.packet.pus_format import PUS_A, PUS_C, PusFault, PusFormat
-from flightsw.codec.packet.table import PacketTable, scan
+from flightsw.codec.packet.table import PacketTable
 from flightsw.codec.time_code import DAY_NS, TimeFormat
 
 FORMATS = [
