@@ -130,8 +130,8 @@ ALWAYS void values_by(const uint8_t *at, size_t rows, unsigned dual, unsigned n,
         value[k] = weigh(acc, k, first + 8 * k, RS_TO_AES[dual], by);
 }
 
-ALWAYS void values(const fs_rs_code *code, const uint8_t *at, size_t rows, unsigned n,
-                   __m512i *value)
+ALWAYS void values_at(const fs_rs_code *code, const uint8_t *at, size_t rows, unsigned n,
+                      __m512i *value)
 {
     if (code->interleave == 1)
         values_by(at, rows, code->dual, n, value, BY_1);
@@ -145,6 +145,22 @@ ALWAYS void values(const fs_rs_code *code, const uint8_t *at, size_t rows, unsig
         values_by(at, rows, code->dual, n, value, BY_5);
     else
         values_by(at, rows, code->dual, n, value, BY_8);
+}
+
+APART void values_16(const fs_rs_code *code, const uint8_t *at, size_t rows, __m512i *value)
+{
+    values_at(code, at, rows, 4, value);
+}
+
+APART void values_8(const fs_rs_code *code, const uint8_t *at, size_t rows, __m512i *value)
+{
+    values_at(code, at, rows, 2, value);
+}
+
+ALWAYS void values(const fs_rs_code *code, const uint8_t *at, size_t rows, unsigned n,
+                   __m512i *value)
+{
+    (n == 4 ? values_16 : values_8)(code, at, rows, value);
 }
 
 /* Parity is linear in the values of the data at the roots. */
