@@ -17,6 +17,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,15 @@ def compile_cross(compiler: str, include: Path, into: Path) -> Path:
     return target
 
 
+def compress(wheel: Path) -> None:
+    """Write a wheel again at the highest level of deflate."""
+    smaller = wheel.with_suffix(".new")
+    with zipfile.ZipFile(wheel) as made, zipfile.ZipFile(smaller, "w") as again:
+        for entry in made.infolist():
+            again.writestr(entry, made.read(entry), zipfile.ZIP_DEFLATED, compresslevel=9)
+    smaller.replace(wheel)
+
+
 class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
@@ -156,6 +166,10 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         build_data["pure_python"] = False
         form = "cp311-abi3" if built.name.endswith("abi3.so") else "py3-none"
         build_data["tag"] = f"{form}-{platform}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        if self.target_name == "wheel" and artifact_path.endswith(".whl"):
+            compress(Path(artifact_path))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Build and run the fuzz targets of this folder with libFuzzer, ASan and UBSan.
 
     python csrc/fuzz/run.py                      every target, 100,000 runs each
-    python csrc/fuzz/run.py crc16 --runs 1000000
+    python csrc/fuzz/run.py crc --runs 1000000
 
 Needs clang. Objects, corpora and findings go to ``build/fuzz``. Ends with 1 if a target found
 something; the input is kept beside its log, and its path is printed.
