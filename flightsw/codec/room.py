@@ -37,7 +37,7 @@ class Room:
                 array = np.frombuffer(memory, np.uint8)
                 self._kept[k] = memory, ref(array)
                 return array
-        memory = memoryview(np.empty(nbytes + nbytes // 8, np.uint8))
+        memory = np.empty(nbytes + nbytes // 8, np.uint8).data
         array = np.frombuffer(memory, np.uint8)
         self._kept = [*self._kept[1 - _MOST :], (memory, ref(array))]
         return array

@@ -45,7 +45,7 @@ def place(array: Any) -> int:
 
 @pytest.mark.parametrize("name", sorted(HOLDERS))
 def test_memory_that_is_held_is_not_handed_out(name: str) -> None:
-    """As long as anything made of an array lives the next ones lie elsewhere; then one lies there."""
+    """While anything made of an array lives the next ones lie elsewhere, then one lies there."""
     room = Room()
     array = room.array(NBYTES)
     at = place(array)
@@ -63,7 +63,8 @@ def test_memory_is_as_large_as_asked_for_and_may_be_written() -> None:
     room = Room()
     for nbytes in (NBYTES, 3 * NBYTES, NBYTES - 1, 2 * NBYTES, NBYTES + 9, 0):
         array = room.array(nbytes)
-        assert len(array) >= nbytes and array.dtype == np.uint8
+        assert len(array) >= nbytes
+        assert array.dtype == np.uint8
         array[:] = 7
 
 
