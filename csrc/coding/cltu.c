@@ -69,12 +69,12 @@ int64_t fs_bch_encode(const uint8_t *info, size_t count, uint8_t *blocks)
 
 int64_t fs_bch_check(const uint8_t *blocks, size_t count, uint8_t *syndromes)
 {
-    int64_t clean = 0;
-    for (size_t i = 0; i < count; i++) {
+    size_t clean = 0;
+    for (size_t i = 0; i < count; i++)
         syndromes[i] = syndrome(blocks + i * BLOCK);
+    for (size_t i = 0; i < count; i++) /* by itself: many at once */
         clean += !syndromes[i];
-    }
-    return clean;
+    return (int64_t)clean;
 }
 
 int64_t fs_bch_correct(uint8_t *block)

@@ -19,7 +19,7 @@
  * - Barrett: with mu = floor(x^64 / P), q = floor(floor(c / x^32) * mu / x^32) is floor(c / P), and
  *   c - q * P is the remainder.
  *
- * csrc/tables/make_crc.py makes the constants and says how a CRC-16 and a mirrored CRC fit in. */
+ * csrc/coding/tables/make_crc.py makes the constants and says how a CRC-16 and a mirrored CRC fit in. */
 #ifndef FLATSAT_CRC_FOLD_H
 #define FLATSAT_CRC_FOLD_H
 

@@ -5,7 +5,7 @@
  * distances of 8 bits, that is between whole octets, and of 8 * 2^k bits. With x^17 + x^14 + 1 the
  * octet at n is the sum of those at n - 3 * 2^k and n - 17 * 2^k: as soon as 3 * 2^k octets cover a
  * vector, vectors are made at once. The sequences of degree 8 repeat after 255 octets.
- * csrc/tables/make_randomiser.py makes the octets that all this starts from. */
+ * csrc/coding/tables/make_randomiser.py makes the octets that all this starts from. */
 #include "randomiser_kernels.h"
 
 #include "tables/randomiser.h"
@@ -45,9 +45,30 @@ int64_t fs_pn_fill(int32_t kind, uint8_t *out, size_t nbytes)
     return (int64_t)nbytes;
 }
 
+/* Two units at a time, at least one vector each: the sequence is loaded once for both, and loads are
+ * what narrow vectors wait for. */
+static inline void xor_pair(const uint8_t *pn, const uint8_t *in, const uint8_t *in2, uint8_t *out,
+                            uint8_t *out2, size_t nbytes)
+{
+    enum { V = sizeof(fs_pn_v16) };
+    const size_t end = nbytes - V;
+    const fs_pn_v16 last = FS_PN_AT(fs_pn_v16, end);
+    const fs_pn_v16 last2 = *(const fs_pn_v16 *)(in2 + end) ^ *(const fs_pn_v16 *)(pn + end);
+    for (size_t i = 0; i < end; i += V) {
+        const fs_pn_v16 p = *(const fs_pn_v16 *)(pn + i);
+        *(fs_pn_v16 *)(out + i) = *(const fs_pn_v16 *)(in + i) ^ p;
+        *(fs_pn_v16 *)(out2 + i) = *(const fs_pn_v16 *)(in2 + i) ^ p;
+    }
+    *(fs_pn_v16 *)(out + end) = last;
+    *(fs_pn_v16 *)(out2 + end) = last2;
+}
+
 void fs_pn_xor_portable(const uint8_t *pn, const uint8_t *in, size_t in_stride, uint8_t *out,
                         size_t out_stride, size_t nbytes, size_t count)
 {
+    if (nbytes >= sizeof(fs_pn_v16))
+        for (; count > 1; in += 2 * in_stride, out += 2 * out_stride, count -= 2)
+            xor_pair(pn, in, in + in_stride, out, out + out_stride, nbytes);
     for (; count; in += in_stride, out += out_stride, count--) {
         if (nbytes >= 16)
             FS_PN_ENDS_AND_MIDDLE(fs_pn_v16);
