@@ -36,6 +36,13 @@ def view_of(what: str, octets: Any) -> Any:
         ) from None
 
 
+def sliceable(what: str, octets: Any) -> Any:
+    """Return ``octets`` as what is cut by octets, whatever an element of a view or an array has;
+    CodecError as :func:`view_of`."""
+    kind = type(octets)
+    return octets if kind is bytes or kind is bytearray else ffi.buffer(view_of(what, octets))
+
+
 def bytes_of(what: str, octets: Any) -> bytes:
     """Return ``octets`` as bytes, without a copy if they are; CodecError as :func:`view_of`."""
     return octets if type(octets) is bytes else bytes(ffi.buffer(view_of(what, octets)))

@@ -37,7 +37,7 @@ from flightsw.codec.columns.view import View, view_class
 from flightsw.codec.columns.walk import compile_tree
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.octets import places_of, room_of, view_of
+from flightsw.codec.octets import places_of, room_of, sliceable, view_of
 
 __all__ = ["Columns", "Field", "Layout", "LayoutError", "Row", "compile_layout", "field"]
 
@@ -139,18 +139,22 @@ class Layout:
             slots = ffi.new(self._slots_type)
             values = ffi.buffer(slots, self._out_slots.size)
         octets = buf if type(buf) is bytes else view_of("layout", buf)
-        if at < 0 or _decode_at(self._one, octets, len(buf), at, slots) < 0:
-            raise TruncatedError(
-                f"layout of {self.nbytes} octets at octet {at}: the buffer has {len(buf)}"
-            )
+        nbytes = len(octets)
+        if not 0 <= at <= nbytes or _decode_at(self._one, octets, nbytes, at, slots) < 0:
+            raise self._outside(at, nbytes)
         names, found = self._names, self._unpack(values)
         self._free.append((slots, values))
         if names is None or calibrated:
             return self._built(found, buf, at, calibrated)
         return dict(zip(names, found))  # noqa: B905  # there are as many; the check costs a tenth
 
+    def _outside(self, at: int, nbytes: int) -> TruncatedError:
+        return TruncatedError(
+            f"layout of {self.nbytes} octets at octet {at}: the buffer has {nbytes}"
+        )
+
     def _built(self, found: tuple[Any, ...], buf: Any, at: int, calibrated: bool) -> dict[str, Any]:
-        values = self._build(found, buf, at)
+        values = self._build(found, sliceable("layout", buf), at)
         return calibrated_values(self.fields, values) if calibrated else values
 
     def encode_columns(self, columns: Mapping[str, Any], *, calibrated: bool = False) -> bytes:
@@ -303,10 +307,10 @@ class Layout:
 
         Raises TruncatedError if ``buf`` ends inside the packet.
         """
+        if isinstance(buf, memoryview | np.ndarray):
+            buf = sliceable("layout", buf)
         if at < 0 or len(buf) - at < self.nbytes:
-            raise TruncatedError(
-                f"layout of {self.nbytes} octets at octet {at}: the buffer has {len(buf)}"
-            )
+            raise self._outside(at, len(buf))
         view = self._view()
         view.buffer = buf
         view.at = at

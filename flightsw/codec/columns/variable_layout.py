@@ -21,7 +21,7 @@ from flightsw.codec.columns.variable_columns import VariableColumns, is_wide
 from flightsw.codec.columns.view import View
 from flightsw.codec.errors import CodecError, FieldRangeError, TruncatedError
 from flightsw.codec.native import ffi, lib
-from flightsw.codec.octets import places_of, room_of, view_of
+from flightsw.codec.octets import places_of, room_of, sliceable, view_of
 
 
 class VariableLayout(Layout):
@@ -48,6 +48,7 @@ class VariableLayout(Layout):
         Octets behind its last field are left alone. Raises TruncatedError or SyncError, which name
         the field and its bit.
         """
+        buf = sliceable("layout", buf)
         if at < 0 or at > len(buf):
             raise TruncatedError(f"layout: octet {at} is outside of a buffer of {len(buf)}")
         return self._interpreter.decode(buf, at, calibrated)

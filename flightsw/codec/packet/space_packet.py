@@ -72,11 +72,13 @@ def pack(
     return _HEADER.pack(word, seq_flags << 14 | seq, nbytes - 1) + data
 
 
-def unpack(buf: bytes, at: int = 0) -> SpacePacket:
+def unpack(buf: bytes | bytearray | memoryview, at: int = 0) -> SpacePacket:
     """Take apart the packet at offset ``at``.
 
     Raises TruncatedError if ``buf`` ends inside it, SyncError if its version is not 0.
     """
+    if type(buf) is memoryview and buf.itemsize > 1:
+        buf = buf.cast("B")
     left = len(buf) - at
     if at < 0 or left < HEADER_NBYTES:
         raise TruncatedError(

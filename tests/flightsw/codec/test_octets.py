@@ -31,6 +31,9 @@ OCTETS = WORDS.tobytes()
 CODE = ReedSolomon(16, 1)
 FIXED = compile_layout(c.Struct("n" / c.Int8ub, "octets" / c.Bytes(2)))
 LIST = compile_layout(c.Struct("n" / c.Int8ub, "values" / c.Array(c.this.n, c.Int16ub)))
+TEXT = compile_layout(c.Struct("n" / c.Int8ub, "octets" / c.Bytes(c.this.n)))
+FLAT = compile_layout(c.Struct("n" / c.Int8ub, "m" / c.Int16ub))
+WIDE = compile_layout(c.BitStruct("a" / c.BitsInteger(3), "b" / c.BitsInteger(61)))
 PACKETS = b"".join(space_packet.pack(1, i, b"abc") for i in range(5))
 
 
@@ -49,6 +52,14 @@ PACKETS = b"".join(space_packet.pack(1, i, b"abc") for i in range(5))
         lambda octets: convolutional.Viterbi().feed_hard(octets),
         lambda octets: sync.search(octets, OCTETS[40:44]).tolist(),
         lambda octets: packet_find.PacketFinder().find(octets).offset.tolist(),
+        lambda octets: FIXED.decode(octets, 61),
+        lambda octets: FIXED.decode(octets, 61, calibrated=True),
+        lambda octets: FLAT.decode(octets, 61),
+        lambda octets: dict(FIXED.view(octets, 61)),
+        lambda octets: dict(WIDE.view(octets, 61)),
+        lambda octets: LIST.decode(octets, 4),
+        lambda octets: TEXT.decode(octets, 60),
+        lambda octets: space_packet.unpack(octets, 2),
     ],
 )
 @pytest.mark.parametrize("nbytes", [80, 12_000])
@@ -58,6 +69,16 @@ def test_a_view_of_words_is_taken_by_its_octets(
     """A view whose elements have four octets gives what the same octets give, all of them."""
     words = memoryview(WORDS[: nbytes // 4])
     assert function(words) == function(memoryview(OCTETS[:nbytes]))
+
+
+@pytest.mark.parametrize("layout", [FIXED, FLAT, LIST])
+@pytest.mark.parametrize("at", [-1, 6, 1 << 64, 1 << 80])
+def test_a_packet_outside_of_its_buffer_is_refused(layout: Any, at: int) -> None:
+    """Wherever a packet is said to begin, one that is not in the buffer is cut off."""
+    for octets in (b"abcdef", bytearray(6), memoryview(WORDS[:1])):
+        for read in (layout.decode, layout.view) if layout.fixed else (layout.decode,):
+            with pytest.raises(TruncatedError, match=r"buffer|ends"):
+                read(octets, at)
 
 
 def test_memory_that_may_not_be_written_stays_as_it_is() -> None:
