@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flightsw.codec import tier as tiers
+
+#: for an emulated processor, which needs seconds where a real one needs none
+settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(params=tiers.available())

@@ -47,7 +47,8 @@ def wait_until_flying(process: subprocess.Popen[str], storage: Path) -> int:
 def test_flight_software_reports_a_killed_bench_by_name(tmp_path, transport):
     """When the rig is killed the flight software says so in one line and exits with 4."""
     libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        pytest.skip("this kernel, or what stands in for it, adopts no orphans (prctl)")
     try:
         run = start_run(tmp_path / "run", "--transport", transport)
         flight = wait_until_flying(run, tmp_path / "run.partial" / "payload")
@@ -84,7 +85,7 @@ def test_a_flight_software_killed_from_outside_comes_back(tmp_path):
 
 def test_a_stalled_flight_software_is_named(tmp_path):
     """A participant that stops answering ends the run with exit code 4 and its name."""
-    run = start_run(tmp_path / "run", "--stall-limit", "4")
+    run = start_run(tmp_path / "run", "--stall-limit", "10")
     flight = wait_until_flying(run, tmp_path / "run.partial" / "payload")
     os.kill(flight, signal.SIGSTOP)
     _, said = run.communicate()

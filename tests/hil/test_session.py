@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shlex
 import sys
@@ -176,7 +177,7 @@ def test_a_host_without_the_network_runtime_ends_the_run_at_once(transport, tmp_
     """A missing package is the exit code of an unfit host, not a verdict on the software."""
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "onnxruntime.py").write_text("raise ImportError('not here')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"), prepend=os.pathsep)
     monkeypatch.syspath_prepend(tmp_path / "path")
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     wanting = replace(SHORT, transport=transport, inference="onnx", out=tmp_path / "run")
