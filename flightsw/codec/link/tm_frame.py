@@ -181,7 +181,7 @@ class Receiver(FrameReceiver):
                 packets.extend(self._collect(sink.rows_used))
             sink.rows_used = sink.octets_used = 0
 
-        collect()
+        sink.rows_used = sink.octets_used = 0  # what a single frame gave
         self._line.feed(octets, sink, collect)
         collect()
         return packets

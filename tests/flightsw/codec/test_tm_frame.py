@@ -398,3 +398,14 @@ def test_long_input_in_one_piece() -> None:
     got, counters = fed(air, [len(air)], nbytes=1115)
     assert by_channel(got) == by_channel(sent)
     assert counters["packets"] == 18
+
+
+def test_a_single_frame_gives_its_packets_once() -> None:
+    """What a frame that was handed over alone gave does not come again with what is off the air."""
+    frames = Frames("tm", 64, SCID, ocf=True)
+    encoder, receiver = tm_frame.Encoder(frames), tm_frame.Receiver(frames)
+    encoder.add(0, packet(1, 30))
+    encoder.add(0, packet(2, 80))
+    first, second = (encoder.next_frame(0, OCF, flush=True) or b"" for _ in range(2))
+    got = receiver.frame(first) + receiver.feed(b"") + receiver.feed(tm_frame.cadu(second))
+    assert [octets for _, octets in got] == [packet(1, 30), packet(2, 80)]
