@@ -66,25 +66,34 @@ class Frames:
     #: virtual channels, in USLP MAPs of them, that may carry data at a time: 64 KiB each
     channels: int = 16
     #: virtual channels that carry no packets: ``"bitstream"`` (B_PDUs of AOS) or ``"opaque"``
-    services: Mapping[int, str] = field(default_factory=dict)
+    services: Mapping[int, str] = field(default_factory=dict, hash=False)
     #: give idle packets, too
     keep_idle: bool = False
 
     def __post_init__(self) -> None:
         try:
+            object.__setattr__(self, "services", dict(self.services))  # as they are checked here
             fits = 0 < self.channels <= _MOST_CHANNELS and self._fit()
-        except (OverflowError, LookupError):
+        except (OverflowError, LookupError, TypeError, ValueError):
             fits = False
         if not fits:
-            may_be = _RULES.get(self.kind, f"their kind is one of {', '.join(SPACECRAFT)}")
-            raise FieldRangeError(f"{self} cannot be: {may_be}")
+            raise FieldRangeError(f"{self} cannot be: {self._may_be()}")
+
+    def _may_be(self) -> str:
+        kind = str(self.kind)
+        if kind not in SPACECRAFT:
+            return f"their kind is one of {', '.join(SPACECRAFT)}"
+        return (
+            f"{_RULES[kind]}; scid up to {SPACECRAFT[kind]}, 1 to {_MOST_CHANNELS} channels,"
+            f" services of channels 0 to {lib.FS_FRAME_CHANNELS - 1}: {', '.join(SERVICES)}"
+        )
 
     def __str__(self) -> str:
         """Return kind and length, and the settings that differ from their defaults."""
         names = [f.name for f in fields(self)[2:]]
         told = [f"{name} {getattr(self, name)!r}" for name in names if self._says(name)]
         options = ", ".join(told) or "no options"
-        return f"{self.kind.upper()} frames of {self.nbytes} octets ({options})"
+        return f"{str(self.kind).upper()} frames of {self.nbytes} octets ({options})"
 
     def _says(self, name: str) -> bool:
         value = getattr(self, name)
@@ -92,7 +101,8 @@ class Frames:
 
     def _fit(self) -> bool:
         if self.kind == "tc":
-            extras = self.ocf, self.insert_nbytes, self.fhec, self.truncated_nbytes, self.services
+            names = "ocf", "insert_nbytes", "fhec", "variable", "truncated_nbytes", "services"
+            extras = [getattr(self, name) for name in names]
             fits = 0 < self.nbytes <= _TC_NBYTES and 0 <= (self.scid or 0) <= SPACECRAFT["tc"]
             return fits and self.fecf == "crc16" and not any(extras)
         least = lib.FS_TM_FRAME_MIN_NBYTES if self.kind == "tm" else 0
