@@ -55,7 +55,8 @@ class ReedSolomon:
     and fails; ``lenient`` accepts it. FieldRangeError for anything else.
 
     ``counters`` has, since the start, the blocks and codewords that were decoded, the octets
-    corrected in them, the codewords that failed, and of those the ones refused for their fill.
+    corrected in them, the codewords that failed, and of those the ones refused for their fill. It
+    belongs to one thread at a time.
     """
 
     def __init__(
