@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flightsw.codec.coding.randomiser import number_of
+from flightsw.codec.coding.reed_solomon import ReedSolomon
 from flightsw.codec.errors import FieldRangeError
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.link.sync import COUNTERS, STATES, Marker
@@ -104,21 +105,17 @@ class Line:
                 "chain: randomiser 'tc' on a downlink, where tm and tm17 are used"
             )
         settings.randomiser = -1 if randomiser is None else number_of(randomiser)
-        if reed_solomon is not None:
-            for name in ("e", "dual", "interleave", "fill", "lenient"):
-                value = int(getattr(reed_solomon, name))
-                if not 0 <= value < 256:
-                    raise FieldRangeError(f"chain: Reed-Solomon code with {name} {value}")
-                setattr(settings.rs, name, value)
         nbytes = frames.settings.nbytes
+        if reed_solomon is not None:
+            _set_code(settings.rs, reed_solomon, nbytes)
         room = lib.fs_chain_work_nbytes(settings, nbytes)
         self.state: Any = ffi.new("fs_chain *")
         self._keep = frames, ffi.new("uint8_t[]", room)
         if lib.fs_chain_reset(self.state, settings, *self._keep, room) < 0:
             raise FieldRangeError(
-                f"chain: frames of {nbytes} octets, {marker}, {reed_solomon}: the code's data must"
-                " be one frame; no more wrong bits in search than in lock, fewer than half of the"
-                " marker; slip and marker are whole steps"
+                f"chain: frames of {nbytes} octets behind {marker}: no more wrong bits in search"
+                " than in lock, and fewer than half of a marker of 8 to 64 bits; steps are 1 or 8,"
+                " and marker and slip whole steps"
             )
         self.unit_nbytes: int = self.state.unit_nbytes
         self._least_nbytes = self.unit_nbytes + settings.sync.marker_nbits // 8
@@ -157,6 +154,18 @@ class Line:
     def held_bits(self) -> int:
         """Bits that wait for more."""
         return 8 * len(self.held) - int(self.state.at)
+
+
+def _set_code(made: Any, code: Code, nbytes: int) -> None:
+    """Write a code for C; FieldRangeError if it is none, or is not for frames of ``nbytes``."""
+    sound = ReedSolomon(code.e, code.interleave, code.dual, code.fill, code.lenient)
+    if sound.data_nbytes != nbytes:
+        raise FieldRangeError(
+            f"chain: frames of {nbytes} octets, but blocks of {code} hold {sound.data_nbytes}; a"
+            " block is one frame"
+        )
+    for name in ("e", "dual", "interleave", "fill", "lenient"):
+        setattr(made, name, getattr(sound, name))
 
 
 class Chain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import index
 from typing import Any
 
 from flightsw.codec.coding.crc import crc16
@@ -118,7 +119,7 @@ class Frames:
         made.scid = -1 if self.scid is None else self.scid
         made.fecf = FECF_NBYTES[self.fecf]
         for name in ("ocf", "insert_nbytes", "fhec", "variable", "truncated_nbytes", "keep_idle"):
-            setattr(made, name, int(getattr(self, name)))
+            setattr(made, name, index(getattr(self, name)))
         for vcid, service in self.services.items():
             made.service[vcid] = SERVICES[service]
         return made

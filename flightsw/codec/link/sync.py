@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -170,10 +171,13 @@ class Marker:
         made: Any = ffi.new("fs_sync_settings *")
         made.marker, made.marker_nbits = _marker(self.octets, self.nbits)
         for name in ("search_wrong", "lock_wrong", "verify", "misses", "slip", "inverted", "step"):
-            value = int(getattr(self, name))
-            if not 0 <= value < 256:
-                raise FieldRangeError(f"marker {self.octets.hex()}: {name} is {value}, up to 255")
-            setattr(made, name, value)
+            value = getattr(self, name)
+            if not (hasattr(value, "__index__") and 0 <= index(value) < 256):
+                raise FieldRangeError(
+                    f"marker {self.octets.hex()}: {name} is {value!r}, must be a number from 0 to"
+                    " 255"
+                )
+            setattr(made, name, index(value))
         return made
 
 

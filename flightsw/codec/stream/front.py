@@ -23,7 +23,7 @@ from flightsw.codec.native import ffi
 from flightsw.codec.octets import Octets, joined
 from flightsw.codec.packet.find import PacketFinder
 from flightsw.codec.stream.batch import Delivered
-from flightsw.codec.stream.channel import ON_AIR, Channel
+from flightsw.codec.stream.channel import INPUTS, ON_AIR, Channel
 from flightsw.codec.stream.lines import DEFRAMERS, NOTHING, Counters, SerialLine, Uplink, delivered
 
 _NULL = ffi.NULL
@@ -65,7 +65,10 @@ def make_front(channel: Channel) -> Front:
         return _PacketFile(channel)
     if channel.input in DEFRAMERS:
         return SerialLine(channel)
-    raise FieldRangeError(f"channel {channel.name}: no input is called {channel.input!r}")
+    raise FieldRangeError(
+        f"channel {channel.name}: no input is called {channel.input!r}; there are"
+        f" {', '.join(INPUTS)}"
+    )
 
 
 def make_receiver(frames: Frames) -> FrameReceiver:

@@ -313,9 +313,25 @@ def test_chain_reads_nothing_behind_its_input(tier: str, guard: Guard) -> None:
         {"verify": 300},
         {"search_wrong": 4},
         {"step": 3},
+        {"slip": 1.5},
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(how: dict[str, Any]) -> None:
     """A code for other frames, an unknown sequence, a marker or rule that cannot be: errors."""
-    with pytest.raises(FieldRangeError, match=r"chain|marker"):
+    with pytest.raises(FieldRangeError, match=r"chain|marker|code"):
         chain_for(200, **({"code": how.pop("reed_solomon", None)} | how))
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        (BlockCode(e=7), "E is 16 or 8"),
+        (BlockCode(interleave=6), "interleaving 1, 2, 3, 4, 5 or 8"),
+        (BlockCode(fill=-1), "at most 254 - 2E"),
+        (LONG, "frames of 200 octets, .* hold 1115"),
+    ],
+)
+def test_a_code_that_does_not_fit_is_told_why(code: BlockCode, why: str) -> None:
+    """A code that is none and one for other frames are told apart, with what may be."""
+    with pytest.raises(FieldRangeError, match=why):
+        chain_for(200, code)

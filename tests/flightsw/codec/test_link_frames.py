@@ -45,6 +45,7 @@ from flightsw.codec.stream.channel import Channel
         {"kind": ["tm"]},
         {"fecf": ["crc16"]},
         {"nbytes": 200.5},
+        {"kind": "aos", "insert_nbytes": 1.5},
         {"scid": "7"},
     ],
 )

@@ -332,6 +332,12 @@ def test_stages_that_do_not_go_together_are_refused(wrong: Channel) -> None:
         Stream(wrong)
 
 
+def test_an_input_that_is_none_is_refused_with_those_there_are() -> None:
+    """Whoever misspells an input is told how each is spelled."""
+    with pytest.raises(FieldRangeError, match="octets, bits, symbols, frames, packets, cltu, cobs"):
+        Stream(Channel("x", "tape"))
+
+
 def test_bits_that_are_none_are_refused() -> None:
     """Octets other than 0 and 1 are no bits, and the message says what they may be."""
     with pytest.raises(CodecError, match="octets or symbols"):
