@@ -9,6 +9,8 @@ on the way out and after the correction on the way in (section 6).
 
 from __future__ import annotations
 
+from typing import Any
+
 from flightsw.codec.coding.randomiser import tc_randomise
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
@@ -71,6 +73,12 @@ class Receiver:
             if state.ready:
                 units.append(bytes(ffi.buffer(state.data, state.nbytes)))
         return [tc_randomise(unit) for unit in units] if self._randomised else units
+
+    @property
+    def held_nbytes(self) -> int:
+        """Octets of a unit that has not ended: those corrected, and those of its next codeblock."""
+        state: Any = self._state
+        return int(state.nbytes + state.nheld) if state.inside else 0
 
     @property
     def counters(self) -> dict[str, int]:

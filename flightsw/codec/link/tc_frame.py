@@ -152,6 +152,11 @@ class SegmentReceiver:
         """Return the octets of the unit that is being put together on a MAP."""
         return len(self._begun.get((vcid, map_id), b""))
 
+    @property
+    def held_nbytes(self) -> int:
+        """Octets of all units that are being put together."""
+        return sum(map(len, self._begun.values()))
+
     def accept(self, frame: TcFrame) -> bytes | None:
         """Return the unit that the frame completes, or None.
 

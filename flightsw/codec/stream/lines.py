@@ -153,7 +153,7 @@ class Uplink:
     def counters(self) -> Counters:
         """Totals since the start, by stage."""
         return {
-            "cltu": self._cltu.counters,
+            "cltu": self._cltu.counters | {"held_octets": self._cltu.held_nbytes},
             "link": dict(self._counters),
-            "segments": dict(self._segments.counters),
+            "segments": self._segments.counters | {"held_octets": self._segments.held_nbytes},
         }

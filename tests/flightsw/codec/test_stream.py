@@ -332,6 +332,23 @@ def test_stages_that_do_not_go_together_are_refused(wrong: Channel) -> None:
         Stream(wrong)
 
 
+def test_what_an_uplink_still_holds_is_counted() -> None:
+    """A link unit without its end, and a packet whose last segment did not come, are not silent."""
+    packet = space_packet.pack(5, 0, bytes(30), telecommand=True)
+    channel = Channel("up", "cltu", frames=Frames("tc", 100))
+    unit = cltu.encode(tc_frame.pack(9, 0, 0, packet))
+    for missing, held in ((8, 49), (12, 42 + 4), (len(unit), 0)):
+        stream = Stream(channel)
+        batches = [stream.feed(unit[: len(unit) - missing]), stream.finish()]
+        assert sum(map(len, batches)) == 0
+        assert stream.counters["cltu"]["held_octets"] == held
+    stream = Stream(channel)
+    for flags, piece in tc_frame.segments(packet, 20)[:-1]:
+        stream.feed(cltu.encode(tc_frame.pack(9, 0, 0, piece, segment_flags=flags)))
+    assert stream.counters["segments"]["held_octets"] == 20
+    assert stream.counters["cltu"]["held_octets"] == 0
+
+
 def test_an_input_that_is_none_is_refused_with_those_there_are() -> None:
     """Whoever misspells an input is told how each is spelled."""
     with pytest.raises(FieldRangeError, match="octets, bits, symbols, frames, packets, cltu, cobs"):
