@@ -132,8 +132,7 @@ class Line:
             # Rather than all of a large input, copy what completes the unit that waits.
             head = held + octets[: self._large_nbytes]
             at = self._through(head, 0, sink, full) - len(held)
-            if at < 0:
-                octets, at = held[at:] + octets[:], 0
+            assert at >= 0, "no more waits than one unit and its marker"
         elif held:
             octets = b"".join((held, octets))
         self.held = octets[self._through(octets, at, sink, full) :]

@@ -33,10 +33,11 @@ class PacketQueue:
 
     def append(self, packet: bytes) -> None:
         """Queue one space packet; SyncError if it is none."""
-        if len(packet) < MIN_NBYTES or (packet[4] << 8 | packet[5]) + 7 != len(packet):
+        nbytes = len(packet)
+        if nbytes < MIN_NBYTES or packet[0] >> 5 or (packet[4] << 8 | packet[5]) + 7 != nbytes:
             raise SyncError(
-                f"{self.name}: {len(packet)} octets that are not one space packet; its length field"
-                " must tell the truth, or the receiver loses its place"
+                f"{self.name}: {nbytes} octets that are not one space packet; its version must be 0"
+                " and its length field tell the truth, or the receiver loses its place"
             )
         self._append(packet)
 

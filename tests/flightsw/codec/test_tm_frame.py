@@ -385,6 +385,8 @@ def test_encoder_takes_packets_and_control_fields_only() -> None:
     encoder = tm_frame.Encoder(FRAMES)
     with pytest.raises(SyncError, match="not one space packet"):
         encoder.add(0, packet(1, 20) + b"x")
+    with pytest.raises(SyncError, match="not one space packet"):
+        encoder.add(0, b"\x28" + packet(1, 20)[1:])  # version 1
     encoder.add(0, packet(1, 300))
     with pytest.raises(FieldRangeError, match="control field of 0 octets"):
         encoder.next_frame(0)
