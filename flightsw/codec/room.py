@@ -16,8 +16,8 @@ from weakref import ReferenceType, ref
 import numpy as np
 import numpy.typing as npt
 
-#: Below it the memory of small objects serves better.
-_LEAST_NBYTES = 1 << 16
+#: Below it the memory of small objects serves better, and beyond it too much would be kept.
+_LEAST_NBYTES, _MOST_NBYTES = 1 << 16, 1 << 26
 #: As a rule a caller holds one result while the next is made.
 _MOST = 2
 
@@ -30,7 +30,7 @@ class Room:
 
     def array(self, nbytes: int) -> npt.NDArray[np.uint8]:
         """Return at least ``nbytes`` octets that nobody else holds, whatever is in them."""
-        if nbytes < _LEAST_NBYTES:
+        if not _LEAST_NBYTES <= nbytes <= _MOST_NBYTES:
             return np.empty(nbytes, np.uint8)
         for k, (memory, handed_out) in enumerate(self._kept):
             if len(memory) >= nbytes and handed_out() is None:

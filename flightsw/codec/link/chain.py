@@ -6,7 +6,7 @@
         units = chain.feed(chunk)
 
 Sync marker, randomiser, Reed-Solomon code, frames, packets: chunks may have any size, memory is
-bounded by one unit and one chunk, and everything that is not given is in ``counters``.
+bounded by a unit and a few chunks, and everything that is not given is in ``counters``.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -66,6 +67,20 @@ def test_memory_is_as_large_as_asked_for_and_may_be_written() -> None:
         assert len(array) >= nbytes
         assert array.dtype == np.uint8
         array[:] = 7
+
+
+def test_memory_of_huge_results_is_not_kept() -> None:
+    """One input of hundreds of megabytes does not stay for as long as the stream behind it."""
+    room = Room()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        huge = [room.array(nbytes) for nbytes in (1 << 27, 1 << 28)]
+        assert tracemalloc.get_traced_memory()[0] - before > 3 << 27
+        del huge
+        assert tracemalloc.get_traced_memory()[0] - before < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_results_may_be_let_go_by_other_threads() -> None:
