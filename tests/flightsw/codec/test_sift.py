@@ -15,7 +15,7 @@ from flightsw.codec.errors import CodecError, SyncError, TruncatedError
 from flightsw.codec.link.units import UNIT_DTYPE
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.packet import space_packet
-from flightsw.codec.packet.pus_format import PusFormat
+from flightsw.codec.packet.pus_format import PUS_C, PusFormat
 from flightsw.codec.packet.table import IDLE_APID
 from flightsw.codec.stream.batch import Delivered
 from flightsw.codec.stream.channel import Packets, Rule
@@ -83,6 +83,18 @@ def test_what_is_no_packet_is_refused_before_anything_happened() -> None:
         sift.batch(delivered(whole[:9] + b"\x20" + whole[10:], rows))
     assert set(sift.totals.values()) == set(sift.tracker.totals.values()) == {0}
     assert len(sift.batch(delivered(whole, rows))) == 3
+
+
+def test_headers_are_missed_only_where_they_should_be() -> None:
+    """Packets without a PUS header are counted on APIDs that have one, and on no others."""
+    packets = [PUS_C.pack_tm(5, 0, 3, 25, b"ab", t_ns=0)]
+    packets += [space_packet.pack(apid, 0, b"abcd", secondary=False) for apid in (5, 6, 6, 2047)]
+    given = delivered(*units(packets, [lib.FS_UNIT_PACKET] * 4 + [lib.FS_UNIT_IDLE]))
+    sift = Sift(Packets(pus=PUS_C, no_pus=frozenset({6}), keep_idle=True), ())
+    batch = sift.batch(given)
+    assert batch.pus is not None
+    assert batch.pus.good.tolist() == [True, False, False, False, False]
+    assert sift.totals["no_pus_header"] == 1
 
 
 def test_a_time_that_columns_cannot_hold_is_refused_at_once() -> None:
