@@ -182,8 +182,8 @@ static void match(const fs_sift *s, fs_sift_rule *rule, const packet_table *t, s
         int64_t length = data_of(s, t, i, &at) - (int64_t)r.skip_nbytes;
         r.rows[found] = i;
         r.at[found] = at + r.skip_nbytes;
-        r.lengths[found] = (uint64_t)(length < 0 ? 0 : length);
-        found += !r.layout || (r.longer ? length >= size : length == size);
+        r.lengths[found] = (uint64_t)length;
+        found += length >= 0 && (!r.layout || (r.longer ? length >= size : length == size));
         matched++;
     }
     rule->packets += matched;

@@ -29,7 +29,7 @@ typedef struct {
     uint32_t skip_nbytes; /* in front of the layout: from the packet's start, or from its PUS data */
     uint8_t longer;       /* octets may follow that the layout does not describe */
     uint64_t packets;      /* in all calls: that match */
-    uint64_t wrong_length; /* of them, not the length of the layout */
+    uint64_t wrong_length; /* of them, not the length of the layout, or less than skip_nbytes */
     uint64_t matched;      /* in the last call */
     uint64_t found;        /* of those, with the right length */
     uint64_t *rows;        /* of the last call, `found` of each: places in the table, */

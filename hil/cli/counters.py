@@ -67,7 +67,7 @@ TROUBLE = {
     "gaps": "in sequence counts",
     "jumps": "sequence counts that went back far",
     "bad": "packets whose CRC is wrong",
-    "wrong_length": "packets that do not have the layout's length",
+    "wrong_length": "packets that do not have the layout's length, or end in front of it",
     "undecodable": "packets that the layout could not decode",
 }
 #: What a name means in one stage only.

@@ -332,6 +332,22 @@ def test_stages_that_do_not_go_together_are_refused(wrong: Channel) -> None:
         Stream(wrong)
 
 
+@pytest.mark.parametrize("cuts", [[], [20]])
+def test_a_packet_that_ends_in_front_of_its_layout_makes_no_row(cuts: list[int]) -> None:
+    """Whatever follows in the chunk, a packet shorter than what is skipped has a wrong length."""
+    rest = compile_layout(c.Struct("rest" / c.GreedyBytes))
+    rules = (Rule("rest", rest, skip_nbytes=12),)
+    stream = Stream(Channel("short", "packets", rules=rules))
+    sent = [space_packet.pack(1, i, bytes(nbytes)) for i, nbytes in enumerate((5, 4, 6, 8, 4))]
+    octets, rows = b"".join(sent), 0
+    for start, end in pairwise([0, *cuts, len(octets)]):
+        batch = stream.feed(octets[start:end])
+        rows += sum(int(part.columns.good.sum()) for part in batch.columns.values())
+    assert rows == 2
+    counted = {"packets": 5, "rows": 2, "wrong_length": 3, "undecodable": 0}
+    assert stream.counters["layout rest"] == counted
+
+
 def test_what_an_uplink_still_holds_is_counted() -> None:
     """A link unit without its end, and a packet whose last segment did not come, are not silent."""
     packet = space_packet.pack(5, 0, bytes(30), telecommand=True)
