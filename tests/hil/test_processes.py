@@ -85,7 +85,7 @@ def test_a_flight_software_killed_from_outside_comes_back(tmp_path):
 
 def test_a_stalled_flight_software_is_named(tmp_path):
     """A participant that stops answering ends the run with exit code 4 and its name."""
-    run = start_run(tmp_path / "run", "--stall-limit", "10")
+    run = start_run(tmp_path / "run", "--stall-limit", os.environ.get("FLATSAT_STALL_S", "4"))
     flight = wait_until_flying(run, tmp_path / "run.partial" / "payload")
     os.kill(flight, signal.SIGSTOP)
     _, said = run.communicate()
