@@ -24,6 +24,13 @@ BUS_SOURCE = 100
 PART_SOURCE = 200
 
 
+def attach_i2c(bus: I2CBus, address: int, part: Any) -> None:
+    """Put a part on an I2C bus, with the further addresses that it answers (``i2c_also``)."""
+    bus.attach(address, part)
+    for other, target in getattr(part, "i2c_also", {}).items():
+        bus.attach(other, target)
+
+
 class Wiring:
     """The buses and parts of one board, on one exchange."""
 
@@ -70,7 +77,7 @@ class Wiring:
         bus = self.buses[spec.bus]
         kind = self.board.bus(spec.bus).kind
         if kind == "i2c":
-            bus.attach(spec.address, part)
+            attach_i2c(bus, spec.address, part)
         elif kind == "spi":
             mode, speed_hz = spec.spi["mode"], spec.spi["speed_hz"]
             bus.attach(spec.address, part, mode=mode, speed_hz=speed_hz)

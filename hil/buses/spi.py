@@ -105,6 +105,24 @@ class SPIBus:
             raise ConfigError(f"SPI bus {self.name!r}: nothing at chip select {chip_select}")
         del self._devices[chip_select]
 
+    def configure(self, chip_select: int, **settings: Any) -> None:
+        """Set ``mode``, ``speed_hz``, ``bits`` or ``lsb_first`` of a chip select from now on.
+
+        Nothing happens for a chip select without a part, as on a real controller.
+        """
+        device = self._devices.get(chip_select)
+        if device is None:
+            return
+        settings = {
+            key: getattr(device, key) for key in ("mode", "speed_hz", "bits", "lsb_first")
+        } | settings
+        del self._devices[chip_select]
+        try:
+            self.attach(chip_select, device.peripheral, **settings)
+        except ConfigError:
+            self._devices[chip_select] = device
+            raise
+
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable into the way of every transaction; None takes it out."""
         self._interceptor = interceptor

@@ -17,6 +17,7 @@ PART_TYPES: dict[str, str] = {
     "ina3221": "hil.parts.ina3221:Ina3221",
     "tmp117": "hil.parts.tmp117:Tmp117",
     "lsm6dsox": "hil.parts.lsm6dsox:Lsm6dsox",
+    "mpu6050": "hil.parts.mpu6050:Mpu6050",
     "w25q128": "hil.parts.w25q:W25Q128",
     "ublox": "hil.parts.ublox:Ublox",
     "eps_node": "hil.parts.eps_node:EpsNode",

@@ -1,0 +1,127 @@
+"""Foreign drivers of motion and magnetic sensors, unmodified, find what the world holds."""
+
+from __future__ import annotations
+
+import math
+import sys
+import types
+from collections.abc import Iterator
+
+import adafruit_mpu6050
+import pytest
+
+from hil.faces.busio import I2C, virtual_sleep
+from hil.parts.mpu6050 import GYRO_MAX_DPS, Mpu6050
+from hil.testing.check_part import sweep
+from hil.testing.driver_bench import DriverBench
+
+G = 9.80665
+
+
+class ByteBus:
+    """The part of ``smbus.SMBus`` that drivers of byte registers use."""
+
+    def __init__(self, bench: DriverBench) -> None:
+        self._bench = bench
+
+    def read_byte_data(self, address: int, register: int) -> int:
+        return self._bench.transfer(address, bytes((register,)), 1)[0]
+
+    def read_i2c_block_data(self, address: int, register: int, length: int) -> list[int]:
+        return list(self._bench.transfer(address, bytes((register,)), length))
+
+    def write_byte_data(self, address: int, register: int, value: int) -> None:
+        self._bench.transfer(address, bytes((register, value)), 0)
+
+
+@pytest.fixture
+def mpu() -> Iterator[tuple[DriverBench, Mpu6050]]:
+    """An MPU-6050 on a bench."""
+    part = Mpu6050("imu", 7)
+    bench = DriverBench({0x68: part})
+    with virtual_sleep(bench, adafruit_mpu6050):
+        yield bench, part
+
+
+@pytest.mark.parametrize(("code", "g"), [(0, 2), (1, 4), (2, 8), (3, 16)])
+def test_adafruit_mpu6050_reads_accelerations(mpu, code: int, g: int) -> None:
+    """adafruit_mpu6050 reads the acceleration along each axis in every range."""
+    bench, part = mpu
+    driver = adafruit_mpu6050.MPU6050(I2C(bench.transfer, bench))
+    driver.accelerometer_range = code
+    for axis, letter in enumerate("xyz"):
+        read = bench.after(0.01, lambda axis=axis: driver.acceleration[axis])
+        full = (g - 0.04) * G
+        sweep(part, f"accel_{letter}_m_s2", read, limits=(-full, full))
+    assert not part.counts.saturated
+
+
+@pytest.mark.parametrize(("code", "dps"), [(0, 248), (1, 498), (2, 996), (3, GYRO_MAX_DPS)])
+def test_adafruit_mpu6050_reads_rates_and_temperature(mpu, code: int, dps: float) -> None:
+    """adafruit_mpu6050 reads the rate about each axis in every range, and the temperature."""
+    bench, part = mpu
+    driver = adafruit_mpu6050.MPU6050(I2C(bench.transfer, bench))
+    driver.gyro_range = code
+    full = math.radians(dps)
+    for axis, letter in enumerate("xyz"):
+        read = bench.after(0.01, lambda axis=axis: driver.gyro[axis])
+        sweep(part, f"gyro_{letter}_rad_s", read, limits=(-full, full))
+    sweep(part, "temperature_c", bench.after(0.01, lambda: driver.temperature), points=26)
+
+
+def test_adafruit_mpu6050_reads_its_fifo(mpu) -> None:
+    """The driver's FIFO calls find ten records of acceleration after ten samples."""
+    bench, part = mpu
+    driver = adafruit_mpu6050.MPU6050(I2C(bench.transfer, bench))
+    part.set("accel_z_m_s2", G)
+    driver.filter_bandwidth = adafruit_mpu6050.Bandwidth.BAND_5_HZ
+    driver.sample_rate_divisor = 99
+    driver.fifo_en = driver.fiforst = driver.accel_fifo_en = True
+    bench.wait(1.0)
+    octets = driver.read_whole_fifo()
+    assert len(octets) in (60, 66)
+    assert int.from_bytes(octets[4:6], "big") == pytest.approx(16384, rel=0.01)
+
+
+@pytest.fixture
+def mpu_raspberrypi(mpu, monkeypatch: pytest.MonkeyPatch):
+    """The driver ``mpu6050``, which imports the C module ``smbus``, with ours in its place."""
+    bench, part = mpu
+    smbus = types.ModuleType("smbus")
+    smbus.SMBus = lambda bus: ByteBus(bench)
+    monkeypatch.setitem(sys.modules, "smbus", smbus)
+    monkeypatch.delitem(sys.modules, "mpu6050.mpu6050", raising=False)
+    monkeypatch.delitem(sys.modules, "mpu6050", raising=False)
+    from mpu6050 import mpu6050
+
+    return bench, part, mpu6050(0x68)
+
+
+def sweep_raspberrypi(bench: DriverBench, part: Mpu6050, driver) -> None:
+    driver.set_accel_range(driver.ACCEL_RANGE_16G)
+    driver.set_gyro_range(driver.GYRO_RANGE_2000DEG)
+    for letter in "xyz":
+        read = bench.after(0.3, lambda letter=letter: driver.get_accel_data()[letter])
+        sweep(part, f"accel_{letter}_m_s2", read)
+        read = bench.after(0.3, lambda letter=letter: math.radians(driver.get_gyro_data()[letter]))
+        sweep(part, f"gyro_{letter}_rad_s", read)
+    sweep(part, "temperature_c", bench.after(0.3, driver.get_temp), points=26)
+
+
+def test_mpu6050_raspberrypi_reads_all(mpu_raspberrypi) -> None:
+    """mpu6050-raspberrypi reads acceleration, rate and temperature where samples come slowly."""
+    bench, part, driver = mpu_raspberrypi
+    driver.set_filter_range(driver.FILTER_BW_5)
+    bench.transfer(0x68, b"\x19\xff", 0)
+    sweep_raspberrypi(bench, part, driver)
+    assert (driver.read_accel_range(), driver.read_gyro_range()) == (16, 2000)
+
+
+@pytest.mark.xfail(
+    reason="the driver reads the two octets of a word in two transactions: at the 8 kHz of its own "
+    "set-up a sample comes in between and the word is torn",
+    raises=AssertionError,
+)
+def test_mpu6050_raspberrypi_tears_words(mpu_raspberrypi) -> None:
+    """mpu6050-raspberrypi reads everything as it sets the part up."""
+    sweep_raspberrypi(*mpu_raspberrypi)
