@@ -17,6 +17,8 @@ PART_TYPES: dict[str, str] = {
     "ina3221": "hil.parts.ina3221:Ina3221",
     "tmp117": "hil.parts.tmp117:Tmp117",
     "lsm6dsox": "hil.parts.lsm6dsox:Lsm6dsox",
+    "icm20948": "hil.parts.icm20948:Icm20948",
+    "ak09916": "hil.parts.ak09916:Ak09916",
     "mpu6050": "hil.parts.mpu6050:Mpu6050",
     "w25q128": "hil.parts.w25q:W25Q128",
     "ublox": "hil.parts.ublox:Ublox",

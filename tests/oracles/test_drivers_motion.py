@@ -7,10 +7,13 @@ import sys
 import types
 from collections.abc import Iterator
 
+import adafruit_icm20x
 import adafruit_mpu6050
+import icm20948
 import pytest
 
 from hil.faces.busio import I2C, virtual_sleep
+from hil.parts.icm20948 import Icm20948
 from hil.parts.mpu6050 import GYRO_MAX_DPS, Mpu6050
 from hil.testing.check_part import sweep
 from hil.testing.driver_bench import DriverBench
@@ -125,3 +128,93 @@ def test_mpu6050_raspberrypi_reads_all(mpu_raspberrypi) -> None:
 def test_mpu6050_raspberrypi_tears_words(mpu_raspberrypi) -> None:
     """mpu6050-raspberrypi reads everything as it sets the part up."""
     sweep_raspberrypi(*mpu_raspberrypi)
+
+
+@pytest.fixture
+def icm() -> Iterator[tuple[DriverBench, Icm20948]]:
+    """An ICM-20948 on a bench."""
+    part = Icm20948("imu", 7)
+    bench = DriverBench({0x69: part})
+    with virtual_sleep(bench, adafruit_icm20x):
+        yield bench, part
+
+
+@pytest.mark.parametrize(("code", "g"), [(0, 2), (1, 4), (2, 8), (3, 16)])
+def test_adafruit_icm20948_reads_accelerations(icm, code: int, g: int) -> None:
+    """adafruit_icm20x reads the acceleration along each axis in every range."""
+    bench, part = icm
+    driver = adafruit_icm20x.ICM20948(I2C(bench.transfer, bench))
+    driver.accelerometer_range = code
+    for axis, letter in enumerate("xyz"):
+        read = bench.after(0.05, lambda axis=axis: driver.acceleration[axis])
+        full = (g - 0.02) * G
+        sweep(part, f"accel_{letter}_m_s2", read, limits=(-full, full))
+    assert not part.counts.saturated
+
+
+@pytest.mark.parametrize(("code", "dps"), [(0, 248), (1, 498), (2, 997), (3, GYRO_MAX_DPS)])
+def test_adafruit_icm20948_reads_rates(icm, code: int, dps: float) -> None:
+    """adafruit_icm20x reads the rate about each axis in every range."""
+    bench, part = icm
+    driver = adafruit_icm20x.ICM20948(I2C(bench.transfer, bench))
+    driver.gyro_range = code
+    full = math.radians(dps)
+    for axis, letter in enumerate("xyz"):
+        read = bench.after(0.05, lambda axis=axis: driver.gyro[axis])
+        sweep(part, f"gyro_{letter}_rad_s", read, limits=(-full, full))
+
+
+def test_adafruit_icm20948_reads_the_magnetic_field(icm) -> None:
+    """adafruit_icm20x sets the magnetometer up by slave 4 and reads it by slave 0."""
+    bench, part = icm
+    driver = adafruit_icm20x.ICM20948(I2C(bench.transfer, bench))
+    for axis, letter in enumerate("xyz"):
+        read = bench.after(0.05, lambda axis=axis: driver.magnetic[axis] * 1e-6)
+        sweep(part, f"mag_{letter}_t", read, points=17)
+    assert part.snapshot()["auxiliary_nacks"] == 0
+
+
+@pytest.fixture
+def pimoroni(icm):
+    """Pimoroni's driver on a bench."""
+    bench, part = icm
+    return bench, part, icm20948.ICM20948(0x69, ByteBus(bench))
+
+
+def test_pimoroni_icm20948_reads_motion(pimoroni) -> None:
+    """icm20948 reads acceleration and rate over the whole ranges that it sets."""
+    bench, part, driver = pimoroni
+    driver.set_gyro_full_scale(2000)
+
+    def read(n: int, unit: float):
+        return bench.after(0.05, lambda: driver.read_accelerometer_gyro_data()[n] * unit)
+
+    for axis, letter in enumerate("xyz"):
+        sweep(part, f"accel_{letter}_m_s2", read(axis, G))
+        sweep(part, f"gyro_{letter}_rad_s", read(3 + axis, math.radians(1.0)))
+
+
+def test_pimoroni_icm20948_reads_the_magnetic_field(pimoroni) -> None:
+    """icm20948 starts single measurements through slave 0 and reads the field."""
+    bench, part, driver = pimoroni
+    for axis, letter in enumerate("xyz"):
+        read = bench.after(0.05, lambda axis=axis: driver.read_magnetometer_data()[axis] * 1e-6)
+        sweep(part, f"mag_{letter}_t", read)
+
+
+@pytest.mark.xfail(
+    reason="the driver takes RoomTemp_Offset for 21 counts; the data sheet's is 0 counts at 21 "
+    "degrees, so it reads 0.063 degrees too low",
+    raises=AssertionError,
+)
+def test_pimoroni_icm20948_is_off_in_temperature(pimoroni) -> None:
+    """icm20948 reads the temperature."""
+    bench, part, driver = pimoroni
+    sweep(part, "temperature_c", bench.after(0.05, driver.read_temperature))
+
+
+def test_pimoroni_icm20948_reads_temperature_within_its_own_offset(pimoroni) -> None:
+    """Its offset of 21 counts apart, icm20948 reads the temperature."""
+    bench, part, driver = pimoroni
+    read = bench.after(0.05, lambda: driver.read_temperature() + 21 / 333.87)
+    sweep(part, "temperature_c", read, points=26)
