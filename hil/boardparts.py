@@ -95,7 +95,13 @@ KINDS: Mapping[str, BusKind] = {
         "uart_receive",
         is_point_to_point=True,
     ),
-    "can": BusKind((Number("bitrate", "bitrate_hz", "bit/s", 500_000, 1e4, 1e6),), "can_receive"),
+    "can": BusKind(
+        (
+            Number("bitrate", "bitrate_hz", "bit/s", 500_000, 1e4, 1e6),
+            Number("data_bitrate", "data_bitrate_hz", "bit/s", 0, 0, 8e6),
+        ),
+        "can_receive",
+    ),
     "gpio": BusKind((Number("lines", "lines", None, 58, 1, 256),), "gpio_change"),
     "frames": BusKind((), "frame_capture", is_point_to_point=True),
 }

@@ -351,6 +351,9 @@ class Exchange:
                 now = flags & _WAKE and participant.inputs
                 self.wait(participant, self.kernel.now_ns if now else t_ns)
             elif kind in _POSTED and not last:
+                if kind == _CAN:
+                    # FDF, BRS and ESI: above the 32 bits of a classic identifier inside the bench.
+                    address |= (flags & 0x70) << 28
                 self._docket.post(participant, kind, index, t_ns, address, message[body:at])
             elif kind in _REQUESTS:
                 self._docket.request(participant, header, message[body:at], last)

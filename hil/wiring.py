@@ -62,8 +62,14 @@ class Wiring:
             "i2c": lambda bitrate_hz: I2CBus(spec.name, bitrate_hz, profile, self.seed),
             "spi": lambda: SPIBus(spec.name, profile, self.seed),
             "uart": lambda baud: UARTBus(spec.name, kernel, source, emitter(Kind.UART), baud),
-            "can": lambda bitrate_hz: CANBus(
-                spec.name, kernel, source, emitter(Kind.CAN), bitrate_hz, self.seed
+            "can": lambda bitrate_hz, data_bitrate_hz: CANBus(
+                spec.name,
+                kernel,
+                source,
+                emitter(Kind.CAN),
+                bitrate_hz,
+                self.seed,
+                data_bitrate_hz=data_bitrate_hz,
             ),
             "gpio": lambda lines: GPIOChip(spec.name, kernel, source, emitter(Kind.GPIO), lines),
             "frames": lambda: FrameBus(spec.name),

@@ -56,6 +56,9 @@ class Flag(IntFlag):
     INPUT = 0x02  #: towards the unit under test (UART rx, CAN rx, GPIO input edge)
     FAULTED = 0x04  #: a fault or an interceptor changed this transaction
     WAKE = 0x08  #: on NEXT: grant early, at the time of the first input
+    CAN_BRS = 0x10  #: on CAN: bit rate switched; these three are ``canfd_frame.flags``
+    CAN_ESI = 0x20  #: on CAN: the sender is error passive
+    CAN_FD = 0x40  #: on CAN: FD format
 
 
 class Status(IntEnum):

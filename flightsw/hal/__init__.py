@@ -63,7 +63,11 @@ class UART(Protocol):
 
 
 class CanFrame(NamedTuple):
-    """One CAN frame. ``can_id`` has the SocketCAN flags: bit 31 extended, 30 remote, 29 error."""
+    """One CAN frame. ``can_id`` has the SocketCAN flags: bit 31 extended, 30 remote, 29 error.
+
+    Of a CAN FD frame ``can_id >> 32`` are the ``flags`` of ``struct canfd_frame``: BRS 1, ESI 2,
+    FDF 4.
+    """
 
     t_ns: int
     can_id: int

@@ -135,7 +135,12 @@ class UARTDevice(Protocol):
 
 @runtime_checkable
 class CANNode(Protocol):
-    """The bus face of a CAN node."""
+    """The bus face of a CAN node.
+
+    It may say of its controller ``can_fd``, ``can_fd_tolerant``, ``can_listen_only`` and
+    ``can_one_shot`` (False where it says nothing), and then of an FD frame ``can_id >> 32`` are the
+    ``flags`` of ``struct canfd_frame``: BRS 1, ESI 2, FDF 4.
+    """
 
     #: set by the bus when the node is attached: queues a frame (t_ns, can_id, data)
     can_send: Callable[[int, int, bytes], None]
