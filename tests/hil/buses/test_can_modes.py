@@ -194,13 +194,19 @@ def test_an_interceptor_cannot_speak_for_a_node_that_is_not_there() -> None:
 # Over the wire record
 
 
+class Reverser(Listener):
+    """A node that answers with the data backwards."""
+
+    def can_receive(self, t_ns: int, can_id: int, data: bytes) -> None:
+        self.can_send(t_ns, can_id + 1, data[::-1])
+
+
 def test_fd_frames_cross_the_wire_record_both_ways() -> None:
     """64 octets with FDF and BRS leave flight code, reach a node, and its answer comes back."""
     rig = SmallRig(10**9)
     rig.can.data_bitrate_hz = 2_000_000
     rig.can.controller.fd = True
-    other = Listener("other", fd=True)
-    other.can_receive = lambda t_ns, can_id, data: other.can_send(t_ns, can_id + 1, data[::-1])  # type: ignore[method-assign]
+    other = Reverser("other", fd=True)
     rig.can.nodes.pop()
     rig.can.attach(other)
     hal = DirectHal(DirectPort(rig.exchange, rig.exchange.join("fsw")))
