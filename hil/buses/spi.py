@@ -9,8 +9,10 @@ both directions arrive shifted by one bit, the same way every time. The bit orde
 controller's; against a part that shifts the other way each octet arrives reversed. Words of 16 and
 32 bits lie in memory little-endian, as spidev has them, and go out most significant bit first.
 
-Not modelled: three-wire and several-lane transfers, words that are not whole octets, chip selects
-active high.
+A segment with DUAL or QUAD among its flags goes on two or four lines, one way at a time, to a part
+that has them (``spi_exchange_wide``); another part misreads it.
+
+Not modelled: three-wire transfers, words that are not whole octets, chip selects active high.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from hil.errors import ConfigError
 from hil.parts.base import SPIPeripheral
 
 CS_CHANGE = 1
+#: the segment goes on two, on four lines
+DUAL, QUAD = 2, 4
 #: clock of a chip select that was not told another
 DEFAULT_HZ = 10_000_000
 
@@ -209,8 +213,9 @@ class SPIBus:
             if device is None or peripheral is None:
                 received.append(b"\xff" * len(tx))
             else:
-                received.append(self._exchange(now_ns, device, tx, clock_hz, bits))
-            now_ns += _octets_ns(len(tx), clock_hz) + delay_us * 1000
+                lanes = _lanes(flags)
+                received.append(self._exchange(now_ns, device, tx, clock_hz, bits, lanes))
+            now_ns += _octets_ns(len(tx), clock_hz * _lanes(flags)) + delay_us * 1000
             if bool(flags & CS_CHANGE) != (number == len(segments)):
                 now_ns += half_ns
                 if peripheral is not None:
@@ -226,11 +231,21 @@ class SPIBus:
             device.peripheral.spi_deselect(t_ns)
         self._held = None
 
-    def _exchange(self, t_ns: int, device: Device, tx: bytes, clock_hz: int, bits: int) -> bytes:
+    def _exchange(
+        self, t_ns: int, device: Device, tx: bytes, clock_hz: int, bits: int, lanes: int
+    ) -> bytes:
         """Exchange one segment the way mode, clock, bit order and word size make it go."""
         peripheral = device.peripheral
+        if lanes > 1:
+            wide = getattr(peripheral, "spi_exchange_wide", None)
+            limit_hz: int = getattr(peripheral, "spi_max_hz", clock_hz)
+            if wide is not None and device.mode_fits and clock_hz <= limit_hz:
+                answer: bytes = wide(t_ns, tx, lanes)
+                return answer
+            self.counters["misread"] += 1
+            return b"\xff" * len(tx)
         bits = bits or device.bits
-        limit_hz: int = getattr(peripheral, "spi_max_hz", clock_hz)
+        limit_hz = getattr(peripheral, "spi_max_hz", clock_hz)
         reverse = device.lsb_first != getattr(peripheral, "spi_lsb_first", False)
         if device.mode_fits and bits == 8 and not reverse and clock_hz <= limit_hz:
             return peripheral.spi_exchange(t_ns, tx)
@@ -296,12 +311,16 @@ class SPIBus:
             after -= len(tx)
         status, duration_ns, rx = self._run(t_ns, chip_select, seen)
         padded = []
-        for (tx, speed_hz, _, _, _), part in zip(segments, rx, strict=True):
+        for (tx, speed_hz, _, flags, _), part in zip(segments, rx, strict=True):
             padded.append(part.ljust(len(tx), b"\xff"))
             device = self._devices.get(chip_select)
             clock_hz = speed_hz or (DEFAULT_HZ if device is None else device.speed_hz)
-            duration_ns += _octets_ns(len(tx) - len(part), clock_hz)
+            duration_ns += _octets_ns(len(tx) - len(part), clock_hz * _lanes(flags))
         return status, duration_ns, padded
+
+
+def _lanes(flags: int) -> int:
+    return 4 if flags & QUAD else 2 if flags & DUAL else 1
 
 
 def _octets_ns(octets: int, clock_hz: int) -> int:

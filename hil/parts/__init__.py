@@ -20,7 +20,7 @@ PART_TYPES: dict[str, str] = {
     "icm20948": "hil.parts.icm20948:Icm20948",
     "ak09916": "hil.parts.ak09916:Ak09916",
     "mpu6050": "hil.parts.mpu6050:Mpu6050",
-    "w25q128": "hil.parts.w25q:W25Q128",
+    **{f"w25q{mbit}": f"hil.parts.w25q:W25Q{mbit}" for mbit in (16, 32, 64, 128)},
     "ublox": "hil.parts.ublox:Ublox",
     "eps_node": "hil.parts.eps_node:EpsNode",
     "watchdog": "hil.parts.watchdog:Watchdog",

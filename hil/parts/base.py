@@ -99,7 +99,11 @@ class I2CTarget(Protocol):
 
 @runtime_checkable
 class SPIPeripheral(Protocol):
-    """The bus face of an SPI peripheral. Modes that it accepts are in ``spi_modes``."""
+    """The bus face of an SPI peripheral. Modes that it accepts are in ``spi_modes``.
+
+    A part with two or four data lines also has ``spi_exchange_wide(t_ns, tx, lanes) -> bytes`` and
+    ``spi_max_hz``.
+    """
 
     spi_modes: frozenset[int]
 
