@@ -6,6 +6,8 @@ at 400 kHz. Gaps that a driver or controller leaves between octets are not charg
 
 A part sees the time at which the transaction started, in all of its messages.
 
+A part with an ``i2c_device_id`` is identified at the reserved address 7Ch.
+
 Not modelled: several controllers (arbitration is lost only as a fault), general call and the other
 reserved addresses, high-speed mode, SMBus alert and packet error check. An address that no part
 has is not acknowledged, which is what these become.
@@ -17,9 +19,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from flightsw.codec.wire import Status
+from hil.buses import i2c_identity
 from hil.buses.adapters import AdapterProfile, profile_of
 from hil.buses.base import Outcome
 from hil.buses.faults import I2C_KINDS, BusFault, FaultTable, flip_bit
+from hil.buses.i2c_identity import DeviceIdentities
 from hil.errors import ConfigError
 from hil.parts.base import I2CTarget
 
@@ -97,6 +101,7 @@ class I2CBus:
         self._targets: dict[int, I2CTarget] = {}
         self._ten_bit: dict[int, I2CTarget] = {}
         self._combined: dict[int, Combined] = {}
+        self._identities = DeviceIdentities()
         # (octets written, octets read) -> [bus time, how often]: limits are checked and counters
         # kept per shape, so that the usual transaction pays for two look-ups only.
         self._shapes: dict[tuple[int, int], list[int]] = {}
@@ -123,6 +128,11 @@ class I2CBus:
         place[address] = target
         if not ten_bit:
             self._combined[address] = combine(target)
+        identity = getattr(target, "i2c_device_id", None)
+        if identity is not None:
+            self._identities.identities[address] = identity
+            self._targets[i2c_identity.ADDRESS] = self._identities
+            self._combined[i2c_identity.ADDRESS] = combine(self._identities)
 
     def detach(self, address: int, ten_bit: bool | None = None) -> None:
         """Take a part off the bus; from now on its address is not acknowledged."""
@@ -131,6 +141,7 @@ class I2CBus:
         if address not in place:
             raise ConfigError(f"I2C bus {self.name!r}: no part at address {address:#04x} to detach")
         del place[address]
+        self._identities.identities.pop(address, None)
         if not ten_bit:
             del self._combined[address]
 

@@ -6,10 +6,14 @@ import sys
 import time
 import types
 
+import adafruit_24lc32
+import adafruit_fram
 import pytest
 
 from hil.faces import spidev
-from hil.faces.busio import virtual_sleep
+from hil.faces.busio import I2C, virtual_sleep
+from hil.parts.at24 import Lc2432
+from hil.parts.mb85rc import Mb85rc64, Mb85rc256, Mb85rc512
 from hil.parts.w25q import W25Q, W25Q16, W25Q32, W25Q64, W25Q128
 from hil.testing.driver_bench import DriverBench
 
@@ -98,3 +102,57 @@ def test_pyspiflash_erases_the_chip(
         flash.erase(0, -1)
         assert bench.now_ns() - before_ns >= part.MODEL.chip_erase_s * 1_000_000_000
         assert flash.read(0x1234, 4) == b"\xff" * 4
+
+
+def test_adafruit_24lc32_writes_and_reads_over_pages() -> None:
+    """adafruit_24lc32 writes across page borders, waits its 5 ms each, and reads back."""
+    part = Lc2432("eeprom", 3)
+    bench = DriverBench({0x50: part})
+    with virtual_sleep(bench):
+        eeprom = adafruit_24lc32.EEPROM_I2C(I2C(bench.transfer, bench))
+        assert len(eeprom) == part.MODEL.size
+        data = bytes(range(70, 170))
+        eeprom[1000:1100] = data
+        eeprom[4095] = 0x5A
+        assert bytes(eeprom[998:1102]) == b"\xff\xff" + data + b"\xff\xff"
+        assert eeprom[4095] == b"\x5a"
+    assert sum(part.wear.values()) == 101
+    assert not +part.ignored
+
+
+def test_adafruit_24lc32_sees_the_pin_wp() -> None:
+    """With WP high the driver's write is acknowledged and changes nothing."""
+    part = Lc2432("eeprom", 3)
+    bench = DriverBench({0x50: part})
+    with virtual_sleep(bench):
+        eeprom = adafruit_24lc32.EEPROM_I2C(I2C(bench.transfer, bench))
+        part.gpio_change(0, "wp", 1)
+        eeprom[10] = 1
+        assert eeprom[10] == b"\xff"
+    assert part.ignored["protected"] == 1
+
+
+def test_adafruit_fram_finds_the_identity_and_keeps_data() -> None:
+    """adafruit_fram identifies the part at the reserved address, writes without waiting, reads."""
+    part = Mb85rc256("fram", 3)
+    bench = DriverBench({0x50: part})
+    fram = adafruit_fram.FRAM_I2C(I2C(bench.transfer, bench))
+    data = bytes(n * 7 % 256 for n in range(300))
+    fram[0x1F00 : 0x1F00 + 300] = data
+    fram[0x7FFF] = 0x5A
+    assert bytes(fram[0x1F00 : 0x1F00 + 300]) == data
+    assert fram[0x7FFF] == b"\x5a"
+    assert len(fram) == part.MODEL.size
+
+
+@pytest.mark.xfail(
+    reason="the driver refuses only when both manufacturer and product differ, so another product "
+    "of the same maker passes as the 32 KiB part",
+    raises=pytest.fail.Exception,
+)
+@pytest.mark.parametrize("model", [Mb85rc64, Mb85rc512])
+def test_adafruit_fram_refuses_another_size(model: type[Mb85rc64]) -> None:
+    """adafruit_fram knows one product and refuses others."""
+    bench = DriverBench({0x50: model("fram", 3)})
+    with pytest.raises(OSError, match="not found"):
+        adafruit_fram.FRAM_I2C(I2C(bench.transfer, bench))
