@@ -112,6 +112,7 @@ SPI_NUMBERS = (
 )
 CHIP_SELECT = Number("chip_select", "address", None, _REQUIRED, 0, 15)
 
+_MUX_KEYS = ("mux", "channel")
 _GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver")
 
 
@@ -124,7 +125,7 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
     if not hasattr(part, kind.face):
         raise doc.error((*key, "bus"), f"a {type_name} does not sit on a bus of kind {bus.kind}")
     spi_keys = tuple(number.key for number in SPI_NUMBERS) if bus.kind == "spi" else ()
-    place = (kind.place,) if kind.place else ()
+    place = (*((kind.place,) if kind.place else ()), *(_MUX_KEYS if bus.kind == "i2c" else ()))
     doc.check_keys(key, (*_GENERIC_KEYS, *place, *spi_keys, *part.PARAMS))
     given = doc.table(key)
     params = {
@@ -137,6 +138,7 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
         "type": type_name,
         "bus": bus.name,
         "address": _read_place(doc, key, bus.kind, part),
+        **_read_mux(doc, key),
         "pins": _read_pins(doc, (*key, "pins"), part, buses),
         "params": params,
         "world": _read_world(doc, (*key, "world"), part),
@@ -178,6 +180,16 @@ def _read_place(doc: Document, key: KeyPath, kind: str, part: type[Part]) -> int
             (*key, "address"), f"{address:#04x} is none that this part can have; use {known}"
         )
     return address
+
+
+def _read_mux(doc: Document, key: KeyPath) -> dict[str, Any]:
+    """Return the switch that the part sits behind, and the channel, where the file names one."""
+    given = doc.table(key)
+    if "mux" not in given:
+        if "channel" in given:
+            raise doc.error((*key, "channel"), "goes with 'mux', the part that has the channels")
+        return {}
+    return {"mux": doc.text((*key, "mux")), "channel": doc.integer((*key, "channel"), 0, 7)}
 
 
 def _read_pins(

@@ -17,18 +17,20 @@ from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
 from hil.exchange import Exchange
 from hil.parts import part_class
-from hil.parts.base import Part
+from hil.parts.base import I2CPlace, I2CSwitch, Part
 
 #: Ties at one instant go by source: buses first, then parts, in file order (see hil.time.phase).
 BUS_SOURCE = 100
 PART_SOURCE = 200
 
 
-def attach_i2c(bus: I2CBus, address: int, part: Any) -> None:
+def attach_i2c(bus: I2CPlace, address: int, part: Any) -> None:
     """Put a part on an I2C bus, with the further addresses that it answers (``i2c_also``)."""
     bus.attach(address, part)
     for other, target in getattr(part, "i2c_also", {}).items():
         bus.attach(other, target)
+    if isinstance(part, I2CSwitch):
+        part.connect(bus)
 
 
 class Wiring:
@@ -47,7 +49,8 @@ class Wiring:
             params = {**overrides.get(spec.type, {}), **spec.params}
             part = part_class(spec.type)(spec.name, seed, **params)
             self.parts[spec.name] = part
-            self._attach(spec, part)
+        for spec in board.parts:
+            self._attach(spec, self.parts[spec.name])
         self.bindings = [
             (self.parts[spec.name].set, quantity, world)
             for spec in board.parts
@@ -83,7 +86,10 @@ class Wiring:
         bus = self.buses[spec.bus]
         kind = self.board.bus(spec.bus).kind
         if kind == "i2c":
-            attach_i2c(bus, spec.address, part)
+            place = bus
+            if spec.mux is not None:
+                place = self.parts[spec.mux].segment(spec.channel)  # type: ignore[attr-defined]
+            attach_i2c(place, spec.address, part)
         elif kind == "spi":
             mode, speed_hz = spec.spi["mode"], spec.spi["speed_hz"]
             bus.attach(spec.address, part, mode=mode, speed_hz=speed_hz)

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 #: ``type`` in a board file -> "module:Class"
 PART_TYPES: dict[str, str] = {
+    "ads1115": "hil.parts.ads1115:Ads1115",
+    "bme280": "hil.parts.bme280:Bme280",
+    "ds3231": "hil.parts.ds3231:Ds3231",
+    "ina219": "hil.parts.ina219:Ina219",
     "ina3221": "hil.parts.ina3221:Ina3221",
+    "tca9546a": "hil.parts.tca9548a:Tca9546a",
+    "tca9548a": "hil.parts.tca9548a:Tca9548a",
     "tmp117": "hil.parts.tmp117:Tmp117",
     "lsm6dsox": "hil.parts.lsm6dsox:Lsm6dsox",
     "icm20948": "hil.parts.icm20948:Icm20948",

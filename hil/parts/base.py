@@ -97,6 +97,29 @@ class I2CTarget(Protocol):
         """See the stop condition."""
 
 
+class I2CPlace(Protocol):
+    """Where I2C parts can be put: a bus, or a segment behind a switch."""
+
+    name: str
+
+    def attach(self, address: int, target: I2CTarget) -> None:
+        """Put a part there; raises :class:`~hil.errors.ConfigError` for a clash."""
+
+
+@runtime_checkable
+class I2CSwitch(Protocol):
+    """A part that puts several I2C segments behind one: ``mux``, ``channel`` in a board file."""
+
+    #: number of segments
+    CHANNELS: ClassVar[int]
+
+    def segment(self, channel: int) -> I2CPlace:
+        """Return the segment of a channel."""
+
+    def connect(self, upstream: I2CPlace) -> None:
+        """Learn where the switch itself was put."""
+
+
 @runtime_checkable
 class SPIPeripheral(Protocol):
     """The bus face of an SPI peripheral. Modes that it accepts are in ``spi_modes``.

@@ -34,6 +34,8 @@ class Register(NamedTuple):
     unmodelled: int = 0
     #: bits of this register, whole octets; 0: as many as the map says
     width: int = 0
+    #: bits that writing 0 clears and that nothing written sets
+    w0c: int = 0
 
 
 def ro(address: int, name: str, reset: int = 0, width: int = 0) -> Register:
@@ -82,6 +84,7 @@ class RegisterFile:
         self._known = [False] * size
         self._writable = [(1 << table.width) - 1] * size
         self._w1c = [0] * size
+        self._w0c = [0] * size
         self._clearing = [0] * size
         self._unmodelled = [0] * size
         for row in table.registers:
@@ -93,6 +96,7 @@ class RegisterFile:
             self.nbytes[at] = (row.width or table.width) // 8
             self._writable[at] = row.writable & ((1 << 8 * self.nbytes[at]) - 1)
             self._w1c[at] = row.w1c
+            self._w0c[at] = row.w0c
             self._clearing[at] = row.clearing
             self._unmodelled[at] = row.unmodelled
         for at, name in table.tagged:
@@ -112,6 +116,8 @@ class RegisterFile:
         new &= ~self._clearing[address]
         if self._w1c[address]:
             new = (new & ~self._w1c[address]) | (old & self._w1c[address] & ~value)
+        if self._w0c[address]:
+            new = (new & ~self._w0c[address]) | (old & self._w0c[address] & value)
         self.values[address] = new
         if touch is None:
             return
