@@ -32,6 +32,7 @@ PART_TYPES: dict[str, str] = {
     "at24c256": "hil.parts.at24:At24C256",
     "24lc32": "hil.parts.at24:Lc2432",
     **{f"mb85rc{kbit}": f"hil.parts.mb85rc:Mb85rc{kbit}" for kbit in (64, 256, 512)},
+    "max31865": "hil.parts.max31865:Max31865",
     "ublox": "hil.parts.ublox:Ublox",
     "eps_node": "hil.parts.eps_node:EpsNode",
     "watchdog": "hil.parts.watchdog:Watchdog",
