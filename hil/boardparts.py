@@ -84,7 +84,10 @@ class BusKind(NamedTuple):
 
 KINDS: Mapping[str, BusKind] = {
     "i2c": BusKind(
-        (Number("bitrate", "bitrate_hz", "Hz", 100_000, 1e3, 5e6),),
+        (
+            Number("bitrate", "bitrate_hz", "Hz", 100_000, 1e3, 5e6),
+            Number("high_speed", "high_speed_hz", "Hz", 0, 0, 3.4e6),
+        ),
         "i2c_write",
         "address",
         "address {0:#04x} on {1}",

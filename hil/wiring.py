@@ -62,7 +62,9 @@ class Wiring:
         kernel, source = self.exchange.kernel, BUS_SOURCE + spec.index
         emitter = partial(self.exchange.emitter, spec.index)
         make: dict[str, Callable[..., Any]] = {
-            "i2c": lambda bitrate_hz: I2CBus(spec.name, bitrate_hz, profile, self.seed),
+            "i2c": lambda bitrate_hz, high_speed_hz: I2CBus(
+                spec.name, bitrate_hz, profile, self.seed, high_speed_hz
+            ),
             "spi": lambda: SPIBus(spec.name, profile, self.seed),
             "uart": lambda baud: UARTBus(spec.name, kernel, source, emitter(Kind.UART), baud),
             "can": lambda bitrate_hz, data_bitrate_hz: CANBus(

@@ -78,6 +78,7 @@ class Status(IntEnum):
     DAMAGED = 11
     ABSENT = 12
     BUSY = 13
+    PROTOCOL = 14
 
 
 #: First kind that is part of the digest of a run; WORLD samples are a view and are not.

@@ -32,8 +32,12 @@ class AdapterProfile(NamedTuple):
     i2c_write_read_only: bool = False
     #: I2C: 10-bit addresses work
     i2c_ten_bit: bool = True
+    #: I2C: a read whose first octet says how many follow works (``I2C_M_RECV_LEN``)
+    i2c_length_first: bool = True
     #: I2C: what a stretched clock does to the next octet: ``wait`` or ``corrupt``
     i2c_stretch: str = "wait"
+    #: I2C: longest stretch that it waits for; 0: ``timeout_ns``
+    i2c_stretch_ns: int = 0
     #: the driver gives up on a stuck or endlessly stretched line after this long
     timeout_ns: int = 1_000_000_000
     #: SPI: most octets in one message (spidev's ``bufsiz``)
@@ -59,6 +63,7 @@ _COMMON = {
     Status.DAMAGED: errno.EBADMSG,
     Status.ABSENT: errno.ENXIO,
     Status.BUSY: errno.EBUSY,
+    Status.PROTOCOL: errno.EPROTO,
 }
 
 
@@ -91,6 +96,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
             ),
             i2c_one_read_last=True,
             i2c_ten_bit=False,
+            i2c_length_first=False,
             i2c_stretch="corrupt",
         ),
         # drivers/i2c/busses/i2c-tegra.c: NAK is EREMOTEIO, lost arbitration EAGAIN; quirk
@@ -114,6 +120,19 @@ PROFILES: Mapping[str, AdapterProfile] = {
             i2c_write_read_only=True,
             i2c_ten_bit=False,
             i2c_max_octets=0xFFFF,
+        ),
+        # No chip, but any host that keeps to SMBus 3.1: write, read or both to one 7-bit address,
+        # a clock held for at most tTIMEOUT,MIN of 25 ms (table 2), blocks of up to 255 octets with
+        # command, count and PEC. drivers/i2c/busses/i2c-i801.c is such a one: NAK is ENXIO.
+        AdapterProfile(
+            "smbus",
+            _codes(NAK_DATA=errno.ENXIO),
+            i2c_max_messages=2,
+            i2c_write_read_only=True,
+            i2c_ten_bit=False,
+            i2c_max_octets=258,
+            i2c_stretch_ns=25_000_000,
+            timeout_ns=35_000_000,
         ),
     )
 }
