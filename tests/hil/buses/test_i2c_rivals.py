@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,10 +119,14 @@ def test_a_busy_bus_is_waited_for() -> None:
 
 def test_rivals_arbitrate_among_themselves() -> None:
     """Three that start together leave in the order of their bits."""
-    bus, order = make()
+    bus, _ = make()
+    order: list[tuple[int, int, int]] = []
+
+    def note(address: int) -> Callable[[int, int, list[bytes]], None]:
+        return lambda t_ns, status, data: order.append((address, status, t_ns))
+
     for address in (0x51, 0x50, 0x52):
-        message: list[Message] = [(address, 0, b"\x00")]
-        bus.rivals.request(0, message, lambda t, s, d, a=address: order.append((a, s, t)))  # type: ignore[misc, arg-type]
+        bus.rivals.request(0, [(address, 0, b"\x00")], note(address))
     bus.rivals.settle(10**9)
     assert order == [
         (0x50, Status.OK, 20 * BIT_NS),
