@@ -177,12 +177,17 @@ class SMBus:
             raise TypeError("argument must be an int, or have a fileno() method.")
         return self.fd
 
-    def _run(self, address: int, write: list[int], nread: int = 0, checked: bool = True) -> bytes:
-        """Run one transaction; ``checked``: this kind of call carries a packet error code."""
-        transfer = self._open_adapter().transfer
+    def _select(self, address: int) -> Adapter:
+        """Choose the target of the next call, as the ioctl I2C_SLAVE does."""
+        adapter = self._open_adapter()
         if not 0 <= address <= 0x7F:
             raise _error(errno.EINVAL)
         self.address = address
+        return adapter
+
+    def _run(self, address: int, write: list[int], nread: int = 0, checked: bool = True) -> bytes:
+        """Run one transaction; ``checked``: this kind of call carries a packet error code."""
+        transfer = self._select(address).transfer
         out = bytes(octet & 0xFF for octet in write)
         if not (self._pec and checked):
             return transfer(address, out, nread)
@@ -236,7 +241,7 @@ class SMBus:
 
     def read_block_data(self, i2c_addr: int, register: int, force: bool | None = None) -> list[int]:
         """Refuse: the target would say how much there is, which the adapter cannot follow."""
-        self._open_adapter()
+        self._select(i2c_addr)
         raise _error(errno.EOPNOTSUPP)
 
     def write_block_data(
@@ -251,7 +256,7 @@ class SMBus:
     ) -> list[int]:
         """Refuse, as :meth:`read_block_data`."""
         _check_length(len(data), "Data length cannot exceed")
-        self._open_adapter()
+        self._select(i2c_addr)
         raise _error(errno.EOPNOTSUPP)
 
     def read_i2c_block_data(
