@@ -174,18 +174,19 @@ class Exchange:
 
     def welcome(self) -> dict[str, Any]:
         """Return what a participant is told when it comes: who we are, the time, the channels."""
-        channels = [
-            {
-                **lane.bus.describe(),
-                "index": lane.index,
-                "name": lane.bus.name,
-                "kind": lane.kind,
-                "errno": {str(int(status)): code for status, code in lane.errno.items()},
-            }
-            for lane in self.lanes.values()
-        ]
+        channels = [self.channel(lane) for lane in self.lanes.values()]
         base = {"rig": "rig", "board": "", "boot_count": 1, "devices": [], "config": {}}
         return {**base, **self.identity, "t_ns": self.kernel.now_ns, "channels": channels}
+
+    def channel(self, lane: Lane) -> dict[str, Any]:
+        """Return what whoever uses a channel may know of it."""
+        return {
+            **lane.bus.describe(),
+            "index": lane.index,
+            "name": lane.bus.name,
+            "kind": lane.kind,
+            "errno": {str(int(status)): code for status, code in lane.errno.items()},
+        }
 
     # --- one participant in lock-step ---------------------------------------------------------
 

@@ -31,6 +31,7 @@ class Kind(IntEnum):
     END = 0x05  #: bench -> participant: the run is over; answer END_ACK
     END_ACK = 0x06  #: participant -> bench: u64 records seen + their BLAKE2b-256
     REFUSE = 0x07  #: bench -> participant: UTF-8 reason and remedy
+    OPEN = 0x08  #: program -> bench: device path or bus name in UTF-8; docs/bench-socket.md
 
     I2C = 0x10
     SPI = 0x11

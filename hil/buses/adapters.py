@@ -38,6 +38,8 @@ class AdapterProfile(NamedTuple):
     i2c_stretch: str = "wait"
     #: I2C: longest stretch that it waits for; 0: ``timeout_ns``
     i2c_stretch_ns: int = 0
+    #: I2C: what ``I2C_FUNCS`` says (linux/i2c.h)
+    i2c_functions: int = 0x0FFF_800B
     #: the driver gives up on a stuck or endlessly stretched line after this long
     timeout_ns: int = 1_000_000_000
     #: SPI: most octets in one message (spidev's ``bufsiz``)
@@ -97,6 +99,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
             i2c_one_read_last=True,
             i2c_ten_bit=False,
             i2c_length_first=False,
+            i2c_functions=0x0EFF_0009,
             i2c_stretch="corrupt",
         ),
         # drivers/i2c/busses/i2c-tegra.c: NAK is EREMOTEIO, lost arbitration EAGAIN; quirk
@@ -109,6 +112,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
                 ABSENT=errno.EREMOTEIO,
             ),
             i2c_zero_length=False,
+            i2c_functions=0x0EFE_000B,
             i2c_max_octets=4096,
             spi_bits=frozenset({8, 16, 32}),
         ),
@@ -118,6 +122,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
             _codes(NAK_DATA=errno.ENXIO),
             i2c_max_messages=2,
             i2c_write_read_only=True,
+            i2c_functions=0x0FFF_8001,
             i2c_ten_bit=False,
             i2c_max_octets=0xFFFF,
         ),

@@ -179,6 +179,7 @@ class I2CBus:
             "max_octets": self.profile.i2c_max_octets,
             "max_messages": self.profile.i2c_max_messages,
             **({"high_speed_hz": self.high_speed_hz} if self.high_speed_hz else {}),
+            "functions": self.profile.i2c_functions,
         }
 
     def duration_ns(self, bits: int) -> int:

@@ -1,0 +1,82 @@
+"""Where Linux has the buses of a rig: device files, and the folder that stands in for them.
+
+An overlay is a folder with what a program is to find below ``/dev`` and ``/sys``: a plain file in
+``dev`` is a device of the bench, everything else is shown as it lies there. The preload shim looks
+names up in it, and does not need to be told when one comes or goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hil.transactions import Lane
+
+_NUMBER = re.compile(r"\d+$")
+
+
+class Node(NamedTuple):
+    """One device file: its path, the channel behind it, and the chip select of a spidev."""
+
+    path: str
+    lane: Lane
+    chip_select: int = 0
+
+
+def nodes_of(lanes: Iterable[Lane]) -> dict[str, Node]:
+    """Return the device files of channels by path; CAN and cameras have none.
+
+    A bus takes the number at the end of its name, or the first free one of its kind.
+    """
+    found: dict[str, Node] = {}
+    for lane in lanes:
+        for node in _nodes(lane, found):
+            found[node.path] = node
+    return found
+
+
+def _nodes(lane: Lane, taken: dict[str, Node]) -> list[Node]:
+    kind, name = lane.kind, str(lane.bus.name)
+    if kind == "uart":
+        return [Node(f"/dev/{name}", lane)]
+    prefix = {"i2c": "/dev/i2c-", "spi": "/dev/spidev", "gpio": "/dev/gpiochip"}.get(kind)
+    if prefix is None:
+        return []
+    given = _NUMBER.search(name)
+    number = int(given[0]) if given else 0
+    used = {int(m[1]) for path in taken if (m := re.match(re.escape(prefix) + r"(\d+)", path))}
+    while number in used:
+        number += 1
+    if kind != "spi":
+        return [Node(f"{prefix}{number}", lane)]
+    selects = sorted(map(int, lane.bus.describe()["chip_selects"])) or [0]
+    return [Node(f"{prefix}{number}.{select}", lane, select) for select in selects]
+
+
+def write_overlay(root: Path, nodes: Iterable[Node]) -> None:
+    """Make the overlay of device files below ``root``; ttys are linked by who makes their PTY."""
+    for node in nodes:
+        path = root / node.path.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if node.lane.kind != "uart":
+            path.touch()
+            _describe(root, node)
+
+
+def _describe(root: Path, node: Node) -> None:
+    """Write the attributes in sysfs that tools look at before they open a device."""
+    name = Path(node.path).name
+    files: dict[str, Any] = {}
+    if node.lane.kind == "i2c":
+        adapter = node.lane.bus.profile.name
+        files[f"sys/class/i2c-dev/{name}/name"] = f"{adapter} ({node.lane.bus.name})"
+        files[f"sys/class/i2c-dev/{name}/device/name"] = f"{adapter} ({node.lane.bus.name})"
+    elif node.lane.kind == "spi":
+        limit = min(node.lane.bus.profile.spi_max_octets, 65536)
+        files["sys/module/spidev/parameters/bufsiz"] = limit
+    for where, text in files.items():
+        path = root / where
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")

@@ -1,0 +1,93 @@
+"""Debian's bus tools, unmodified, on the emulated buses: `hil run -- CMD`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hil.hosting import SHIM
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "hil" / "faces" / SHIM).is_file(), reason="the preload shim was not built"
+)
+
+
+def run(folder: Path, *command: str, pace: str = "max") -> subprocess.CompletedProcess[str]:
+    """Run a tool on the bench of the default board; skips where the tool is missing."""
+    if not shutil.which(command[0], path=PATH):
+        pytest.skip(f"{command[0]} is not installed")
+    words = [sys.executable, "-m", "hil", "run", "--pace", pace, "--out", str(folder / "run"), "-q"]
+    env = {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [*words, "--", *command], capture_output=True, text=True, env=env, cwd=folder, timeout=120
+    )
+
+
+def test_i2cget_reads_the_identity_of_the_tmp117(tmp_path: Path) -> None:
+    """The part id is 0117h, which SMBus words give with the octets swapped (SNOSD82, 8.6)."""
+    done = run(tmp_path, "i2cget", "-y", "1", "0x48", "0x0f", "w", pace="real")
+    assert (done.stdout, done.stderr, done.returncode) == ("0x1701\n", "", 0)
+    known = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert known["counters"]["host"]["requests"] == 1
+    assert known["exit_code"] == 0
+
+
+def test_i2cdetect_finds_the_parts_of_the_board(tmp_path: Path) -> None:
+    """A scan shows exactly the addresses of the board file."""
+    done = run(tmp_path, "i2cdetect", "-y", "1")
+    rows = [line.split(":")[1].split() for line in done.stdout.splitlines()[1:]]
+    found = {octet for row in rows for octet in row if octet != "--"}
+    assert found == {"40", "48", "49", "6a"}
+
+
+def test_i2cdetect_lists_the_adapter(tmp_path: Path) -> None:
+    """The list of adapters names ours, as sysfs does."""
+    done = run(tmp_path, "i2cdetect", "-l")
+    assert done.stdout.split()[:3] == ["i2c-1", "i2c", "bcm2835"]
+
+
+def test_i2ctransfer_writes_and_reads(tmp_path: Path) -> None:
+    """One transaction of a write and a read with a repeated start."""
+    done = run(tmp_path, "i2ctransfer", "-y", "1", "w1@0x48", "0x0f", "r2")
+    assert done.stdout == "0x01 0x17\n"
+
+
+def test_i2cset_writes_what_i2cdump_shows(tmp_path: Path) -> None:
+    """A register written by one program is read by the next, on the same bench."""
+    script = "i2cset -y 1 0x48 0x02 0x0010 w && i2cdump -y -r 0x02-0x02 1 0x48 w"
+    done = run(tmp_path, "sh", "-c", script)
+    if "not found" in done.stderr:
+        pytest.skip("i2c-tools is not installed")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].split()[:2] == ["00:", "0010"] or "0010" in done.stdout
+
+
+def test_a_nak_is_the_errno_of_the_adapter(tmp_path: Path) -> None:
+    """Where nobody answers, i2c-bcm2835 says EREMOTEIO, and the tool ends with an error."""
+    done = run(tmp_path, "i2ctransfer", "-y", "1", "r1@0x2f")
+    assert done.returncode == 1
+    assert "Remote I/O error" in done.stderr
+
+
+@pytest.mark.parametrize(("command", "code"), [(("true",), 0), (("sh", "-c", "exit 7"), 7)])
+def test_the_exit_code_is_passed_on(tmp_path: Path, command: tuple[str, ...], code: int) -> None:
+    """`hil run -- CMD` ends as CMD did."""
+    assert run(tmp_path, *command).returncode == code
+
+
+def test_device_files_are_seen(tmp_path: Path) -> None:
+    """`ls` and `test` find the nodes and take them for character devices."""
+    done = run(tmp_path, "sh", "-c", "ls /dev/i2c-* && test -c /dev/i2c-1 && ls -l /dev/i2c-1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "/dev/i2c-1"
+    assert done.stdout.splitlines()[1].startswith("crw-rw---- 1")
+    assert "89, 1" in done.stdout
