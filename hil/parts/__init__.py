@@ -33,6 +33,8 @@ PART_TYPES: dict[str, str] = {
     "24lc32": "hil.parts.at24:Lc2432",
     **{f"mb85rc{kbit}": f"hil.parts.mb85rc:Mb85rc{kbit}" for kbit in (64, 256, 512)},
     "max31865": "hil.parts.max31865:Max31865",
+    "lis3mdl": "hil.parts.lis3mdl:Lis3mdl",
+    "mmc5603": "hil.parts.mmc5603:Mmc5603",
     "ublox": "hil.parts.ublox:Ublox",
     "eps_node": "hil.parts.eps_node:EpsNode",
     "watchdog": "hil.parts.watchdog:Watchdog",
