@@ -111,7 +111,7 @@ KINDS: Mapping[str, BusKind] = {
 
 SPI_NUMBERS = (
     Number("speed", "speed_hz", "Hz", 1_000_000, 1e3, 2e8),
-    Number("mode", "mode", None, 0, 0, 3),
+    Number("mode", "mode", None, 0, 0, 0x1F),
 )
 CHIP_SELECT = Number("chip_select", "address", None, _REQUIRED, 0, 15)
 

@@ -46,6 +46,10 @@ class AdapterProfile(NamedTuple):
     spi_max_octets: int = 4096
     #: SPI: bits per word that the controller can do
     spi_bits: frozenset[int] = frozenset({8})
+    #: SPI: most data lines on which it sends or receives at once
+    spi_lanes: int = 1
+    #: SPI: one line for both directions works (``SPI_3WIRE``)
+    spi_three_wire: bool = False
     #: SPI: the controller shifts the least significant bit first on request
     spi_lsb_first: bool = False
 
@@ -80,14 +84,17 @@ PROFILES: Mapping[str, AdapterProfile] = {
         AdapterProfile(
             "ideal",
             _codes(),
-            spi_bits=frozenset(range(4, 33)),
+            spi_bits=frozenset(range(1, 33)),
+            spi_lanes=4,
+            spi_three_wire=True,
             spi_lsb_first=True,
             spi_max_octets=1 << 20,
         ),
         # drivers/i2c/busses/i2c-bcm2835.c: any NAK sets S_ERR and returns EREMOTEIO; the transfer
         # function refuses a read that is not last; quirk I2C_AQ_NO_CLK_STRETCH, and the silicon
         # bug behind it spoils the bit after the stretch (raspberrypi/linux 254).
-        # drivers/spi/spi-bcm2835.c: 8 bits per word, most significant bit first.
+        # drivers/spi/spi-bcm2835.c: 8 bits per word, most significant bit first, one data line each
+        # way or one for both (SPI_3WIRE).
         AdapterProfile(
             "bcm2835",
             _codes(
@@ -101,6 +108,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
             i2c_length_first=False,
             i2c_functions=0x0EFF_0009,
             i2c_stretch="corrupt",
+            spi_three_wire=True,
         ),
         # drivers/i2c/busses/i2c-tegra.c: NAK is EREMOTEIO, lost arbitration EAGAIN; quirk
         # I2C_AQ_NO_ZERO_LEN (the I2C core answers EOPNOTSUPP) and 4096 octets a message.
@@ -115,6 +123,8 @@ PROFILES: Mapping[str, AdapterProfile] = {
             i2c_functions=0x0EFE_000B,
             i2c_max_octets=4096,
             spi_bits=frozenset({8, 16, 32}),
+            spi_lanes=2,
+            spi_three_wire=True,
         ),
         # drivers/hid/hid-mcp2221.c: one message, or a write and a read to one address.
         AdapterProfile(

@@ -6,7 +6,8 @@ import pytest
 
 from flightsw.codec.wire import Status
 from hil.buses.faults import BusFault
-from hil.buses.spi import CS_CHANGE, Forward, Segment, SegmentOutcome, SPIBus
+from hil.buses.intercept import Crossing, Forward, Result
+from hil.buses.spi import CS_CHANGE, Segment, SPIBus
 from hil.errors import ConfigError
 from hil.parts.base import SPIPeripheral
 from hil.testing.check_bus import SPIShifter, check_spi_controller
@@ -152,7 +153,8 @@ def test_empty_chip_select_reads_ones() -> None:
     [
         (0, "ideal", {}, "another part is there"),
         (-1, "ideal", {}, "mode of 0..3"),
-        (1, "ideal", {"mode": 4}, "mode of 0..3"),
+        (1, "ideal", {"mode": 32}, "mode of 0..3"),
+        (1, "mcp2221", {"mode": 0x10}, "no three-wire mode"),
         (1, "ideal", {"speed_hz": 0}, "above 0 Hz"),
         (1, "bcm2835", {"bits": 16}, "bcm2835 cannot do 16 bits"),
         (1, "bcm2835", {"lsb_first": True}, "low bit first"),
@@ -226,12 +228,10 @@ def test_faults_of_another_kind_of_bus_are_refused() -> None:
 def test_interceptor_modifies_and_passes() -> None:
     """An interceptor sees every transaction; one that returns None leaves it unmarked."""
 
-    def invert(
-        t_ns: int, chip_select: int, segments: list[Segment], forward: Forward
-    ) -> SegmentOutcome | None:
-        if segments[0][0] == b"\x00":
+    def invert(crossing: Crossing, forward: Forward) -> Result | None:
+        if crossing.content[0][0] == b"\x00":
             return None
-        status, duration_ns, rx = forward(t_ns, chip_select, segments)
+        status, duration_ns, rx = forward(crossing)
         return status, duration_ns, [bytes(octet ^ 0xFF for octet in part) for part in rx]
 
     bus = make(Listener())
