@@ -117,6 +117,22 @@ static uint32_t number_in(const char *json, const char *key, uint32_t otherwise)
     return found ? (uint32_t)strtoul(found + strlen(key), NULL, 10) : otherwise;
 }
 
+void hil_learn(hil_handle *handle, int length)
+{
+    uint8_t *payload = handle->message + sizeof(fs_record);
+    const char *json = (const char *)payload + sizeof handle->error;
+    if (length < (int)sizeof handle->error || length >= HIL_MESSAGE - (int)sizeof(fs_record)) {
+        return;
+    }
+    payload[length] = 0;
+    memcpy(handle->error, payload, sizeof handle->error);
+    handle->i2c.functions = number_in(json, "\"functions\":", 0);
+    handle->spi.limit = number_in(json, "\"bufsiz\":", 4096);
+    handle->spi.mode = number_in(json, "\"spi_mode\":", 0);
+    handle->spi.speed_hz = number_in(json, "\"spi_speed_hz\":", 0);
+    handle->spi.bits = (uint8_t)number_in(json, "\"spi_bits\":", 8);
+}
+
 static int greet(hil_handle *handle, int fd)
 {
     size_t nbytes = strlen(handle->path);
@@ -126,14 +142,9 @@ static int greet(hil_handle *handle, int fd)
     if (length < (int)sizeof handle->error) {
         return length < 0 ? length : -EPROTO;
     }
-    uint8_t *payload = handle->message + sizeof header;
-    payload[length] = 0;
-    const char *json = (const char *)payload + sizeof handle->error;
-    memcpy(handle->error, payload, sizeof handle->error);
     handle->channel = header.channel;
     handle->chip_select = header.address;
-    handle->i2c.functions = number_in(json, "\"functions\":", 0);
-    handle->spi.limit = number_in(json, "\"max_octets\":", 4096);
+    hil_learn(handle, length);
     return 0;
 }
 
@@ -154,7 +165,6 @@ static hil_handle *take_place(const char *path, hil_device device)
         *handle = (hil_handle){.lock = PTHREAD_MUTEX_INITIALIZER, .descriptors = 1, .device = device};
         handle->message = message; /* kept: the place will be wanted again */
         snprintf(handle->path, sizeof handle->path, "%s", path);
-        handle->spi.bits = 8;
         handle->gpio.control = -1;
         return handle;
     }

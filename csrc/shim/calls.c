@@ -151,6 +151,9 @@ static ssize_t read_device(hil_handle *handle, int fd, void *octets, size_t nbyt
     case DEVICE_I2C:
         got = hil_i2c_read(handle, fd, octets, nbytes);
         break;
+    case DEVICE_SPI:
+        got = hil_spi_read(handle, fd, octets, nbytes);
+        break;
     default:
         break;
     }
@@ -184,6 +187,9 @@ HIL_EXPORT ssize_t write(int fd, const void *octets, size_t nbytes)
     case DEVICE_I2C:
         put = hil_i2c_write(handle, fd, octets, nbytes);
         break;
+    case DEVICE_SPI:
+        put = hil_spi_write(handle, fd, octets, nbytes);
+        break;
     default:
         break;
     }
@@ -207,6 +213,9 @@ HIL_EXPORT int ioctl(int fd, unsigned long wide, ...)
     switch (handle->device) {
     case DEVICE_I2C:
         result = hil_i2c_ioctl(handle, fd, request, argument);
+        break;
+    case DEVICE_SPI:
+        result = hil_spi_ioctl(handle, fd, request, argument);
         break;
     default:
         break;

@@ -7,9 +7,11 @@
 #define HEAD 6 /* u16 address, u16 flags, u16 length */
 #define DEV_MESSAGE 8192 /* i2c-dev takes no longer one */
 
-static uint8_t *put_message(uint8_t *at, const struct i2c_msg *message, uint16_t length)
+static uint8_t *put_message(uint8_t *at, const struct i2c_msg *message)
 {
-    uint16_t flags = (message->flags & I2C_M_RD ? 1 : 0) | (message->flags & I2C_M_TEN ? 2 : 0);
+    uint16_t length = message->len;
+    uint16_t flags = (message->flags & I2C_M_RD ? 1 : 0) | (message->flags & I2C_M_TEN ? 2 : 0) |
+                     (message->flags & I2C_M_RECV_LEN ? 4 : 0);
     uint16_t head[3] = {message->addr, flags, length};
     memcpy(at, head, HEAD);
     if (!(message->flags & I2C_M_RD)) {
@@ -34,12 +36,11 @@ static int take_reply(const uint8_t *at, const uint8_t *end, struct i2c_msg *mes
             return -EPROTO;
         }
         if (message->flags & I2C_M_RECV_LEN) {
-            unsigned extra = message->len; /* count octet, and PEC if any */
-            if (!length || at[0] == 0 || at[0] > I2C_SMBUS_BLOCK_MAX) {
+            if (!length || length > I2C_SMBUS_BLOCK_MAX + 2) {
                 return -EPROTO;
             }
-            message->len = (uint16_t)(at[0] + extra);
-            memcpy(message->buf, at, message->len);
+            message->len = length; /* count octet, block, and PEC if any */
+            memcpy(message->buf, at, length);
         } else if (message->flags & I2C_M_RD) {
             memcpy(message->buf, at, length < message->len ? length : message->len);
         }
@@ -48,8 +49,7 @@ static int take_reply(const uint8_t *at, const uint8_t *end, struct i2c_msg *mes
     return (int)count;
 }
 
-/* Run messages as one transaction. Of a block whose length the target tells, the longest is read
- * and the rest thrown away. Returns `count` or a negative errno. */
+/* Run messages as one transaction. Returns `count` or a negative errno. */
 static int transfer(hil_handle *handle, int fd, struct i2c_msg *messages, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -61,9 +61,7 @@ static int transfer(hil_handle *handle, int fd, struct i2c_msg *messages, unsign
     }
     uint8_t *payload = hil_begin(handle), *at = payload;
     for (unsigned i = 0; i < count; i++) {
-        uint16_t length = messages[i].len;
-        length += messages[i].flags & I2C_M_RECV_LEN ? I2C_SMBUS_BLOCK_MAX : 0;
-        at = put_message(at, &messages[i], length);
+        at = put_message(at, &messages[i]);
     }
     int result = hil_call(handle, fd, KIND_I2C, messages[0].addr, (size_t)(at - payload));
     if (result >= 0) {
@@ -218,9 +216,6 @@ static int smbus(hil_handle *handle, int fd, struct i2c_smbus_ioctl_data *asked)
     bool reads = last->flags & I2C_M_RD;
     if (reads && count == 1) {
         last->buf = in;
-    }
-    if (last->flags & I2C_M_RECV_LEN && !(handle->i2c.functions & I2C_FUNC_SMBUS_READ_BLOCK_DATA)) {
-        return -EOPNOTSUPP; /* bus drivers that cannot do it read one octet and call it the block */
     }
     /* As in the kernel: no check on quick and on plain I2C blocks. */
     bool pec = handle->i2c.pec && asked->size != I2C_SMBUS_QUICK && asked->size != I2C_SMBUS_I2C_BLOCK_DATA;

@@ -82,6 +82,8 @@ uint8_t *hil_begin(hil_handle *handle);
  * hil_begin()'s place. Returns its length, or a negative errno. */
 int hil_call(hil_handle *handle, int fd, uint8_t kind, uint32_t address, size_t nbytes);
 void hil_end(hil_handle *handle);
+/* Take what the bench says of a device out of the payload of an OPEN reply. */
+void hil_learn(hil_handle *handle, int length);
 void hil_tell(const char *what, unsigned long number, hil_handle *handle);
 
 /* --- overlay.c --------------------------------------------------------------------------------- */
@@ -97,6 +99,10 @@ uint64_t hil_number_of(const char *path);
 int hil_i2c_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
 ssize_t hil_i2c_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
 ssize_t hil_i2c_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
+
+int hil_spi_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+ssize_t hil_spi_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
+ssize_t hil_spi_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
 
 /* Set errno from a negative result; -1 then, the result itself otherwise. */
 static inline int hil_result(int result)

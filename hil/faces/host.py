@@ -24,8 +24,9 @@ from pathlib import Path
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.docket import Docket
+from hil.errors import ConfigError
 from hil.exchange import Exchange
-from hil.faces.nodes import Node, nodes_of
+from hil.faces.nodes import Node, nodes_of, spidev_limit
 from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.present import Present
@@ -37,6 +38,9 @@ _REPLY = int(Flag.REPLY)
 _KIND_OF = {"i2c": _I2C, "spi": _SPI}
 #: Octets of one message: 42 I2C messages of 8192 octets with their heads.
 MESSAGE_LIMIT_NBYTES = 360 * 1024
+#: u32 mode (linux/spi/spi.h), u32 clock in Hz, u8 bits per word
+SPI_SETTINGS = struct.Struct("<IIB")
+_SPI_LSB_FIRST = 8
 ERRNO_TABLE = struct.Struct("<16h")
 #: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
 _SPIN_S = 60e-6
@@ -71,6 +75,8 @@ class Host:
         self._docket = Docket(
             self.kernel, exchange.lanes, exchange.transactor, exchange.counters, self._answer
         )
+        # path -> what programs have set of an SPI device; it stays when they close it
+        self._spi: dict[str, dict[str, int]] = {}
         self._clients: dict[int, Client] = {}
         # (when, order, participant, record): what goes out when its bus time is over
         self._replies: list[tuple[int, int, Client, bytes]] = []
@@ -205,8 +211,10 @@ class Host:
         header = HEADER.unpack_from(message)
         if header[4] != len(message) - HEADER_NBYTES:
             self._refuse(client, f"a record of {header[4]} octets in {len(message)} octets")
-        elif client.lane is None:
+        elif client.node is None or client.lane is None:
             self._open(client, header, message[HEADER_NBYTES:])
+        elif header[0] == _OPEN:
+            self._settle(client, client.node, message[HEADER_NBYTES:])
         elif header[0] != client.kind or header[1] != client.lane.index or header[2]:
             self._refuse(client, f"no request of {client.lane.kind} {client.lane.bus.name!r}")
         else:
@@ -229,18 +237,53 @@ class Host:
             return
         lane = node.lane
         client.node, client.lane, client.kind = node, lane, _KIND_OF.get(lane.kind, 0)
+        self._tell(client, node, Status.OK)
+
+    def _tell(self, client: Client, node: Node, status: int) -> None:
+        """Tell a client what it has opened."""
+        lane = node.lane
         table = [lane.errno.get(status, 0) for status in range(16)]
-        about = {**self.exchange.channel(lane), "path": node.path}
+        about = {**self.exchange.channel(lane), "path": node.path, **self._settings(node)}
         text = json.dumps(about, separators=(",", ":")).encode()
         octets = pack(
             _OPEN,
             lane.index,
             _REPLY,
+            int(status),
             t_ns=self.kernel.now_ns,
             address=node.chip_select,
             payload=ERRNO_TABLE.pack(*table) + text,
         )
         self._send(client, octets)
+
+    def _settings(self, node: Node) -> dict[str, int]:
+        """Return what a program may change of a device: of SPI what ``spidev`` keeps."""
+        if node.lane.kind != "spi":
+            return {}
+        device = node.lane.bus.describe()["chip_selects"].get(str(node.chip_select), {})
+        now = {"spi_mode": device.get("mode", 0), "spi_speed_hz": device.get("speed_hz", 0)}
+        kept = {**now, "spi_bits": 8, **self._spi.get(node.path, {})}
+        return {"bufsiz": spidev_limit(node.lane), **kept}
+
+    def _settle(self, client: Client, node: Node, payload: bytes) -> None:
+        """Change the settings of an open device; without a payload only tell them again."""
+        status = Status.OK
+        if payload:
+            status = Status.INVALID
+            if node.lane.kind == "spi" and len(payload) == SPI_SETTINGS.size:
+                status = self._set_spi(node, *SPI_SETTINGS.unpack(payload))
+        self._tell(client, node, status)
+
+    def _set_spi(self, node: Node, mode: int, speed_hz: int, bits: int) -> Status:
+        changes = {"mode": mode & 3, "bits": bits, "lsb_first": bool(mode & _SPI_LSB_FIRST)}
+        if speed_hz:
+            changes["speed_hz"] = speed_hz
+        try:
+            node.lane.bus.configure(node.chip_select, **changes)
+        except ConfigError:  # the controller cannot do that
+            return Status.INVALID
+        self._spi[node.path] = {"spi_mode": mode, "spi_speed_hz": speed_hz, "spi_bits": bits}
+        return Status.OK
 
     def _node_of_bus(self, name: str) -> Node | None:
         return next((node for node in self.nodes.values() if node.lane.bus.name == name), None)

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from hil.transactions import Lane
 
 _NUMBER = re.compile(r"\d+$")
+#: Adapters without a limit get this one: a request and its reply fit into one message.
+SPIDEV_MOST = 65536
 
 
 class Node(NamedTuple):
@@ -55,6 +57,11 @@ def _nodes(lane: Lane, taken: dict[str, Node]) -> list[Node]:
     return [Node(f"{prefix}{number}.{select}", lane, select) for select in selects]
 
 
+def spidev_limit(lane: Lane) -> int:
+    """Return the most octets of one SPI message: spidev's ``bufsiz``."""
+    return min(int(lane.bus.profile.spi_max_octets), SPIDEV_MOST)
+
+
 def write_overlay(root: Path, nodes: Iterable[Node]) -> None:
     """Make the overlay of device files below ``root``; ttys are linked by who makes their PTY."""
     for node in nodes:
@@ -74,8 +81,7 @@ def _describe(root: Path, node: Node) -> None:
         files[f"sys/class/i2c-dev/{name}/name"] = f"{adapter} ({node.lane.bus.name})"
         files[f"sys/class/i2c-dev/{name}/device/name"] = f"{adapter} ({node.lane.bus.name})"
     elif node.lane.kind == "spi":
-        limit = min(node.lane.bus.profile.spi_max_octets, 65536)
-        files["sys/module/spidev/parameters/bufsiz"] = limit
+        files["sys/module/spidev/parameters/bufsiz"] = spidev_limit(node.lane)
     for where, text in files.items():
         path = root / where
         path.parent.mkdir(parents=True, exist_ok=True)
