@@ -21,11 +21,14 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(folder: Path, *command: str, pace: str = "max") -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *command: str, pace: str = "max", board: str = "raspberrypi4"
+) -> subprocess.CompletedProcess[str]:
     """Run a tool on the bench of the default board; skips where the tool is missing."""
     if not shutil.which(command[0], path=PATH):
         pytest.skip(f"{command[0]} is not installed")
     words = [sys.executable, "-m", "hil", "run", "--pace", pace, "--out", str(folder / "run"), "-q"]
+    words += ["--board", board]
     env = {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [*words, "--", *command], capture_output=True, text=True, env=env, cwd=folder, timeout=120
@@ -91,3 +94,37 @@ def test_device_files_are_seen(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[0] == "/dev/i2c-1"
     assert done.stdout.splitlines()[1].startswith("crw-rw---- 1")
     assert "89, 1" in done.stdout
+
+
+def test_spi_config_sets_what_the_next_program_finds(tmp_path: Path) -> None:
+    """Mode and clock belong to the device: they stay when the program that set them ends."""
+    if not shutil.which("spi-config", path=PATH):
+        pytest.skip("spi-config is not installed")
+    script = "spi-config -d /dev/spidev0.0 -s 1000000 -m 3; spi-config -q -d /dev/spidev0.0"
+    done = run(tmp_path, "sh", "-c", script)
+    assert done.stdout.split(": ")[1] == "mode=3, lsb=0, bits=8, speed=1000000, spiready=0\n"
+
+
+def test_spi_pipe_reads_the_identity_of_the_flash(tmp_path: Path) -> None:
+    """Read Manufacturer and Device ID (9Fh) of the W25Q128JV gives EF 40 18."""
+    if not shutil.which("spi-pipe", path=PATH):
+        pytest.skip("spi-pipe is not installed")
+    script = r"printf '\237\0\0\0' | spi-pipe -d /dev/spidev0.0 -b 4 | od -An -tx1"
+    assert run(tmp_path, "sh", "-c", script).stdout.split()[1:] == ["ef", "40", "18"]
+
+
+def test_flashrom_writes_and_verifies_a_w25q16(tmp_path: Path) -> None:
+    """flashrom reads, erases, writes and verifies 2 MiB, of which it changes 64 KiB here."""
+    board = (ROOT / "boards" / "raspberrypi4.toml").read_text()
+    (tmp_path / "small.toml").write_text(board.replace('"w25q128"', '"w25q16"'))
+    (tmp_path / "image").write_bytes((bytes(range(256)) * 256).ljust(2 << 20, b"\xff"))
+    programmer = "linux_spi:dev=/dev/spidev0.0,spispeed=20000"
+    done = run(
+        tmp_path,
+        "flashrom",
+        *("-p", programmer, "-w", str(tmp_path / "image")),
+        pace="x100",
+        board=str(tmp_path / "small.toml"),
+    )
+    assert "VERIFIED" in done.stdout, done.stdout
+    assert done.returncode == 0
