@@ -128,7 +128,8 @@ both(0x49, 0x0F, b"\\x01\\x17") if pid else print(identity(copy), flush=True)
 if not pid:
     os._exit(0)
 os.waitpid(pid, 0)
-threads = [threading.Thread(target=both, args=(0x48 + n % 2, 0x0F, b"\\x01\\x17")) for n in range(8)]
+want = b"\\x01\\x17"
+threads = [threading.Thread(target=both, args=(0x48 + n % 2, 0x0F, want)) for n in range(8)]
 [t.start() for t in threads], [t.join() for t in threads]
 print(identity(copy))
 """
