@@ -15,6 +15,7 @@ from hil.buses.gpio import GPIOChip
 from hil.buses.i2c import I2CBus
 from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
+from hil.errors import ConfigError
 from hil.exchange import Exchange
 from hil.parts import part_class
 from hil.parts.base import I2CPlace, I2CSwitch, Part
@@ -95,6 +96,7 @@ class Wiring:
         elif kind == "spi":
             mode, speed_hz = spec.spi["mode"], spec.spi["speed_hz"]
             bus.attach(spec.address, part, mode=mode, speed_hz=speed_hz)
+            self._attach_can(spec, part)
         elif kind != "gpio":
             bus.attach(part)
         chips: dict[str, dict[str, tuple[int, str]]] = {}
@@ -103,6 +105,14 @@ class Wiring:
             chips.setdefault(pin.bus, {})[pin.name] = (pin.line, direction)
         for chip, pins in chips.items():
             self.buses[chip].attach(part, pins)
+
+    def _attach_can(self, spec: PartSpec, part: Any) -> None:
+        """Put the other side of a CAN controller on the bus that it names."""
+        name = getattr(part, "can_bus", "")
+        if name:
+            if getattr(self.buses.get(name), "kind", "") != "can":
+                raise ConfigError(f"part {spec.name!r}: can_bus is {name!r}, which is no CAN bus")
+            self.buses[name].attach(part)
 
     def start(self) -> None:
         """Start every part that acts on its own, in file order."""

@@ -190,6 +190,10 @@ class CANBus(CANNodes):
             self._touched.remove(order)
             flags |= int(Flag.FAULTED)
         self._out(flight.start_ns, t_ns - flight.start_ns, flags, status, can_id, data)
+        for node in flight.senders:
+            sent = getattr(node.device, "can_sent", None)
+            if sent is not None:
+                sent(t_ns, can_id, data)
         for node in hearers:
             if node.device is not None:
                 node.device.can_receive(t_ns, can_id, data)

@@ -106,6 +106,9 @@ class CANNodes:
         node = Node(str(getattr(device, "name", f"node{len(self.nodes)}")), device)
         self.nodes.append(node)
         device.can_send = partial(self._offer, node)
+        attached = getattr(device, "can_attached", None)
+        if attached is not None:
+            attached(node, self.bitrate_hz)
 
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable between every node and its controller; None takes it out."""

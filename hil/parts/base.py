@@ -167,6 +167,9 @@ class CANNode(Protocol):
     It may say of its controller ``can_fd``, ``can_fd_tolerant``, ``can_listen_only`` and
     ``can_one_shot`` (False where it says nothing), and then of an FD frame ``can_id >> 32`` are the
     ``flags`` of ``struct canfd_frame``: BRS 1, ESI 2, FDF 4.
+
+    A part that is a controller itself may have ``can_attached(node, bitrate_hz)``, which tells it
+    its error counters, and ``can_sent(t_ns, can_id, data)``, called when a frame of its went out.
     """
 
     #: set by the bus when the node is attached: queues a frame (t_ns, can_id, data)
