@@ -96,7 +96,8 @@ class GPIOChip:
                     f"gpio {self.name}: pin {pin} is {direction!r}; say 'in' or 'out'"
                 )
         part.gpio_drive = partial(self._drive, name, outputs, drives)
-        part.gpio_drive_v = partial(self._drive_v, name, outputs, drives)  # type: ignore[attr-defined]
+        by_voltage = partial(self._drive_v, name, outputs, drives)
+        part.gpio_drive_v = by_voltage  # type: ignore[attr-defined]
 
     def pull(self, line: int, bias: str) -> None:
         """Put a resistor of the board on a line: ``pull_up``, ``pull_down`` or ``none``."""
