@@ -75,6 +75,8 @@ class Exchange:
         #: everything counted here and by those who work on this exchange, group by group; the
         #: incarnations of a participant count into one
         self.counted: dict[str, dict[str, int]] = {"exchange": self.counters}
+        #: told (channel index, record) of each input, besides the participants
+        self.hearers: list[Callable[[int, bytes], None]] = []
         self._docket = Docket(kernel, self.lanes, self.transactor, self.counters, self._answer_at)
         #: the run has reached its end: everyone blocked is to be told END
         self.over = False
@@ -443,11 +445,13 @@ class Exchange:
 
     def _deliver(self, index: int, octets: bytes) -> None:
         """Queue an input for everyone who hears the channel; wake those who wait for one."""
-        unheard = 1
+        for hear in self.hearers:
+            hear(index, octets)
+        unheard = not self.hearers
         for participant in self.participants:
             if participant.channels is not None and index not in participant.channels:
                 continue
-            unheard = 0
+            unheard = False
             participant.hear(octets)
             if participant.wake:
                 participant.wake = False

@@ -105,7 +105,8 @@ def _serve(
     try:
         root = private.path / "root"
         host = Host(rig.exchange, private.path / "bench", options.pace)
-        write_overlay(root, host.nodes.values())
+        ttys = {path: line.path for path, line in host.lines.items()}
+        write_overlay(root, host.nodes.values(), ttys)
         begin_s = time.perf_counter()
         try:
             code, over = _run(host, command, environment(private.path / "bench", shim))

@@ -117,6 +117,8 @@ class UARTBus:
             (*KINDS, "baud_mismatch", "cut_octets", "late", "unattached", "tx_octets", "rx_octets"),
             0,
         )
+        #: called before octets reach the payload computer: to follow a rate that it has changed
+        self.before_receive: Callable[[], None] = lambda: None
         self._emit = emit
         self._random = stream(seed, name)
         self._half_bits = int(2 * (1 + data_bits + (parity != "N") + stop_bits))
@@ -136,6 +138,14 @@ class UARTBus:
         self._device = device
         self._device_baud = self.baud if baud is None else baud
         device.uart_send = self._rx.push
+
+    def set_baud(self, baud: int) -> None:
+        """Set the payload computer's rate; what is queued already leaves at the old one."""
+        if baud <= 0:
+            raise ConfigError(f"uart {self.name}: {baud} baud: give a rate above 0")
+        self.baud = baud
+        for way in (self._tx, self._rx):
+            way.base_ns, way.sent = way.free_ns, 0
 
     def write(self, t_ns: int, data: bytes) -> None:
         """Queue octets of the payload computer; they leave at ``t_ns`` or when the line is free."""
@@ -182,6 +192,7 @@ class UARTBus:
             self._device.uart_receive(end_ns, data)
 
     def _received(self, start_ns: int, end_ns: int, chunk: bytes) -> None:
+        self.before_receive()
         data, status = self._pass(chunk, start_ns, "rx", self._device_baud, self.baud)
         if not data:
             return

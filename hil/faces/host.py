@@ -20,6 +20,7 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
@@ -27,6 +28,7 @@ from hil.docket import Docket
 from hil.errors import ConfigError
 from hil.exchange import Exchange
 from hil.faces.nodes import Node, nodes_of, spidev_limit
+from hil.faces.ptyline import PtyLine
 from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.present import Present
@@ -85,6 +87,13 @@ class Host:
         self._by_participant: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
+        #: the tty of each UART, by its device path
+        self.lines: dict[str, PtyLine] = {}
+        self._hearers: dict[int, PtyLine] = {}
+        for node in self.nodes.values():
+            if node.lane.kind == "uart":
+                self._add_line(node)
+        exchange.hearers.append(self._hear)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
         path.chmod(0o600)
@@ -92,10 +101,23 @@ class Host:
         self._listener.setblocking(False)
         self.watch(self._listener.fileno(), self._accept)
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+    def _add_line(self, node: Node) -> None:
+        bus = node.lane.bus
+        line = PtyLine(self.kernel, bus, lambda octets: bus.write(self._advance(), octets))
+        self.lines[node.path] = self._hearers[node.lane.index] = line
+        self.exchange.counted[f"host.{bus.name}"] = line.counters
+        # Edges only: a tty that nobody has open would be ready all the time.
+        self.watch(line.master, line.pump, select.EPOLLIN | select.EPOLLET)
+
+    def _hear(self, index: int, octets: bytes) -> None:
+        line = self._hearers.get(index)
+        if line is not None:
+            line.receive(octets[HEADER_NBYTES:])
+
+    def watch(self, fd: int, ready: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """Call ``ready()`` whenever ``fd`` can be read; until :meth:`unwatch`."""
         self._watched[fd] = ready
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, events)
 
     def unwatch(self, fd: int) -> None:
         """Look at ``fd`` no more."""
@@ -106,6 +128,10 @@ class Host:
         """Drop every client and close the socket."""
         for client in list(self._clients.values()):
             self._drop(client)
+        self.exchange.hearers.remove(self._hear)
+        for line in self.lines.values():
+            self.unwatch(line.master)
+            line.close()
         self.unwatch(self._listener.fileno())
         self._listener.close()
         self._epoll.close()
@@ -256,8 +282,10 @@ class Host:
         )
         self._send(client, octets)
 
-    def _settings(self, node: Node) -> dict[str, int]:
+    def _settings(self, node: Node) -> dict[str, Any]:
         """Return what a program may change of a device: of SPI what ``spidev`` keeps."""
+        if node.path in self.lines:
+            return {"pty": self.lines[node.path].path}
         if node.lane.kind != "spi":
             return {}
         device = node.lane.bus.describe()["chip_selects"].get(str(node.chip_select), {})

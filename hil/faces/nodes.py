@@ -8,7 +8,7 @@ names up in it, and does not need to be told when one comes or goes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,12 +62,14 @@ def spidev_limit(lane: Lane) -> int:
     return min(int(lane.bus.profile.spi_max_octets), SPIDEV_MOST)
 
 
-def write_overlay(root: Path, nodes: Iterable[Node]) -> None:
-    """Make the overlay of device files below ``root``; ttys are linked by who makes their PTY."""
+def write_overlay(root: Path, nodes: Iterable[Node], ttys: Mapping[str, str]) -> None:
+    """Make the overlay of device files below ``root``; ``ttys``: path -> the terminal behind it."""
     for node in nodes:
         path = root / node.path.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if node.lane.kind != "uart":
+        if node.path in ttys:
+            path.symlink_to(ttys[node.path])
+        else:
             path.touch()
             _describe(root, node)
 

@@ -136,6 +136,20 @@ print(identity(copy))
     assert run(tmp_path, program).splitlines() == [repr(b"\x01\x17")] * 3
 
 
+def test_pyserial_reads_the_gnss_receiver(tmp_path: Path) -> None:
+    """pyserial opens the tty by its name and reads NMEA; at another rate it reads garbage."""
+    program = """
+import serial
+with serial.Serial("/dev/ttyAMA1", 115200, timeout=20) as port:
+    port.reset_input_buffer()
+    port.read_until(b"$")
+    print(port.read(2))
+    port.baudrate = 9600
+    print(b"$GN" in port.read(40))
+"""
+    assert run(tmp_path, program, pace="x10").splitlines() == ["b'GN'", "False"]
+
+
 def test_python_sees_the_nodes(tmp_path: Path) -> None:
     """exists, glob, listdir and stat agree that the device files are there."""
     program = """
