@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PART_TYPES: dict[str, str] = {
     "ads1115": "hil.parts.ads1115:Ads1115",
     "bme280": "hil.parts.bme280:Bme280",
+    "ds1374": "hil.parts.ds1374:Ds1374",
     "ds3231": "hil.parts.ds3231:Ds3231",
     "ina219": "hil.parts.ina219:Ina219",
     "ina228": "hil.parts.ina228:Ina228",

@@ -37,7 +37,7 @@ TYPICAL = (
 )
 SPREAD = (600, 300, 20, 400, 150, 60, 300, 30, 3, 100, 100, 50, 0, 8, 0, 8, 3, 2)
 _BITS = 20
-_SKIPPED = 1 << 19  # what a measurement that is left out reads (section 5.4.8)
+_SKIPPED = 1 << 19  # what a measurement that is left out reads (section 5.4.5)
 
 
 def t_fine(trim: tuple[int, ...], adc: int) -> int:

@@ -11,7 +11,7 @@ answer at once are what open-drain lines make of it: a bit reads 0 where either 
 
 ``reset`` pulled low switches all channels off. Not modelled: the voltage translation and the
 capacitance that each channel adds, the low that a stuck channel puts on the bus above (give the
-part behind it a fault), address 10-bit parts behind the switch.
+part behind it a fault), parts with 10-bit addresses behind the switch.
 """
 
 from __future__ import annotations

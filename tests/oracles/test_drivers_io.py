@@ -20,7 +20,7 @@ from adafruit_ads1x15.analog_in import AnalogIn
 from adafruit_mcp230xx.mcp23017 import MCP23017
 
 from hil.faces.busio import I2C, virtual_sleep
-from hil.faces.smbus2 import Adapter, installed
+from hil.faces.smbus2 import Adapter, installed, look_alike
 from hil.parts.ads1115 import Ads1115
 from hil.parts.ds3231 import Ds3231
 from hil.parts.ina219 import Ina219
@@ -249,3 +249,71 @@ def test_adafruit_pca9685_before_the_frequency_is_set() -> None:
     driver = adafruit_pca9685.PCA9685(I2C(bench.transfer, bench))
     driver.channels[3].duty_cycle = 0x8000
     assert part.duty(3) == pytest.approx(0.5)
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
+def test_pca9685_driver() -> None:
+    """pca9685_driver sets the frequency and every channel, octet by octet."""
+    part = Pca9685("pwm", 7)
+    bench = DriverBench({0x40: part})
+    with installed({1: Adapter(bench.transfer)}, "smbus"):
+        package = importlib.reload(importlib.import_module("pca9685_driver.device"))
+        driver = package.Device(0x40, 1)
+    driver.set_pwm_frequency(50)
+    assert driver.get_pwm_frequency() == 50
+    assert part.frequency_hz == pytest.approx(50, rel=0.01)
+    for n in range(16):
+        for value in (0, 1, 307, 2048, 4095):
+            driver.set_pwm(n, value)
+            assert driver.get_pwm(n) == value
+            assert part.duty(n) == pytest.approx(value / 4096)
+    driver.sleep()
+    assert part.duty(3) == 0.0
+    driver.wake()
+    assert part.duty(3) == pytest.approx(4095 / 4096)
+
+
+def test_mcp23017_package() -> None:
+    """mcp23017 writes and reads every pin by itself, and sees an interrupt and its capture."""
+    part = Mcp23017("expander", 7)
+    bench = DriverBench({0x20: part})
+    package = importlib.import_module("mcp23017")
+    bus = look_alike({1: Adapter(bench.transfer)}).SMBus(1)
+    driver = package.MCP23017(0x20, bus)
+    for gpio, name in enumerate(part.QUANTITIES):
+        driver.pin_mode(gpio, package.OUTPUT)
+        for level in (package.HIGH, package.LOW):
+            driver.digital_write(gpio, level)
+            assert part.output(name) == (level == package.HIGH)
+        driver.pin_mode(gpio, package.INPUT)
+        for level in (1, 0):
+            part.set(name, level)
+            assert driver.digital_read(gpio) == (package.HIGH if level else package.LOW)
+    driver.set_interrupt(package.GPB2, True)
+    part.set("gpb2", 1)
+    assert driver.read_interrupt_flags()[1] == list("00100000")
+    assert driver.read_interrupt_captures()[1] == list("00100000")
+    assert driver.read_interrupt_flags()[1] == list("00000000")
+
+
+def test_tca9548a_package() -> None:
+    """tca9548a selects, reads back and scans its channels, over smbus2's combined transactions."""
+    switch = Tca9548a("switch")
+    for channel in (0, 7):
+        switch.segment(channel).attach(0x48, Ads1115(f"adc{channel}"))
+    bench = DriverBench({0x70: switch})
+    with installed({1: Adapter(bench.transfer)}):
+        package = importlib.reload(importlib.import_module("tca9548a.TCA9548A"))
+    mux = package.TCA9548A(0x70)
+    assert mux.begin()
+    for channel in range(8):
+        assert mux[channel].scan() == ([0x48, 0x70] if channel in (0, 7) else [0x70])
+        assert mux.get_selected_channels() == [channel]
+    mux[7].writeto(0x48, b"\x02\x12\x34")
+    mux[7].writeto(0x48, b"\x02")
+    assert mux[7].readfrom(0x48, 2) == b"\x12\x34"
+    mux[0].writeto(0x48, b"\x02")
+    assert mux[0].readfrom(0x48, 2) == b"\x80\x00"
+    assert mux.write_control(0x81) == package.TCA9548A_OK
+    assert mux.get_selected_channels() == [0, 7]
+    mux.close()

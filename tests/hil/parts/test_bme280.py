@@ -73,7 +73,7 @@ def test_humidity_setting_waits_for_ctrl_meas(part: Bme280) -> None:
 
 
 def test_what_is_skipped_reads_80000h(part: Bme280) -> None:
-    """Section 5.4.8: a measurement with oversampling 0 reads 80000h, 8000h for humidity."""
+    """Section 5.4.5: a measurement with oversampling 0 reads 80000h, 8000h for humidity."""
     part.i2c_write(0, b"\xf4\x21")
     data = read(part, 20 * MS, 0xF7, 8)
     assert (data[:3], data[6:]) == (b"\x80\0\0", b"\x80\0")
