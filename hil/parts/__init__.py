@@ -43,6 +43,7 @@ PART_TYPES: dict[str, str] = {
     "lis3mdl": "hil.parts.lis3mdl:Lis3mdl",
     "mmc5603": "hil.parts.mmc5603:Mmc5603",
     "mcp2515": "hil.parts.mcp2515:Mcp2515",
+    "ssd1306": "hil.parts.ssd1306:Ssd1306",
     "ublox": "hil.parts.ublox:Ublox",
     "eps_node": "hil.parts.eps_node:EpsNode",
     "watchdog": "hil.parts.watchdog:Watchdog",
