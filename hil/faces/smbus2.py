@@ -11,8 +11,9 @@ Many drivers open a bus by number, ``SMBus(1)``: :func:`installed` puts a module
     with installed({1: Adapter(transfer)}):
         import ADS1115                     # says smbus2.SMBus(1)
 
-Not done: block reads and block process calls, whose length the target gives (EOPNOTSUPP, as on
-adapters that only emulate SMBus), host notify, 10-bit addresses, and ``fd`` is no number.
+Block reads and block process calls, whose length the target gives, need an adapter that takes
+messages and a bus that follows such a length; elsewhere they are EOPNOTSUPP. Not done: host notify,
+10-bit addresses, and ``fd`` is no number.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from enum import IntFlag
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from hil.buses.i2c_messages import LENGTH_FIRST
+from hil.buses.smbus import pec as pec_of
 from hil.faces.busio import Transfer
 
 I2C_SMBUS_BLOCK_MAX = 32
@@ -111,16 +114,6 @@ class i2c_msg:  # noqa: N801 - smbus2's name
         return f"i2c_msg({self.addr},{self.flags},{bytes(self)!r})"
 
 
-def crc8(octets: bytes) -> int:
-    """Return the packet error code: x8 + x2 + x + 1 (SMBus 3.1, section 6.4)."""
-    crc = 0
-    for octet in octets:
-        crc ^= octet
-        for _ in range(8):
-            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
-    return crc
-
-
 class SMBus:
     """``smbus2.SMBus`` on the adapters of :attr:`adapters`."""
 
@@ -193,11 +186,25 @@ class SMBus:
             return transfer(address, out, nread)
         sent = bytes((address << 1, *out)) if out else b""
         if not nread:
-            return transfer(address, out + bytes((crc8(sent),)), 0)
+            return transfer(address, out + bytes((pec_of(sent),)), 0)
         data = transfer(address, out, nread + 1)
-        if crc8(sent + bytes((address << 1 | 1,)) + data[:-1]) != data[-1]:
+        if pec_of(sent + bytes((address << 1 | 1,)) + data[:-1]) != data[-1]:
             raise _error(errno.EBADMSG)
         return data[:-1]
+
+    def _run_block(self, address: int, write: list[int]) -> list[int]:
+        """Run a transaction that reads a block; its length comes first."""
+        messages = self._select(address).messages
+        if messages is None:
+            raise _error(errno.EOPNOTSUPP)
+        out = bytes(octet & 0xFF for octet in write)
+        read = (address, I2C_M_RD | LENGTH_FIRST, 1 + self._pec)
+        data = messages([(address, 0, out), read])[0]
+        if self._pec:
+            sent = bytes((address << 1, *out, address << 1 | 1))
+            if pec_of(sent + data[:-1]) != data[-1]:
+                raise _error(errno.EBADMSG)
+        return list(data[1 : 1 + data[0]])
 
     # smbus2's calls -------------------------------------------------------------------------------
 
@@ -240,9 +247,8 @@ class SMBus:
         return int.from_bytes(self._run(i2c_addr, [register, value, value >> 8], 2), "little")
 
     def read_block_data(self, i2c_addr: int, register: int, force: bool | None = None) -> list[int]:
-        """Refuse: the target would say how much there is, which the adapter cannot follow."""
-        self._select(i2c_addr)
-        raise _error(errno.EOPNOTSUPP)
+        """Read a length from a register, and as many octets, at most 32."""
+        return self._run_block(i2c_addr, [register])
 
     def write_block_data(
         self, i2c_addr: int, register: int, data: list[int], force: bool | None = None
@@ -254,10 +260,9 @@ class SMBus:
     def block_process_call(
         self, i2c_addr: int, register: int, data: list[int], force: bool | None = None
     ) -> list[int]:
-        """Refuse, as :meth:`read_block_data`."""
+        """Write a block and, after a repeated start, read one."""
         _check_length(len(data), "Data length cannot exceed")
-        self._select(i2c_addr)
-        raise _error(errno.EOPNOTSUPP)
+        return self._run_block(i2c_addr, [register, len(data), *data])
 
     def read_i2c_block_data(
         self, i2c_addr: int, register: int, length: int, force: bool | None = None

@@ -5,9 +5,10 @@ Source: data sheet SBAS444E (December 2024), sections 7.3 (multiplexer, gain), 7
 0. A change of settings in continuous mode takes effect when the conversion under way has ended
 (section 7.4.2.2).
 
-Not modelled: the comparator and the ALERT/RDY pin (bits COMP_* are tagged), the general-call
-reset, high-speed mode, the 10 % tolerance of the data rate, offset, gain error and noise, currents
-into an input beyond the supply.
+06h to the general call resets the part (section 7.5.1.2).
+
+Not modelled: the comparator and the ALERT/RDY pin (bits COMP_* are tagged), the 10 % tolerance of
+the data rate, offset, gain error and noise, currents into an input beyond the supply.
 """
 
 from __future__ import annotations
@@ -96,3 +97,12 @@ class Ads1115(RegisterTarget):
         """Start a conversion; what is under way ends with the settings that it began with."""
         if address == CONFIG and not self._converter.busy and (value & OS or not value & SINGLE):
             self._begin(t_ns)
+
+    def i2c_general_call(self, t_ns: int, data: bytes) -> int:
+        """Take the reset, 06h."""
+        if data[:1] != b"\x06":
+            return 0
+        self._converter.stop()
+        self._active = 0
+        self.file.reset()
+        return 1

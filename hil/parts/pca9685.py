@@ -4,9 +4,11 @@ Source: data sheet PCA9685 (revision 4, April 2015), sections 7.3 (registers), 7
 7.3.5 (prescaler), 7.3.4 (ALL_LED). The world asks :meth:`Pca9685.duty` and
 :attr:`Pca9685.frequency_hz`.
 
-Not modelled: the All Call and sub-addresses and the software reset by general call (SUB1 to SUB3
-and ALLCALL are tagged when they change), the EXTCLK pin (tagged), the OE pin and OUTNE, open-drain
-against totem-pole outputs (tagged), the 500 us of the oscillator's start.
+06h to the general call resets the part (section 7.1.4).
+
+Not modelled: the All Call and sub-addresses (SUB1 to SUB3 and ALLCALL are tagged), the EXTCLK pin
+(tagged), the OE pin and OUTNE, open-drain against totem-pole outputs (tagged), the 500 us of the
+oscillator's start.
 """
 
 from __future__ import annotations
@@ -89,6 +91,15 @@ class Pca9685(RegisterTarget):
             on, off = on_low | (on_high & 15) << 8, off_low | (off_high & 15) << 8
             share = (off - on) % 4096 / 4096
         return 1.0 - share if values[MODE2] & INVERT else share
+
+    def i2c_general_call(self, t_ns: int, data: bytes) -> int:
+        """Take the software reset, 06h."""
+        if data[:1] != b"\x06":
+            return 0
+        self.file.reset()
+        self.file.after = self._steps[0]
+        self._stopped = self._awake = False
+        return 1
 
     # Side effects of the bus --------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ answer at once are what open-drain lines make of it: a bit reads 0 where either 
 
 ``reset`` pulled low switches all channels off. Not modelled: the voltage translation and the
 capacitance that each channel adds, the low that a stuck channel puts on the bus above (give the
-part behind it a fault), parts with 10-bit addresses behind the switch.
+part behind it a fault), parts behind the switch that have 10-bit addresses or hold the clock.
 """
 
 from __future__ import annotations
@@ -160,6 +160,25 @@ class Forwarder:
                     else bytes(a & b for a, b in zip(out, answer, strict=True))
                 )
         return out
+
+    def i2c_general_call(self, t_ns: int, data: bytes) -> int:
+        """Pass the general call on."""
+        reached = self._switch.reached(self._address)
+        called = (getattr(one, "i2c_general_call", None) for one in reached)
+        return max((call(t_ns, data) for call in called if call is not None), default=-1)
+
+    def smbus_alert(self, t_ns: int) -> bool:
+        """Tell whether one that is reached alerts."""
+        return bool(self._alerting(t_ns))
+
+    def smbus_alert_served(self, t_ns: int) -> None:
+        """Let those go on that have sent their address."""
+        for one in self._alerting(t_ns):
+            one.smbus_alert_served(t_ns)
+
+    def _alerting(self, t_ns: int) -> list[Any]:
+        reached: list[Any] = self._switch.reached(self._address)
+        return [one for one in reached if hasattr(one, "smbus_alert") and one.smbus_alert(t_ns)]
 
     def i2c_stop(self, t_ns: int) -> None:
         """Pass the stop condition on."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from flightsw.codec.wire import Status
 from hil.buses.adapters import errno_for
-from hil.buses.i2c import I2CBus
+from hil.buses.i2c import I2CBus, Message
 from hil.buses.spi import Segment, SPIBus
 from hil.faces.busio_spi import SPI, ChipSelect, Setup, Transfer
 from hil.wiring import attach_i2c
@@ -59,6 +59,12 @@ class DriverBench:
     def transfer(self, address: int, write: bytes, nread: int) -> bytes:
         """Run an I2C transaction."""
         status, duration_ns, data = self.i2c_bus.transfer(self._now_ns, address, write, nread)
+        self._took(status, duration_ns)
+        return data
+
+    def messages(self, messages: list[Message]) -> list[bytes]:
+        """Run I2C messages as one transaction."""
+        status, duration_ns, data = self.i2c_bus.transfer_messages(self._now_ns, messages)
         self._took(status, duration_ns)
         return data
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from flightsw.codec.wire import Status
 from hil.buses.adapters import errno_for
 from hil.buses.i2c import I2CBus
+from hil.buses.i2c_messages import LENGTH_FIRST
 from hil.faces import smbus2 as face
 from hil.testing.check_bus import I2CMemory
 
@@ -96,26 +97,34 @@ class Kernel:
                 2 * read,
             ),
             real.I2C_SMBUS_PROC_CALL: (bytes((command,)) + data.word.to_bytes(2, "little"), 2),
-            real.I2C_SMBUS_BLOCK_DATA: (bytes((command, len(block))) + block, -read),
-            real.I2C_SMBUS_BLOCK_PROC_CALL: (b"", -1),
+            real.I2C_SMBUS_BLOCK_DATA: (
+                bytes((command,)) + (b"" if read else bytes((len(block),)) + block),
+                -read,
+            ),
+            real.I2C_SMBUS_BLOCK_PROC_CALL: (bytes((command, len(block))) + block, -1),
             real.I2C_SMBUS_I2C_BLOCK_DATA: (
                 bytes((command,)) + (b"" if read else block),
                 data.block[0] * read,
             ),
         }[size]
-        if nread < 0:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
         plain = (real.I2C_SMBUS_QUICK, real.I2C_SMBUS_I2C_BLOCK_DATA)
         pec = self.pec and size not in plain
         head = bytes((self.address << 1,)) + out if out else b""
         if pec and not nread:
             out += bytes((pec_of(head),))
-        got = self.wire.transfer(self.address, out, nread + bool(pec and nread))
+        if nread < 0:
+            flags = 1 | LENGTH_FIRST
+            got = self.wire.messages([(self.address, 0, out), (self.address, flags, 1 + bool(pec))])
+            got = got[0]
+        else:
+            got = self.wire.transfer(self.address, out, nread + bool(pec and nread))
         if pec and nread:
             if pec_of(head + bytes((self.address << 1 | 1,)) + got[:-1]) != got[-1]:
                 raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
             got = got[:-1]
-        if size == real.I2C_SMBUS_I2C_BLOCK_DATA and read:
+        if nread < 0:
+            data.block[0 : len(got)] = list(got)
+        elif size == real.I2C_SMBUS_I2C_BLOCK_DATA and read:
             data.block[1 : 1 + len(got)] = list(got)
         elif nread == 2:
             data.word = int.from_bytes(got, "little")
@@ -260,6 +269,10 @@ def test_opening_and_closing(ioctls: pytest.MonkeyPatch) -> None:
         module.SMBus(1).enable_pec()
     with pytest.raises(OSError, match="supported"):
         module.SMBus("/dev/i2c-1").i2c_rdwr(*[face.i2c_msg.read(ADDRESS, 1)] * 2)
+    simple = face.look_alike({1: face.Adapter(wire.transfer)}).SMBus(1)
+    with pytest.raises(OSError, match="supported"):
+        simple.read_block_data(ADDRESS, 3)
+    assert our_bus.fd is None
 
 
 def test_installed_stands_in_for_the_module() -> None:

@@ -101,3 +101,13 @@ def test_comparator_bits_are_tagged(part: Ads1115) -> None:
     """The comparator is not modelled: using it is counted by name."""
     write(part, 0, 1, 0x8580)
     assert part.touched == {"write CONFIG bits 0003h": 1}
+
+
+def test_general_call_resets(part: Ads1115) -> None:
+    """Section 7.5.1.2: 06h to the general call is a power-up reset; other calls do nothing."""
+    write(part, 0, 1, 0x4083)
+    write(part, 0, 2, 0x1234)
+    assert part.i2c_general_call(0, b"\x04") == 0
+    assert word(part, 0, 2) == 0x1234
+    assert part.i2c_general_call(0, b"\x06") == 1
+    assert [word(part, SECOND, address) for address in range(4)] == [0, 0x8583, 0x8000, 0x7FFF]

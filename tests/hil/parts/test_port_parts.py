@@ -161,6 +161,15 @@ def test_pca9685_restart() -> None:
     assert (read(part, 0x00), part.duty(0)) == (b"\x20", 0.5)
 
 
+def test_pca9685_software_reset() -> None:
+    """Section 7.1.4: 06h to the general call brings the values of power-up back."""
+    part = Pca9685("pwm")
+    part.i2c_write(0, b"\x00\x20")
+    part.i2c_write(0, b"\x06\x00\x00\x00\x08")
+    assert part.i2c_general_call(0, b"\x06") == 1
+    assert (read(part, 0x00), read(part, 0x09), part.duty(0)) == (b"\x11", b"\x10", 0.0)
+
+
 # VEML7700 (84286) ------------------------------------------------------------------------------
 
 

@@ -84,6 +84,39 @@ def test_two_parts_at_once_pull_the_line_low() -> None:
     assert bus.transfer(0, 0x48, b"\x02", 2)[2] == b"\x12\x03"
 
 
+class Listener(Tmp117):
+    """A part that hears the general call and pulls the alert line."""
+
+    heard = 0
+    alerts = True
+
+    def i2c_general_call(self, t_ns: int, data: bytes) -> int:
+        self.heard += 1
+        return len(data)
+
+    def smbus_alert(self, t_ns: int) -> bool:
+        return self.alerts
+
+    def smbus_alert_served(self, t_ns: int) -> None:
+        self.alerts = False
+
+
+def test_calls_to_all_reach_what_is_switched_on() -> None:
+    """The general call and the alert response go through channels that are on, and no others."""
+    switch = Tca9548a("switch")
+    parts = [Listener(f"part{n}") for n in range(2)]
+    for channel, part in enumerate(parts):
+        switch.segment(channel).attach(0x48 + channel, part)
+    bus = bus_with(switch)
+    assert bus.transfer(0, 0x00, b"\x06", 0)[0] == NAK
+    assert bus.transfer(0, 0x0C, b"", 1)[0] == NAK
+    bus.transfer(0, 0x70, b"\x02", 0)
+    assert bus.transfer(0, 0x00, b"\x06", 0)[0] == OK
+    assert [part.heard for part in parts] == [0, 1]
+    assert bus.transfer(0, 0x0C, b"", 1)[2] == bytes((0x49 << 1,))
+    assert [part.alerts for part in parts] == [True, False]
+
+
 def test_reset_switches_off() -> None:
     """Section 8.4.1: RESET low clears the register, and nobody answers until it is high again."""
     switch = Tca9548a("switch")
