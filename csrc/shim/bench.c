@@ -27,7 +27,7 @@ static void forked(void)
     for (int i = 0; i < HANDLES; i++) {
         if (handles[i].descriptors) {
             pthread_mutex_init(&handles[i].lock, NULL);
-            handles[i].stale = true;
+            handles[i].stale = handles[i].device != DEVICE_LINE; /* edges go to whoever reads */
         }
     }
 }

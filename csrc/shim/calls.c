@@ -164,7 +164,8 @@ HIL_EXPORT ssize_t read(int fd, void *octets, size_t nbytes)
 {
     HIL_REAL(read, ssize_t(*)(int, void *, size_t))
     hil_handle *handle = hil_of(fd);
-    return handle ? read_device(handle, fd, octets, nbytes) : real(fd, octets, nbytes);
+    bool plain = !handle || hil_gpio_readable(handle, nbytes);
+    return plain ? real(fd, octets, nbytes) : read_device(handle, fd, octets, nbytes);
 }
 
 HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room);
@@ -172,7 +173,8 @@ HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room)
 {
     HIL_REAL(__read_chk, ssize_t(*)(int, void *, size_t, size_t))
     hil_handle *handle = nbytes <= room ? hil_of(fd) : NULL;
-    return handle ? read_device(handle, fd, octets, nbytes) : real(fd, octets, nbytes, room);
+    bool plain = !handle || hil_gpio_readable(handle, nbytes);
+    return plain ? real(fd, octets, nbytes, room) : read_device(handle, fd, octets, nbytes);
 }
 
 HIL_EXPORT ssize_t write(int fd, const void *octets, size_t nbytes)
@@ -218,6 +220,7 @@ HIL_EXPORT int ioctl(int fd, unsigned long wide, ...)
         result = hil_spi_ioctl(handle, fd, request, argument);
         break;
     default:
+        result = hil_gpio_ioctl(handle, fd, request, argument);
         break;
     }
     if (result == -ENOTTY) {

@@ -1,7 +1,6 @@
 /* What a program finds below /dev and /sys: the overlay of the bench on top of the real thing. */
 #include "shim.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -247,82 +246,4 @@ HIL_EXPORT char *__realpath_chk(const char *path, char *resolved, size_t room);
 HIL_EXPORT char *__realpath_chk(const char *path, char *resolved, size_t room)
 {
     return room < PATH_MAX ? (abort(), NULL) : realpath(path, resolved);
-}
-
-/* --- folders: the real one first, then what the overlay adds ------------------------------------- */
-
-static struct {
-    DIR *real, *added;
-} both[16];
-static pthread_mutex_t both_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static DIR *added_to(DIR *directory, bool forget)
-{
-    DIR *added = NULL;
-    pthread_mutex_lock(&both_lock);
-    for (unsigned i = 0; i < sizeof both / sizeof *both; i++) {
-        if (both[i].real == directory) {
-            added = both[i].added;
-            both[i].real = forget ? NULL : directory;
-        }
-    }
-    pthread_mutex_unlock(&both_lock);
-    return added;
-}
-
-HIL_EXPORT DIR *opendir(const char *path)
-{
-    HIL_REAL(opendir, DIR * (*)(const char *))
-    char shown[HIL_PATH];
-    DIR *directory = real(path);
-    if (hil_find(path, shown) != PATH_FOREIGN || !hil_root()) {
-        return directory;
-    }
-    if (strncmp(path, "/dev", 4) && strncmp(path, "/sys", 4)) {
-        return directory;
-    }
-    int before = errno;
-    DIR *added = real(shown);
-    errno = before;
-    if (!directory || !added) {
-        return added ? added : directory;
-    }
-    pthread_mutex_lock(&both_lock);
-    unsigned i = 0;
-    while (i < sizeof both / sizeof *both && both[i].real) {
-        i++;
-    }
-    if (i < sizeof both / sizeof *both) {
-        both[i].real = directory;
-        both[i].added = added;
-        added = NULL;
-    }
-    pthread_mutex_unlock(&both_lock);
-    if (added) {
-        closedir(added);
-    }
-    return directory;
-}
-
-#define READDIR(name, type)                                          \
-    HIL_EXPORT struct type *name(DIR *directory)                     \
-    {                                                                \
-        HIL_REAL(name, struct type *(*)(DIR *))                      \
-        struct type *entry = real(directory);                        \
-        DIR *added = entry ? NULL : added_to(directory, false);      \
-        while (added && (entry = real(added)) && entry->d_name[0] == '.') { \
-        }                                                            \
-        return entry;                                                \
-    }
-READDIR(readdir, dirent)
-READDIR(readdir64, dirent64)
-
-HIL_EXPORT int closedir(DIR *directory)
-{
-    HIL_REAL(closedir, int (*)(DIR *))
-    DIR *added = added_to(directory, true);
-    if (added) {
-        real(added);
-    }
-    return real(directory);
 }

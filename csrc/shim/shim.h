@@ -104,6 +104,9 @@ int hil_spi_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
 ssize_t hil_spi_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
 ssize_t hil_spi_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
 
+int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+bool hil_gpio_readable(const hil_handle *handle, size_t nbytes);
+
 /* Set errno from a negative result; -1 then, the result itself otherwise. */
 static inline int hil_result(int result)
 {

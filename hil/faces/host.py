@@ -13,12 +13,14 @@ to there instead of sleeping.
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import json
 import select
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.docket import Docket
 from hil.errors import ConfigError
 from hil.exchange import Exchange
+from hil.faces import gpio_abi
+from hil.faces.gpio_desk import Desk
 from hil.faces.nodes import Node, nodes_of, spidev_limit
 from hil.faces.ptyline import PtyLine
 from hil.time.participant import Participant
@@ -37,7 +41,8 @@ from hil.transactions import Lane
 _CHECK = int(Phase.CHECK)
 _I2C, _SPI, _OPEN = int(Kind.I2C), int(Kind.SPI), int(Kind.OPEN)
 _REPLY = int(Flag.REPLY)
-_KIND_OF = {"i2c": _I2C, "spi": _SPI}
+_GPIO = int(Kind.GPIO)
+_KIND_OF = {"i2c": _I2C, "spi": _SPI, "gpio": _GPIO}
 #: Octets of one message: 42 I2C messages of 8192 octets with their heads.
 MESSAGE_LIMIT_NBYTES = 360 * 1024
 #: u32 mode (linux/spi/spi.h), u32 clock in Hz, u8 bits per word
@@ -46,6 +51,10 @@ _SPI_LSB_FIRST = 8
 ERRNO_TABLE = struct.Struct("<16h")
 #: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
 _SPIN_S = 60e-6
+
+
+#: ioctls that make a connection the holder of lines
+LINE_REQUESTS = (gpio_abi.GET_LINE, gpio_abi.GET_HANDLE_1, gpio_abi.GET_EVENT_1)
 
 
 class Client:
@@ -70,7 +79,16 @@ class Host:
         self.present = Present(self.kernel, pace)
         self.nodes = nodes_of(exchange.lanes.values())
         self.counters = dict.fromkeys(
-            ("clients", "clients_most", "requests", "refused", "unheard", "disconnected_waiting"), 0
+            (
+                "clients",
+                "clients_most",
+                "requests",
+                "refused",
+                "unheard",
+                "left_waiting",
+                "edges_dropped",
+            ),
+            0,
         )
         exchange.counted["host"] = self.counters
         self.stopped = False
@@ -79,6 +97,8 @@ class Host:
         )
         # path -> what programs have set of an SPI device; it stays when they close it
         self._spi: dict[str, dict[str, int]] = {}
+        self.desk = Desk(self.present.wall_ns)
+        exchange.counted["host.gpio"] = self.desk.counters
         self._clients: dict[int, Client] = {}
         # (when, order, participant, record): what goes out when its bus time is over
         self._replies: list[tuple[int, int, Client, bytes]] = []
@@ -113,6 +133,10 @@ class Host:
         line = self._hearers.get(index)
         if line is not None:
             line.receive(octets[HEADER_NBYTES:])
+        elif octets[0] == _GPIO:
+            header = HEADER.unpack_from(octets)
+            chip = self.exchange.lanes[index].bus
+            self.desk.edge(chip, header[5], header[8], octets[HEADER_NBYTES])
 
     def watch(self, fd: int, ready: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """Call ``ready()`` whenever ``fd`` can be read; until :meth:`unwatch`."""
@@ -207,7 +231,8 @@ class Host:
         # In place: whoever sends replies just now goes on with the same list.
         self._replies[:] = [reply for reply in self._replies if reply[2] is not client]
         heapq.heapify(self._replies)
-        self.counters["disconnected_waiting"] += before - len(self._replies)
+        self.counters["left_waiting"] += before - len(self._replies)
+        self.desk.release(client.participant.id, self.kernel.now_ns)
         fd = client.socket.fileno()
         self.unwatch(fd)
         del self._clients[fd], self._by_participant[client.participant.id]
@@ -322,6 +347,9 @@ class Host:
         """Run a request at the present, or queue it behind what its bus is busy with."""
         self.counters["requests"] += 1
         now_ns = self._advance()
+        if client.kind == _GPIO:
+            self._gpio(client, lane, header[8], payload, now_ns)
+            return
         participant, wait = client.participant, self.present.wait
         if not wait and lane.busy_ns > now_ns:
             self.present.jump(lane.busy_ns)
@@ -341,6 +369,31 @@ class Host:
             self._docket.request(participant, stamped, payload, True)
         except CodecError as error:
             self._invalid(client, header, error)
+
+    def _gpio(self, client: Client, lane: Lane, ident: int, payload: bytes, now_ns: int) -> None:
+        """Do an ioctl of a gpiochip; the reply's payload is i32 errno and the struct."""
+        number, asked = int.from_bytes(payload[:4], "little"), payload[4:]
+        own = client.participant.id
+        if number >> 16 & 0x3FFF != len(asked):
+            code, answer = errno.EINVAL, b""
+        elif number in LINE_REQUESTS:
+            code, answer = self.desk.request(lane.bus, now_ns, own, number, asked)
+            lines = self.desk.held(own)
+            if lines is not None:
+                lines.send = partial(self._push, client)
+        else:
+            code, answer = self.desk.call(lane.bus, now_ns, ident, number, asked)
+        octets = code.to_bytes(4, "little") + answer
+        self._send(client, pack(_GPIO, lane.index, _REPLY, t_ns=now_ns, payload=octets))
+
+    def _push(self, client: Client, octets: bytes) -> None:
+        """Send an edge; a program that reads none loses the newest, as its numbers show."""
+        try:
+            client.socket.send(octets)
+        except BlockingIOError:
+            self.counters["edges_dropped"] += 1
+        except OSError:
+            self.counters["unheard"] += 1
 
     def _invalid(self, client: Client, header: tuple[int, ...], error: CodecError) -> None:
         """Answer a request that cannot be read as the driver of the bus would: EINVAL."""

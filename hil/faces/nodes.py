@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from hil.transactions import Lane
 
 _NUMBER = re.compile(r"\d+$")
+#: The kernel takes the number for gpiochips at run time; the shim shows the same one.
+GPIO_MAJOR = 254
 #: Adapters without a limit get this one: a request and its reply fit into one message.
 SPIDEV_MOST = 65536
 
@@ -84,6 +86,14 @@ def _describe(root: Path, node: Node) -> None:
         files[f"sys/class/i2c-dev/{name}/device/name"] = f"{adapter} ({node.lane.bus.name})"
     elif node.lane.kind == "spi":
         files["sys/module/spidev/parameters/bufsiz"] = spidev_limit(node.lane)
+    elif node.lane.kind == "gpio":
+        number = _NUMBER.search(name)
+        assert number is not None, f"{name} is numbered"
+        device = f"{GPIO_MAJOR}:{number[0]}"
+        files[f"sys/bus/gpio/devices/{name}/dev"] = device
+        link = root / "sys" / "dev" / "char" / device / "subsystem"
+        link.parent.mkdir(parents=True)
+        link.symlink_to("../../../bus/gpio")
     for where, text in files.items():
         path = root / where
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,11 @@ class Present:
         target_ns = (t_ns - self._virtual_ns) / self._factor - (self._clock() - self._wall_ns)
         return target_ns / 1e9
 
+    def wall_ns(self, t_ns: int, realtime: bool = False) -> int:
+        """Return CLOCK_MONOTONIC, or CLOCK_REALTIME, when it is or was ``t_ns``."""
+        wall_ns = self._wall_ns + int((t_ns - self._virtual_ns) / self._factor)
+        return wall_ns + (time.time_ns() - self._clock() if realtime else 0)
+
     def late(self, ns: int) -> None:
         """Count how late something was done."""
         self.lateness.add(ns)

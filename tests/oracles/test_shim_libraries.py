@@ -139,15 +139,56 @@ print(identity(copy))
 def test_pyserial_reads_the_gnss_receiver(tmp_path: Path) -> None:
     """pyserial opens the tty by its name and reads NMEA; at another rate it reads garbage."""
     program = """
-import serial
+import serial, time
 with serial.Serial("/dev/ttyAMA1", 115200, timeout=20) as port:
     port.reset_input_buffer()
     port.read_until(b"$")
     print(port.read(2))
     port.baudrate = 9600
+    time.sleep(0.05)
+    port.reset_input_buffer()
     print(b"$GN" in port.read(40))
 """
     assert run(tmp_path, program, pace="x10").splitlines() == ["b'GN'", "False"]
+
+
+def test_gpiod_holds_lines_and_hears_edges(tmp_path: Path) -> None:
+    """libgpiod 2 reads, sets, is refused what another holds, and gets the PPS with its time."""
+    program = """
+import gpiod, time
+from gpiod.line import Direction, Edge, Value
+chip = "/dev/gpiochip0"
+print(gpiod.is_gpiochip_device(chip), gpiod.Chip(chip).get_info().num_lines)
+out = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.ACTIVE)
+pps = gpiod.LineSettings(edge_detection=Edge.RISING)
+with gpiod.request_lines(chip, consumer="test", config={18: pps, 24: out}) as lines:
+    print(lines.get_value(24).value, gpiod.Chip(chip).get_line_info(18).consumer)
+    lines.set_value(24, Value.INACTIVE)
+    print(lines.get_value(24).value)
+    try:
+        gpiod.request_lines(chip, config={18: None})
+    except OSError as error:
+        print(error.errno)
+    events = lines.read_edge_events() + lines.read_edge_events()
+    apart = (events[1].timestamp_ns - events[0].timestamp_ns) / 1e9
+    print(events[0].line_offset, events[1].line_seqno, round(apart * 30, 1))
+    print(0 < time.monotonic_ns() - events[1].timestamp_ns < 10**9)
+print(gpiod.request_lines(chip, config={18: None}).offsets)
+"""
+    lines = run(tmp_path, program, "gpiod", pace="x30").splitlines()
+    assert lines == ["True 58", "1 test", "0", "16", "18 2 1.0", "True", "[18]"]
+
+
+def test_periphery_drives_a_line(tmp_path: Path) -> None:
+    """python-periphery's GPIO writes an output and reads it back."""
+    program = """
+from periphery import GPIO
+line = GPIO("/dev/gpiochip0", 26, "out")
+line.write(True)
+print(line.read(), line.direction)
+line.close()
+"""
+    assert run(tmp_path, program, "periphery") == "True out\n"
 
 
 def test_python_sees_the_nodes(tmp_path: Path) -> None:

@@ -113,6 +113,17 @@ def test_spi_pipe_reads_the_identity_of_the_flash(tmp_path: Path) -> None:
     assert run(tmp_path, "sh", "-c", script).stdout.split()[1:] == ["ef", "40", "18"]
 
 
+def test_gpio_tools_find_read_and_hear(tmp_path: Path) -> None:
+    """gpiodetect, gpioinfo, gpioget and gpiomon of libgpiod 1.6 work on version 1's structs."""
+    if not shutil.which("gpiomon", path=PATH):
+        pytest.skip("gpiod is not installed")
+    script = "gpiodetect; gpioinfo | wc -l; gpioget gpiochip0 25 23; gpiomon -n 2 gpiochip0 18"
+    done = run(tmp_path, "sh", "-c", script, pace="x30")
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["gpiochip0 [gpiochip0] (58 lines)", "59", "1 0"]
+    assert [line.split()[1] for line in lines[3:]] == ["RISING", "FALLING"]
+
+
 def test_flashrom_writes_and_verifies_a_w25q16(tmp_path: Path) -> None:
     """flashrom reads, erases, writes and verifies 2 MiB, of which it changes 64 KiB here."""
     board = (ROOT / "boards" / "raspberrypi4.toml").read_text()
