@@ -1,16 +1,17 @@
 """Bosch BME280: temperature, pressure and humidity, as raw counts that the driver compensates.
 
 Source: data sheet BST-BME280-DS001 (revision 1.24), sections 3.3 to 3.5 (modes, measurement,
-filter), 4.2.2 and 4.2.3 (trimming, compensation), 5 (registers), 6.2 (I2C), 9.1 (times). The part
-searches the count whose compensation, in the integer formulas of section 4.2.3, comes nearest to
-what the world says. Pressure and humidity counts are sought with the ``t_fine`` of the temperature
-count, as the sensing elements depend on the temperature that they have. Each part has trimming
-values of its own near those of a typical one.
+filter), 4.2.2 and 4.2.3 (trimming, compensation), 5 (registers), 6.2 and 6.3 (I2C and SPI), 9.1
+(times). The part searches the count whose compensation, in the integer formulas of section 4.2.3,
+comes nearest to what the world says. Pressure and humidity counts are sought with the ``t_fine`` of
+the temperature count, as the sensing elements depend on the temperature that they have. Each part
+has trimming values of its own near those of a typical one.
 
 A write to CONFIG in normal mode, which the data sheet says may be ignored, is, and is counted.
 
-Not modelled: the SPI face, noise, the spread of the measurement time (typical values are used),
-the humidity element's lag of 1 s, self-heating, the ranges outside the quantities below.
+Not modelled: three-wire SPI (tagged), the switch from I2C to SPI at the first low of CSB (a board
+wires one of them), noise, the spread of the measurement time (typical values are used), the
+humidity element's lag of 1 s, self-heating, the ranges outside the quantities below.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ class Bme280(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pin SDO at GND, VDDIO (section 6.2)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x76, 0x77)
+    #: section 6.3
+    spi_modes: frozenset[int] = frozenset({0, 3})
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)
@@ -119,6 +122,7 @@ class Bme280(RegisterTarget):
             for value, spread in zip(TYPICAL, SPREAD, strict=True)
         )
         self._converter = Converter()
+        self._control = -1  # SPI: the control octet of the access under way
         self._reset()
 
     def _reset(self) -> None:
@@ -213,6 +217,29 @@ class Bme280(RegisterTarget):
                 continue
             super().i2c_write(t_ns, pair)
         return len(data)
+
+    def spi_select(self, t_ns: int) -> None:
+        """Await a control octet."""
+        self._control = -1
+
+    def spi_exchange(self, t_ns: int, tx: bytes) -> bytes:
+        """Section 6.3.1: addresses have 7 bits; bit 7 of the control octet is set for reading."""
+        out = bytearray()
+        for octet in tx:
+            if self._control & 0x80 and self._control >= 0:
+                out += self.i2c_read(t_ns, 1) or b""
+                continue
+            out.append(0xFF)
+            if self._control < 0:
+                self._control = octet
+                self.pointer = octet | 0x80
+            else:
+                self.i2c_write(t_ns, bytes((self._control | 0x80, octet)))
+                self._control = -1
+        return bytes(out)
+
+    def spi_deselect(self, t_ns: int) -> None:
+        """Nothing waits for it."""
 
     def on_write(self, t_ns: int, address: int, value: int) -> None:
         """CTRL_MEAS starts measurements and takes CTRL_HUM in (section 5.4.3)."""

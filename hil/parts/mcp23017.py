@@ -1,25 +1,25 @@
 """Microchip MCP23017: 16 pins in two ports, with pull-ups, polarity and interrupt on change.
 
-Source: data sheet DS20001952C, sections 3.2.1 (byte and sequential mode), 3.5 (registers, table
-3-1 to 3-3), 3.6 (interrupt logic). The world sets ``gpa0`` to ``gpb7`` (0 or 1) and asks
-:meth:`Mcp23017.output`; a pin that nobody drives reads 1 with its pull-up on, else 0. Interrupt
-flags and captures are there; the INTA and INTB outputs are :meth:`Mcp23017.interrupt`.
+Source: data sheet DS20001952C, sections 3.2.1 (byte and sequential mode), 3.5 (registers, table 3-1
+to 3-3), 3.6 (interrupt logic). The world sets ``gpa0`` to ``gpb7`` (0 or 1) and asks
+:meth:`Mcp23017.output`; a pin that nobody drives reads 1 with its pull-up on, else 0. INTA and INTB
+are pins of the part on a board, and :meth:`Mcp23017.interrupt`.
 
 Addresses inside are those of IOCON.BANK = 0; the other order is translated at the bus. Not
-modelled: the INTA and INTB pins on a board (MIRROR, ODR, INTPOL are tagged), slew rate control
-(DISSLW, tagged), what an output that is short-circuited reads, RESET.
+modelled: slew rate control (DISSLW, tagged), an open-drain interrupt without a pull-up, what an
+output that is short-circuited reads, RESET.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from hil.parts.base import Param, Quantity
+from hil.parts.base import Param, Quantity, Scheduler
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 IODIR, IPOL, GPINTEN, DEFVAL, INTCON, IOCON, GPPU, INTF, INTCAP, GPIO, OLAT = range(0, 22, 2)
-BANK, SEQOP = 1 << 7, 1 << 5
+BANK, MIRROR, SEQOP, ODR, INTPOL = 1 << 7, 1 << 6, 1 << 5, 1 << 2, 1 << 1
 _NAMES = (
     *("IODIR", "IPOL", "GPINTEN", "DEFVAL", "INTCON", "IOCON"),
     *("GPPU", "INTF", "INTCAP", "GPIO", "OLAT"),
@@ -34,7 +34,7 @@ def _rows() -> tuple[Register, ...]:
             if name in ("INTF", "INTCAP"):
                 rows.append(ro(at, label))
             elif name == "IOCON":
-                rows.append(Register(at, label, writable=0xFE, unmodelled=0x56))
+                rows.append(Register(at, label, writable=0xFE, unmodelled=0x10))
             else:
                 rows.append(Register(at, label, 0xFF if name == "IODIR" else 0))
     return tuple(rows)
@@ -64,12 +64,19 @@ class Mcp23017(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pins A2, A1, A0 (section 3.3.1)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x20, 0x28))
+    #: direction of each pin on a board, seen from the part
+    PINS: ClassVar[Mapping[str, str]] = {"inta": "out", "intb": "out"}
+    #: INTPOL is 0 after power-up: active is low
+    PIN_IDLE: ClassVar[Mapping[str, int]] = {"inta": 1, "intb": 1}
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)
         self._driven = [0, 0]  # pins that the world drives, and their levels
         self._levels = [0, 0]
         self._was = [0, 0]  # what the interrupt logic saw last
+        self.gpio_drive: Callable[[int, str, int], None] = _unwired
+        self._scheduler: Scheduler | None = None
+        self._shown = [1, 1]  # levels of INTA and INTB
         self._off_map = False  # the pointer is at an address that is not there
 
     # World face -----------------------------------------------------------------------------------
@@ -97,8 +104,24 @@ class Mcp23017(RegisterTarget):
         return self.file.values[OLAT + port] >> n & 1
 
     def interrupt(self, port: int) -> bool:
-        """Tell whether the interrupt of port 0 (A) or 1 (B) is active."""
-        return bool(self.file.values[INTF + port])
+        """Tell whether INTA (0) or INTB (1) is active."""
+        values = self.file.values
+        return bool(values[INTF + port] or (values[IOCON] & MIRROR and values[INTF + 1 - port]))
+
+    def start(self, scheduler: Scheduler, source: int) -> None:
+        """Learn where the time of a change in the world comes from."""
+        self._scheduler = scheduler
+
+    def _drive(self) -> None:
+        """Show the interrupts on the pins (section 3.5.6: ODR wins over INTPOL)."""
+        iocon = self.file.values[IOCON]
+        active = 1 if iocon & INTPOL and not iocon & ODR else 0
+        for port in (0, 1):
+            level = active if self.interrupt(port) else 1 - active
+            if level != self._shown[port]:
+                self._shown[port] = level
+                now_ns = self._scheduler.now_ns if self._scheduler is not None else 0
+                self.gpio_drive(now_ns, "int" + "ab"[port], level)
 
     # Pins -----------------------------------------------------------------------------------------
 
@@ -121,6 +144,7 @@ class Mcp23017(RegisterTarget):
         if raised and not values[INTF + port]:
             values[INTF + port], values[INTCAP + port] = raised, now
         self._was[port] = now
+        self._drive()
 
     # Bus face -----------------------------------------------------------------------------------
 
@@ -165,3 +189,7 @@ class Mcp23017(RegisterTarget):
             # A change of the pins by set-up is no event.
             self._was[port] = self._pins(port) ^ values[IPOL + port] & values[IODIR + port]
         self._look(port)
+
+
+def _unwired(t_ns: int, *_: object) -> None:
+    """Stand for a pin that the board does not connect."""

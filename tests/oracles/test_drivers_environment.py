@@ -74,6 +74,18 @@ def test_adafruit_bme280_in_normal_mode_with_the_filter(bme: tuple[DriverBench, 
     assert driver.pressure * 100 == pytest.approx(101_325, abs=1.0)
 
 
+def test_adafruit_bme280_over_spi() -> None:
+    """The same driver over SPI reads the same world."""
+    part = Bme280("environment", 9)
+    bench = DriverBench(spi=part)
+    with virtual_sleep(bench, adafruit_bme280.basic):
+        driver = adafruit_bme280.basic.Adafruit_BME280_SPI(*bench.circuit_spi())
+        for temperature, pascals, percent in corners(part):
+            assert driver.temperature == pytest.approx(temperature, abs=0.01)
+            assert driver.pressure * 100 == pytest.approx(pascals, abs=2.0)
+            assert driver.humidity == pytest.approx(percent, abs=0.02)
+
+
 # It stamps its samples with datetime.utcnow, which newer Pythons deprecate.
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 def test_rpi_bme280(bme: tuple[DriverBench, Bme280]) -> None:

@@ -121,3 +121,14 @@ def test_trimming_values_belong_to_the_part() -> None:
     trims = [Bme280(name, seed).trim for name, seed in (("a", 1), ("a", 1), ("b", 1), ("a", 2))]
     assert trims[0] == trims[1]
     assert len(set(trims)) == 3
+
+
+def test_spi_reads_in_a_row_and_writes_in_pairs(part: Bme280) -> None:
+    """Section 6.3: a read goes on from its address, a write takes control and data in turn."""
+    part.spi_select(0)
+    assert part.spi_exchange(0, bytes((0x72, 0x01, 0x74, 0x25))) == b"\xff" * 4
+    part.spi_deselect(0)
+    part.spi_select(0)
+    assert part.spi_exchange(0, b"\xf2\0\0\0") == b"\xff\x01\x08\x25"
+    part.spi_select(0)
+    assert part.spi_exchange(0, b"\xd0") + part.spi_exchange(0, b"\0") == b"\xff\x60"

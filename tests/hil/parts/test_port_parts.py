@@ -10,6 +10,7 @@ from hil.parts.pca9685 import Pca9685
 from hil.parts.registers import RegisterTarget
 from hil.parts.veml7700 import Veml7700, apparent_lx, corrected_lx
 from hil.testing.check_part import check_part
+from hil.testing.simple_scheduler import SimpleScheduler
 
 MS = 1_000_000
 
@@ -94,6 +95,29 @@ def test_mcp23017_interrupt_on_level_lasts() -> None:
     part.set("gpb0", 1)
     read(part, 0x13)
     assert not part.interrupt(1)
+
+
+@pytest.mark.parametrize(
+    ("iocon", "edges"),
+    [
+        (0x00, [("intb", 0), ("intb", 1)]),
+        (0x02, [("intb", 1), ("intb", 0)]),
+        (0x06, [("intb", 0), ("intb", 1)]),
+        (0x40, [("inta", 0), ("intb", 0), ("inta", 1), ("intb", 1)]),
+    ],
+)
+def test_mcp23017_interrupt_pins(iocon: int, edges: list[tuple[str, int]]) -> None:
+    """IOCON: INTPOL turns the level, ODR wins over it, MIRROR puts either port on both pins."""
+    part = Mcp23017("io")
+    clock = SimpleScheduler(5 * MS)
+    part.start(clock, 200)
+    part.i2c_write(0, bytes((0x0A, iocon)))
+    part.i2c_write(0, b"\x05\x80")
+    seen: list[tuple[int, str, int]] = []
+    part.gpio_drive = lambda t_ns, pin, level: seen.append((t_ns, pin, level))
+    part.set("gpb7", 1)
+    read(part, 0x13)
+    assert seen == [(5 * MS, pin, level) for pin, level in edges]
 
 
 # PCA9685 (revision 4) --------------------------------------------------------------------------
