@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
+from hil.errors import ConfigError
 from hil.faces.busio_spi import Segment, Setup, Transfer
 
 BLOCK_NBYTES: Final = 4096
@@ -119,8 +120,12 @@ class SpiDev:
 
     def _set_mode(self, mode: int) -> None:
         self._open()
-        self._mode = mode
-        self._apply()
+        before, self._mode = self._mode, mode
+        try:
+            self._apply()
+        except ConfigError as wrong:  # the controller cannot do this
+            self._mode = before
+            raise OSError(errno.EINVAL, str(wrong)) from None
 
     @property
     def mode(self) -> int:

@@ -15,6 +15,7 @@ import icm20948
 import pytest
 
 from hil.faces.busio import I2C, virtual_sleep
+from hil.faces.smbus2 import Adapter, look_alike
 from hil.parts.icm20948 import Icm20948
 from hil.parts.lis3mdl import Lis3mdl
 from hil.parts.mmc5603 import Mmc5603
@@ -25,20 +26,9 @@ from hil.testing.driver_bench import DriverBench
 G = 9.80665
 
 
-class ByteBus:
-    """The part of ``smbus.SMBus`` that drivers of byte registers use."""
-
-    def __init__(self, bench: DriverBench) -> None:
-        self._bench = bench
-
-    def read_byte_data(self, address: int, register: int) -> int:
-        return self._bench.transfer(address, bytes((register,)), 1)[0]
-
-    def read_i2c_block_data(self, address: int, register: int, length: int) -> list[int]:
-        return list(self._bench.transfer(address, bytes((register,)), length))
-
-    def write_byte_data(self, address: int, register: int, value: int) -> None:
-        self._bench.transfer(address, bytes((register, value)), 0)
+def smbus(bench: DriverBench) -> types.ModuleType:
+    """The look-alike of smbus2 with the bench as its bus 1."""
+    return look_alike({1: Adapter(bench.transfer)})
 
 
 @pytest.fixture
@@ -94,9 +84,7 @@ def test_adafruit_mpu6050_reads_its_fifo(mpu) -> None:
 def mpu_raspberrypi(mpu, monkeypatch: pytest.MonkeyPatch):
     """The driver ``mpu6050``, which imports the C module ``smbus``, with ours in its place."""
     bench, part = mpu
-    smbus = types.ModuleType("smbus")
-    smbus.SMBus = lambda bus: ByteBus(bench)
-    monkeypatch.setitem(sys.modules, "smbus", smbus)
+    monkeypatch.setitem(sys.modules, "smbus", smbus(bench))
     monkeypatch.delitem(sys.modules, "mpu6050.mpu6050", raising=False)
     monkeypatch.delitem(sys.modules, "mpu6050", raising=False)
     from mpu6050 import mpu6050
@@ -182,7 +170,7 @@ def test_adafruit_icm20948_reads_the_magnetic_field(icm) -> None:
 def pimoroni(icm):
     """Pimoroni's driver on a bench."""
     bench, part = icm
-    return bench, part, icm20948.ICM20948(0x69, ByteBus(bench))
+    return bench, part, icm20948.ICM20948(0x69, smbus(bench).SMBus(1))
 
 
 def test_pimoroni_icm20948_reads_motion(pimoroni) -> None:
