@@ -107,6 +107,7 @@ KINDS: Mapping[str, BusKind] = {
     ),
     "gpio": BusKind((Number("lines", "lines", None, 58, 1, 256),), "gpio_change"),
     "frames": BusKind((), "frame_capture", is_point_to_point=True),
+    "onewire": BusKind((), "onewire_read"),
 }
 
 SPI_NUMBERS = (

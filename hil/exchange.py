@@ -50,7 +50,7 @@ _I2C, _NEXT, _GRANT, _UART, _CAN, _GPIO = (
 )
 _INPUT, _WAKE = int(Flag.INPUT), int(Flag.WAKE)
 _POSTED = frozenset((_UART, _CAN, _GPIO))
-_REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD)))
+_REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD), int(Kind.ONEWIRE)))
 _GRANT_HEAD = pack(_GRANT)[:8]
 _GRANT_TAIL = struct.Struct("<8sQQII")
 

@@ -13,6 +13,7 @@ from hil.buses.can import CANBus
 from hil.buses.frames import FrameBus
 from hil.buses.gpio import GPIOChip
 from hil.buses.i2c import I2CBus
+from hil.buses.onewire import OneWireBus
 from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
 from hil.errors import ConfigError
@@ -79,6 +80,7 @@ class Wiring:
             ),
             "gpio": lambda lines: GPIOChip(spec.name, kernel, source, emitter(Kind.GPIO), lines),
             "frames": lambda: FrameBus(spec.name),
+            "onewire": lambda: OneWireBus(spec.name),
         }
         bus = make[spec.kind](**spec.params)
         errno = {int(status): adapters.errno_for(profile, status) for status in Status if status}

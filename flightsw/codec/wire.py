@@ -40,6 +40,7 @@ class Kind(IntEnum):
     GPIO = 0x14
     FRAME = 0x15  #: imager frame
     LOAD = 0x16  #: payload computer tells the power model what it computes
+    ONEWIRE = 0x17
 
     TM = 0x20  #: telemetry transfer frame on the air (status: received, damaged)
     TC = 0x21  #: telecommand unit (CLTU) on the air

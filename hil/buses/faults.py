@@ -61,6 +61,15 @@ SPI_KINDS = {
     "truncate": ("after",),
     "stretch": ("ns",),
 }
+#: Of a 1-Wire bus: no presence pulse, the line held low, and as above for what is read.
+ONEWIRE_KINDS = {
+    "absent": (),
+    "stuck": (),
+    "bit_flip": ("octet", "bit"),
+    "truncate": ("after",),
+    "delay": ("ns",),
+    "duplicate": (),
+}
 
 
 class BusFault(NamedTuple):

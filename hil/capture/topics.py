@@ -36,6 +36,7 @@ kinds and payloads:
   0x12 UART  octets      0x13 CAN data        0x14 GPIO one octet, the level
   0x15 FRAME u16 width, u16 height, u8 channels, u8 bits, u16 zero, pixels by rows
   0x16 LOAD  u64 duration_ns, u64 energy_uj, then the request: u32 units, model class in UTF-8
+  0x17 ONEWIRE a step: u8 op (0 reset, 1 write, 2 read, 3 triplet), u8 zero, u16 length, octets
   0x20 TM    transfer frame with marker       0x21 TC    CLTU
   0x22 LINK, 0x30 EVENT, 0x31 WORLD, 0x32 FAULT: JSON
 """

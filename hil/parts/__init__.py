@@ -17,6 +17,7 @@ PART_TYPES: dict[str, str] = {
     "ads1115": "hil.parts.ads1115:Ads1115",
     "bme280": "hil.parts.bme280:Bme280",
     "ds1374": "hil.parts.ds1374:Ds1374",
+    "ds18b20": "hil.parts.ds18b20:Ds18b20",
     "ds3231": "hil.parts.ds3231:Ds3231",
     "ina219": "hil.parts.ina219:Ina219",
     "ina228": "hil.parts.ina228:Ina228",
