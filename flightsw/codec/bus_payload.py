@@ -8,8 +8,9 @@ little-endian. A request has no ``REPLY`` flag; the reply to it is also what the
 - SPI: per segment ``u32 length, u32 speed_hz, u8 bits_per_word, u8 flags, u16 delay_us``, then the
   octets sent and, in a reply, the octets received. A speed of 0 means the speed of the device.
 - ONEWIRE: per step ``u8 op, u8 0, u16 length``, then octets. 0 is a reset, 1 a write with its
-  octets, 2 a read of ``length`` octets, 3 a triplet of the search with the way to go in ``length``. A reply
-  has behind each step the octets that it saw or, of a write, its own, and their number.
+  octets, 2 a read of ``length`` octets, 3 a triplet of the search with the way to go in
+  ``length``. A reply has behind each step the octets that it saw or, of a write, its own, and
+  their number.
 - FRAME: request ``u32 exposure_us``; reply ``u16 width, u16 height, u8 channels, u8 bits, u16 0``,
   then the pixels row by row.
 - LOAD: request ``u32 units`` and the class of model in UTF-8; reply ``u64 duration_ns, u64
