@@ -7,26 +7,31 @@ second. The temperature is measured every 64 s and on CONV, 125 ms at a time.
 
 Without ``time`` the part has lost its battery: it counts from 2000-01-01 00:00:00 and OSF is set.
 
-Not modelled: the INT/SQW and 32kHz pins (the alarm flags are), the switch to the battery and EOSC
-and BBSQW with it (EOSC stops nothing while there is a supply), RST, the start-up of the crystal.
-An illogical date, of which the data sheet says nothing, counts on from the nearest logical one.
+The pin ``int`` is INT/SQW with INTCN set: low while an alarm that is enabled stands, from the
+second of the alarm on while the part is started.
+
+Not modelled: the square wave (RS2, RS1 are tagged) and the 32kHz pin, the switch to the battery and
+EOSC and BBSQW with it (EOSC stops nothing while there is a supply), RST, the start-up of the
+crystal. An illogical date, of which the data sheet says nothing, counts on from the nearest logical
+one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from hil.errors import ConfigError
-from hil.parts.base import Param, Quantity
+from hil.parts.base import Param, Quantity, Scheduler
 from hil.parts.conversion import Converter
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro, signed
+from hil.time.phase import Phase
 
 SECONDS, HOURS, DAY, DATE, MONTH, YEAR, ALARM1, ALARM2 = 0, 2, 3, 4, 5, 6, 0x07, 0x0B
 CONTROL, STATUS, AGING, TEMPERATURE = 0x0E, 0x0F, 0x10, 0x11
-CONV, OSF, BUSY, A2F, A1F = 1 << 5, 1 << 7, 1 << 2, 1 << 1, 1 << 0
+INTCN, CONV, OSF, BUSY, A2F, A1F = 1 << 2, 1 << 5, 1 << 7, 1 << 2, 1 << 1, 1 << 0
 SECOND_NS = 1_000_000_000
 CONVERSION_NS, EVERY_NS = 125_000_000, 64_000_000_000
 #: frequency change of one step of the aging register at 25 degC ("Aging Offset")
@@ -67,7 +72,7 @@ class Ds3231(RegisterTarget):
             *(Register(n, name, writable=_MASKS[n]) for n, name in enumerate(_NAMES)),
             *(Register(ALARM1 + n, f"ALARM1_{n}") for n in range(4)),
             *(Register(ALARM2 + n, f"ALARM2_{n}") for n in range(3)),
-            Register(CONTROL, "CONTROL", 0x1C, unmodelled=0xC0),
+            Register(CONTROL, "CONTROL", 0x1C, unmodelled=0xD8),
             Register(STATUS, "STATUS", 0x08, writable=0x08, w0c=OSF | A1F | A2F),
             Register(AGING, "AGING"),
             ro(TEMPERATURE, "TEMPERATURE_MSB"),
@@ -83,6 +88,10 @@ class Ds3231(RegisterTarget):
         "drift_ppm": Param(None, 0.0),
     }
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x68,)
+    #: direction of each pin, seen from the part
+    PINS: ClassVar[Mapping[str, str]] = {"int": "out"}
+    #: open drain, pulled up
+    PIN_IDLE: ClassVar[Mapping[str, int]] = {"int": 1}
 
     def __init__(self, name: str, seed: int = 0, time: str = "", drift_ppm: float = 0.0) -> None:
         super().__init__(name, seed)
@@ -100,6 +109,11 @@ class Ds3231(RegisterTarget):
             values[STATUS] |= OSF
         self._converter = Converter()
         self._converter.start(0, EVERY_NS, CONVERSION_NS)
+        self.gpio_drive: Callable[[int, str, int], None] = _unwired
+        self._scheduler: Scheduler | None = None
+        self._source = 0
+        self._ticking = False  # a look at the next second is outstanding
+        self._level = 1  # of the pin
         self._asked = Converter()  # the conversion that CONV asked for
 
     def _parse(self, text: str) -> int:
@@ -160,6 +174,7 @@ class Ds3231(RegisterTarget):
             self._show(now)
             self._alarms(before, now, values[DAY])
         self._temperature(t_ns)
+        self._drive(t_ns)
 
     def _temperature(self, t_ns: int) -> None:
         values = self.file.values
@@ -206,6 +221,37 @@ class Ds3231(RegisterTarget):
                 return True
         return False
 
+    # Pin ------------------------------------------------------------------------------------------
+
+    def start(self, scheduler: Scheduler, source: int) -> None:
+        """Drive the pin on its own from now on, not only when the part is accessed."""
+        self._scheduler, self._source = scheduler, source
+        self._tick()
+
+    def _tick(self) -> None:
+        """Look at every second while an alarm can move the pin."""
+        enabled = self.file.values[CONTROL] & (A1F | A2F)
+        if self._scheduler is None or not enabled or self._ticking:
+            return
+        self._ticking = True
+        rate = SECOND_NS + self._rate_ppb
+        since_ns = -(-(self._counted + 1) * SECOND_NS * SECOND_NS // rate)
+        at_ns = max(self._start_ns + since_ns, self._scheduler.now_ns)
+        self._scheduler.at(at_ns, Phase.PART, self._source, self._look)
+
+    def _look(self, t_ns: int) -> None:
+        self._ticking = False
+        self.refresh(t_ns)
+        self._tick()
+
+    def _drive(self, t_ns: int) -> None:
+        """Pull INT low while an alarm stands that is enabled; both have the same bits."""
+        control, status = self.file.values[CONTROL], self.file.values[STATUS]
+        level = 0 if control & INTCN and control & status & (A1F | A2F) else 1
+        if level != self._level:
+            self._level = level
+            self.gpio_drive(t_ns, "int", level)
+
     # Side effects of the bus --------------------------------------------------------------------
 
     def on_write(self, t_ns: int, address: int, value: int) -> None:
@@ -219,6 +265,8 @@ class Ds3231(RegisterTarget):
         elif address == CONTROL and value & CONV and not values[STATUS] & BUSY:
             self._asked.once(t_ns, CONVERSION_NS, self.values)
         self._temperature(t_ns)
+        self._drive(t_ns)
+        self._tick()
 
 
 def _first_from(start: int, hour: int | None, minute: int | None, second: int | None) -> int | None:
@@ -234,3 +282,7 @@ def _first_from(start: int, hour: int | None, minute: int | None, second: int | 
             if s <= 59 and at + s >= start:
                 return at + s
     return None
+
+
+def _unwired(t_ns: int, *_: object) -> None:
+    """Stand for a pin that the board does not connect."""

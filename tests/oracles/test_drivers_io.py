@@ -14,7 +14,7 @@ import adafruit_pca9685
 import adafruit_tca9548a
 import digitalio
 import pytest
-from adafruit_ads1x15.ads1x15 import Mode, Pin
+from adafruit_ads1x15.ads1x15 import Comp_Polarity, Mode, Pin
 from adafruit_ads1x15.ads1115 import ADS1115
 from adafruit_ads1x15.analog_in import AnalogIn
 from adafruit_mcp230xx.mcp23017 import MCP23017
@@ -68,6 +68,22 @@ def test_adafruit_ads1115_continuous(adc: tuple[DriverBench, Ads1115]) -> None:
     part.set("ain1_v", 1.0)
     read = bench.after(1 / 64, lambda: pair.voltage + 1.0)
     sweep(part, "ain0_v", read, 17, 4.096 / 32768, (0.0, 5.0))
+
+
+def test_adafruit_ads1115_comparator(adc: tuple[DriverBench, Ads1115]) -> None:
+    """The driver's thresholds, queue and polarity move the alert pin."""
+    bench, part = adc
+    levels: list[int] = []
+    part.gpio_drive = lambda t_ns, pin, level: levels.append(level)
+    driver = ADS1115(I2C(bench.transfer, bench), comparator_queue_length=1)
+    driver.comparator_low_threshold, driver.comparator_high_threshold = 8000, 16000
+    driver.comparator_polarity = Comp_Polarity.ACTIVE_HIGH
+    channel = AnalogIn(driver, 0)
+    assert [driver.comparator_low_threshold, driver.comparator_high_threshold] == [8000, 16000]
+    for volts, level in ((0.5, 0), (2.1, 1), (1.5, 1), (0.9, 0)):
+        part.set("ain0_v", volts)
+        assert channel.voltage == pytest.approx(volts, abs=2e-4)
+        assert levels[-1] == level
 
 
 DRIVER = "adafruit-circuitpython-ads1x15 3.0.5: "
@@ -161,6 +177,14 @@ def test_adafruit_ds3231() -> None:
     driver.alarm1_status = False
     assert not driver.alarm1_status
     sweep(part, "temperature_c", driver.force_temperature_conversion, points=51)
+    levels: list[int] = []
+    part.gpio_drive = lambda t_ns, pin, level: levels.append(level)
+    driver.alarm2 = (time.struct_time((2027, 1, 1, 0, 0, 0, 4, -1, -1)), "daily")
+    driver.alarm2_interrupt = True
+    bench.wait(86_400.0)
+    assert driver.alarm2_status
+    driver.alarm2_status = False
+    assert levels == [0, 1]
     driver.calibration = -20
     assert driver.calibration == -20
 

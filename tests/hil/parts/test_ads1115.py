@@ -6,6 +6,7 @@ import pytest
 
 from hil.parts.ads1115 import RATES_HZ, Ads1115
 from hil.testing.check_part import check_part
+from hil.testing.simple_scheduler import SimpleScheduler
 
 SECOND = 1_000_000_000
 
@@ -97,10 +98,86 @@ def test_leaving_continuous_mode_ends_with_the_last_conversion(part: Ads1115) ->
     assert word(part, SECOND, 0) == 8000
 
 
-def test_comparator_bits_are_tagged(part: Ads1115) -> None:
-    """The comparator is not modelled: using it is counted by name."""
-    write(part, 0, 1, 0x8580)
-    assert part.touched == {"write CONFIG bits 0003h": 1}
+class Wired:
+    """A part that runs on its own, and what its pin does."""
+
+    def __init__(self, low: int, high: int, config: int) -> None:
+        self.part = Ads1115("adc", seed=1)
+        self.clock = SimpleScheduler()
+        self.edges: list[tuple[int, int]] = []
+        self.part.gpio_drive = lambda t_ns, pin, level: self.edges.append((t_ns, level))
+        self.part.start(self.clock, 200)
+        write(self.part, 0, 2, low & 0xFFFF)
+        write(self.part, 0, 3, high & 0xFFFF)
+        write(self.part, 0, 1, config)
+
+    def after(self, periods: int, volts: float) -> list[int]:
+        """Set the input, let conversions of 7.8125 ms pass; return the levels that came."""
+        self.edges.clear()
+        self.part.set("ain0_v", volts)
+        self.clock.run_until(self.clock.now_ns + periods * 7_812_500)
+        return [level for _, level in self.edges]
+
+
+def test_comparator_with_hysteresis() -> None:
+    """Section 7.3.8: asserted above the high threshold, until below the low one."""
+    wired = Wired(4000, 8000, 0x4280)
+    assert wired.after(2, 0.9) == []
+    assert wired.after(2, 1.1) == [0]
+    assert wired.edges == [(3 * 7_812_500, 0)]
+    assert wired.after(2, 0.6) == []
+    assert wired.after(2, 0.4) == [1]
+
+
+def test_comparator_window_queue_and_polarity() -> None:
+    """In window mode both sides count, four in a row with COMP_QUE 2; COMP_POL turns the level."""
+    wired = Wired(4000, 8000, 0x429A)
+    assert [level for _, level in wired.edges] == [0]
+    assert wired.after(3, 0.4) == []
+    assert wired.after(1, 1.1) == [1]
+    assert wired.after(1, 0.7) == [0]
+
+
+def test_latched_alert_waits_for_a_read_or_the_alert_response() -> None:
+    """With COMP_LAT the pin stays until the result is read, or the alert response is sent."""
+    wired = Wired(4000, 8000, 0x4284)
+    assert wired.after(1, 1.1) == [0]
+    assert wired.after(3, 0.4) == []
+    word(wired.part, wired.clock.now_ns, 0)
+    assert [level for _, level in wired.edges] == [1]
+    assert wired.after(1, 1.1) == [0]
+    assert wired.part.smbus_alert(wired.clock.now_ns)
+    wired.part.set("ain0_v", 0.4)
+    wired.part.smbus_alert_served(wired.clock.now_ns)
+    assert not wired.part.smbus_alert(wired.clock.now_ns)
+    assert [level for _, level in wired.edges] == [0, 1]
+
+
+def test_ready_pulses() -> None:
+    """Section 7.3.9: with the threshold signs set so, each conversion ends in a pulse of 8 us."""
+    wired = Wired(0, -1, 0x4280)
+    wired.clock.run_until(2 * 7_812_500 + 8_000)
+    first_ns, second_ns = 7_812_500, 15_625_000
+    assert wired.edges == [
+        *((first_ns, 0), (first_ns + 8_000, 1)),
+        *((second_ns, 0), (second_ns + 8_000, 1)),
+    ]
+
+
+def test_ready_in_single_mode() -> None:
+    """A single conversion leaves the pin asserted until the next one starts."""
+    wired = Wired(0, -1, 0xC380)
+    wired.clock.run_until(SECOND)
+    assert wired.edges == [(7_837_500, 0)]
+    write(wired.part, SECOND, 1, 0xC380)
+    assert wired.edges[1:] == [(SECOND, 1)]
+
+
+def test_a_comparator_that_is_off_costs_nothing() -> None:
+    """With COMP_QUE 3 nothing is scheduled and the pin stays as it is."""
+    wired = Wired(4000, 8000, 0x4283)
+    assert wired.clock.pending == 0
+    assert wired.after(9, 2.0) == []
 
 
 def test_general_call_resets(part: Ads1115) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hil.errors import ConfigError
 from hil.parts.ds3231 import Ds3231
 from hil.testing.check_part import check_part
+from hil.testing.simple_scheduler import SimpleScheduler
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -151,3 +152,21 @@ def test_a_time_that_is_none_is_refused() -> None:
     for text in ("yesterday", "1999-12-31T00:00:00"):
         with pytest.raises(ConfigError, match="time"):
             Ds3231("clock", time=text)
+
+
+def test_interrupt_pin_follows_the_alarm_at_its_second() -> None:
+    """With INTCN and A1IE the pin falls at the second of the alarm and rises with A1F cleared."""
+    part, clock = Ds3231("clock", drift_ppm=100), SimpleScheduler()
+    edges: list[tuple[int, int]] = []
+    part.gpio_drive = lambda t_ns, pin, level: edges.append((t_ns, level))
+    part.start(clock, 200)
+    part.i2c_write(0, bytes.fromhex("07 30 80 80 80"))
+    clock.run_until(40 * SECOND)
+    assert (edges, clock.pending) == ([], 0)
+    part.i2c_write(clock.now_ns, b"\x0f\x00")
+    part.i2c_write(clock.now_ns, b"\x0e\x1d")
+    clock.run_until(100 * SECOND)
+    due_ns = -(-90 * SECOND * SECOND // (SECOND + 100_000))
+    assert edges == [(due_ns, 0)]
+    part.i2c_write(clock.now_ns, b"\x0f\x00")
+    assert edges[1:] == [(100 * SECOND, 1)]
