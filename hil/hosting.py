@@ -6,8 +6,8 @@ streams are its own, signals go on to it, and its exit code is the result.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -30,6 +30,7 @@ from hil.missions import load as load_mission
 from hil.options import Options, checked
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
+from hil.time.pinning import pinned
 from hil.time.transports.private import PrivateDirectory
 
 RUNS = Path("runs")
@@ -109,7 +110,9 @@ def _serve(
         write_overlay(root, host.nodes.values(), ttys)
         begin_s = time.perf_counter()
         try:
-            code, over = _run(host, command, environment(private.path / "bench", shim))
+            # Without bus time to wait for, waking another core would be most of a transaction.
+            with pinned(options.pin and not host.present.wait):
+                code, over = _run(host, command, environment(private.path / "bench", shim))
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
@@ -132,24 +135,17 @@ def _run(host: Host, command: Sequence[str], env: Mapping[str, str]) -> tuple[in
     except OSError as error:
         print(f"hil run: {command[0]}: {error.strerror}", file=sys.stderr)
         return (NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE), False
-    ended = os.pidfd_open(child.pid)
-
-    def over() -> None:
-        host.stopped = True
-
     try:
         with _signals_to(child.send_signal):
-            host.watch(ended, over)
-            host.run()
-            host.unwatch(ended)
+            host.serve_until_exit(child.pid)
             late = not host.stopped
             if late:
                 child.terminate()
-                if not select.select([ended], [], [], GRACE_S)[0]:
-                    child.kill()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(GRACE_S)
+                child.kill()
             code = child.wait()
     finally:
-        os.close(ended)
         if child.poll() is None:
             child.kill()
             child.wait()

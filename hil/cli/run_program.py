@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--pace", default="real", help="real, xN, or max: bus time is not waited for (default real)"
     )
+    p.add_argument("--no-pin", action="store_true", help="with --pace max: do not share one core")
     p.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
     return p
 
@@ -44,6 +45,7 @@ def main(argv: list[str], command: list[str]) -> int:
         out=args.out,
         duration_s=None if args.duration is None else duration_s(args.duration),
         pace=args.pace,
+        pin=not args.no_pin,
     )
     ended = host_program(options, command)
     if sys.stderr is not None and not args.quiet and (ended.over or sys.stderr.isatty()):

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import heapq
 import json
+import os
 import select
 import socket
 import struct
@@ -166,6 +167,20 @@ class Host:
         """Serve until :attr:`stopped` is set or the end of the run is reached."""
         while not self.stopped and not self.exchange.over:
             self.step()
+
+    def serve_until_exit(self, pid: int) -> None:
+        """Serve until a child process has ended, or the run."""
+        ended = os.pidfd_open(pid)
+        self.watch(ended, self.stop)
+        try:
+            self.run()
+        finally:
+            self.unwatch(ended)
+            os.close(ended)
+
+    def stop(self) -> None:
+        """End :meth:`run` after what it is doing."""
+        self.stopped = True
 
     def step(self, most_s: float = 3600.0) -> None:
         """Bring the clock to the present, send what is due, then serve whoever asks.
