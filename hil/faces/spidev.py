@@ -26,6 +26,10 @@ BLOCK_NBYTES: Final = 4096
 Connect = Callable[[int, int], tuple[Transfer, Setup | None]]
 #: bits of the kernel's mode word (``linux/spi/spi.h``)
 _CS_HIGH, _LSB_FIRST, _THREE_WIRE, _LOOP, _NO_CS = 0x04, 0x08, 0x10, 0x20, 0x40
+#: what of it is the bus's affair
+_BUS_MODE: Final = 0x1F
+#: segment flag: the controller lets go of the single line and reads
+_RECEIVE: Final = 8
 
 Values = TypeVar("Values", list[int], tuple[int, ...])
 
@@ -112,7 +116,7 @@ class SpiDev:
         if self._setup is not None:
             self._setup(
                 self._device,
-                mode=self._mode & 3,
+                mode=self._mode & _BUS_MODE,
                 speed_hz=self._speed_hz,
                 bits=self._bits,
                 lsb_first=bool(self._mode & _LSB_FIRST),
@@ -170,13 +174,16 @@ class SpiDev:
 
     # Transfers -----------------------------------------------------------------------------------
 
-    def _run(self, tx: bytes, speed_hz: int = 0, delay_us: int = 0, bits: int = 0) -> bytes:
+    def _run(
+        self, tx: bytes, speed_hz: int = 0, delay_us: int = 0, bits: int = 0, reads: bool = False
+    ) -> bytes:
         transfer = self._open()
         if self._mode & _LOOP:
             return tx
-        if self._mode & (_CS_HIGH | _NO_CS):
-            return b"\xff" * len(tx)  # a part that selects on low never sees itself selected
-        segment: Segment = (tx, speed_hz or self._speed_hz, bits or self._bits, 0, delay_us)
+        if self._mode & _NO_CS:
+            return b"\xff" * len(tx)  # nobody is selected
+        flags = _RECEIVE if reads and self._mode & _THREE_WIRE else 0
+        segment: Segment = (tx, speed_hz or self._speed_hz, bits or self._bits, flags, delay_us)
         return b"".join(transfer(self._device, [segment]))
 
     def _exchange(self, values: Values, speed_hz: int, delay_us: int, bits: int) -> Values:
@@ -216,7 +223,7 @@ class SpiDev:
 
     def readbytes(self, n: int, /) -> list[int]:
         """Read octets while writing zeros, at least one and at most a block."""
-        return list(self._run(bytes(min(max(n, 1), BLOCK_NBYTES))))
+        return list(self._run(bytes(min(max(n, 1), BLOCK_NBYTES)), reads=True))
 
     def writebytes(self, values: Sequence[int], /) -> None:
         """Write octets, at most a block."""

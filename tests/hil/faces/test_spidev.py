@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hil.buses.spi import SPIBus
+from hil.buses.spi import RECEIVE, SPIBus
 from hil.faces import spidev
 from hil.testing.check_bus import SPIShifter
 
@@ -103,7 +103,18 @@ def test_modes(bench: Bench, device: spidev.SpiDev) -> None:
     with pytest.raises(TypeError, match="between 0 and 3"):
         device.mode = 4
     assert bench.bus.describe()["chip_selects"]["1"]["mode"] == 3
-    assert bench.part.selects == 0
+    device.loop = False
+    device.no_cs = True
+    assert device.xfer2([1, 2]) == [0xFF, 0xFF]
+    assert bench.bus.counters["octets"] == 2  # only with the wrong chip select polarity
+
+
+def test_three_wire(bench: Bench, device: spidev.SpiDev) -> None:
+    """On a single line a read has the controller let go of it."""
+    device.threewire = True
+    device.readbytes(2)
+    device.writebytes([1])
+    assert [segment[3] for segment in bench.segments] == [RECEIVE, 0]
 
 
 def test_bit_order_that_the_adapter_cannot_do() -> None:
