@@ -8,10 +8,10 @@ only; everything else is ignored and counted. Programming clears bits, erasing a
 Dual and quad instructions want their address and data on that many lines: a bus that carries lines
 hands them over with :meth:`W25Q.spi_exchange_wide`; on one line they read nothing.
 
-Not modelled (touches are counted): QPI and continuous read mode, suspend and resume, security
-registers, individual block locks (WPS), the /WP, /HOLD and /RESET pins, wear out. A page takes the
-typical page time whatever its length. Erase and program are whole: a reset while busy does not
-leave them half done.
+Not modelled (touches are counted): QPI and continuous read mode, individual block locks (WPS), the
+/WP, /HOLD and /RESET pins, wear out. A page takes the typical page time whatever its length. Erase
+and program are whole: their result stands from the start, also in what is read while they are
+suspended, and a reset does not leave them half done.
 """
 
 from __future__ import annotations
@@ -29,18 +29,24 @@ from hil.parts.w25q_data import (
     ACTIONS,
     ANY_TIME,
     ARRAY_READS,
+    ERASES,
     NARROW,
     NEED_QE,
+    NOT_SUSPENDED,
     PAGE,
     PROGRAM,
     PROGRAM_NS,
+    PROGRAMS,
     QUAD_PROGRAM,
     QUAD_WRITE,
     READS,
     RESET_NS,
+    RESUME,
     STATUS_NS,
     STATUS_READS,
     STATUS_WRITABLE,
+    SUSPEND,
+    SUSPEND_NS,
     VOLATILE_ENABLE,
     WAKE_NS,
     WIDE,
@@ -50,7 +56,8 @@ from hil.parts.w25q_data import (
 )
 
 BUSY, WEL, QE = 0x01, 0x02, 0x02
-TB, SEC, SRL, CMP = 0x20, 0x40, 0x01, 0x40
+TB, SEC, SRL, CMP, SUS = 0x20, 0x40, 0x01, 0x40, 0x80
+_SECURITY = b"SEC1"
 
 
 class W25Q(Part):
@@ -72,6 +79,8 @@ class W25Q(Part):
         self.busy_scale = busy_scale
         self.size = self.MODEL.size
         self.store = FlashStore(self.size)
+        #: security register n is the first page of sector n
+        self.security = FlashStore(4 * SECTOR)
         self._parameters = self.MODEL.parameters()
         self.unique_id = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
         #: instructions ignored, by reason: busy, asleep, not enabled, protected, wrong length,
@@ -81,6 +90,8 @@ class W25Q(Part):
         self._kept = [0x00, 0x02, 0x60]
         self.status = list(self._kept)
         self._busy_until_ns = 0
+        self._working = 0  # the instruction that makes it busy, or that is suspended
+        self._left_ns = 0  # of what is suspended
         self._asleep = False
         self._reset_armed = False
         self._volatile = False
@@ -113,7 +124,7 @@ class W25Q(Part):
         read = READS.get(self._command)
         self._check_lanes(start, lanes)
         room = 4 + PAGE if read is None else read.head
-        if self._command in (PROGRAM, QUAD_PROGRAM):
+        if self._command in PROGRAMS:
             self._taken += tx  # more than a page wraps, so all of it matters
         elif len(self._taken) < room:
             self._taken += tx[: room - len(self._taken)]
@@ -167,6 +178,10 @@ class W25Q(Part):
             reason = "asleep"
         elif command in NEED_QE and not self.status[1] & QE:
             reason = "quad disabled"
+        elif self.status[1] & SUS and (
+            command in NOT_SUSPENDED or (command in PROGRAMS and self._working in PROGRAMS)
+        ):
+            reason = "suspended"
         if reason:
             self.ignored[reason] += 1
         return bool(reason)
@@ -178,6 +193,10 @@ class W25Q(Part):
             if offset == 0 and command in (0xBB, 0xEB) and taken[4] & 0x30 == 0x20:
                 self.touch("continuous read mode")
             return self.store.read(int.from_bytes(taken[1:4], "big") + offset, nbytes)
+        if command == 0x48:
+            register, at = taken[2] >> 4 & 3, (taken[3] + offset) % PAGE
+            page = self.security.read(register * SECTOR, PAGE)
+            return (page * (2 + nbytes // PAGE))[at : at + nbytes]
         if command in STATUS_READS:
             if t_ns >= self._busy_until_ns and self.status[0] & BUSY:
                 self.status[0] &= ~(BUSY | WEL)
@@ -214,16 +233,48 @@ class W25Q(Part):
         elif command in (PROGRAM, QUAD_PROGRAM):
             address = int.from_bytes(taken[1:4], "big")
             if self._may_change(address, 1):
-                self._program(address, taken[4:])
-                self._work(t_ns, PROGRAM_NS)
+                self._program(self.store, address, taken[4:])
+                self._work(t_ns, PROGRAM_NS, command)
+        elif command in (0x42, 0x44):
+            self._change_security(t_ns, command, taken)
+        elif command == SUSPEND:
+            self._suspend(t_ns)
+        elif command == RESUME and self.status[1] & SUS:
+            self.status[1] &= ~SUS
+            self.status[0] |= BUSY
+            self._busy_until_ns = t_ns + self._left_ns
         elif command in (0x20, 0x52, 0xD8, 0xC7, 0x60):
             self._erase(t_ns, 0xC7 if command == 0x60 else command, taken)
 
-    def _work(self, t_ns: int, duration_ns: int) -> None:
+    def _suspend(self, t_ns: int) -> None:
+        """Section 8.2.24: an erase of a block or a program stops, to go on later."""
+        if t_ns < self._busy_until_ns and self._working in ERASES | PROGRAMS:
+            self.status[1] |= SUS
+            self._left_ns = self._busy_until_ns - t_ns
+            self._busy_until_ns = t_ns + SUSPEND_NS
+
+    def _change_security(self, t_ns: int, command: int, taken: bytes) -> None:
+        """Sections 8.2.29 and 30: one of three registers, unless its lock bit is set."""
+        register = taken[2] >> 4 & 3
+        if not self.status[0] & WEL:
+            self.ignored["not enabled"] += 1
+        elif not register or self.status[1] >> (2 + register) & 1:
+            self.ignored["protected"] += 1
+            self.status[0] &= ~WEL
+        elif command == 0x44:
+            self.security.erase(register * SECTOR, SECTOR)
+            self._work(t_ns, self.MODEL.erase_ns[0x20], command)
+        else:
+            self._program(self.security, register * SECTOR + taken[3], taken[4:])
+            self._work(t_ns, PROGRAM_NS, command)
+
+    def _work(self, t_ns: int, duration_ns: int, command: int = 0) -> None:
+        if not self.status[1] & SUS:
+            self._working = command
         self._busy_until_ns = t_ns + round(duration_ns * self.busy_scale)
         self.status[0] |= BUSY
 
-    def _program(self, address: int, data: bytes) -> None:
+    def _program(self, store: FlashStore, address: int, data: bytes) -> None:
         """Program within one page: past its end data goes on at its start (section 8.2.15)."""
         base, at = address & ~(PAGE - 1), address & (PAGE - 1)
         page = bytearray(b"\xff" * PAGE)
@@ -232,14 +283,14 @@ class W25Q(Part):
         first = data[: PAGE - at]
         page[at : at + len(first)] = first
         page[: len(data) - len(first)] = data[len(first) :]
-        self.store.program(base, bytes(page))
+        store.program(base, bytes(page))
 
     def _erase(self, t_ns: int, command: int, taken: bytes) -> None:
         nbytes = self.MODEL.erase_nbytes[command]
         address = 0 if command == 0xC7 else int.from_bytes(taken[1:4], "big") & ~(nbytes - 1)
         if self._may_change(address, nbytes):
             self.store.erase(address, nbytes)
-            self._work(t_ns, self.MODEL.erase_ns[command])
+            self._work(t_ns, self.MODEL.erase_ns[command], command)
 
     def _may_change(self, address: int, nbytes: int) -> bool:
         """Tell whether write enable and protection let these octets change, and count why not."""
@@ -300,14 +351,21 @@ class W25Q(Part):
 
     def dump(self) -> bytes:
         """Return content, wear and non-volatile status, for :meth:`load`."""
-        return bytes(self._kept) + self.store.dump()
+        security = self.security.dump() if self.security.wear or self.security.sectors else b""
+        head = _SECURITY + len(security).to_bytes(4, "little") if security else b""
+        return bytes(self._kept) + head + security + self.store.dump()
 
     def load(self, image: bytes) -> None:
         """Take over what :meth:`dump` returned and power up with it.
 
         Raises :class:`hil.errors.ConfigError` when the image is damaged.
         """
-        self.store.load(image[3:])
+        security, at = FlashStore(4 * SECTOR), 3
+        if image[3:7] == _SECURITY:
+            at = 11 + int.from_bytes(image[7:11], "little")
+            security.load(image[11:at])
+        self.store.load(image[at:])
+        self.security = security
         self._kept = list(image[:3])
         self.power_up()
 

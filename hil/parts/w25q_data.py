@@ -17,12 +17,18 @@ PAGE = 256
 WRITE_ENABLE, WRITE_DISABLE, VOLATILE_ENABLE = 0x06, 0x04, 0x50
 PROGRAM, QUAD_PROGRAM = 0x02, 0x32
 STATUS_READS = (0x05, 0x35, 0x15)
-ANY_TIME = frozenset((*STATUS_READS, 0x66, 0x99))
+SUSPEND, RESUME = 0x75, 0x7A
+ANY_TIME = frozenset((*STATUS_READS, 0x66, 0x99, SUSPEND))
+ERASES = frozenset((0x20, 0x52, 0xD8, 0x44))
+PROGRAMS = frozenset((PROGRAM, QUAD_PROGRAM, 0x42))
+#: ignored while something is suspended (section 8.2.24)
+NOT_SUSPENDED = ERASES | {0xC7, 0x60, 0x01, 0x31, 0x11, SUSPEND}
 
 PROGRAM_NS = 400_000
 STATUS_NS = 10_000_000
 RESET_NS = 30_000
 WAKE_NS = 3_000
+SUSPEND_NS = 20_000
 
 
 class Model(NamedTuple):
@@ -95,6 +101,7 @@ READS = {
     0xAB: Read(4),  # release power-down, device
     0x4B: Read(5),  # unique identity
     0x5A: Read(5),  # parameter table
+    0x48: Read(5),  # security registers
 }
 ARRAY_READS = frozenset((0x03, 0x0B, 0x3B, 0xBB, 0x6B, 0xEB))
 NEED_QE = frozenset((0x6B, 0xEB, QUAD_PROGRAM))
@@ -112,6 +119,10 @@ ACTIONS = {
     0x11: (2, 2),
     PROGRAM: (5, _ANY),
     QUAD_PROGRAM: (5, _ANY),
+    0x42: (5, _ANY),  # security registers: program, erase
+    0x44: (4, 4),
+    SUSPEND: (1, 1),
+    RESUME: (1, 1),
     0x20: (4, 4),  # erase 4 KiB, 32 KiB, 64 KiB, chip
     0x52: (4, 4),
     0xD8: (4, 4),

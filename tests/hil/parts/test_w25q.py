@@ -320,10 +320,10 @@ def test_power_up_forgets_what_is_not_kept(flash: Flash) -> None:
 
 
 def test_unmodelled_instructions_are_counted(flash: Flash) -> None:
-    """Suspend is not modelled: it does nothing and shows in the report."""
-    flash("75")
+    """A block lock is not modelled: it does nothing and shows in the report."""
+    flash("36000000")
     snapshot = flash.part.snapshot()
-    assert snapshot["touched"] == {"instruction 75h": 1}
+    assert snapshot["touched"] == {"instruction 36h": 1}
     assert snapshot["ignored"] == {"unknown": 1}
 
 
@@ -412,3 +412,52 @@ def test_quad_needs_its_bit(flash: Flash) -> None:
         assert flash("03000000", nread=2) == expected
         flash.write("31", b"\x02", ns=10 * MS)
     assert flash.part.ignored["quad disabled"] == 1
+
+
+def test_suspend_and_resume(flash: Flash) -> None:
+    """Section 8.2.24: an erase stops in 20 us, others can be read and programmed."""
+    flash.write("02010000", b"\x12")
+    flash.write("20000000", ns=10 * MS)
+    flash("75")
+    assert flash.status & 1
+    flash.wait(20_000)
+    assert (flash.status & 1, flash("35", nread=1)[0] & 0x80) == (0, 0x80)
+    assert flash("03010000", nread=1) == b"\x12"
+    flash.write("02010001", b"\x34")
+    assert flash("03010000", nread=2) == b"\x12\x34"
+    flash.write("20010000", ns=0)  # no second erase meanwhile
+    assert flash.part.ignored["suspended"] == 1
+    flash("7a")
+    assert flash("35", nread=1)[0] & 0x80 == 0
+    flash.wait(34 * MS)
+    assert flash.status & 1
+    flash.wait(2 * MS)
+    assert flash.status & 1 == 0
+
+
+@pytest.mark.parametrize("head", ["c7", "01"])
+def test_chip_erase_and_status_writes_are_not_suspended(flash: Flash, head: str) -> None:
+    """75h stops neither."""
+    flash("06")
+    flash(head, b"\x00" if head == "01" else b"")
+    flash("75")
+    flash.wait(MS)
+    assert (flash.status & 1, flash("35", nread=1)[0] & 0x80) == (1, 0)
+
+
+def test_security_registers(flash: Flash) -> None:
+    """Sections 8.2.29 to 31: three pages of their own, which wrap, erase, and lock for good."""
+    flash.write("42001000", bytes(range(256)) + b"\x00")
+    assert flash("480010fe00", nread=3) == b"\xfe\xff\x00"
+    assert flash("4800200000", nread=1) == b"\xff"
+    assert flash("03001000", nread=1) == b"\xff"
+    image = flash.part.dump()
+    flash.write("44001000", ns=45 * MS)
+    assert flash("4800107700", nread=1) == b"\xff"
+    again = Flash()
+    again.part.load(image)
+    assert again("4800107700", nread=1) == b"\x77"
+    again.write("31", b"\x0a", ns=10 * MS)  # LB1
+    again.write("44001000", ns=45 * MS)
+    assert again("4800107700", nread=1) == b"\x77"
+    assert again.part.ignored["protected"] == 1
