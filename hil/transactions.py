@@ -144,8 +144,9 @@ class Transactor:
     def frame(self, lane: Lane, address: int, exposure_us: int, t_ns: int) -> tuple[int, bytes]:
         """Capture a frame."""
         status, duration_ns, payload = lane.bus.capture(t_ns, exposure_us)
+        flags = _REPLY_FAULTED if lane.bus.faulted else _REPLY
         return duration_ns, self.record(
-            int(Kind.FRAME), lane.index, _REPLY, status, t_ns, duration_ns, address, payload
+            int(Kind.FRAME), lane.index, flags, status, t_ns, duration_ns, address, payload
         )
 
     def load(self, name: str, request: bytes, units: int, t_ns: int) -> tuple[int, bytes]:
