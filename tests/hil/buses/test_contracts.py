@@ -41,16 +41,16 @@ def attached(bus: Any, devices: list[Any]) -> Any:
 
 
 def uart(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> UARTBus:
-    return attached(UARTBus("uart", scheduler, 1, emit, 115_200), devices)  # type: ignore[no-any-return]
+    return attached(UARTBus("uart", scheduler, 1, emit, 115_200), devices)
 
 
 def can(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> CANBus:
-    return attached(CANBus("can0", scheduler, 1, emit, 500_000), devices)  # type: ignore[no-any-return]
+    return attached(CANBus("can0", scheduler, 1, emit, 500_000), devices)
 
 
 def can_fd(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> CANBus:
     bus = CANBus("can0", scheduler, 1, emit, 500_000, data_bitrate_hz=2_000_000)
-    return attached(bus, devices)  # type: ignore[no-any-return]
+    return attached(bus, devices)
 
 
 def gpio(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> GPIOChip:
@@ -61,11 +61,11 @@ def gpio(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> GPIOChip
 
 
 def frames(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> FrameBus:
-    return attached(FrameBus("csi0"), devices)  # type: ignore[no-any-return]
+    return attached(FrameBus("csi0"), devices)
 
 
 def onewire(scheduler: SimpleScheduler, emit: Emit, devices: list[Any]) -> OneWireBus:
-    return attached(OneWireBus("w1"), devices)  # type: ignore[no-any-return]
+    return attached(OneWireBus("w1"), devices)
 
 
 MAKERS: list[tuple[str, Callable[..., Any]]] = [
