@@ -12,6 +12,7 @@ import pytest
 
 from hil.faces import spidev
 from hil.faces.busio import I2C, virtual_sleep
+from hil.faces.busio_spi import SPI, ChipSelect
 from hil.parts.at24 import Lc2432
 from hil.parts.mb85rc import Mb85rc64, Mb85rc256, Mb85rc512
 from hil.parts.w25q import W25Q, W25Q16, W25Q32, W25Q64, W25Q128
@@ -102,6 +103,93 @@ def test_pyspiflash_erases_the_chip(
         flash.erase(0, -1)
         assert bench.now_ns() - before_ns >= part.MODEL.chip_erase_s * 1_000_000_000
         assert flash.read(0x1234, 4) == b"\xff" * 4
+
+
+#: This driver polls each microsecond of virtual time, so its parts are busy for less of it.
+QUICK = 0.01
+
+
+class MachinePin:
+    """What the driver ``winbond`` uses of MicroPython's ``machine.Pin``, on a chip select."""
+
+    OUT = 1
+
+    def __init__(self, chip_select: ChipSelect) -> None:
+        self._pin = chip_select
+
+    def init(self, mode: int, value: int) -> None:
+        self._pin.switch_to_output(bool(value))
+
+    def __call__(self, value: int) -> None:
+        self._pin.value = bool(value)
+
+
+class MachineSPI:
+    """What it uses of ``machine.SPI``, over our ``busio.SPI``."""
+
+    def __init__(self, spi: SPI) -> None:
+        self._spi = spi
+        self.write = spi.write
+
+    def init(self, baudrate: int, phase: int, polarity: int) -> None:
+        assert self._spi.try_lock()
+        self._spi.configure(baudrate=baudrate, phase=phase, polarity=polarity)
+
+    def read(self, nbytes: int, fill: int) -> bytes:
+        into = bytearray(nbytes)
+        self._spi.readinto(into, write_value=fill)
+        return bytes(into)
+
+    def readinto(self, into: bytearray, fill: int) -> None:
+        self._spi.readinto(into, write_value=fill)
+
+
+@pytest.fixture
+def winbond(monkeypatch: pytest.MonkeyPatch):
+    """The driver of micropython-winbond, with ours in place of MicroPython's ``machine``.
+
+    Its distribution has no set-up for pip: put its folder ``winbond`` on the path by hand.
+    """
+    machine = types.ModuleType("machine")
+    machine.SPI, machine.Pin = MachineSPI, MachinePin
+    monkeypatch.setitem(sys.modules, "machine", machine)
+    module = pytest.importorskip("winbond", reason="micropython-winbond is not on the path")
+    monkeypatch.setattr(time, "sleep_us", lambda us: time.sleep(us * 1e-6), raising=False)
+
+    def make(part: W25Q) -> tuple[DriverBench, object]:
+        bench = DriverBench(spi=part)
+        spi, chip_select = bench.circuit_spi()
+        with virtual_sleep(bench):
+            return bench, module.W25QFlash(MachineSPI(spi), MachinePin(chip_select), 20_000_000)
+
+    return make
+
+
+@pytest.mark.parametrize("model", [W25Q16, W25Q32, W25Q64, W25Q128])
+def test_micropython_winbond_writes_and_reads_blocks(winbond, model: type[W25Q]) -> None:
+    """micropython-winbond finds each size, and what it writes in blocks of 512 it reads back."""
+    part = model("flash", 3, busy_scale=QUICK)
+    bench, flash = winbond(part)
+    assert (flash.capacity, flash.manufacturer) == (part.size, 0xEF)
+    data = bytes(n * 37 % 256 for n in range(2048))
+    with virtual_sleep(bench):
+        for block in (0, flash.count() - 6):
+            flash.writeblocks(block, bytearray(data))
+            into = bytearray(2048)
+            flash.readblocks(block, into)
+            assert into == data
+            assert part.store.read(block * 512, 2048) == data
+    assert not part.ignored
+
+
+def test_micropython_winbond_erases_the_chip(winbond) -> None:
+    """micropython-winbond erases everything."""
+    part = W25Q16("flash", 3, busy_scale=QUICK)
+    part.store.program(0x1234 & ~0xFF, bytes(256))
+    bench, flash = winbond(part)
+    with virtual_sleep(bench):
+        flash.format()
+    assert part.store.read(0, part.size) == b"\xff" * part.size
 
 
 def test_adafruit_24lc32_writes_and_reads_over_pages() -> None:
