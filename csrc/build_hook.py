@@ -36,9 +36,9 @@ LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 
 #: The preload shim stands in front of libc: it defines what fortified headers would redefine.
 SHIM_CFLAGS = ["-Os", "-g0", "-std=c11", "-fvisibility=hidden", "-U_FORTIFY_SOURCE"]
-SHIM_CFLAGS += ["-Wall", "-Wextra"]
+SHIM_CFLAGS += ["-Wall", "-Wextra", "-fno-asynchronous-unwind-tables"]
 #: Before glibc 2.34 these were libraries of their own.
-SHIM_LDFLAGS = ["-Wl,-s", "-Wl,--as-needed", "-ldl", "-lpthread"]
+SHIM_LDFLAGS = ["-Wl,-s", "-Wl,-z,noseparate-code", "-Wl,--as-needed", "-ldl", "-lpthread"]
 
 
 def declarations() -> str:

@@ -6,7 +6,7 @@
 
 #define HEAD 12 /* u32 length, u32 speed_hz, u8 bits, u8 flags, u16 delay_us */
 #define SETTINGS 9
-enum { CS_CHANGE = 1, DUAL = 2, QUAD = 4 };
+enum { CS_CHANGE = 1, DUAL = 2, QUAD = 4, RECEIVE = 8 };
 
 static uint8_t *put_segment(uint8_t *at, const struct spi_ioc_transfer *one)
 {
@@ -15,7 +15,8 @@ static uint8_t *put_segment(uint8_t *at, const struct spi_ioc_transfer *one)
     memcpy(at, &one->len, 4);
     memcpy(at + 4, &one->speed_hz, 4);
     at[8] = one->bits_per_word;
-    at[9] = (uint8_t)((one->cs_change ? CS_CHANGE : 0) | (lines == 2 ? DUAL : lines == 4 ? QUAD : 0));
+    at[9] = (uint8_t)((one->cs_change ? CS_CHANGE : 0) | (lines == 2 ? DUAL : lines == 4 ? QUAD : 0) |
+                      (one->rx_buf && !one->tx_buf ? RECEIVE : 0));
     memcpy(at + 10, &delay, 2);
     if (one->tx_buf) {
         memcpy(at + HEAD, (const void *)(uintptr_t)one->tx_buf, one->len);
@@ -80,8 +81,8 @@ static int settings(hil_handle *handle, int fd, bool change)
 
 static int put_mode(hil_handle *handle, int fd, uint32_t mode)
 {
-    uint32_t odd = mode & ~(uint32_t)(SPI_CPHA | SPI_CPOL | SPI_LSB_FIRST | SPI_TX_DUAL | SPI_TX_QUAD |
-                                      SPI_RX_DUAL | SPI_RX_QUAD);
+    uint32_t odd = mode & ~(uint32_t)(SPI_CPHA | SPI_CPOL | SPI_CS_HIGH | SPI_LSB_FIRST | SPI_3WIRE |
+                                      SPI_TX_DUAL | SPI_TX_QUAD | SPI_RX_DUAL | SPI_RX_QUAD);
     if (odd) {
         hil_tell("SPI mode", odd, handle);
         return -EOPNOTSUPP;

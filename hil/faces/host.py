@@ -28,12 +28,12 @@ from typing import Any
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.docket import Docket
-from hil.errors import ConfigError
 from hil.exchange import Exchange
 from hil.faces import gpio_abi
 from hil.faces.gpio_desk import Desk
-from hil.faces.nodes import Node, nodes_of, spidev_limit
+from hil.faces.nodes import Node, nodes_of
 from hil.faces.ptyline import PtyLine
+from hil.faces.spi_settings import SpiSettings
 from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.present import Present
@@ -46,9 +46,6 @@ _GPIO = int(Kind.GPIO)
 _KIND_OF = {"i2c": _I2C, "spi": _SPI, "gpio": _GPIO}
 #: Octets of one message: 42 I2C messages of 8192 octets with their heads.
 MESSAGE_LIMIT_NBYTES = 360 * 1024
-#: u32 mode (linux/spi/spi.h), u32 clock in Hz, u8 bits per word
-SPI_SETTINGS = struct.Struct("<IIB")
-_SPI_LSB_FIRST = 8
 ERRNO_TABLE = struct.Struct("<16h")
 #: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
 _SPIN_S = 60e-6
@@ -96,8 +93,7 @@ class Host:
         self._docket = Docket(
             self.kernel, exchange.lanes, exchange.transactor, exchange.counters, self._answer
         )
-        # path -> what programs have set of an SPI device; it stays when they close it
-        self._spi: dict[str, dict[str, int]] = {}
+        self._spi = SpiSettings()
         self.desk = Desk(self.present.wall_ns)
         exchange.counted["host.gpio"] = self.desk.counters
         self._clients: dict[int, Client] = {}
@@ -124,7 +120,7 @@ class Host:
 
     def _add_line(self, node: Node) -> None:
         bus = node.lane.bus
-        line = PtyLine(self.kernel, bus, lambda octets: bus.write(self._advance(), octets))
+        line = PtyLine(self.kernel, bus, self.present.now_ns)
         self.lines[node.path] = self._hearers[node.lane.index] = line
         self.exchange.counted[f"host.{bus.name}"] = line.counters
         # Edges only: a tty that nobody has open would be ready all the time.
@@ -323,35 +319,18 @@ class Host:
         self._send(client, octets)
 
     def _settings(self, node: Node) -> dict[str, Any]:
-        """Return what a program may change of a device: of SPI what ``spidev`` keeps."""
+        """Return what a program may know besides the channel, or change."""
         if node.path in self.lines:
             return {"pty": self.lines[node.path].path}
-        if node.lane.kind != "spi":
-            return {}
-        device = node.lane.bus.describe()["chip_selects"].get(str(node.chip_select), {})
-        now = {"spi_mode": device.get("mode", 0), "spi_speed_hz": device.get("speed_hz", 0)}
-        kept = {**now, "spi_bits": 8, **self._spi.get(node.path, {})}
-        return {"bufsiz": spidev_limit(node.lane), **kept}
+        return self._spi.of(node) if node.lane.kind == "spi" else {}
 
     def _settle(self, client: Client, node: Node, payload: bytes) -> None:
         """Change the settings of an open device; without a payload only tell them again."""
         status = Status.OK
         if payload:
-            status = Status.INVALID
-            if node.lane.kind == "spi" and len(payload) == SPI_SETTINGS.size:
-                status = self._set_spi(node, *SPI_SETTINGS.unpack(payload))
+            spi = node.lane.kind == "spi"
+            status = self._spi.change(node, payload) if spi else Status.INVALID
         self._tell(client, node, status)
-
-    def _set_spi(self, node: Node, mode: int, speed_hz: int, bits: int) -> Status:
-        changes = {"mode": mode & 3, "bits": bits, "lsb_first": bool(mode & _SPI_LSB_FIRST)}
-        if speed_hz:
-            changes["speed_hz"] = speed_hz
-        try:
-            node.lane.bus.configure(node.chip_select, **changes)
-        except ConfigError:  # the controller cannot do that
-            return Status.INVALID
-        self._spi[node.path] = {"spi_mode": mode, "spi_speed_hz": speed_hz, "spi_bits": bits}
-        return Status.OK
 
     def _node_of_bus(self, name: str) -> Node | None:
         return next((node for node in self.nodes.values() if node.lane.bus.name == name), None)

@@ -33,13 +33,13 @@ AHEAD_NBYTES: Final = 256
 
 
 class PtyLine:
-    """The pseudo-terminal of one UART. ``write(octets)`` puts what a program wrote on the bus."""
+    """The pseudo-terminal of one UART. ``present()`` is the virtual time of what a program does."""
 
-    def __init__(self, kernel: Kernel, bus: Any, write: Callable[[bytes], None]) -> None:
+    def __init__(self, kernel: Kernel, bus: Any, present: Callable[[], int]) -> None:
         self.bus = bus
         self.counters = dict.fromkeys(("opened", "rx_unopened", "rx_overrun", "baud_changes"), 0)
         self._kernel = kernel
-        self._write = write
+        self._present = present
         self.master, slave = os.openpty()
         #: what a program opens
         self.path = os.ttyname(slave)
@@ -103,7 +103,7 @@ class PtyLine:
                 return
             self._follow()
             self.is_open()
-            self._write(octets)
+            self.bus.write(self._present(), octets)
 
     def _again(self, t_ns: int) -> None:
         self._waiting = False

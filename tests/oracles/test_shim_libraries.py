@@ -221,3 +221,21 @@ for _ in range(3):
     lines = run(tmp_path, program).splitlines()
     said = "hil-shim: ioctl 0x777 on /dev/i2c-1 is not modelled (EOPNOTSUPP)"
     assert lines == [said, "95", "95", "95"]
+
+
+def test_spi_modes_that_the_controller_has_are_taken(tmp_path: Path) -> None:
+    """spi-bcm2835 knows chip selects active high and three-wire, but no LSB first."""
+    program = """
+import spidev
+spi = spidev.SpiDev(0, 0)
+spi.cshigh = True
+print(spi.xfer2([0x9F, 0, 0, 0])[1:])
+spi.cshigh = False
+print(spi.xfer2([0x9F, 0, 0, 0])[1:])
+try:
+    spi.lsbfirst = True
+except OSError as error:
+    print(error.errno)
+"""
+    lines = run(tmp_path, program, "spidev").splitlines()
+    assert lines == ["[255, 255, 255]", "[239, 64, 24]", "22"]
