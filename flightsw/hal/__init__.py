@@ -84,6 +84,16 @@ class CAN(Protocol):
         """Return the frames received and not yet read, oldest first, without blocking."""
 
 
+class OneWire(Protocol):
+    """A 1-Wire controller."""
+
+    def command(self, rom: bytes | None, write: bytes, nread: int = 0) -> bytes:
+        """Reset, address one part by its ROM code (None: all), write, read; return the octets."""
+
+    def search(self, command: int = 0xF0) -> Sequence[bytes]:
+        """Return the ROM codes of all parts; with command ECh, of those that have an alarm."""
+
+
 class Edge(NamedTuple):
     """A change of a GPIO line, stamped where it happened."""
 
@@ -174,5 +184,7 @@ class Hal(Protocol):
     def spi(self, channel: str, chip_select: int) -> SPI: ...
     def uart(self, channel: str) -> UART: ...
     def can(self, channel: str) -> CAN: ...
+
+    def onewire(self, channel: str) -> OneWire: ...
     def gpio(self, channel: str, line: int) -> GPIO: ...
     def imager(self, channel: str) -> Imager: ...

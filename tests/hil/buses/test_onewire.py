@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Kind, Record, Status, pack, unpack_all
+from flightsw.errors import BusError
+from flightsw.hal.bench import DirectHal
 from hil.buses.faults import BusFault
 from hil.buses.intercept import BLOCKED
 from hil.buses.onewire import READ, RESET, TRIPLET, WRITE, OneWireBus, Step
@@ -17,6 +19,7 @@ from hil.errors import ConfigError, ParticipantError
 from hil.parts.ds18b20 import Ds18b20
 from hil.parts.onewire import crc8
 from hil.testing.small_rig import SmallRig
+from hil.time.transports.direct import DirectPort
 
 US = 1_000
 SKIP: list[Step] = [(RESET, b""), (WRITE, b"\xcc")]
@@ -309,3 +312,24 @@ def test_a_flight_program_reaches_the_line_through_records() -> None:
     assert [record.seq for record in recorded][-1] == answer.seq
     with pytest.raises(ParticipantError, match="cannot be read"):
         rig.exchange.handle(fsw, pack(Kind.ONEWIRE, 9, t_ns=2 * 10**9, payload=b"\x09\0\0\0"))
+
+
+def test_flight_code_finds_and_reads_parts_through_the_hal() -> None:
+    """Search, a command to one and to all, an alarm search, and an error where nobody answers."""
+    rig = SmallRig(10**11)
+    bus, parts = make(0x11, 0x22, 0x1122)
+    rig.exchange.connect(9, bus, {int(Status.ABSENT): 6})
+    rig.exchange.connect(10, OneWireBus("empty"), {int(Status.ABSENT): 6})
+    hal = DirectHal(DirectPort(rig.exchange, rig.exchange.join("fsw")))
+    line = hal.onewire("w1")
+    assert line.search() == bus.search(0)[2]
+    for n, part in enumerate(parts):
+        part.set("temperature_c", 10.0 * n)
+    line.command(None, b"\x44")
+    hal.clock.sleep_until(hal.clock.now_ns() + 10**9)
+    raws = [line.command(part.rom, b"\xbe", 9) for part in parts]
+    assert [int.from_bytes(raw[:2], "little") for raw in raws] == [0, 160, 320]
+    assert set(line.search(0xEC)) == {part.rom for part in parts}, "TL is 70 degrees at power-up"
+    assert hal.onewire("empty").search() == []
+    with pytest.raises(BusError, match="ABSENT"):
+        hal.onewire("empty").command(None, b"\x44")
