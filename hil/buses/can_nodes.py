@@ -96,6 +96,8 @@ class CANNodes:
 
     def time_ns(self, nbits: int, fast_nbits: int = 0) -> int:
         """Return how long bits at the nominal and at the data bit rate take, nearest nanosecond."""
+        if not fast_nbits:
+            return (2 * nbits * 1_000_000_000 + self.bitrate_hz) // (2 * self.bitrate_hz)
         slow_hz, fast_hz = self.bitrate_hz, self.data_bitrate_hz or self.bitrate_hz
         bits = nbits * fast_hz + fast_nbits * slow_hz
         product = slow_hz * fast_hz

@@ -24,10 +24,8 @@ from flightsw.codec.wire import Status
 from hil.buses.adapters import AdapterProfile, profile_of
 from hil.buses.base import Outcome
 from hil.buses.faults import I2C_KINDS, BusFault, FaultTable
-from hil.buses.i2c_faults import spoil, stretched
+from hil.buses.i2c_faults import spoil
 from hil.buses.i2c_messages import (
-    BLOCK_LIMIT,
-    LENGTH_FIRST,
     READ,
     TEN_BIT,
     Combined,
@@ -36,8 +34,8 @@ from hil.buses.i2c_messages import (
     combine,
     refusal,
 )
-from hil.buses.i2c_reserved import reserved
 from hil.buses.i2c_rivals import Rivals
+from hil.buses.i2c_wire import Wire
 from hil.buses.intercept import Crossing, Interceptor, Result, through
 from hil.errors import ConfigError
 from hil.parts.base import I2CTarget
@@ -81,9 +79,9 @@ class I2CBus:
         self.faulted = False
         self._interceptor: Interceptor | None = None
         self._watched = False
-        self._targets: dict[int, I2CTarget] = {}
-        self._ten_bit: dict[int, I2CTarget] = {}
-        self._reserved = reserved(self._targets)
+        self._wire = Wire(self.profile, self.duration_ns)
+        self._run = self._wire.run
+        self._targets, self._ten_bit = self._wire.targets, self._wire.ten_bit
         self._rivals: Rivals | None = None
         self._combined: dict[int, Combined] = {}
         # (octets written, octets read) -> [bus time, how often]: limits are checked and counters
@@ -251,52 +249,6 @@ class I2CBus:
             return int(Status.NAK_ADDRESS), self.duration_ns(21 + 9 * len(write)), b""
         return int(Status.NAK_DATA), self.duration_ns(11 + 9 * (taken + 1)), b""
 
-    def _run(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
-        """Put messages on the wire: start, address, octets, repeated start, ..., stop."""
-        bits = held_ns = 0
-        status = _OK
-        data: list[bytes] = []
-        seen: list[I2CTarget] = []
-        ten_bit_open = -1  # the 10-bit address that is already selected, for a short re-address
-        for address, flags, what in messages:
-            bits += 10
-            target = (self._ten_bit if flags & TEN_BIT else self._targets).get(address)
-            if target is None and not flags & TEN_BIT:
-                target = self._reserved.get(address)
-            if target is None:
-                status = int(Status.NAK_ADDRESS)
-                break
-            if isinstance(what, int):
-                status, answer = _read(target, t_ns, flags, what)
-                taken = -1 if answer is None else len(answer)
-                if answer is not None:
-                    data.append(answer)
-                held_ns = max(held_ns, taken * getattr(target, "i2c_stretch_ns", 0))
-            else:
-                taken = target.i2c_write(t_ns, what)
-            if taken < 0:
-                status = int(Status.NAK_ADDRESS)
-                break
-            if flags & TEN_BIT:
-                if not flags & READ:
-                    bits += 9  # the second octet of the address
-                elif ten_bit_open != address:
-                    bits += 19  # both octets as a write, then a repeated start
-                ten_bit_open = address
-            if target not in seen:
-                seen.append(target)
-            if not isinstance(what, int) and taken < len(what):
-                bits += 9 * (taken + 1)
-                status = int(Status.NAK_DATA)
-                break
-            bits += 9 * taken
-            if status != _OK:
-                break
-        for target in seen:
-            target.i2c_stop(t_ns)
-        outcome = status, self.duration_ns(bits + 1), data if status == _OK else []
-        return stretched(self.profile, *outcome, held_ns, each=True) if held_ns else outcome
-
     # -- faults ----------------------------------------------------------------------------------
 
     def _forward(self, crossing: Crossing) -> Result:
@@ -314,15 +266,3 @@ class I2CBus:
 
 def _bits_ns(bits: int, rate_hz: int) -> int:
     return (bits * 1_000_000_000 + rate_hz // 2) // rate_hz
-
-
-def _read(target: I2CTarget, t_ns: int, flags: int, nbytes: int) -> tuple[int, bytes | None]:
-    """Read a message; one whose first octet says how many follow in two goes."""
-    answer = target.i2c_read(t_ns, 1 if flags & LENGTH_FIRST else nbytes)
-    if answer is None or not flags & LENGTH_FIRST:
-        assert answer is None or len(answer) == nbytes, f"{target!r} served too much or too little"
-        return _OK, answer
-    if not 1 <= answer[0] <= BLOCK_LIMIT:
-        return int(Status.PROTOCOL), answer
-    more = target.i2c_read(t_ns, answer[0] + nbytes - 1)
-    return _OK, None if more is None else answer + more

@@ -24,13 +24,14 @@ selects that the controller does not drive.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from flightsw.codec.wire import Status
 from hil.buses.adapters import AdapterProfile, profile_of
 from hil.buses.base import Outcome
 from hil.buses.faults import SPI_KINDS, BusFault, FaultTable
 from hil.buses.intercept import Crossing, Interceptor, Result, through
+from hil.buses.spi_device import Device, device_of
 from hil.buses.spi_faults import Segment, SegmentOutcome, spoil
 from hil.buses.spi_words import exchange, word_nbytes
 from hil.errors import ConfigError
@@ -44,30 +45,10 @@ DUAL: Final = 2
 QUAD: Final = 4
 #: three-wire: the controller lets go of the line and reads
 RECEIVE: Final = 8
-#: bits of a mode above CPOL and CPHA, as ``linux/spi/spi.h`` has them
-MODE_CS_HIGH: Final = 0x04
-MODE_LSB_FIRST: Final = 0x08
-MODE_THREE_WIRE: Final = 0x10
-MODE_LIMIT: Final = 0x1F
 #: clock of a chip select that was not told another
 DEFAULT_HZ = 10_000_000
 
 _OK = int(Status.OK)
-
-
-class Device(NamedTuple):
-    """One chip select: the part and how the controller is set for it."""
-
-    peripheral: SPIPeripheral
-    mode: int
-    speed_hz: int
-    lsb_first: bool
-    bits: int
-    #: the part takes this mode
-    mode_fits: bool
-    three_wire: bool
-    #: chip select is active on the level on which the part expects it
-    selectable: bool
 
 
 class SPIBus:
@@ -111,22 +92,10 @@ class SPIBus:
         where = f"SPI bus {self.name!r}, chip select {chip_select}"
         if chip_select in self._devices:
             raise ConfigError(f"{where}: another part is there; take another chip select")
-        if chip_select < 0 or not 0 <= mode <= MODE_LIMIT or speed_hz <= 0:
-            raise ConfigError(f"{where}: needs a mode of 0..31 and a clock above 0 Hz")
-        lsb_first = lsb_first or bool(mode & MODE_LSB_FIRST)
-        three_wire = bool(mode & MODE_THREE_WIRE)
-        if three_wire and not self.profile.spi_three_wire:
-            raise ConfigError(f"{where}: {self.profile.name} has no three-wire mode")
-        if bits not in self.profile.spi_bits:
-            can = ", ".join(map(str, sorted(self.profile.spi_bits)))
-            raise ConfigError(f"{where}: {self.profile.name} cannot do {bits} bits a word; {can}")
-        if lsb_first and not self.profile.spi_lsb_first:
-            raise ConfigError(f"{where}: {self.profile.name} cannot shift the low bit first")
-        fits = mode & 3 in peripheral.spi_modes
-        selectable = bool(mode & MODE_CS_HIGH) == bool(getattr(peripheral, "spi_cs_high", False))
-        self._devices[chip_select] = Device(
-            peripheral, mode, speed_hz, lsb_first, bits, fits, three_wire, selectable
-        )
+        if chip_select < 0:
+            raise ConfigError(f"{where}: needs a mode of 0..31 and a chip select of 0 or more")
+        settings = (mode, speed_hz, lsb_first, bits)
+        self._devices[chip_select] = device_of(where, self.profile, peripheral, *settings)
 
     def detach(self, chip_select: int) -> None:
         """Take a part off the bus; from now on its chip select reads FFh."""
@@ -240,8 +209,8 @@ class SPIBus:
         now_ns = t_ns
         received = []
         for number, segment in enumerate(segments, 1):
-            tx, _, _, flags, delay_us = segment
-            clock_hz = self._clock_hz(chip_select, segment)
+            tx, speed_hz, _, flags, delay_us = segment
+            clock_hz = speed_hz or (DEFAULT_HZ if device is None else device.speed_hz)
             half_ns = (500_000_000 + clock_hz // 2) // clock_hz
             if not selected:
                 if peripheral is not None:
@@ -252,7 +221,7 @@ class SPIBus:
                 received.append(b"\xff" * len(tx))
             else:
                 received.append(self._exchange(now_ns, device, segment, clock_hz, late))
-            now_ns += self._time_ns(chip_select, segment, len(tx)) + delay_us * 1000
+            now_ns += _segment_ns(device, segment, len(tx), clock_hz) + delay_us * 1000
             if bool(flags & CS_CHANGE) != (number == len(segments)):
                 now_ns += half_ns
                 if peripheral is not None:
@@ -261,17 +230,11 @@ class SPIBus:
         self._held = chip_select if selected else None
         return _OK, now_ns - t_ns, received
 
-    def _clock_hz(self, chip_select: int, segment: Segment) -> int:
-        device = self._devices.get(chip_select)
-        return segment[1] or (DEFAULT_HZ if device is None else device.speed_hz)
-
     def _time_ns(self, chip_select: int, segment: Segment, octets: int) -> int:
         """Return how long ``octets`` of a segment take on its lines."""
         device = self._devices.get(chip_select)
-        bits = segment[2] or (8 if device is None else device.bits)
-        clock_hz = self._clock_hz(chip_select, segment) * _lanes(segment[3])
-        nbits = octets // word_nbytes(bits) * bits
-        return (nbits * 1_000_000_000 + clock_hz // 2) // clock_hz
+        clock_hz = segment[1] or (DEFAULT_HZ if device is None else device.speed_hz)
+        return _segment_ns(device, segment, octets, clock_hz)
 
     def _release(self, t_ns: int) -> None:
         """Deactivate the chip select that an earlier transaction left active."""
@@ -327,3 +290,10 @@ class SPIBus:
 
 def _lanes(flags: int) -> int:
     return 4 if flags & QUAD else 2 if flags & DUAL else 1
+
+
+def _segment_ns(device: Device | None, segment: Segment, octets: int, clock_hz: int) -> int:
+    bits = segment[2] or (8 if device is None else device.bits)
+    nbits = 8 * octets if bits == 8 else octets // word_nbytes(bits) * bits
+    clock_hz *= _lanes(segment[3]) if segment[3] else 1
+    return (nbits * 1_000_000_000 + clock_hz // 2) // clock_hz

@@ -193,6 +193,12 @@ class UARTBus:
 
     def _offer(self, sender: str, t_ns: int, data: bytes) -> None:
         """Take octets from one end, by way of the interceptor."""
+        if self._interceptor is None and not self.faults and data:
+            if t_ns < self.scheduler.now_ns:
+                self.counters["late"] += 1
+                t_ns = self.scheduler.now_ns
+            (self._tx if sender == self.name else self._rx).push(t_ns, data)
+            return
         offered = Crossing(t_ns, sender, 0, data)
 
         def forward(crossing: Crossing) -> Result:
