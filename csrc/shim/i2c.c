@@ -74,6 +74,9 @@ static int transfer(hil_handle *handle, int fd, struct i2c_msg *messages, unsign
 static int rdwr(hil_handle *handle, int fd, struct i2c_rdwr_ioctl_data *asked)
 {
     struct i2c_msg messages[I2C_RDWR_IOCTL_MAX_MSGS];
+    if (!(handle->i2c.functions & I2C_FUNC_I2C)) {
+        return -EOPNOTSUPP; /* an adapter that does SMBus and nothing else */
+    }
     if (!asked || !asked->msgs || !asked->nmsgs || asked->nmsgs > I2C_RDWR_IOCTL_MAX_MSGS) {
         return -EINVAL;
     }
@@ -278,6 +281,9 @@ int hil_i2c_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
 static ssize_t plain(hil_handle *handle, int fd, void *octets, size_t nbytes, uint16_t flags)
 {
     struct i2c_msg message = {.addr = handle->i2c.address, .buf = octets};
+    if (!(handle->i2c.functions & I2C_FUNC_I2C)) {
+        return -EOPNOTSUPP;
+    }
     message.len = (uint16_t)(nbytes > DEV_MESSAGE ? DEV_MESSAGE : nbytes);
     message.flags = flags | (handle->i2c.ten_bit ? I2C_M_TEN : 0);
     int result = transfer(handle, fd, &message, 1);

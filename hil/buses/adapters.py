@@ -145,6 +145,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
             i2c_max_messages=2,
             i2c_write_read_only=True,
             i2c_ten_bit=False,
+            i2c_functions=0x0F7F_0008,
             i2c_max_octets=258,
             i2c_stretch_ns=25_000_000,
             timeout_ns=35_000_000,
