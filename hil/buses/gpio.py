@@ -22,7 +22,8 @@ from typing import Any, Final
 from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
 from hil.buses.gpio_faults import EDGE_FAULTS, FAULT_KINDS, PinFault, spoil
-from hil.buses.gpio_line import BIASES, DRIVES, EDGES, PUSH_PULL, Line, Settings, driven
+from hil.buses.gpio_line import EDGES, PUSH_PULL, Line, Settings, driven
+from hil.buses.gpio_users import GPIOUsers
 from hil.buses.intercept import QUEUED, Crossing, Interceptor, Result, through
 from hil.errors import ConfigError
 from hil.parts.base import GPIODevice, Scheduler
@@ -36,7 +37,7 @@ FALLING_V: Final = 0.8
 RISING_V: Final = 2.0
 
 
-class GPIOChip:
+class GPIOChip(GPIOUsers):
     """A GPIO chip of ``nlines`` lines, all inputs at level 0 until someone drives them."""
 
     kind = "gpio"
@@ -99,46 +100,9 @@ class GPIOChip:
         by_voltage = partial(self._drive_v, name, outputs, drives)
         part.gpio_drive_v = by_voltage  # type: ignore[attr-defined]
 
-    def pull(self, line: int, bias: str) -> None:
-        """Put a resistor of the board on a line: ``pull_up``, ``pull_down`` or ``none``."""
-        self._lines[line].board_pull = BIASES[bias]
-        self._settle(self.scheduler.now_ns, line)
-
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable between every driver and its line; None takes it out."""
         self._interceptor = interceptor
-
-    def request(self, t_ns: int, line: int, user: str, settings: Settings | None = None) -> int:
-        """Give a line to a user with these settings; return a ``wire.Status``.
-
-        ``BUSY`` if another user holds it, ``INVALID`` for a line or a setting that there is not.
-        """
-        settings = settings or Settings()
-        if (
-            not 0 <= line < self.nlines
-            or settings.edges not in EDGES
-            or settings.bias not in BIASES
-            or settings.drive not in DRIVES
-            or settings.debounce_ns < 0
-        ):
-            return int(Status.INVALID)
-        pin = self._lines[line]
-        if pin.user not in ("", user):
-            self.counters["busy"] += 1
-            return int(Status.BUSY)
-        pin.user, pin.settings = user, settings
-        self._settle(t_ns, line)
-        pin.reported = pin.level
-        return int(Status.OK)
-
-    def free(self, t_ns: int, line: int, user: str) -> int:
-        """Take a line back from its user; it is an input without bias again."""
-        pin = self._lines[line]
-        if pin.user != user:
-            return int(Status.BUSY if pin.user else Status.INVALID)
-        pin.user, pin.settings = "", Settings()
-        self._release(t_ns, line)
-        return int(Status.OK)
 
     def set(self, t_ns: int, line: int, level: int) -> None:
         """Drive ``line`` from the payload computer; it is an output from then on."""
@@ -147,23 +111,6 @@ class GPIOChip:
             self._emit(t_ns, 0, 0, int(Status.INVALID), line, bytes((1 if level else 0,)))
             return
         self._offer(Crossing(t_ns, self.name, line, 1 if level else 0), self._put_payload)
-
-    def level(self, line: int) -> int:
-        """Return the level at the pin of ``line``."""
-        return self._lines[line].level
-
-    def read(self, line: int) -> int:
-        """Return the level that the payload computer reads: that of the pin, once it is stable."""
-        pin = self._lines[line]
-        return pin.reported if pin.settings.debounce_ns else pin.level
-
-    def user(self, line: int) -> str:
-        """Return who holds a line; empty: nobody."""
-        return self._lines[line].user
-
-    def direction(self, line: int) -> str:
-        """Return ``in`` or ``out`` as the payload computer uses ``line``."""
-        return "in" if self._lines[line].payload < 0 else "out"
 
     def release(self, line: int) -> None:
         """Make ``line`` an input of the payload computer again; undriven it falls to 0 now."""

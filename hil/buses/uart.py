@@ -24,23 +24,21 @@ from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
 from hil.buses.intercept import QUEUED, Crossing, Interceptor, Result, through
 from hil.buses.line_faults import KINDS, LineFault, damage, resample
-from hil.buses.uart_modem import ICOUNT, MODEM_INPUTS, MODEM_OUTPUTS, RS485, Fifo
+from hil.buses.uart_modem import MODEM_INPUTS, MODEM_OUTPUTS, RS485, Fifo
+from hil.buses.uart_port import BREAK, UARTPort
 from hil.buses.uart_way import CHUNK_NBYTES, Way
 from hil.errors import ConfigError
 from hil.parts.base import Scheduler, UARTDevice, stream
 from hil.parts.fault_windows import FaultWindows
-from hil.time.phase import Phase
 
-__all__ = ["CHUNK_NBYTES", "RS485", "UARTBus"]
+__all__ = ["BREAK", "CHUNK_NBYTES", "RS485", "UARTBus"]
 
 #: Two UARTs still understand each other while their rates differ by less than this share: half a
 #: bit time over the ten bits of a frame, from edge to middle of the stop bit.
 BAUD_TOLERANCE_PERCENT: Final = 5
-#: Address of the record of a break.
-BREAK: Final = 1
 
 
-class UARTBus:
+class UARTBus(UARTPort):
     """A serial line between the payload computer and one device.
 
     ``stop_bits`` is 1, 1.5 or 2; ``parity`` is ``N``, ``E`` or ``O``; ``rx_fifo`` is how many
@@ -131,34 +129,9 @@ class UARTBus:
         if data:
             self._offer(self.name, t_ns, data)
 
-    def send_break(self, t_ns: int, duration_ns: int) -> None:
-        """Hold the line low for longer than an octet; the device sees it in ``uart_break``."""
-        told = getattr(self._device, "uart_break", None)
-        if told is not None and duration_ns >= self.line_time_ns(1):
-            self.scheduler.at(t_ns + duration_ns, Phase.BUS, self.source, told)
-
-    def set_modem(self, t_ns: int, **levels: int) -> None:
-        """Set ``rts`` and ``dtr`` of the payload computer."""
-        for line, level in levels.items():
-            if line not in MODEM_OUTPUTS:
-                raise ConfigError(f"uart {self.name}: {line} is not an output; give rts or dtr")
-            self.modem[line] = int(bool(level))
-        told = getattr(self._device, "uart_modem", None)
-        if told is not None:
-            told(t_ns, self.modem["rts"], self.modem["dtr"])
-
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable between both ends and the line; None takes it out."""
         self._interceptor = interceptor
-
-    def icount(self) -> dict[str, int]:
-        """Return the counters of the payload computer's port as ``TIOCGICOUNT`` names them."""
-        counters = self.counters
-        found = dict.fromkeys(ICOUNT, 0)
-        found |= {name: counters[f"{line}_changes"] for line, name in MODEM_INPUTS.items()}
-        found |= {"rx": counters["rx_octets"], "tx": counters["tx_octets"]}
-        found |= {"frame": counters["rx_framing"], "overrun": counters["rx_overrun"]}
-        return found | {"parity": counters["rx_parity"], "brk": counters["break"]}
 
     def power_off(self) -> None:
         """Lose what the payload computer has not sent yet, as when its supply is cut."""
@@ -263,64 +236,6 @@ class UARTBus:
         before_ns, after_ns, _ = self.rs485 if other is self._tx else (0, 0, False)
         driving = other.sent > 0 and other.base_ns - before_ns < end_ns
         return driving and other.free_ns + after_ns > start_ns
-
-    # -- beside the data -------------------------------------------------------------------------
-
-    def _stall(self, start_ns: int, end_ns: int, data: bytes, until_ns: int) -> None:
-        """Keep octets in the FIFO until the driver comes back; without flow control some are lost.
-
-        With it RTS goes away when the FIFO is full, and the device stops at the next octet.
-        """
-        self.counters["stall"] += len(data)
-        first = not self._fifo.octets
-        if self.flow:
-            room = self._fifo.room
-            self._fifo.take(start_ns, data[:room])
-            if not self._fifo.room and not self._rx.holding:
-                self.set_modem(end_ns, rts=0)
-                self._rx.hold(end_ns)
-            self._rx.put_back(data[room:])
-        else:
-            lost = self._fifo.take(start_ns, data)
-            self.counters["overrun"] += lost
-            self.counters["rx_overrun"] += lost
-        if first and self._fifo.octets:
-            self.scheduler.at(until_ns, Phase.BUS, self.source, self._drain)
-
-    def _drain(self, t_ns: int) -> None:
-        start_ns, octets, lost = self._fifo.drain()
-        self.counters["rx_octets"] += len(octets)
-        flags = int(Flag.INPUT | Flag.FAULTED)
-        self._emit(start_ns, t_ns - start_ns, flags, int(Status.OK), 0, octets)
-        if lost:
-            self._emit(t_ns, 0, flags, int(Status.OVERRUN), 0, lost)
-        if self.flow and self._rx.holding:
-            self.set_modem(t_ns, rts=1)
-            self._rx.resume(t_ns)
-
-    def _lines(self, t_ns: int, **levels: int) -> None:
-        """Take CTS, DSR, RI and CD from the device; with flow control CTS holds what we send."""
-        for line, level in levels.items():
-            if line not in MODEM_INPUTS:
-                raise ConfigError(
-                    f"uart {self.name}: {line} is not an input; give cts, dsr, ri, cd"
-                )
-            if self.modem[line] != int(bool(level)):
-                self.modem[line] = int(bool(level))
-                self.counters[f"{line}_changes"] += 1
-        if self.flow and self.modem["cts"] == self._tx.holding:
-            (self._tx.resume if self._tx.holding else self._tx.hold)(t_ns)
-
-    def _break_in(self, t_ns: int, duration_ns: int) -> None:
-        """Hear a break of the device: one octet of zeros, once it has lasted that long."""
-        if duration_ns < self.line_time_ns(1):
-            return
-        self.scheduler.at(t_ns + duration_ns, Phase.BUS, self.source, partial(self._broken, t_ns))
-
-    def _broken(self, start_ns: int, t_ns: int) -> None:
-        self.counters["break"] += 1
-        status = int(Status.FRAMING)
-        self._emit(start_ns, t_ns - start_ns, int(Flag.INPUT), status, BREAK, b"\0")
 
     # -- damage ----------------------------------------------------------------------------------
 
