@@ -77,7 +77,7 @@ def host_program(options: Options, command: Sequence[str]) -> Ended:
     else:
         directory = first_free(RUNS / f"{mission.id}-{number:04d}" for number in count(1))
     with directory, host_errors(directory.final):
-        rig = Rig(board, mission, seed=options.seed, duration_s=options.duration_s)
+        rig = Rig(board, mission, seed=options.seed, duration_s=options.duration_s, flight=False)
         epoch_ns = round(mission.start_utc.timestamp()) * SECOND
         about = {"version": __version__, "board": board.name, "mission": mission.id}
         about |= {"seed": str(options.seed), "program": command[0]}

@@ -23,7 +23,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
     p.add_argument("--out", type=Path, help="run directory (default runs/MISSION-NUMBER)")
     p.add_argument(
-        "--duration", metavar="TIME", help="end after this much virtual time, by SIGTERM"
+        "--duration",
+        metavar="TIME",
+        default="6 h",
+        help="end after this much virtual time, by SIGTERM (default 6 h)",
     )
     p.add_argument(
         "--pace", default="real", help="real, xN, or max: bus time is not waited for (default real)"
@@ -43,7 +46,7 @@ def main(argv: list[str], command: list[str]) -> int:
         mission=args.mission,
         seed=args.seed,
         out=args.out,
-        duration_s=None if args.duration is None else duration_s(args.duration),
+        duration_s=duration_s(args.duration),
         pace=args.pace,
         pin=not args.no_pin,
     )
