@@ -68,7 +68,9 @@ class Wiring:
                 spec.name, bitrate_hz, profile, self.seed, high_speed_hz
             ),
             "spi": lambda: SPIBus(spec.name, profile, self.seed),
-            "uart": lambda baud: UARTBus(spec.name, kernel, source, emitter(Kind.UART), baud),
+            "uart": lambda baud: UARTBus(
+                spec.name, kernel, source, emitter(Kind.UART), baud, seed=self.seed
+            ),
             "can": lambda bitrate_hz, data_bitrate_hz: CANBus(
                 spec.name,
                 kernel,
