@@ -139,17 +139,15 @@ print(identity(copy))
 def test_pyserial_reads_the_gnss_receiver(tmp_path: Path) -> None:
     """pyserial opens the tty by its name and reads NMEA; at another rate it reads garbage."""
     program = """
-import serial, time
+import serial
 with serial.Serial("/dev/ttyAMA1", 115200, timeout=20) as port:
     port.reset_input_buffer()
     port.read_until(b"$")
     print(port.read(2))
     port.baudrate = 9600
-    time.sleep(0.05)
-    port.reset_input_buffer()
-    print(b"$GN" in port.read(40))
+    print(any(not port.read(40).isascii() for _ in range(50)))
 """
-    assert run(tmp_path, program, pace="x10").splitlines() == ["b'GN'", "False"]
+    assert run(tmp_path, program, pace="x10").splitlines() == ["b'GN'", "True"]
 
 
 def test_gpiod_holds_lines_and_hears_edges(tmp_path: Path) -> None:
@@ -157,7 +155,7 @@ def test_gpiod_holds_lines_and_hears_edges(tmp_path: Path) -> None:
     program = """
 import gpiod, time
 from gpiod.line import Direction, Edge, Value
-chip = "/dev/gpiochip0"
+chip, begin = "/dev/gpiochip0", time.monotonic_ns()
 print(gpiod.is_gpiochip_device(chip), gpiod.Chip(chip).get_info().num_lines)
 out = gpiod.LineSettings(direction=Direction.OUTPUT, output_value=Value.ACTIVE)
 pps = gpiod.LineSettings(edge_detection=Edge.RISING)
@@ -172,7 +170,7 @@ with gpiod.request_lines(chip, consumer="test", config={18: pps, 24: out}) as li
     events = lines.read_edge_events() + lines.read_edge_events()
     apart = (events[1].timestamp_ns - events[0].timestamp_ns) / 1e9
     print(events[0].line_offset, events[1].line_seqno, round(apart * 30, 1))
-    print(0 < time.monotonic_ns() - events[1].timestamp_ns < 10**9)
+    print(begin < events[0].timestamp_ns < events[1].timestamp_ns <= time.monotonic_ns())
 print(gpiod.request_lines(chip, config={18: None}).offsets)
 """
     lines = run(tmp_path, program, "gpiod", pace="x30").splitlines()
