@@ -110,8 +110,8 @@ def _serve(
         write_overlay(root, host.nodes.values(), ttys)
         begin_s = time.perf_counter()
         try:
-            # Without bus time to wait for, waking another core would be most of a transaction.
-            with pinned(options.pin and not host.present.wait):
+            # With little bus time to wait for, waking another core would be most of a transaction.
+            with pinned(options.pin and options.pace != "real"):
                 code, over = _run(host, command, environment(private.path / "bench", shim))
         finally:
             host.close()

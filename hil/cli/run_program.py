@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--pace", default="real", help="real, xN, or max: bus time is not waited for (default real)"
     )
-    p.add_argument("--no-pin", action="store_true", help="with --pace max: do not share one core")
+    p.add_argument(
+        "--no-pin", action="store_true", help="at a pace other than real: do not share one core"
+    )
     p.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
     return p
 
