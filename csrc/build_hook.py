@@ -25,6 +25,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 CSRC = Path(__file__).resolve().parent
 TARGET = CSRC.parent / "flightsw" / "codec"
+FACES = CSRC.parent / "hil" / "faces"
 MODULE = "flightsw.codec._codec"
 #: The folders of the codec in the order of the data flow; each has a Python face of that name.
 ROOMS = ("coding", "link", "packet", "columns", "stream", "serial", "record")
@@ -42,6 +43,12 @@ GLUE = """\
 """
 #: Names of what is not exported help nobody who installs a wheel.
 LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
+
+#: The preload shim stands in front of libc: it defines what fortified headers would redefine.
+SHIM_CFLAGS = ["-Os", "-g0", "-std=c11", "-fvisibility=hidden", "-U_FORTIFY_SOURCE"]
+SHIM_CFLAGS += ["-Wall", "-Wextra", "-fno-asynchronous-unwind-tables"]
+#: Before glibc 2.34 these were libraries of their own.
+SHIM_LDFLAGS = ["-Wl,-s", "-Wl,-z,noseparate-code", "-Wl,--as-needed", "-ldl", "-lpthread"]
 
 
 def declarations() -> str:
@@ -71,9 +78,8 @@ def have_python_headers() -> bool:
     return (Path(sysconfig.get_path("include")) / "Python.h").is_file()
 
 
-def install(built: Path, name: str) -> Path:
+def install(built: Path, target: Path) -> Path:
     """Put a built file beside its Python face by rename: a running process keeps what it mapped."""
-    target = TARGET / name
     staged = target.with_suffix(".new")
     staged.write_bytes(built.read_bytes())
     staged.chmod(0o755)
@@ -98,7 +104,7 @@ def compile_api(cflags: list[str]) -> Path:
         define_macros=[("Py_LIMITED_API", "0x030b0000")],
     )
     with tempfile.TemporaryDirectory() as scratch:
-        return install(Path(ffi.compile(tmpdir=scratch)), "_codec.abi3.so")
+        return install(Path(ffi.compile(tmpdir=scratch)), TARGET / "_codec.abi3.so")
 
 
 def compile_plain(cflags: list[str]) -> Path:
@@ -116,8 +122,22 @@ def compile_plain(cflags: list[str]) -> Path:
         command += [*map(str, sources()), *LDFLAGS]
         subprocess.run(command, check=True)
         ffi.emit_python_code(str(Path(scratch) / "ffi.py"))
-        install(Path(scratch) / "ffi.py", "_codec_plain_ffi.py")
-        return install(library, "_codec_plain.so")
+        install(Path(scratch) / "ffi.py", TARGET / "_codec_plain_ffi.py")
+        return install(library, TARGET / "_codec_plain.so")
+
+
+def compile_shim(compiler: str = "") -> Path | None:
+    """Compile the preload shim beside the faces; None where there is no Linux to preload it."""
+    if sys.platform != "linux":
+        return None
+    compiler = compiler or (sysconfig.get_config_var("CC") or "cc").split()[0]
+    target = FACES / "_shim.so"
+    with tempfile.TemporaryDirectory() as scratch:
+        built = Path(scratch) / target.name
+        command = [compiler, "-shared", "-fPIC", *SHIM_CFLAGS, "-o", str(built)]
+        command += [*map(str, sorted((CSRC / "shim").glob("*.c"))), *SHIM_LDFLAGS]
+        subprocess.run(command, check=True)
+        return install(built, target)
 
 
 def compile_module(extra_cflags: tuple[str, ...] = ()) -> Path:
@@ -162,6 +182,7 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel":
             return
         built = compile_module()
+        compile_shim()
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         form = "cp311-abi3" if built.name.endswith("abi3.so") else "py3-none"
@@ -177,8 +198,10 @@ def main() -> None:
     if sys.argv[1:2] == ["--cross"]:
         compiler, include, into = sys.argv[2:]
         print(compile_cross(compiler, Path(include), Path(into)))
+        print(compile_shim(compiler))
     else:
         print(compile_module(tuple(sys.argv[1:])))
+        print(compile_shim() or "no preload shim: it needs Linux")
 
 
 if __name__ == "__main__":

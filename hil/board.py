@@ -55,6 +55,9 @@ class PartSpec:
     spi: Mapping[str, int] = field(default_factory=dict)
     role: str | None = None
     driver: str | None = None
+    #: I2C only: the switch (another part) and its channel that it sits behind
+    mux: str | None = None
+    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,10 @@ class Board:
         """Return a bus by name."""
         return next(bus for bus in self.buses if bus.name == name)
 
+    def route(self, part: PartSpec) -> tuple[tuple[str, int], ...]:
+        """Return the switches and channels between the bus and an I2C part, from the bus down."""
+        return _route(part, {other.name: other for other in self.parts})
+
     def missing_roles(self) -> list[str]:
         """Return the roles that the flight software knows and no part of this board has."""
         there = {part.role for part in self.parts}
@@ -92,11 +99,18 @@ class Board:
                     **part.params,
                     **part.spi,
                     "pins": {pin.name: [pin.bus, pin.line] for pin in part.pins},
+                    **self._muxes(part),
                 },
             }
             for part in self.parts
             if part.role is not None
         ]
+
+    def _muxes(self, part: PartSpec) -> dict[str, Any]:
+        """Return ``muxes``, address and channel of each switch on the way, if there are any."""
+        address = {other.name: other.address for other in self.parts}
+        muxes = [[address[name], channel] for name, channel in self.route(part)]
+        return {"muxes": muxes} if muxes else {}
 
 
 def board_folders() -> list[Path]:
@@ -132,6 +146,7 @@ def load_board(name_or_path: str | Path) -> Board:
     doc.check_keys("board", ("name", "title", "adapter"))
     buses = _read_buses(doc)
     parts = _read_parts(doc, {bus.name: bus for bus in buses})
+    _check_muxes(doc, parts)
     _check_clashes(doc, parts)
     return Board(
         name=_checked_name(doc, ("board", "name"), doc.text("board.name")),
@@ -184,6 +199,39 @@ def _read_parts(doc: Document, buses: Mapping[str, BusSpec]) -> tuple[PartSpec, 
     return tuple(parts)
 
 
+def _route(part: PartSpec, parts: Mapping[str, PartSpec]) -> tuple[tuple[str, int], ...]:
+    """Return the switches and channels between the bus and a part, from the bus down."""
+    route: list[tuple[str, int]] = []
+    while part.mux is not None and len(route) < len(parts):
+        route.append((part.mux, part.channel))
+        part = parts[part.mux]
+    return tuple(reversed(route))
+
+
+def _check_muxes(doc: Document, parts: tuple[PartSpec, ...]) -> None:
+    """Raise ConfigError if a part sits behind a switch or channel that is not there."""
+    by_name = {part.name: part for part in parts}
+    switches = [part.name for part in parts if hasattr(part_class(part.type), "CHANNELS")]
+    for part in parts:
+        if part.mux is None:
+            continue
+        key = ("part", part.name)
+        if part.mux not in switches:
+            hint = nearest(part.mux, switches) or f"; known: {', '.join(switches) or 'none'}"
+            raise doc.error((*key, "mux"), f"no switch named {part.mux!r}{hint}")
+        switch = by_name[part.mux]
+        channels = getattr(part_class(switch.type), "CHANNELS", 0)
+        if part.channel >= channels:
+            raise doc.error((*key, "channel"), f"{part.mux} has channels 0 to {channels - 1}")
+        if switch.bus != part.bus:
+            raise doc.error((*key, "mux"), f"{part.mux} is on {switch.bus}, not on {part.bus}")
+        if part.address > 0x7F:
+            raise doc.error((*key, "address"), "a switch passes 7-bit addresses only")
+    for part in parts:
+        if len(_route(part, by_name)) >= len(parts):
+            raise doc.error(("part", part.name, "mux"), "is behind itself, by way of its switches")
+
+
 def _check_clashes(doc: Document, parts: tuple[PartSpec, ...]) -> None:
     """Raise ConfigError if two parts claim one address, chip select, line, point or role."""
     taken: dict[tuple[Any, ...], str] = {}
@@ -193,11 +241,20 @@ def _check_clashes(doc: Document, parts: tuple[PartSpec, ...]) -> None:
         if other != part.name:
             raise doc.error(("part", part.name, key), f"{words} is already taken by {other!r}")
 
-    for part in parts:
+    by_name = {part.name: part for part in parts}
+    for part in sorted(parts, key=lambda part: len(_route(part, by_name))):
         kind = KINDS[_kind_of(doc, part.bus)]
         if kind.place is not None:
             words = kind.place_words.format(part.address, part.bus)
-            claim(("place", part.bus, part.address), part, kind.place, words)
+            route = _route(part, by_name)
+            # Whoever sits nearer to the bus answers too, whatever channel is on.
+            for above in range(len(route)):
+                other = taken.get(("place", part.bus, part.address, route[:above]))
+                if other is not None:
+                    raise doc.error(
+                        ("part", part.name, kind.place), f"{words} is already taken by {other!r}"
+                    )
+            claim(("place", part.bus, part.address, route), part, kind.place, words)
         elif kind.is_point_to_point:
             claim(("line", part.bus), part, "bus", f"the one end of {part.bus}")
         if part.role is not None:

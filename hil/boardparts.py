@@ -84,7 +84,10 @@ class BusKind(NamedTuple):
 
 KINDS: Mapping[str, BusKind] = {
     "i2c": BusKind(
-        (Number("bitrate", "bitrate_hz", "Hz", 100_000, 1e3, 5e6),),
+        (
+            Number("bitrate", "bitrate_hz", "Hz", 100_000, 1e3, 5e6),
+            Number("high_speed", "high_speed_hz", "Hz", 0, 0, 3.4e6),
+        ),
         "i2c_write",
         "address",
         "address {0:#04x} on {1}",
@@ -95,17 +98,25 @@ KINDS: Mapping[str, BusKind] = {
         "uart_receive",
         is_point_to_point=True,
     ),
-    "can": BusKind((Number("bitrate", "bitrate_hz", "bit/s", 500_000, 1e4, 1e6),), "can_receive"),
+    "can": BusKind(
+        (
+            Number("bitrate", "bitrate_hz", "bit/s", 500_000, 1e4, 1e6),
+            Number("data_bitrate", "data_bitrate_hz", "bit/s", 0, 0, 8e6),
+        ),
+        "can_receive",
+    ),
     "gpio": BusKind((Number("lines", "lines", None, 58, 1, 256),), "gpio_change"),
     "frames": BusKind((), "frame_capture", is_point_to_point=True),
+    "onewire": BusKind((), "onewire_read"),
 }
 
 SPI_NUMBERS = (
     Number("speed", "speed_hz", "Hz", 1_000_000, 1e3, 2e8),
-    Number("mode", "mode", None, 0, 0, 3),
+    Number("mode", "mode", None, 0, 0, 0x1F),
 )
 CHIP_SELECT = Number("chip_select", "address", None, _REQUIRED, 0, 15)
 
+_MUX_KEYS = ("mux", "channel")
 _GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver")
 
 
@@ -118,7 +129,7 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
     if not hasattr(part, kind.face):
         raise doc.error((*key, "bus"), f"a {type_name} does not sit on a bus of kind {bus.kind}")
     spi_keys = tuple(number.key for number in SPI_NUMBERS) if bus.kind == "spi" else ()
-    place = (kind.place,) if kind.place else ()
+    place = (*((kind.place,) if kind.place else ()), *(_MUX_KEYS if bus.kind == "i2c" else ()))
     doc.check_keys(key, (*_GENERIC_KEYS, *place, *spi_keys, *part.PARAMS))
     given = doc.table(key)
     params = {
@@ -131,6 +142,7 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
         "type": type_name,
         "bus": bus.name,
         "address": _read_place(doc, key, bus.kind, part),
+        **_read_mux(doc, key),
         "pins": _read_pins(doc, (*key, "pins"), part, buses),
         "params": params,
         "world": _read_world(doc, (*key, "world"), part),
@@ -172,6 +184,16 @@ def _read_place(doc: Document, key: KeyPath, kind: str, part: type[Part]) -> int
             (*key, "address"), f"{address:#04x} is none that this part can have; use {known}"
         )
     return address
+
+
+def _read_mux(doc: Document, key: KeyPath) -> dict[str, Any]:
+    """Return the switch that the part sits behind, and the channel, where the file names one."""
+    given = doc.table(key)
+    if "mux" not in given:
+        if "channel" in given:
+            raise doc.error((*key, "channel"), "goes with 'mux', the part that has the channels")
+        return {}
+    return {"mux": doc.text((*key, "mux")), "channel": doc.integer((*key, "channel"), 0, 7)}
 
 
 def _read_pins(

@@ -39,13 +39,13 @@ class Recorder(Protocol):
 class RecordStream:
     """The recorder of a run. ``sink`` gets whole records, many at a time, in order."""
 
-    __slots__ = ("_batch", "_hash", "_seq", "_sink")
+    __slots__ = ("_batch", "_hash", "_seq", "sink")
 
     def __init__(self, sink: Callable[[bytes], None] | None = None) -> None:
         self._seq = 0
         self._batch: list[bytes] = []
         self._hash = hashlib.blake2b(digest_size=DIGEST_NBYTES)
-        self._sink = sink
+        self.sink = sink
 
     @property
     def count(self) -> int:
@@ -84,8 +84,8 @@ class RecordStream:
         )
         if kind < FIRST_DIGEST_KIND or kind == Kind.WORLD:
             self.flush()
-            if self._sink is not None:
-                self._sink(octets)
+            if self.sink is not None:
+                self.sink(octets)
             return octets
         self._batch.append(octets)
         self._seq = seq = seq + 1
@@ -99,8 +99,8 @@ class RecordStream:
             octets = b"".join(self._batch)
             self._batch.clear()
             self._hash.update(octets)
-            if self._sink is not None:
-                self._sink(octets)
+            if self.sink is not None:
+                self.sink(octets)
 
     def digest(self) -> bytes:
         """Return the digest of everything recorded so far, 32 octets."""

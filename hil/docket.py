@@ -24,6 +24,7 @@ _KIND_OF = {
     _I2C: "i2c",
     int(Kind.SPI): "spi",
     int(Kind.FRAME): "frames",
+    int(Kind.ONEWIRE): "onewire",
     _UART: "uart",
     _CAN: "can",
     _GPIO: "gpio",

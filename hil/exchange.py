@@ -50,7 +50,7 @@ _I2C, _NEXT, _GRANT, _UART, _CAN, _GPIO = (
 )
 _INPUT, _WAKE = int(Flag.INPUT), int(Flag.WAKE)
 _POSTED = frozenset((_UART, _CAN, _GPIO))
-_REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD)))
+_REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD), int(Kind.ONEWIRE)))
 _GRANT_HEAD = pack(_GRANT)[:8]
 _GRANT_TAIL = struct.Struct("<8sQQII")
 
@@ -75,6 +75,8 @@ class Exchange:
         #: everything counted here and by those who work on this exchange, group by group; the
         #: incarnations of a participant count into one
         self.counted: dict[str, dict[str, int]] = {"exchange": self.counters}
+        #: told (channel index, record) of each input, besides the participants
+        self.hearers: list[Callable[[int, bytes], None]] = []
         self._docket = Docket(kernel, self.lanes, self.transactor, self.counters, self._answer_at)
         #: the run has reached its end: everyone blocked is to be told END
         self.over = False
@@ -174,18 +176,19 @@ class Exchange:
 
     def welcome(self) -> dict[str, Any]:
         """Return what a participant is told when it comes: who we are, the time, the channels."""
-        channels = [
-            {
-                **lane.bus.describe(),
-                "index": lane.index,
-                "name": lane.bus.name,
-                "kind": lane.kind,
-                "errno": {str(int(status)): code for status, code in lane.errno.items()},
-            }
-            for lane in self.lanes.values()
-        ]
+        channels = [self.channel(lane) for lane in self.lanes.values()]
         base = {"rig": "rig", "board": "", "boot_count": 1, "devices": [], "config": {}}
         return {**base, **self.identity, "t_ns": self.kernel.now_ns, "channels": channels}
+
+    def channel(self, lane: Lane) -> dict[str, Any]:
+        """Return what whoever uses a channel may know of it."""
+        return {
+            **lane.bus.describe(),
+            "index": lane.index,
+            "name": lane.bus.name,
+            "kind": lane.kind,
+            "errno": {str(int(status)): code for status, code in lane.errno.items()},
+        }
 
     # --- one participant in lock-step ---------------------------------------------------------
 
@@ -351,6 +354,9 @@ class Exchange:
                 now = flags & _WAKE and participant.inputs
                 self.wait(participant, self.kernel.now_ns if now else t_ns)
             elif kind in _POSTED and not last:
+                if kind == _CAN:
+                    # FDF, BRS and ESI: above the 32 bits of a classic identifier inside the bench.
+                    address |= (flags & 0x70) << 28
                 self._docket.post(participant, kind, index, t_ns, address, message[body:at])
             elif kind in _REQUESTS:
                 self._docket.request(participant, header, message[body:at], last)
@@ -439,11 +445,13 @@ class Exchange:
 
     def _deliver(self, index: int, octets: bytes) -> None:
         """Queue an input for everyone who hears the channel; wake those who wait for one."""
-        unheard = 1
+        for hear in self.hearers:
+            hear(index, octets)
+        unheard = not self.hearers
         for participant in self.participants:
             if participant.channels is not None and index not in participant.channels:
                 continue
-            unheard = 0
+            unheard = False
             participant.hear(octets)
             if participant.wake:
                 participant.wake = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from flightsw.codec.wire import Kind
@@ -35,7 +36,8 @@ class Rig:
     """A composed bench. Build it, let a participant fly on ``exchange``, then read the books.
 
     ``sink`` gets whole wire records in batches, for the capture. ``watch(rig)`` is called once a
-    second of virtual time, outside everything that is recorded.
+    second of virtual time, outside everything that is recorded. Without ``flight`` software ground
+    plans no images, and the ground below the camera is loaded when somebody takes one.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Rig:
         inference: str = "onnx",
         sink: Callable[[bytes], None] | None = None,
         watch: Callable[[Rig], None] = lambda rig: None,
+        flight: bool = True,
     ) -> None:
         self.board = board
         self.mission = mission
@@ -72,11 +75,10 @@ class Rig:
         self._pass_aos_ns = 0
         self._before: dict[str, int] = {}
         self.wiring = Wiring(board, self.exchange, seed, part_overrides(mission))
-        sensor = self.wiring.of_type("imager")
-        size = None if sensor is None else (sensor.width, sensor.height)
-        self.camera = CameraView(mission, self.world, seed, size)
         self.radio = self._radio()
-        self.plan = planned_images(mission, self.world, self.end_ns)
+        self.plan = planned_images(mission, self.world, self.end_ns) if flight else []
+        if flight:
+            _ = self.camera  # what it lacks is found before the run begins
         self.ground = GroundSegment(
             self.radio,
             scid=mission.integer("link.spacecraft_id"),
@@ -96,6 +98,13 @@ class Rig:
             self.event(0, "bench", 1, "ROLES_MISSING", board=board.name, roles=missing)
 
     # --- composition ---------------------------------------------------------------------------
+
+    @cached_property
+    def camera(self) -> CameraView:
+        """What the payload's camera sees."""
+        sensor = self.wiring.of_type("imager")
+        size = None if sensor is None else (sensor.width, sensor.height)
+        return CameraView(self.mission, self.world, self.seed, size)
 
     def _radio(self) -> Radio:
         mission = self.mission
@@ -118,7 +127,7 @@ class Rig:
             self.radio.transceiver = ttc
         imager = self.wiring.of_type("imager")
         if imager is not None:
-            imager.render = self.camera.render
+            imager.render = lambda t_ns, exposure_us: self.camera.render(t_ns, exposure_us)
         gnss = self.wiring.of_type("ublox")
         if gnss is not None:
             gnss.epoch_utc = self.mission.start_utc

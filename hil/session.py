@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -25,7 +24,7 @@ from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
 from hil.supervisor import Flight, Supervisor
 from hil.time.pacing import Pacer
-from hil.time.pinning import pin_to_one_core
+from hil.time.pinning import pinned
 from hil.time.transports.keys import make_keys
 from hil.uut import DirectFlight, ProcessFlight, ThreadFlight
 
@@ -50,19 +49,6 @@ def fly(options: Options, progress: Callable[[View], None] = lambda view: None) 
     verdict.asked(mission.group("verdict"))
     with run_directory(options.out, mission) as directory, host_errors(directory.final):
         return Session(options, board, mission, directory, progress).run(kills)
-
-
-@contextmanager
-def pinned(wanted: bool) -> Iterator[None]:
-    """Keep this process, and those that it starts, on one core while inside."""
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-    if wanted:
-        pin_to_one_core()
-    try:
-        yield
-    finally:
-        if before:
-            os.sched_setaffinity(0, before)
 
 
 class Session:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from hil.rig import SECOND, Rig
 from hil.time.phase import Phase
@@ -56,8 +56,11 @@ class Supervisor:
         self.stops: Counter[str] = Counter()
         #: kills of the fault plan that found nothing to kill
         self.kills_missed = 0
-        watchdog = rig.wiring.of_type("watchdog")
-        if watchdog is not None:
+        #: parts that can reset the payload computer
+        self.watchdogs: list[Any] = [
+            part for part in rig.wiring.parts.values() if hasattr(part, "on_reset")
+        ]
+        for watchdog in self.watchdogs:
             watchdog.on_reset = self._watchdog_reset
         eps = rig.wiring.of_type("eps_node")
         if eps is not None:
@@ -90,9 +93,9 @@ class Supervisor:
 
     @property
     def restart_limit_s(self) -> float:
-        """How long a restart may take: until the watchdog acts, and the boot."""
-        watchdog = self.rig.wiring.of_type("watchdog")
-        acts_s = 0.0 if watchdog is None else watchdog.acts_within_s
+        """How long a restart may take: until a watchdog acts, and the boot."""
+        limits_s = [watchdog.acts_within_s for watchdog in self.watchdogs]
+        acts_s = min((limit_s for limit_s in limits_s if limit_s), default=0.0)
         return float(acts_s + self.rig.world.payload.boot_time_s + RESTART_SLACK_S)
 
     def inject_kill(self, t_ns: int) -> None:

@@ -69,6 +69,9 @@ class Transactor:
         if kind == Kind.SPI:
             segments, _ = bus_payload.unpack_spi(payload, reply=False)
             return partial(self.spi, lane, address, segments)
+        if kind == Kind.ONEWIRE:
+            steps = bus_payload.unpack_onewire(payload, reply=False)
+            return partial(self.onewire, lane, steps)
         if len(payload) != bus_payload.FRAME_REQUEST.size:
             raise SyncError(f"FRAME request of {len(payload)} octets, 4 expected")
         return partial(self.frame, lane, address, bus_payload.FRAME_REQUEST.unpack(payload)[0])
@@ -126,11 +129,24 @@ class Transactor:
             int(Kind.SPI), lane.index, flags, status, t_ns, duration_ns, chip_select, payload
         )
 
+    def onewire(
+        self, lane: Lane, steps: list[bus_payload.OneWireStep], t_ns: int
+    ) -> tuple[int, bytes]:
+        """Run a 1-Wire request."""
+        status, duration_ns, seen = lane.bus.transfer(t_ns, steps)
+        payload = bus_payload.pack_onewire(steps, seen)
+        flags = _REPLY_FAULTED if lane.bus.faulted else _REPLY
+        kind = int(Kind.ONEWIRE)
+        return duration_ns, self.record(
+            kind, lane.index, flags, status, t_ns, duration_ns, 0, payload
+        )
+
     def frame(self, lane: Lane, address: int, exposure_us: int, t_ns: int) -> tuple[int, bytes]:
         """Capture a frame."""
         status, duration_ns, payload = lane.bus.capture(t_ns, exposure_us)
+        flags = _REPLY_FAULTED if lane.bus.faulted else _REPLY
         return duration_ns, self.record(
-            int(Kind.FRAME), lane.index, _REPLY, status, t_ns, duration_ns, address, payload
+            int(Kind.FRAME), lane.index, flags, status, t_ns, duration_ns, address, payload
         )
 
     def load(self, name: str, request: bytes, units: int, t_ns: int) -> tuple[int, bytes]:

@@ -13,15 +13,26 @@ from hil.buses.can import CANBus
 from hil.buses.frames import FrameBus
 from hil.buses.gpio import GPIOChip
 from hil.buses.i2c import I2CBus
+from hil.buses.onewire import OneWireBus
 from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
+from hil.errors import ConfigError
 from hil.exchange import Exchange
 from hil.parts import part_class
-from hil.parts.base import Part
+from hil.parts.base import I2CPlace, I2CSwitch, Part
 
 #: Ties at one instant go by source: buses first, then parts, in file order (see hil.time.phase).
 BUS_SOURCE = 100
 PART_SOURCE = 200
+
+
+def attach_i2c(bus: I2CPlace, address: int, part: Any) -> None:
+    """Put a part on an I2C bus, with the further addresses that it answers (``i2c_also``)."""
+    bus.attach(address, part)
+    for other, target in getattr(part, "i2c_also", {}).items():
+        bus.attach(other, target)
+    if isinstance(part, I2CSwitch):
+        part.connect(bus)
 
 
 class Wiring:
@@ -40,7 +51,8 @@ class Wiring:
             params = {**overrides.get(spec.type, {}), **spec.params}
             part = part_class(spec.type)(spec.name, seed, **params)
             self.parts[spec.name] = part
-            self._attach(spec, part)
+        for spec in board.parts:
+            self._attach(spec, self.parts[spec.name])
         self.bindings = [
             (self.parts[spec.name].set, quantity, world)
             for spec in board.parts
@@ -52,14 +64,25 @@ class Wiring:
         kernel, source = self.exchange.kernel, BUS_SOURCE + spec.index
         emitter = partial(self.exchange.emitter, spec.index)
         make: dict[str, Callable[..., Any]] = {
-            "i2c": lambda bitrate_hz: I2CBus(spec.name, bitrate_hz, profile, self.seed),
+            "i2c": lambda bitrate_hz, high_speed_hz: I2CBus(
+                spec.name, bitrate_hz, profile, self.seed, high_speed_hz
+            ),
             "spi": lambda: SPIBus(spec.name, profile, self.seed),
-            "uart": lambda baud: UARTBus(spec.name, kernel, source, emitter(Kind.UART), baud),
-            "can": lambda bitrate_hz: CANBus(
-                spec.name, kernel, source, emitter(Kind.CAN), bitrate_hz, self.seed
+            "uart": lambda baud: UARTBus(
+                spec.name, kernel, source, emitter(Kind.UART), baud, seed=self.seed
+            ),
+            "can": lambda bitrate_hz, data_bitrate_hz: CANBus(
+                spec.name,
+                kernel,
+                source,
+                emitter(Kind.CAN),
+                bitrate_hz,
+                self.seed,
+                data_bitrate_hz=data_bitrate_hz,
             ),
             "gpio": lambda lines: GPIOChip(spec.name, kernel, source, emitter(Kind.GPIO), lines),
             "frames": lambda: FrameBus(spec.name),
+            "onewire": lambda: OneWireBus(spec.name),
         }
         bus = make[spec.kind](**spec.params)
         errno = {int(status): adapters.errno_for(profile, status) for status in Status if status}
@@ -70,10 +93,14 @@ class Wiring:
         bus = self.buses[spec.bus]
         kind = self.board.bus(spec.bus).kind
         if kind == "i2c":
-            bus.attach(spec.address, part)
+            place = bus
+            if spec.mux is not None:
+                place = self.parts[spec.mux].segment(spec.channel)  # type: ignore[attr-defined]
+            attach_i2c(place, spec.address, part)
         elif kind == "spi":
             mode, speed_hz = spec.spi["mode"], spec.spi["speed_hz"]
             bus.attach(spec.address, part, mode=mode, speed_hz=speed_hz)
+            self._attach_can(spec, part)
         elif kind != "gpio":
             bus.attach(part)
         chips: dict[str, dict[str, tuple[int, str]]] = {}
@@ -82,6 +109,14 @@ class Wiring:
             chips.setdefault(pin.bus, {})[pin.name] = (pin.line, direction)
         for chip, pins in chips.items():
             self.buses[chip].attach(part, pins)
+
+    def _attach_can(self, spec: PartSpec, part: Any) -> None:
+        """Put the other side of a CAN controller on the bus that it names."""
+        name = getattr(part, "can_bus", "")
+        if name:
+            if getattr(self.buses.get(name), "kind", "") != "can":
+                raise ConfigError(f"part {spec.name!r}: can_bus is {name!r}, which is no CAN bus")
+            self.buses[name].attach(part)
 
     def start(self) -> None:
         """Start every part that acts on its own, in file order."""

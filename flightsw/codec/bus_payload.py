@@ -1,4 +1,4 @@
-"""What stands behind the header of a bus record: the payload layouts of I2C, SPI, FRAME and LOAD.
+"""What stands behind the header of a bus record: how payloads are laid out.
 
 UART, CAN, GPIO and link records carry plain octets and need no layout. All integers are
 little-endian. A request has no ``REPLY`` flag; the reply to it is also what the capture stores.
@@ -7,6 +7,10 @@ little-endian. A request has no ``REPLY`` flag; the reply to it is also what the
   data, a read only in a reply; after a failure the reply's read has length 0.
 - SPI: per segment ``u32 length, u32 speed_hz, u8 bits_per_word, u8 flags, u16 delay_us``, then the
   octets sent and, in a reply, the octets received. A speed of 0 means the speed of the device.
+- ONEWIRE: per step ``u8 op, u8 0, u16 length``, then octets. 0 is a reset, 1 a write with its
+  octets, 2 a read of ``length`` octets, 3 a triplet of the search with the way to go in
+  ``length``. A reply has behind each step the octets that it saw or, of a write, its own, and
+  their number.
 - FRAME: request ``u32 exposure_us``; reply ``u16 width, u16 height, u8 channels, u8 bits, u16 0``,
   then the pixels row by row.
 - LOAD: request ``u32 units`` and the class of model in UTF-8; reply ``u64 duration_ns, u64
@@ -26,6 +30,8 @@ SPI_SEGMENT = struct.Struct("<IIBBH")
 SPI_CS_CHANGE = 1
 #: speed of the device, 8 bits, no flags, no delay
 SPI_DEFAULTS = (0, 8, 0, 0)
+ONEWIRE_STEP = struct.Struct("<BBH")
+ONEWIRE_RESET, ONEWIRE_WRITE, ONEWIRE_READ, ONEWIRE_TRIPLET = range(4)
 FRAME_REQUEST = struct.Struct("<I")
 FRAME_HEADER = struct.Struct("<HHBBH")
 LOAD_REQUEST = struct.Struct("<I")
@@ -35,6 +41,8 @@ LOAD_REPLY = struct.Struct("<QQ")
 I2CMessage = tuple[int, int, bytes | int]
 #: One SPI segment: (octets sent, speed_hz, bits_per_word, flags, delay_us).
 SPISegment = tuple[bytes, int, int, int, int]
+#: One step on a 1-Wire bus: (op, octets written, or length to read or way to go).
+OneWireStep = tuple[int, bytes | int]
 
 
 def pack_i2c(address: int, write: bytes, nread: int) -> bytes:
@@ -125,3 +133,44 @@ def unpack_spi(payload: bytes, reply: bool) -> tuple[list[SPISegment], list[byte
             received.append(payload[at + length : end])
         at = end
     return segments, received
+
+
+def pack_onewire(steps: list[OneWireStep], seen: list[bytes] | None = None) -> bytes:
+    """Return a 1-Wire payload: a request, or with what each step but a write saw, a reply."""
+    parts: list[bytes] = []
+    answers = iter(seen or ())
+    for op, what in steps:
+        octets = what if isinstance(what, bytes) else b""
+        number = len(octets) if isinstance(what, bytes) else what
+        if seen is not None and op != ONEWIRE_WRITE:
+            octets = next(answers, b"")
+            number = len(octets)
+        parts.append(ONEWIRE_STEP.pack(op, 0, number))
+        parts.append(octets)
+    return b"".join(parts)
+
+
+def unpack_onewire(payload: bytes, reply: bool) -> list[OneWireStep]:
+    """Return the steps of a 1-Wire record; of a reply each with its octets.
+
+    Raises ``TruncatedError`` if it ends inside one, ``SyncError`` for a step that there is not.
+    """
+    steps: list[OneWireStep] = []
+    at = 0
+    while at < len(payload):
+        if at + ONEWIRE_STEP.size > len(payload):
+            raise TruncatedError(f"1-Wire record of {len(payload)} octets: step cut at {at}")
+        op, _, number = ONEWIRE_STEP.unpack_from(payload, at)
+        at += ONEWIRE_STEP.size
+        if op > ONEWIRE_TRIPLET:
+            raise SyncError(f"1-Wire record: step {op} at octet {at} is none of 0 to 3")
+        if op == ONEWIRE_WRITE or reply:
+            if at + number > len(payload):
+                raise TruncatedError(f"1-Wire record of {len(payload)} octets: data cut at {at}")
+            steps.append((op, payload[at : at + number]))
+            at += number
+        else:
+            steps.append((op, b"" if op == ONEWIRE_RESET else number))
+    if not steps:
+        raise SyncError("1-Wire record without a step: the least is a reset")
+    return steps

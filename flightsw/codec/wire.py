@@ -31,6 +31,7 @@ class Kind(IntEnum):
     END = 0x05  #: bench -> participant: the run is over; answer END_ACK
     END_ACK = 0x06  #: participant -> bench: u64 records seen + their BLAKE2b-256
     REFUSE = 0x07  #: bench -> participant: UTF-8 reason and remedy
+    OPEN = 0x08  #: program -> bench: device path or bus name in UTF-8; docs/bench-socket.md
 
     I2C = 0x10
     SPI = 0x11
@@ -39,6 +40,7 @@ class Kind(IntEnum):
     GPIO = 0x14
     FRAME = 0x15  #: imager frame
     LOAD = 0x16  #: payload computer tells the power model what it computes
+    ONEWIRE = 0x17
 
     TM = 0x20  #: telemetry transfer frame on the air (status: received, damaged)
     TC = 0x21  #: telecommand unit (CLTU) on the air
@@ -56,6 +58,9 @@ class Flag(IntFlag):
     INPUT = 0x02  #: towards the unit under test (UART rx, CAN rx, GPIO input edge)
     FAULTED = 0x04  #: a fault or an interceptor changed this transaction
     WAKE = 0x08  #: on NEXT: grant early, at the time of the first input
+    CAN_BRS = 0x10  #: on CAN: bit rate switched; these three are ``canfd_frame.flags``
+    CAN_ESI = 0x20  #: on CAN: the sender is error passive
+    CAN_FD = 0x40  #: on CAN: FD format
 
 
 class Status(IntEnum):
@@ -75,6 +80,7 @@ class Status(IntEnum):
     DAMAGED = 11
     ABSENT = 12
     BUSY = 13
+    PROTOCOL = 14
 
 
 #: First kind that is part of the digest of a run; WORLD samples are a view and are not.

@@ -63,7 +63,11 @@ class UART(Protocol):
 
 
 class CanFrame(NamedTuple):
-    """One CAN frame. ``can_id`` has the SocketCAN flags: bit 31 extended, 30 remote, 29 error."""
+    """One CAN frame. ``can_id`` has the SocketCAN flags: bit 31 extended, 30 remote, 29 error.
+
+    Of a CAN FD frame ``can_id >> 32`` are the ``flags`` of ``struct canfd_frame``: BRS 1, ESI 2,
+    FDF 4.
+    """
 
     t_ns: int
     can_id: int
@@ -78,6 +82,16 @@ class CAN(Protocol):
 
     def receive(self) -> Sequence[CanFrame]:
         """Return the frames received and not yet read, oldest first, without blocking."""
+
+
+class OneWire(Protocol):
+    """A 1-Wire controller."""
+
+    def command(self, rom: bytes | None, write: bytes, nread: int = 0) -> bytes:
+        """Reset, address one part by its ROM code (None: all), write, read; return the octets."""
+
+    def search(self, command: int = 0xF0) -> Sequence[bytes]:
+        """Return the ROM codes of all parts; with command ECh, of those that have an alarm."""
 
 
 class Edge(NamedTuple):
@@ -170,5 +184,7 @@ class Hal(Protocol):
     def spi(self, channel: str, chip_select: int) -> SPI: ...
     def uart(self, channel: str) -> UART: ...
     def can(self, channel: str) -> CAN: ...
+
+    def onewire(self, channel: str) -> OneWire: ...
     def gpio(self, channel: str, line: int) -> GPIO: ...
     def imager(self, channel: str) -> Imager: ...

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from flightsw.errors import DeviceTableError
 from flightsw.hal import Device
 from flightsw.hal.channel import Channel
+from flightsw.hal.onewire import BenchOneWire
 from flightsw.hal.ports import (
     BenchCAN,
     BenchGPIO,
@@ -32,6 +33,7 @@ _PORTS: Mapping[str, type[BenchPort]] = {
     "can": BenchCAN,
     "gpio": BenchGPIOChip,
     "frames": BenchImager,
+    "onewire": BenchOneWire,
 }
 
 
@@ -89,6 +91,10 @@ class _WelcomedHal:
     def gpio(self, channel: str, line: int) -> BenchGPIO:
         """Return one line of a GPIO chip."""
         return self._port(channel, BenchGPIOChip, "GPIO").line(line)
+
+    def onewire(self, channel: str) -> BenchOneWire:
+        """Return a 1-Wire controller."""
+        return self._port(channel, BenchOneWire, "1-Wire")
 
     def imager(self, channel: str) -> BenchImager:
         """Return a camera port."""

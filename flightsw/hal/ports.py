@@ -24,6 +24,8 @@ from flightsw.hal.session import Header, Session, raise_bus_error
 UART_LIMIT_NBYTES = 4096
 #: CAN frames and GPIO edges that the kernel holds unread.
 CAN_LIMIT = 1024
+#: record flags BRS, ESI, FDF, which are bits 32 to 34 of an identifier
+_CAN_FD_FLAGS = 0x70
 EDGE_LIMIT = 1024
 _MEMO_LIMIT = 4096
 
@@ -197,7 +199,8 @@ class BenchCAN(BenchPort):
             return
         # The time stamp of a frame is its end, when the controller raises its interrupt.
         data = message[at : at + header[4]]
-        self._frames.append(CanFrame(header[5] + header[6], header[8], data))
+        can_id = header[8] | (header[2] & _CAN_FD_FLAGS) << 28
+        self._frames.append(CanFrame(header[5] + header[6], can_id, data))
 
 
 class BenchGPIO:

@@ -59,6 +59,12 @@ class Port(Protocol):
     def i2c(self, index: int) -> Callable[[int, int, bytes, int], tuple[int, int, bytes]]: ...
 
 
+def _posted(kind: int, channel: int, t_ns: int, seq: int, address: int, payload: bytes) -> bytes:
+    """Return a record that nobody waits for; bits 32 to 34 of ``address`` go into its flags."""
+    flags, address = address >> 28 & 0x70 if address >> 32 else 0, address & 0xFFFF_FFFF
+    return HEADER.pack(kind, channel, flags, 0, len(payload), t_ns, 0, seq, address) + payload
+
+
 def raise_bus_error(errno: int, where: str, what: str, status: int) -> NoReturn:
     """Raise what a failed transaction raises; ``errno`` is the adapter's."""
     kind = BusTimeoutError if status in _TIMEOUTS else BusError
@@ -140,9 +146,7 @@ class Session:
     def post(self, kind: int, channel: int, address: int, payload: bytes) -> None:
         """Say something that nobody waits for."""
         self._seq = seq = self._seq + 1
-        self._posted.append(
-            HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, seq, address) + payload
-        )
+        self._posted.append(_posted(kind, channel, self.t_ns, seq, address, payload))
         if kind == _GPIO:
             self._line_set = True
 
@@ -286,8 +290,7 @@ class DirectSession(Session):
 
     def post(self, kind: int, channel: int, address: int, payload: bytes) -> None:
         """Say something that nobody waits for."""
-        head = HEADER.pack(kind, channel, 0, 0, len(payload), self.t_ns, 0, self._number(), address)
-        self._port.post(head + payload)
+        self._port.post(_posted(kind, channel, self.t_ns, self._number(), address, payload))
 
     def post_at(self, t_ns: int, head: bytes, address: int, payload: bytes) -> int:
         """Hand over a record with a time of its own; return its number."""

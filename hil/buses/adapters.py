@@ -32,14 +32,24 @@ class AdapterProfile(NamedTuple):
     i2c_write_read_only: bool = False
     #: I2C: 10-bit addresses work
     i2c_ten_bit: bool = True
+    #: I2C: a read whose first octet says how many follow works (``I2C_M_RECV_LEN``)
+    i2c_length_first: bool = True
     #: I2C: what a stretched clock does to the next octet: ``wait`` or ``corrupt``
     i2c_stretch: str = "wait"
+    #: I2C: longest stretch that it waits for; 0: ``timeout_ns``
+    i2c_stretch_ns: int = 0
+    #: I2C: what ``I2C_FUNCS`` says (linux/i2c.h)
+    i2c_functions: int = 0x0FFF_800B
     #: the driver gives up on a stuck or endlessly stretched line after this long
     timeout_ns: int = 1_000_000_000
     #: SPI: most octets in one message (spidev's ``bufsiz``)
     spi_max_octets: int = 4096
     #: SPI: bits per word that the controller can do
     spi_bits: frozenset[int] = frozenset({8})
+    #: SPI: most data lines on which it sends or receives at once
+    spi_lanes: int = 1
+    #: SPI: one line for both directions works (``SPI_3WIRE``)
+    spi_three_wire: bool = False
     #: SPI: the controller shifts the least significant bit first on request
     spi_lsb_first: bool = False
 
@@ -59,6 +69,7 @@ _COMMON = {
     Status.DAMAGED: errno.EBADMSG,
     Status.ABSENT: errno.ENXIO,
     Status.BUSY: errno.EBUSY,
+    Status.PROTOCOL: errno.EPROTO,
 }
 
 
@@ -73,14 +84,17 @@ PROFILES: Mapping[str, AdapterProfile] = {
         AdapterProfile(
             "ideal",
             _codes(),
-            spi_bits=frozenset(range(4, 33)),
+            spi_bits=frozenset(range(1, 33)),
+            spi_lanes=4,
+            spi_three_wire=True,
             spi_lsb_first=True,
             spi_max_octets=1 << 20,
         ),
         # drivers/i2c/busses/i2c-bcm2835.c: any NAK sets S_ERR and returns EREMOTEIO; the transfer
         # function refuses a read that is not last; quirk I2C_AQ_NO_CLK_STRETCH, and the silicon
         # bug behind it spoils the bit after the stretch (raspberrypi/linux 254).
-        # drivers/spi/spi-bcm2835.c: 8 bits per word, most significant bit first.
+        # drivers/spi/spi-bcm2835.c: 8 bits per word, most significant bit first, one data line each
+        # way or one for both (SPI_3WIRE).
         AdapterProfile(
             "bcm2835",
             _codes(
@@ -91,7 +105,10 @@ PROFILES: Mapping[str, AdapterProfile] = {
             ),
             i2c_one_read_last=True,
             i2c_ten_bit=False,
+            i2c_length_first=False,
+            i2c_functions=0x0EFF_0009,
             i2c_stretch="corrupt",
+            spi_three_wire=True,
         ),
         # drivers/i2c/busses/i2c-tegra.c: NAK is EREMOTEIO, lost arbitration EAGAIN; quirk
         # I2C_AQ_NO_ZERO_LEN (the I2C core answers EOPNOTSUPP) and 4096 octets a message.
@@ -103,8 +120,11 @@ PROFILES: Mapping[str, AdapterProfile] = {
                 ABSENT=errno.EREMOTEIO,
             ),
             i2c_zero_length=False,
+            i2c_functions=0x0EFE_000B,
             i2c_max_octets=4096,
             spi_bits=frozenset({8, 16, 32}),
+            spi_lanes=2,
+            spi_three_wire=True,
         ),
         # drivers/hid/hid-mcp2221.c: one message, or a write and a read to one address.
         AdapterProfile(
@@ -112,8 +132,23 @@ PROFILES: Mapping[str, AdapterProfile] = {
             _codes(NAK_DATA=errno.ENXIO),
             i2c_max_messages=2,
             i2c_write_read_only=True,
+            i2c_functions=0x0FFF_8001,
             i2c_ten_bit=False,
             i2c_max_octets=0xFFFF,
+        ),
+        # No chip, but any host that keeps to SMBus 3.1: write, read or both to one 7-bit address,
+        # a clock held for at most tTIMEOUT,MIN of 25 ms (table 2), blocks of up to 255 octets with
+        # command, count and PEC. drivers/i2c/busses/i2c-i801.c is such a one: NAK is ENXIO.
+        AdapterProfile(
+            "smbus",
+            _codes(NAK_DATA=errno.ENXIO),
+            i2c_max_messages=2,
+            i2c_write_read_only=True,
+            i2c_ten_bit=False,
+            i2c_functions=0x0F7F_0008,
+            i2c_max_octets=258,
+            i2c_stretch_ns=25_000_000,
+            timeout_ns=35_000_000,
         ),
     )
 }

@@ -24,12 +24,14 @@ ERR_COUNTERS: Final = 0x200
 # Controller state (data[1]).
 RX_WARNING, TX_WARNING, RX_PASSIVE, TX_PASSIVE, ACTIVE = 0x04, 0x08, 0x10, 0x20, 0x40
 
-#: kind of error -> (class, data[2], data[3]): bit 0x01, stuff 0x04, in data 0x0A, CRC sequence
-#: 0x08, ACK slot 0x19.
+#: kind of error -> (class, data[2], data[3]): bit 0x01, form 0x02, stuff 0x04, in data 0x0A, CRC
+#: sequence 0x08, ACK slot 0x19, end of frame 0x1A, reserved bit behind FDF 0x09.
 _PROTOCOL: Final = {
     "bit": (ERR_PROTOCOL, 0x01, 0x0A),
     "stuff": (ERR_PROTOCOL, 0x04, 0x0A),
     "crc": (ERR_PROTOCOL, 0x00, 0x08),
+    "form": (ERR_PROTOCOL, 0x02, 0x1A),
+    "fdf": (ERR_PROTOCOL, 0x02, 0x09),
     "ack": (ERR_ACK, 0x00, 0x19),
 }
 #: data[2] of an error in a frame that this controller sent

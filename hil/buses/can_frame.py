@@ -1,8 +1,10 @@
-"""The bits of a classic CAN frame: arbitration order, CRC-15, bit stuffing, length.
+"""The bits of a CAN frame: identifiers, arbitration order, CRC-15, bit stuffing, length.
 
 ISO 11898-1 (data link layer): SOF, arbitration field, control field, data, CRC sequence are
 stuffed; CRC delimiter, acknowledge field and end of frame are not. Identifiers carry the SocketCAN
-flag bits of ``linux/can.h``.
+flag bits of ``linux/can.h`` in bits 29 to 31, and from bit 32 on the ``flags`` of its
+``struct canfd_frame``: BRS 1, ESI 2, FDF 4. The bits of CAN FD frames are in
+``hil.buses.can_fd``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from typing import Final
 EXTENDED_FLAG: Final = 0x8000_0000
 REMOTE_FLAG: Final = 0x4000_0000
 ERROR_FLAG: Final = 0x2000_0000
+#: CAN FD: bit rate switched, error passive sender, FD format (``struct canfd_frame`` flags).
+BRS_FLAG: Final = 1 << 32
+ESI_FLAG: Final = 1 << 33
+FD_FLAG: Final = 1 << 34
 STANDARD_MASK: Final = 0x7FF
 EXTENDED_MASK: Final = 0x1FFF_FFFF
 
@@ -24,10 +30,29 @@ INTERFRAME_NBITS: Final = 3
 CRC_POLYNOMIAL: Final = 0x4599
 
 
+#: Octets of a CAN FD frame by its DLC.
+FD_LENGTHS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
+
+
 def is_valid(can_id: int, data: bytes) -> bool:
-    """Return whether identifier and length make a classic data or remote frame."""
+    """Return whether identifier and length make a data or remote frame, classic or FD.
+
+    An FD frame has no remote form; one with a length between two DLCs is valid here, because a
+    controller's driver fills it up.
+    """
     limit = EXTENDED_MASK if can_id & EXTENDED_FLAG else STANDARD_MASK
-    return not can_id & ERROR_FLAG and can_id & EXTENDED_MASK <= limit and len(data) <= 8
+    if can_id & ERROR_FLAG or can_id & EXTENDED_MASK > limit or can_id >> 35:
+        return False
+    if can_id & FD_FLAG:
+        return not can_id & REMOTE_FLAG and len(data) <= 64
+    return not can_id >> 32 and len(data) <= 8
+
+
+def filled(can_id: int, data: bytes) -> bytes:
+    """Return the data of an FD frame filled with zeros to the next length that a DLC can say."""
+    if not can_id & FD_FLAG or len(data) in FD_LENGTHS:
+        return data
+    return data.ljust(next(length for length in FD_LENGTHS if length > len(data)), b"\0")
 
 
 def arbitration_key(can_id: int) -> int:

@@ -39,11 +39,20 @@ class State(IntEnum):
 
 
 class Node:
-    """One node: frames by priority, error counters. ``device`` None: the payload computer."""
+    """One node: frames by priority, error counters. ``device`` None: the payload computer.
+
+    A device tells of itself in ``can_fd`` (its controller knows CAN FD), ``can_fd_tolerant`` (it
+    knows classic CAN only, but waits through FD frames instead of destroying them),
+    ``can_listen_only`` and ``can_one_shot``; all are False where it says nothing.
+    """
 
     __slots__ = (
         "device",
+        "fd",
+        "fd_tolerant",
+        "listen_only",
         "name",
+        "one_shot",
         "ready",
         "rec",
         "sequences_left",
@@ -57,6 +66,12 @@ class Node:
     def __init__(self, name: str, device: CANNode | None) -> None:
         self.name = name
         self.device = device
+        self.fd = bool(getattr(device, "can_fd", False))
+        self.fd_tolerant = bool(getattr(device, "can_fd_tolerant", False))
+        #: hears, but neither acknowledges nor flags errors nor sends; its counters stand still
+        self.listen_only = bool(getattr(device, "can_listen_only", False))
+        #: gives a frame up that lost arbitration or met an error
+        self.one_shot = bool(getattr(device, "can_one_shot", False))
         self.tec = self.rec = 0
         self.state = State.ACTIVE
         #: (t_ns, order, can_id, data) of frames whose time has not come
@@ -86,6 +101,15 @@ class Node:
         if self.ready:
             return self.suspend_ns
         return max(self.waiting[0][0], self.suspend_ns) if self.waiting else None
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether the node acknowledges and flags errors at all."""
+        return self.state != State.BUS_OFF and not self.listen_only
+
+    def give_up(self) -> None:
+        """Forget the frame that was tried last."""
+        heapq.heappop(self.ready)
 
     def drop_all(self) -> int:
         """Forget every frame; return how many there were."""

@@ -17,10 +17,14 @@ bit_flip        bit ``bit`` (0) of octet ``octet`` (0) flips; ``write`` (0): 1 o
 truncate        the target lets go after ``after`` (0) read octets: the rest reads FFh; a write
                 is not acknowledged from there on
 stretch         the clock is held ``ns`` longer; the adapter waits, garbles, or times out
+delay           the bus is busy for ``ns`` first
+duplicate       the transaction runs twice; the second answer counts
+spam            another controller first sends ``times`` (1) times ``octets`` (1)
 ==============  =============================================================================
 
-On an SPI bus ``absent`` and ``stuck_miso`` (``level`` 0 or 1), ``bit_flip``, ``truncate`` and
-``stretch`` have a meaning; the others are refused when they are added.
+On an SPI bus ``absent``, ``stuck_miso`` (``level`` 0 or 1), ``wrong_mode`` (each bit is sampled one
+late), ``bit_flip``, ``truncate``, ``stretch``, ``delay``, ``duplicate`` and ``spam`` (``times`` (1)
+more transactions of zeros first) have a meaning; the others are refused when they are added.
 """
 
 from __future__ import annotations
@@ -42,13 +46,29 @@ I2C_KINDS = {
     "bit_flip": ("octet", "bit", "write"),
     "truncate": ("after",),
     "stretch": ("ns",),
+    "delay": ("ns",),
+    "duplicate": (),
+    "spam": ("times", "octets"),
 }
 SPI_KINDS = {
     "absent": (),
     "stuck_miso": ("level",),
+    "wrong_mode": (),
+    "delay": ("ns",),
+    "duplicate": (),
+    "spam": ("times",),
     "bit_flip": ("octet", "bit", "write"),
     "truncate": ("after",),
     "stretch": ("ns",),
+}
+#: Of a 1-Wire bus: no presence pulse, the line held low, and as above for what is read.
+ONEWIRE_KINDS = {
+    "absent": (),
+    "stuck": (),
+    "bit_flip": ("octet", "bit"),
+    "truncate": ("after",),
+    "delay": ("ns",),
+    "duplicate": (),
 }
 
 

@@ -4,75 +4,49 @@ Bus time (NXP UM10204, section 3.1): start, repeated start and stop take one bit
 with its acknowledge nine. Writing a register pointer and reading two octets back is 48 bits, 120 us
 at 400 kHz. Gaps that a driver or controller leaves between octets are not charged.
 
-A part sees the time at which the transaction started, in all of its messages.
+In high-speed mode (section 5.3) each transaction starts with the controller code at the rate of the
+bus, 10 bits with its missing acknowledge, and goes on after a repeated start at ``high_speed_hz``.
 
-Not modelled: several controllers (arbitration is lost only as a fault), general call and the other
-reserved addresses, high-speed mode, SMBus alert and packet error check. An address that no part
-has is not acknowledged, which is what these become.
+A part sees the time at which the transaction started, in all of its messages. One that holds the
+clock for ``i2c_stretch_ns`` in front of each octet that it serves says so in an attribute of that
+name; what comes of it is the adapter's.
+
+The reserved addresses are those of ``hil.buses.i2c_reserved``, other controllers those of
+``hil.buses.i2c_rivals``, SMBus is ``hil.buses.smbus``. Not modelled: ultra fast-mode, rise times,
+spikes, a target that changes its address.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final
 
 from flightsw.codec.wire import Status
 from hil.buses.adapters import AdapterProfile, profile_of
 from hil.buses.base import Outcome
-from hil.buses.faults import I2C_KINDS, BusFault, FaultTable, flip_bit
+from hil.buses.faults import I2C_KINDS, BusFault, FaultTable
+from hil.buses.i2c_faults import spoil
+from hil.buses.i2c_messages import (
+    READ,
+    TEN_BIT,
+    Combined,
+    Message,
+    MessageOutcome,
+    combine,
+    refusal,
+)
+from hil.buses.i2c_rivals import Rivals
+from hil.buses.i2c_wire import Wire
+from hil.buses.intercept import Crossing, Interceptor, Result, through
 from hil.errors import ConfigError
 from hil.parts.base import I2CTarget
 
-READ = 1
-TEN_BIT = 2
+__all__ = ["READ", "TEN_BIT", "I2CBus", "Message", "MessageOutcome", "combine"]
 
-#: (address, flags, octets to write or how many to read)
-Message = tuple[int, int, bytes | int]
-MessageOutcome = tuple[int, int, list[bytes]]
-Forward = Callable[[int, list[Message]], MessageOutcome]
-#: interceptor(t_ns, messages, forward): return None to *pass*; an outcome of its own to *block*
-#: (a status and no data) or *mimic*; the outcome of ``forward`` with other messages, or changed,
-#: to *modify*.
-Interceptor = Callable[[int, list[Message], Forward], MessageOutcome | None]
-#: i2c_write_read(t_ns, data, nread): a whole transaction; see :class:`CombinedTarget`
-Combined = Callable[[int, bytes, int], bytes | int]
+#: Start, controller code and its missing acknowledge, in front of a high-speed transaction.
+HIGH_SPEED_CODE_NBITS: Final = 10
+HIGH_SPEED_LIMIT_HZ: Final = 3_400_000
 
 _OK = int(Status.OK)
-
-
-class CombinedTarget(Protocol):
-    """A part that takes the usual transaction in one call, for speed."""
-
-    def i2c_write_read(self, t_ns: int, data: bytes, nread: int) -> bytes | int:
-        """Take ``data``, then serve ``nread`` octets, then the stop; return the octets.
-
-        Either may be empty. An int means not acknowledged: the number of octets of ``data`` that
-        were, -1 for the address, -2 for the address of the read after the repeated start. Must do
-        exactly what ``i2c_write``, ``i2c_read``, ``i2c_stop`` in a row would do.
-        """
-
-
-def combine(target: I2CTarget) -> Combined:
-    """Return the one-call transaction of a part: its own, or one made of its messages."""
-    own: Combined | None = getattr(target, "i2c_write_read", None)
-    if own is not None:
-        return own
-    write, read, stop = target.i2c_write, target.i2c_read, target.i2c_stop
-
-    def write_read(t_ns: int, data: bytes, nread: int) -> bytes | int:
-        if data or not nread:
-            taken = write(t_ns, data)
-            if taken != len(data):
-                if taken >= 0:
-                    stop(t_ns)
-                return taken
-        answer = read(t_ns, nread) if nread else b""
-        if answer is None and not data:
-            return -1
-        stop(t_ns)
-        return -2 if answer is None else answer
-
-    return write_read
 
 
 class I2CBus:
@@ -81,12 +55,23 @@ class I2CBus:
     kind = "i2c"
 
     def __init__(
-        self, name: str, bitrate_hz: int, profile: AdapterProfile | str, seed: int = 0
+        self,
+        name: str,
+        bitrate_hz: int,
+        profile: AdapterProfile | str,
+        seed: int = 0,
+        high_speed_hz: int = 0,
     ) -> None:
         if bitrate_hz <= 0:
             raise ConfigError(f"I2C bus {name!r}: bit rate {bitrate_hz} Hz must be positive")
+        if high_speed_hz and not bitrate_hz < high_speed_hz <= HIGH_SPEED_LIMIT_HZ:
+            raise ConfigError(
+                f"I2C bus {name!r}: high speed of {high_speed_hz} Hz; give more than {bitrate_hz} "
+                "and at most 3.4 MHz"
+            )
         self.name = name
         self.bitrate_hz = bitrate_hz
+        self.high_speed_hz = high_speed_hz
         self.profile = profile_of(profile)
         self.seed = seed
         self.faults = FaultTable(name, I2C_KINDS)
@@ -94,8 +79,10 @@ class I2CBus:
         self.faulted = False
         self._interceptor: Interceptor | None = None
         self._watched = False
-        self._targets: dict[int, I2CTarget] = {}
-        self._ten_bit: dict[int, I2CTarget] = {}
+        self._wire = Wire(self.profile, self.duration_ns)
+        self._run = self._wire.run
+        self._targets, self._ten_bit = self._wire.targets, self._wire.ten_bit
+        self._rivals: Rivals | None = None
         self._combined: dict[int, Combined] = {}
         # (octets written, octets read) -> [bus time, how often]: limits are checked and counters
         # kept per shape, so that the usual transaction pays for two look-ups only.
@@ -121,7 +108,7 @@ class I2CBus:
             here = getattr(target, "name", "this part")
             raise ConfigError(f"{where}: {here!r} clashes with {there!r}; move one of them")
         place[address] = target
-        if not ten_bit:
+        if not ten_bit and not getattr(target, "i2c_stretch_ns", 0):
             self._combined[address] = combine(target)
 
     def detach(self, address: int, ten_bit: bool | None = None) -> None:
@@ -132,7 +119,7 @@ class I2CBus:
             raise ConfigError(f"I2C bus {self.name!r}: no part at address {address:#04x} to detach")
         del place[address]
         if not ten_bit:
-            del self._combined[address]
+            self._combined.pop(address, None)
 
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable into the way of every transaction; None takes it out."""
@@ -149,8 +136,18 @@ class I2CBus:
         self.faults.remove(fault)
         self._rewatch()
 
+    @property
+    def rivals(self) -> Rivals:
+        """Return the other controllers of this bus; from now on there may be some."""
+        if self._rivals is None:
+            self._rivals = Rivals(self._run, self.duration_ns)
+            self._rewatch()
+        return self._rivals
+
     def _rewatch(self) -> None:
-        self._watched = self._interceptor is not None or bool(self.faults)
+        self._watched = (
+            self._interceptor is not None or bool(self.faults) or self._rivals is not None
+        )
         self.faulted = False
 
     # -- what the rest of the bench may know -----------------------------------------------------
@@ -166,7 +163,11 @@ class I2CBus:
         octets = sum((nw + nr) * count for (nw, nr), (_, count) in self._shapes.items())
         rest = {key: value for key, value in self._counts.items() if key != "other"}
         rest["octets"] += octets
-        return {"transfers": self.transfers, **rest}
+        return {
+            "transfers": self.transfers,
+            **rest,
+            **(self._rivals.counters if self._rivals else {}),
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return what the payload computer may know of this bus."""
@@ -175,10 +176,15 @@ class I2CBus:
             "adapter": self.profile.name,
             "max_octets": self.profile.i2c_max_octets,
             "max_messages": self.profile.i2c_max_messages,
+            **({"high_speed_hz": self.high_speed_hz} if self.high_speed_hz else {}),
+            "functions": self.profile.i2c_functions,
         }
 
     def duration_ns(self, bits: int) -> int:
-        """Return the time of ``bits`` bit times, to the nearest nanosecond."""
+        """Return the time of a transaction of ``bits`` bit times, to the nearest nanosecond."""
+        if self.high_speed_hz:
+            code_ns = _bits_ns(HIGH_SPEED_CODE_NBITS, self.bitrate_hz)
+            return code_ns + _bits_ns(bits, self.high_speed_hz)
         return (bits * 1_000_000_000 + self.bitrate_hz // 2) // self.bitrate_hz
 
     # -- transactions ----------------------------------------------------------------------------
@@ -204,15 +210,17 @@ class I2CBus:
         counts = self._counts
         counts["other"] += 1
         self.faulted = False
-        refusal = self._refusal(messages)
-        if refusal != _OK:
+        refused = refusal(self.profile, messages)
+        if refused != _OK:
             counts["refused"] += 1
-            return refusal, 0, []
-        outcome = None
-        if self._interceptor is not None:
-            outcome = self._interceptor(t_ns, messages, self._with_faults)
-            self.faulted |= outcome is not None
-        status, duration_ns, data = outcome or self._with_faults(t_ns, messages)
+            return refused, 0, []
+        if self._interceptor is None:
+            status, duration_ns, data = self._with_faults(t_ns, messages)
+        else:
+            crossing = Crossing(t_ns, self.name, messages[0][0], messages)
+            outcome, did = through(self._interceptor, crossing, self._forward)
+            status, duration_ns, data = *outcome[:2], list(outcome[2])
+            self.faulted |= did
         if status == _OK:
             counts["octets"] += sum(m[2] if isinstance(m[2], int) else len(m[2]) for m in messages)
         counts["naks"] += status in (Status.NAK_ADDRESS, Status.NAK_DATA)
@@ -228,7 +236,7 @@ class I2CBus:
         if nread:
             messages.append((address, flags | READ, nread))
         status, duration_ns, data = self.transfer_messages(t_ns, messages)
-        if status == _OK and not flags and not self._watched:
+        if status == _OK and not self._watched and address in self._combined:
             self._shapes.setdefault((len(write), nread), [duration_ns, 0])
         return status, duration_ns, data[0] if data else b""
 
@@ -241,127 +249,20 @@ class I2CBus:
             return int(Status.NAK_ADDRESS), self.duration_ns(21 + 9 * len(write)), b""
         return int(Status.NAK_DATA), self.duration_ns(11 + 9 * (taken + 1)), b""
 
-    def _refusal(self, messages: list[Message]) -> int:
-        """Return what the adapter's driver makes of these messages before it touches the bus."""
-        profile = self.profile
-        last = len(messages) - 1
-        if last < 0:
-            return int(Status.INVALID)
-        if last >= profile.i2c_max_messages:
-            return int(Status.UNSUPPORTED)
-        for index, (address, flags, what) in enumerate(messages):
-            length = what if isinstance(what, int) else len(what)
-            assert isinstance(what, int) == bool(flags & READ), "a read carries a length"
-            if length > profile.i2c_max_octets or not 0 <= address <= 0x3FF:
-                return int(Status.INVALID)
-            if (
-                (not length and not profile.i2c_zero_length)
-                or (flags & READ and index < last and profile.i2c_one_read_last)
-                or (flags & TEN_BIT and not profile.i2c_ten_bit)
-            ):
-                return int(Status.UNSUPPORTED)
-        if profile.i2c_write_read_only and last == 1:
-            (one, write, _), (two, read, _) = messages
-            if one != two or write & READ or not read & READ:
-                return int(Status.UNSUPPORTED)
-        return _OK
-
-    def _run(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
-        """Put messages on the wire: start, address, octets, repeated start, ..., stop."""
-        bits = 0
-        status = _OK
-        data: list[bytes] = []
-        seen: list[I2CTarget] = []
-        ten_bit_open = -1  # the 10-bit address that is already selected, for a short re-address
-        for address, flags, what in messages:
-            bits += 10
-            target = (self._ten_bit if flags & TEN_BIT else self._targets).get(address)
-            if target is None:
-                status = int(Status.NAK_ADDRESS)
-                break
-            if isinstance(what, int):
-                answer = target.i2c_read(t_ns, what)
-                taken = -1 if answer is None else what
-                if answer is not None:
-                    assert len(answer) == what, f"{target!r} served {len(answer)} of {what} octets"
-                    data.append(answer)
-            else:
-                taken = target.i2c_write(t_ns, what)
-            if taken < 0:
-                status = int(Status.NAK_ADDRESS)
-                break
-            if flags & TEN_BIT:
-                if not flags & READ:
-                    bits += 9  # the second octet of the address
-                elif ten_bit_open != address:
-                    bits += 19  # both octets as a write, then a repeated start
-                ten_bit_open = address
-            if target not in seen:
-                seen.append(target)
-            if not isinstance(what, int) and taken < len(what):
-                bits += 9 * (taken + 1)
-                status = int(Status.NAK_DATA)
-                break
-            bits += 9 * taken
-        for target in seen:
-            target.i2c_stop(t_ns)
-        return status, self.duration_ns(bits + 1), data if status == _OK else []
-
     # -- faults ----------------------------------------------------------------------------------
 
+    def _forward(self, crossing: Crossing) -> Result:
+        return self._with_faults(crossing.t_ns, crossing.content)
+
     def _with_faults(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
+        run = self._run if self._rivals is None else self._rivals.enter
         if self.faults:
             fault = self.faults.consult(self.transfers - 1, t_ns, messages[0][0])
             if fault is not None:
                 self.faulted = True
-                return self._spoil(fault, t_ns, messages)
-        return self._run(t_ns, messages)
+                return spoil(fault, t_ns, messages, run, self.duration_ns, self.profile)
+        return run(t_ns, messages)
 
-    def _spoil(self, fault: BusFault, t_ns: int, messages: list[Message]) -> MessageOutcome:
-        """Run a transaction the way the fault makes it go."""
-        kind, args = fault.kind, fault.args
-        if kind in ("absent", "nak_address"):
-            return int(Status.NAK_ADDRESS), self.duration_ns(11), []
-        if kind == "stuck_sda":
-            return int(Status.STUCK), self.profile.timeout_ns, []
-        if kind == "stuck_scl":
-            return int(Status.TIMEOUT), self.profile.timeout_ns, []
-        if kind == "arbitration":
-            return int(Status.ARBITRATION_LOST), self.duration_ns(10), []
-        reads = any(flags & READ for _, flags, _ in messages)
-        if kind == "nak_data" or (kind == "truncate" and not reads):
-            return self._cut(t_ns, messages, args.get("after", 0))
-        if kind == "bit_flip" and args.get("write", 0):
-            flipped = flip_bit([m[2] for m in messages if isinstance(m[2], bytes)], args)
-            outgoing = iter(flipped)
-            messages = [m if m[1] & READ else (m[0], m[1], next(outgoing)) for m in messages]
-            return self._run(t_ns, messages)
-        status, duration_ns, data = self._run(t_ns, messages)
-        if kind == "bit_flip":
-            return status, duration_ns, flip_bit(data, args)
-        if kind == "truncate":
-            after = args.get("after", 0)
-            return status, duration_ns, [d[:after].ljust(len(d), b"\xff") for d in data]
-        assert kind == "stretch", f"fault kind {kind!r} is in the table but not in the bus"
-        return self._stretched(status, duration_ns, data, args.get("ns", 0))
 
-    def _cut(self, t_ns: int, messages: list[Message], after: int) -> MessageOutcome:
-        """Stop acknowledging after ``after`` octets of the first write message."""
-        address, flags, what = messages[0]
-        if not isinstance(what, bytes) or not what:
-            return int(Status.NAK_ADDRESS), self.duration_ns(11), []
-        taken = what[: min(after, len(what) - 1)]
-        status, duration_ns, _ = self._run(t_ns, [(address, flags, taken)])
-        if status != _OK:
-            return status, duration_ns, []
-        return int(Status.NAK_DATA), duration_ns + self.duration_ns(9), []
-
-    def _stretched(
-        self, status: int, duration_ns: int, data: list[bytes], ns: int
-    ) -> MessageOutcome:
-        if ns > self.profile.timeout_ns:
-            return int(Status.TIMEOUT), self.profile.timeout_ns, []
-        if self.profile.i2c_stretch == "corrupt":
-            # The first bit after the stretch is sampled wrong: the top bit of the first octet read.
-            data = flip_bit(data, {"bit": 7})
-        return status, duration_ns + ns, data
+def _bits_ns(bits: int, rate_hz: int) -> int:
+    return (bits * 1_000_000_000 + rate_hz // 2) // rate_hz

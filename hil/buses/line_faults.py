@@ -16,7 +16,13 @@ from flightsw.codec.wire import Status
 from hil.parts.fault_windows import FOREVER_NS
 
 #: What a line fault may be, and the counter that it moves.
-KINDS: Final = ("bit_flip", "drop", "duplicate", "framing", "overrun", "silence")
+KINDS: Final = (
+    *("bit_flip", "drop", "duplicate", "framing", "overrun", "silence", "parity"),
+    *("spam", "delay", "stall"),
+)
+#: Those that act when octets are handed over, and that of the receiving driver.
+SENDER_KINDS: Final = ("delay",)
+DRIVER_KINDS: Final = ("stall",)
 
 
 class LineFault(NamedTuple):
@@ -24,7 +30,10 @@ class LineFault(NamedTuple):
 
     ``bit_flip`` inverts data bit ``bit`` (-1: a drawn one); ``drop`` loses the octet; ``duplicate``
     doubles it; ``framing`` spoils its stop bit, so that the receiver discards it; ``overrun`` loses
-    it in a full receive register; ``silence`` cuts the line for whole chunks.
+    it in a full receive register; ``silence`` cuts the line for whole chunks; ``parity`` inverts
+    the parity bit, where there is one; ``spam`` puts ``times`` drawn octets behind it; ``delay``
+    has it leave ``value_ns`` later. While a ``stall`` holds, the payload computer's driver does not
+    empty the receive FIFO: what does not fit is lost, the rest comes at the end of the window.
     """
 
     kind: str
@@ -35,14 +44,28 @@ class LineFault(NamedTuple):
     #: share of octets hit, 0..1
     rate: float = 1.0
     bit: int = -1
+    times: int = 1
+    value_ns: int = 0
 
 
 def damage(
-    data: bytes, faults: Iterable[LineFault], random: np.random.Generator, counters: dict[str, int]
+    data: bytes,
+    faults: Iterable[LineFault],
+    random: np.random.Generator,
+    counters: dict[str, int],
+    has_parity: bool = False,
 ) -> tuple[bytes, int]:
-    """Pass ``data`` through ``faults``; return what arrives and the ``wire.Status`` of it."""
+    """Pass ``data`` through ``faults``; return what arrives and the ``wire.Status`` of it.
+
+    A flipped bit that a parity bit gives away counts as a parity error too; Linux hands such an
+    octet on as it is unless INPCK is set.
+    """
     status = int(Status.OK)
     for fault in faults:
+        if fault.kind in SENDER_KINDS or fault.kind in DRIVER_KINDS:
+            continue
+        if fault.kind == "parity" and not has_parity:
+            continue
         if fault.kind == "silence":
             counters["silence"] += len(data)
             return b"", int(Status.ABSENT)
@@ -50,6 +73,8 @@ def damage(
         if not hits:
             continue
         counters[fault.kind] += len(hits)
+        if fault.kind == "bit_flip" and has_parity:
+            counters["parity"] += len(hits)
         data = _hit(data, hits, fault, random)
         if fault.kind == "overrun":
             status = int(Status.OVERRUN)
@@ -75,6 +100,10 @@ def _hit(data: bytes, hits: list[int], fault: LineFault, random: np.random.Gener
             octets[i] = bytes((data[i] ^ (1 << bit),))
         elif fault.kind == "duplicate":
             octets[i] *= 2
+        elif fault.kind == "spam":
+            octets[i] += random.bytes(fault.times)
+        elif fault.kind == "parity":
+            continue
         else:
             octets[i] = b""
     return b"".join(octets)

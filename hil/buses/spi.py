@@ -6,50 +6,49 @@ words are not charged.
 
 A mode that the part does not take, or a clock above what it stands, samples each bit one late:
 both directions arrive shifted by one bit, the same way every time. The bit order is the
-controller's; against a part that shifts the other way each octet arrives reversed. Words of 16 and
-32 bits lie in memory little-endian, as spidev has them, and go out most significant bit first.
+controller's; against a part that shifts the other way each octet arrives reversed. Words of 1 to 32
+bits are those of ``hil.buses.spi_words``.
 
-Not modelled: three-wire and several-lane transfers, words that are not whole octets, chip selects
-active high.
+A segment with DUAL or QUAD among its flags goes on two or four lines, one way at a time, to a part
+that has them (``spi_exchange_wide``); another part misreads it. With a single data line
+(three-wire) a segment goes out, and the controller reads back what it drives, unless RECEIVE has it
+let go of the line; a part that keeps its answer on a line of its own (no ``spi_three_wire``) is not
+heard.
+
+A chip select is active low unless the mode says otherwise. Where the part sees it the other way
+round (``spi_cs_high``) it is deselected just while it is talked to, and answers nothing.
+
+Not modelled: what a part of the wrong chip select polarity does to the traffic of others, chip
+selects that the controller does not drive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from flightsw.codec.wire import Status
 from hil.buses.adapters import AdapterProfile, profile_of
 from hil.buses.base import Outcome
-from hil.buses.faults import SPI_KINDS, BusFault, FaultTable, flip_bit
+from hil.buses.faults import SPI_KINDS, BusFault, FaultTable
+from hil.buses.intercept import Crossing, Interceptor, Result, through
+from hil.buses.spi_device import Device, device_of
+from hil.buses.spi_faults import Segment, SegmentOutcome, spoil
+from hil.buses.spi_words import exchange, word_nbytes
 from hil.errors import ConfigError
 from hil.parts.base import SPIPeripheral
 
-CS_CHANGE = 1
+__all__ = ["CS_CHANGE", "DUAL", "QUAD", "RECEIVE", "SPIBus", "Segment", "SegmentOutcome"]
+
+CS_CHANGE: Final = 1
+#: the segment goes on two, on four lines
+DUAL: Final = 2
+QUAD: Final = 4
+#: three-wire: the controller lets go of the line and reads
+RECEIVE: Final = 8
 #: clock of a chip select that was not told another
 DEFAULT_HZ = 10_000_000
 
-#: (octets, clock or 0 for the device's, bits per word or 0, flags, delay after it)
-Segment = tuple[bytes, int, int, int, int]
-SegmentOutcome = tuple[int, int, list[bytes]]
-Forward = Callable[[int, int, list[Segment]], SegmentOutcome]
-#: interceptor(t_ns, chip_select, segments, forward): as on the I2C bus
-Interceptor = Callable[[int, int, list[Segment], Forward], SegmentOutcome | None]
-
 _OK = int(Status.OK)
-_REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
-
-
-class Device(NamedTuple):
-    """One chip select: the part and how the controller is set for it."""
-
-    peripheral: SPIPeripheral
-    mode: int
-    speed_hz: int
-    lsb_first: bool
-    bits: int
-    #: the part takes this mode
-    mode_fits: bool
 
 
 class SPIBus:
@@ -65,7 +64,8 @@ class SPIBus:
         #: whether a fault or an interceptor changed the last transaction
         self.faulted = False
         self.counters = dict.fromkeys(
-            ("transfers", "octets", "refused", "unanswered", "misread", "faulted"), 0
+            ("transfers", "octets", "refused", "unanswered", "misread", "wrong_select", "faulted"),
+            0,
         )
         self._devices: dict[int, Device] = {}
         self._held: int | None = None  # chip select that the last transaction left active
@@ -84,26 +84,42 @@ class SPIBus:
     ) -> None:
         """Wire a part to a chip select, with the settings of the controller for it.
 
+        ``mode`` is CPOL and CPHA in its low two bits, and above them may have those of Linux: 4
+        chip select active high, 8 least significant bit first, 10h three-wire.
+
         Raises :class:`hil.errors.ConfigError` for a clash or settings that cannot be.
         """
         where = f"SPI bus {self.name!r}, chip select {chip_select}"
         if chip_select in self._devices:
             raise ConfigError(f"{where}: another part is there; take another chip select")
-        if chip_select < 0 or not 0 <= mode <= 3 or speed_hz <= 0:
-            raise ConfigError(f"{where}: needs a mode of 0..3 and a clock above 0 Hz")
-        if bits not in self.profile.spi_bits:
-            can = ", ".join(map(str, sorted(self.profile.spi_bits)))
-            raise ConfigError(f"{where}: {self.profile.name} cannot do {bits} bits a word; {can}")
-        if lsb_first and not self.profile.spi_lsb_first:
-            raise ConfigError(f"{where}: {self.profile.name} cannot shift the low bit first")
-        fits = mode in peripheral.spi_modes
-        self._devices[chip_select] = Device(peripheral, mode, speed_hz, lsb_first, bits, fits)
+        if chip_select < 0:
+            raise ConfigError(f"{where}: needs a mode of 0..31 and a chip select of 0 or more")
+        settings = (mode, speed_hz, lsb_first, bits)
+        self._devices[chip_select] = device_of(where, self.profile, peripheral, *settings)
 
     def detach(self, chip_select: int) -> None:
         """Take a part off the bus; from now on its chip select reads FFh."""
         if chip_select not in self._devices:
             raise ConfigError(f"SPI bus {self.name!r}: nothing at chip select {chip_select}")
         del self._devices[chip_select]
+
+    def configure(self, chip_select: int, **settings: Any) -> None:
+        """Set ``mode``, ``speed_hz``, ``bits`` or ``lsb_first`` of a chip select from now on.
+
+        Nothing happens for a chip select without a part, as on a real controller.
+        """
+        device = self._devices.get(chip_select)
+        if device is None:
+            return
+        settings = {
+            key: getattr(device, key) for key in ("mode", "speed_hz", "bits", "lsb_first")
+        } | settings
+        del self._devices[chip_select]
+        try:
+            self.attach(chip_select, device.peripheral, **settings)
+        except ConfigError:
+            self._devices[chip_select] = device
+            raise
 
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable into the way of every transaction; None takes it out."""
@@ -146,14 +162,16 @@ class SPIBus:
         if refusal != _OK:
             counters["refused"] += 1
             return refusal, 0, []
-        outcome = None
-        if self._interceptor is not None:
-            outcome = self._interceptor(t_ns, chip_select, segments, self._with_faults)
-            self.faulted |= outcome is not None
-        outcome = outcome or self._with_faults(t_ns, chip_select, segments)
-        counters["octets"] += sum(map(len, outcome[2]))
+        if self._interceptor is None:
+            status, duration_ns, rx = self._with_faults(t_ns, chip_select, segments)
+        else:
+            crossing = Crossing(t_ns, self.name, chip_select, segments)
+            outcome, did = through(self._interceptor, crossing, self._forward)
+            status, duration_ns, rx = *outcome[:2], list(outcome[2])
+            self.faulted |= did
+        counters["octets"] += sum(map(len, rx))
         counters["faulted"] += self.faulted
-        return outcome
+        return status, duration_ns, rx
 
     def _refusal(self, segments: list[Segment]) -> int:
         """Return what the adapter's driver makes of these segments before it touches the bus."""
@@ -161,18 +179,28 @@ class SPIBus:
             return int(Status.INVALID)
         if sum(len(segment[0]) for segment in segments) > self.profile.spi_max_octets:
             return int(Status.OVERRUN)
-        for tx, speed_hz, bits, _, delay_us in segments:
-            if speed_hz < 0 or delay_us < 0 or (bits and len(tx) * 8 % bits):
+        for tx, speed_hz, bits, flags, delay_us in segments:
+            if speed_hz < 0 or delay_us < 0 or (bits and len(tx) % word_nbytes(bits)):
                 return int(Status.INVALID)
-            if bits and bits not in self.profile.spi_bits:
+            if (bits and bits not in self.profile.spi_bits) or (
+                _lanes(flags) > self.profile.spi_lanes
+            ):
                 return int(Status.UNSUPPORTED)
         return _OK
 
     def _run(
-        self, t_ns: int, chip_select: int, segments: list[Segment], present: bool = True
+        self,
+        t_ns: int,
+        chip_select: int,
+        segments: list[Segment],
+        present: bool = True,
+        late: bool = False,
     ) -> SegmentOutcome:
         """Clock segments out: select, octets, deselect, and between segments where asked."""
         device = self._devices.get(chip_select)
+        if device is not None and not device.selectable:
+            self.counters["wrong_select"] += 1
+            present = False
         peripheral = device.peripheral if device is not None and present else None
         if self._held not in (None, chip_select):
             self._release(t_ns)
@@ -180,7 +208,8 @@ class SPIBus:
         self.counters["unanswered"] += peripheral is None
         now_ns = t_ns
         received = []
-        for number, (tx, speed_hz, bits, flags, delay_us) in enumerate(segments, 1):
+        for number, segment in enumerate(segments, 1):
+            tx, speed_hz, _, flags, delay_us = segment
             clock_hz = speed_hz or (DEFAULT_HZ if device is None else device.speed_hz)
             half_ns = (500_000_000 + clock_hz // 2) // clock_hz
             if not selected:
@@ -191,8 +220,8 @@ class SPIBus:
             if device is None or peripheral is None:
                 received.append(b"\xff" * len(tx))
             else:
-                received.append(self._exchange(now_ns, device, tx, clock_hz, bits))
-            now_ns += _octets_ns(len(tx), clock_hz) + delay_us * 1000
+                received.append(self._exchange(now_ns, device, segment, clock_hz, late))
+            now_ns += _segment_ns(device, segment, len(tx), clock_hz) + delay_us * 1000
             if bool(flags & CS_CHANGE) != (number == len(segments)):
                 now_ns += half_ns
                 if peripheral is not None:
@@ -201,6 +230,12 @@ class SPIBus:
         self._held = chip_select if selected else None
         return _OK, now_ns - t_ns, received
 
+    def _time_ns(self, chip_select: int, segment: Segment, octets: int) -> int:
+        """Return how long ``octets`` of a segment take on its lines."""
+        device = self._devices.get(chip_select)
+        clock_hz = segment[1] or (DEFAULT_HZ if device is None else device.speed_hz)
+        return _segment_ns(device, segment, octets, clock_hz)
+
     def _release(self, t_ns: int) -> None:
         """Deactivate the chip select that an earlier transaction left active."""
         device = self._devices.get(-1 if self._held is None else self._held)
@@ -208,29 +243,40 @@ class SPIBus:
             device.peripheral.spi_deselect(t_ns)
         self._held = None
 
-    def _exchange(self, t_ns: int, device: Device, tx: bytes, clock_hz: int, bits: int) -> bytes:
+    def _exchange(
+        self, t_ns: int, device: Device, segment: Segment, clock_hz: int, late: bool
+    ) -> bytes:
         """Exchange one segment the way mode, clock, bit order and word size make it go."""
         peripheral = device.peripheral
-        bits = bits or device.bits
+        tx, _, bits, flags, _ = segment
+        lanes, bits = _lanes(flags), bits or device.bits
         limit_hz: int = getattr(peripheral, "spi_max_hz", clock_hz)
+        late = late or not device.mode_fits or clock_hz > limit_hz
+        self.counters["misread"] += late
+        if lanes > 1:
+            wide = getattr(peripheral, "spi_exchange_wide", None)
+            if wide is not None and not late:
+                answer: bytes = wide(t_ns, tx, lanes)
+                return answer
+            self.counters["misread"] += not late
+            return b"\xff" * len(tx)
+        if device.three_wire and flags & RECEIVE:
+            tx = b"\xff" * len(tx)
         reverse = device.lsb_first != getattr(peripheral, "spi_lsb_first", False)
-        if device.mode_fits and bits == 8 and not reverse and clock_hz <= limit_hz:
-            return peripheral.spi_exchange(t_ns, tx)
-        outgoing = _swap(tx, bits)
-        if reverse:
-            outgoing = outgoing.translate(_REVERSED)
-        late = not device.mode_fits or clock_hz > limit_hz
-        if late:
-            self.counters["misread"] += 1
-            outgoing = _late(outgoing)
-        rx = peripheral.spi_exchange(t_ns, outgoing)
-        if late:
-            rx = _late(rx)
-        if reverse:
-            rx = rx.translate(_REVERSED)
-        return _swap(rx, bits)
+        if bits == 8 and not reverse and not late:
+            rx = peripheral.spi_exchange(t_ns, tx)
+        else:
+            rx = exchange(peripheral, t_ns, tx, bits, device.lsb_first, late)
+        if not device.three_wire:
+            return rx
+        if not flags & RECEIVE:
+            return tx
+        return rx if getattr(peripheral, "spi_three_wire", False) else b"\xff" * len(tx)
 
     # -- faults ----------------------------------------------------------------------------------
+
+    def _forward(self, crossing: Crossing) -> Result:
+        return self._with_faults(crossing.t_ns, crossing.address, crossing.content)
 
     def _with_faults(self, t_ns: int, chip_select: int, segments: list[Segment]) -> SegmentOutcome:
         if self.faults:
@@ -238,69 +284,16 @@ class SPIBus:
             fault = self.faults.consult(index, t_ns, chip_select)
             if fault is not None:
                 self.faulted = True
-                return self._spoil(fault, t_ns, chip_select, segments)
+                return spoil(fault, t_ns, chip_select, segments, self._run, self._time_ns)
         return self._run(t_ns, chip_select, segments)
 
-    def _spoil(
-        self, fault: BusFault, t_ns: int, chip_select: int, segments: list[Segment]
-    ) -> SegmentOutcome:
-        """Run a transaction the way the fault makes it go."""
-        kind, args = fault.kind, fault.args
-        if kind == "absent":
-            return self._run(t_ns, chip_select, segments, present=False)
-        if kind == "truncate":
-            return self._truncated(t_ns, chip_select, segments, args.get("after", 0))
-        if kind == "bit_flip" and args.get("write", 0):
-            flipped = flip_bit([segment[0] for segment in segments], args)
-            return self._run(
-                t_ns,
-                chip_select,
-                [(tx, *was[1:]) for tx, was in zip(flipped, segments, strict=True)],
-            )
-        status, duration_ns, rx = self._run(t_ns, chip_select, segments)
-        if kind == "bit_flip":
-            rx = flip_bit(rx, args)
-        elif kind == "stuck_miso":
-            level = b"\xff" if args.get("level", 0) else b"\x00"
-            rx = [level * len(part) for part in rx]
-        else:
-            assert kind == "stretch", f"fault kind {kind!r} is in the table but not in the bus"
-            duration_ns += args.get("ns", 0)
-        return status, duration_ns, rx
 
-    def _truncated(
-        self, t_ns: int, chip_select: int, segments: list[Segment], after: int
-    ) -> SegmentOutcome:
-        """Let the part see only the first octets; the time is that of the whole."""
-        seen: list[Segment] = []
-        for tx, speed_hz, bits, flags, delay_us in segments:
-            seen.append((tx[: max(after, 0)], speed_hz, bits, flags, delay_us))
-            after -= len(tx)
-        status, duration_ns, rx = self._run(t_ns, chip_select, seen)
-        padded = []
-        for (tx, speed_hz, _, _, _), part in zip(segments, rx, strict=True):
-            padded.append(part.ljust(len(tx), b"\xff"))
-            device = self._devices.get(chip_select)
-            clock_hz = speed_hz or (DEFAULT_HZ if device is None else device.speed_hz)
-            duration_ns += _octets_ns(len(tx) - len(part), clock_hz)
-        return status, duration_ns, padded
+def _lanes(flags: int) -> int:
+    return 4 if flags & QUAD else 2 if flags & DUAL else 1
 
 
-def _octets_ns(octets: int, clock_hz: int) -> int:
-    return (octets * 8_000_000_000 + clock_hz // 2) // clock_hz
-
-
-def _late(octets: bytes) -> bytes:
-    """Return a bit stream sampled one bit late."""
-    return (int.from_bytes(octets, "big") >> 1).to_bytes(len(octets), "big")
-
-
-def _swap(octets: bytes, bits: int) -> bytes:
-    """Turn words as they lie in memory into octets as they go out, and back."""
-    size = bits // 8
-    if size <= 1:
-        return octets
-    swapped = bytearray(len(octets))
-    for at in range(size):
-        swapped[at::size] = octets[size - 1 - at :: size]
-    return bytes(swapped)
+def _segment_ns(device: Device | None, segment: Segment, octets: int, clock_hz: int) -> int:
+    bits = segment[2] or (8 if device is None else device.bits)
+    nbits = 8 * octets if bits == 8 else octets // word_nbytes(bits) * bits
+    clock_hz *= _lanes(segment[3]) if segment[3] else 1
+    return (nbits * 1_000_000_000 + clock_hz // 2) // clock_hz

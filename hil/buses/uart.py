@@ -1,91 +1,49 @@
-"""An emulated serial line: exact line time, full duplex, faults.
+"""An emulated serial line: exact line time, full duplex, modem lines, RS-485, faults.
 
-Each direction is a queue that leaves at the line rate. An octet takes ``start + data + parity +
-stop`` bits; the end of the n-th octet of an unbroken burst is computed from the start of the burst,
-so that rounding to nanoseconds never adds up. A long write leaves in chunks of at most 64 octets,
-each reported at its last bit.
+Each direction is a queue that leaves at the line rate; see ``hil.buses.uart_way``. An octet takes
+``start + data + parity + stop`` bits. A record shows the payload computer's end of the line: what
+it sent, and what it received. A break that it receives is a record of one zero octet with status
+FRAMING and address 1.
 
-A record shows the payload computer's end of the line: what it sent, and what it received.
+RTS and DTR of the payload computer reach the device (``uart_modem``), which moves CTS, DSR, RI and
+CD with the ``uart_lines`` it is given. With ``flow`` the payload computer sends only while CTS is
+on, and takes RTS away while its FIFO is full, upon which a device stops.
 
-Not modelled: modem control lines, break, RS-485 turnaround, parity errors of single bits.
+On RS-485 two ends that drive at once hear nothing of each other.
+
+Not modelled: levels and noise of the line, software flow control (XON, XOFF), 9-bit addresses.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
+from hil.buses.intercept import QUEUED, Crossing, Interceptor, Result, through
 from hil.buses.line_faults import KINDS, LineFault, damage, resample
+from hil.buses.uart_modem import MODEM_INPUTS, MODEM_OUTPUTS, RS485, Fifo
+from hil.buses.uart_port import BREAK, UARTPort
+from hil.buses.uart_way import CHUNK_NBYTES, Way
 from hil.errors import ConfigError
 from hil.parts.base import Scheduler, UARTDevice, stream
 from hil.parts.fault_windows import FaultWindows
-from hil.time.phase import Phase
 
-#: A write leaves in pieces of at most this many octets, as a driver refills a FIFO.
-CHUNK_NBYTES: Final = 64
+__all__ = ["BREAK", "CHUNK_NBYTES", "RS485", "UARTBus"]
+
 #: Two UARTs still understand each other while their rates differ by less than this share: half a
 #: bit time over the ten bits of a frame, from edge to middle of the stop bit.
 BAUD_TOLERANCE_PERCENT: Final = 5
 
 
-class _Way:
-    """One direction of the line: octets wait, leave at the line rate, and are then delivered."""
-
-    __slots__ = ("_deliver", "_queue", "base_ns", "bus", "free_ns", "pending", "sent")
-
-    def __init__(self, bus: UARTBus, deliver: Callable[[int, int, bytes], None]) -> None:
-        self.bus = bus
-        self._deliver = deliver
-        self._queue: deque[tuple[int, int, bytes]] = deque()
-        self.base_ns = 0  # start of the unbroken burst
-        self.sent = 0  # octets of it so far
-        self.free_ns = 0  # when its last bit ends
-        self.pending = 0  # octets whose last bit has not ended
-
-    def push(self, t_ns: int, data: bytes) -> None:
-        bus = self.bus
-        scheduler = bus.scheduler
-        if t_ns < scheduler.now_ns:
-            bus.counters["late"] += 1
-            t_ns = scheduler.now_ns
-        if t_ns > self.free_ns:
-            self.base_ns, self.sent = t_ns, 0
-        base_ns, sent = self.base_ns, self.sent
-        end_ns = base_ns + bus.line_time_ns(sent)
-        for i in range(0, len(data), CHUNK_NBYTES):
-            chunk = data[i : i + CHUNK_NBYTES]
-            start_ns = end_ns
-            sent += len(chunk)
-            end_ns = base_ns + bus.line_time_ns(sent)
-            self._queue.append((start_ns, end_ns, chunk))
-            scheduler.at(end_ns, Phase.BUS, bus.source, self._done)
-        self.sent, self.free_ns = sent, end_ns
-        self.pending += len(data)
-
-    def clear(self) -> int:
-        """Forget what has not gone out; return how many octets."""
-        count, self.pending = self.pending, 0
-        self._queue.clear()
-        self.free_ns = self.bus.scheduler.now_ns
-        self.base_ns, self.sent = self.free_ns, 0
-        return count
-
-    def _done(self, t_ns: int) -> None:
-        if not self._queue or self._queue[0][1] != t_ns:
-            return  # its chunk was cleared
-        start_ns, end_ns, chunk = self._queue.popleft()
-        self.pending -= len(chunk)
-        self._deliver(start_ns, end_ns, chunk)
-
-
-class UARTBus:
+class UARTBus(UARTPort):
     """A serial line between the payload computer and one device.
 
     ``stop_bits`` is 1, 1.5 or 2; ``parity`` is ``N``, ``E`` or ``O``; ``rx_fifo`` is how many
-    octets the payload computer's driver holds unread (octets), told to it by :meth:`describe`.
+    octets the payload computer's driver holds unread (octets), told to it by :meth:`describe`;
+    ``fifo`` is what its UART holds while the driver is kept away (16550: 16). ``flow`` is RTS/CTS.
     """
 
     kind = "uart"
@@ -102,6 +60,9 @@ class UARTBus:
         stop_bits: float = 1,
         rx_fifo: int = 4096,
         seed: int = 0,
+        fifo: int = 16,
+        flow: bool = False,
+        rs485: RS485 | None = None,
     ) -> None:
         if baud <= 0 or data_bits not in (5, 6, 7, 8) or parity not in ("N", "E", "O"):
             raise ConfigError(f"uart {name}: {baud} baud {data_bits}{parity}: no such line setting")
@@ -112,18 +73,34 @@ class UARTBus:
         self.source = source
         self.baud, self.data_bits, self.parity, self.stop_bits = baud, data_bits, parity, stop_bits
         self.rx_fifo = rx_fifo
+        self.flow = flow
+        self.rs485 = rs485
+        #: levels of the modem lines; the payload computer's are on while its port is open
+        self.modem: dict[str, int] = dict.fromkeys((*MODEM_INPUTS, *MODEM_OUTPUTS), 1) | {"ri": 0}
         self.faults: FaultWindows[LineFault] = FaultWindows(f"uart {name}", KINDS)
         self.counters: dict[str, int] = dict.fromkeys(
-            (*KINDS, "baud_mismatch", "cut_octets", "late", "unattached", "tx_octets", "rx_octets"),
+            (
+                *(*KINDS, "baud_mismatch", "cut_octets", "late", "unattached", "tx_octets"),
+                *("rx_octets", "break", "collision", "intercepted"),
+                *("rx_framing", "rx_overrun", "rx_parity"),
+                *(f"{line}_changes" for line in MODEM_INPUTS),
+            ),
             0,
         )
+        #: called before octets reach the payload computer: to follow a rate that it has changed
+        self.before_receive: Callable[[], None] = lambda: None
         self._emit = emit
         self._random = stream(seed, name)
         self._half_bits = int(2 * (1 + data_bits + (parity != "N") + stop_bits))
         self._device: UARTDevice | None = None
         self._device_baud = baud
-        self._tx = _Way(self, self._sent)
-        self._rx = _Way(self, self._received)
+        self._tx = Way(scheduler, source, self.line_time_ns, self._sent)
+        self._rx = Way(scheduler, source, self.line_time_ns, self._received)
+        self._tx.lead_ns = rs485.before_ns if rs485 else 0
+        if flow:
+            self._rx.chunk_nbytes = max(fifo // 4, 1)  # as late as RTS can be heeded
+        self._fifo = Fifo(fifo)
+        self._interceptor: Interceptor | None = None
 
     def line_time_ns(self, noctets: int) -> int:
         """Return how long ``noctets`` octets back to back take, nearest nanosecond."""
@@ -135,12 +112,26 @@ class UARTBus:
             raise ConfigError(f"uart {self.name}: two devices on one line; remove one")
         self._device = device
         self._device_baud = self.baud if baud is None else baud
-        device.uart_send = self._rx.push
+        device.uart_send = partial(self._offer, str(getattr(device, "name", "device")))
+        for name, given in (("uart_lines", self._lines), ("uart_send_break", self._break_in)):
+            setattr(device, name, given)
+
+    def set_baud(self, baud: int) -> None:
+        """Set the payload computer's rate; what is queued already leaves at the old one."""
+        if baud <= 0:
+            raise ConfigError(f"uart {self.name}: {baud} baud: give a rate above 0")
+        self.baud = baud
+        for way in (self._tx, self._rx):
+            way.new_burst()
 
     def write(self, t_ns: int, data: bytes) -> None:
         """Queue octets of the payload computer; they leave at ``t_ns`` or when the line is free."""
         if data:
-            self._tx.push(t_ns, data)
+            self._offer(self.name, t_ns, data)
+
+    def intercept(self, interceptor: Interceptor | None) -> None:
+        """Put a callable between both ends and the line; None takes it out."""
+        self._interceptor = interceptor
 
     def power_off(self) -> None:
         """Lose what the payload computer has not sent yet, as when its supply is cut."""
@@ -171,23 +162,82 @@ class UARTBus:
             "rx_fifo": self.rx_fifo,
         }
 
-    def _sent(self, start_ns: int, end_ns: int, chunk: bytes) -> None:
+    # -- both directions -------------------------------------------------------------------------
+
+    def _offer(self, sender: str, t_ns: int, data: bytes) -> None:
+        """Take octets from one end, by way of the interceptor."""
+        if self._interceptor is None and not self.faults and data:
+            if t_ns < self.scheduler.now_ns:
+                self.counters["late"] += 1
+                t_ns = self.scheduler.now_ns
+            (self._tx if sender == self.name else self._rx).push(t_ns, data)
+            return
+        offered = Crossing(t_ns, sender, 0, data)
+
+        def forward(crossing: Crossing) -> Result:
+            t_ns = crossing.t_ns
+            touched = crossing is not offered
+            direction = "tx" if crossing.sender == self.name else "rx"
+            for fault in self.faults.at(t_ns) if self.faults else ():
+                if fault.kind == "delay" and fault.direction in ("both", direction):
+                    self.counters["delay"] += 1
+                    t_ns, touched = t_ns + fault.value_ns, True
+            if t_ns < self.scheduler.now_ns:
+                self.counters["late"] += 1
+                t_ns = self.scheduler.now_ns
+            if crossing.content:
+                (self._tx if direction == "tx" else self._rx).push(t_ns, crossing.content, touched)
+            return QUEUED
+
+        if self._interceptor is None:
+            forward(offered)
+        else:
+            self.counters["intercepted"] += through(self._interceptor, offered, forward)[1]
+
+    def _sent(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool) -> None:
         self.counters["tx_octets"] += len(chunk)
         data, status = self._pass(chunk, start_ns, "tx", self.baud, self._device_baud)
-        flags = Flag.FAULTED if status else 0
+        if self.rs485 is not None and self._overlaps(self._rx, start_ns, end_ns):
+            self.counters["collision"] += 1
+            data, status = b"", int(Status.FRAMING)
+        flags = Flag.FAULTED if status or touched else 0
         self._emit(start_ns, end_ns - start_ns, int(flags), status, 0, chunk)
         if self._device is None:
             self.counters["unattached"] += len(chunk)
         elif data:
             self._device.uart_receive(end_ns, data)
+        if self.rs485 is not None and self.rs485.echo:
+            self._take(start_ns, end_ns, chunk, status, False)
 
-    def _received(self, start_ns: int, end_ns: int, chunk: bytes) -> None:
+    def _received(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool) -> None:
+        self.before_receive()
         data, status = self._pass(chunk, start_ns, "rx", self._device_baud, self.baud)
+        if self.rs485 is not None and self._overlaps(self._tx, start_ns, end_ns):
+            self.counters["collision"] += 1
+            return
+        self._take(start_ns, end_ns, data, status, touched)
+
+    def _take(self, start_ns: int, end_ns: int, data: bytes, status: int, touched: bool) -> None:
+        """Bring octets to the payload computer's driver, or into a FIFO that it does not empty."""
         if not data:
             return
+        if self.faults:
+            for fault in self.faults.at(end_ns):
+                if fault.kind == "stall":
+                    self._stall(start_ns, end_ns, data, fault.until_ns)
+                    return
         self.counters["rx_octets"] += len(data)
-        flags = Flag.INPUT | Flag.FAULTED if status else Flag.INPUT
+        flags = Flag.INPUT | Flag.FAULTED if status or touched else Flag.INPUT
         self._emit(start_ns, end_ns - start_ns, int(flags), status, 0, data)
+
+    def _overlaps(self, other: Way, start_ns: int, end_ns: int) -> bool:
+        """Tell whether the other end drives the line in this time, its driver's delays included."""
+        assert self.rs485 is not None
+        before_ns, after_ns, _ = self.rs485 if other is self._tx else (0, 0, False)
+        driving = other.sent > 0 and other.base_ns - before_ns < end_ns
+        return driving and other.free_ns + after_ns > start_ns
+
+    # -- damage ----------------------------------------------------------------------------------
 
     def _pass(
         self, chunk: bytes, t_ns: int, direction: str, sent_baud: int, read_baud: int
@@ -200,12 +250,17 @@ class UARTBus:
             )
             self.counters["baud_mismatch"] += 1
             self.counters["framing"] += discarded
+            self.counters["rx_framing"] += discarded if direction == "rx" else 0
             status = int(Status.FRAMING if discarded else Status.DAMAGED)
         if self.faults:
             faults = [row for row in self.faults.at(t_ns) if row.direction in ("both", direction)]
             if faults:
-                chunk, hit = damage(chunk, faults, self._random, self.counters)
+                before = dict(self.counters)
+                has_parity = self.parity != "N"
+                chunk, hit = damage(chunk, faults, self._random, self.counters, has_parity)
                 status = hit or status
+                for kind in ("framing", "overrun", "parity") if direction == "rx" else ():
+                    self.counters[f"rx_{kind}"] += self.counters[kind] - before[kind]
         return chunk, status
 
     def _apart(self) -> bool:

@@ -48,6 +48,7 @@ def usage() -> str:
 
   hil run                 fly one orbit of BUPT-1 with the default board
   hil run --json          the same, with one JSON object on stdout
+  hil run -- CMD ARGS     an unmodified program on the emulated buses
   hil codec CHANNEL FILE  what a recorded pass holds
   hil doctor              is this host fit?
 

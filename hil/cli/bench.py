@@ -16,13 +16,14 @@ from hil.errors import UsageError
 #: name -> (module with ``run(quick) -> list[dict]``, what it measures)
 BENCHES = {
     "time": ("hil.benches.time", "lock-step speed over each transport, barriers"),
+    "buses": ("hil.benches.buses", "one register read, by each way to a bus"),
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
     "codec": ("hil.benches.codec", "each operation of the codec, by tier, memcpy and peers"),
 }
 
 DESCRIPTION = "Measure this machine: our figure, its floor and its peer, from the same run."
 EPILOG = """\
-Of time and capture:
+Of time, buses and capture:
 
 ours    our figure, in the unit of its row
 floor   what the machine itself would allow: the same traffic with nothing done in it (bare round

@@ -71,6 +71,14 @@ def codec() -> Finding:
     return Finding("codec", GOOD, f"{words.get(form, form)}, {tier.active()} tier")
 
 
+def preload_shim() -> Finding:
+    """The shim that `hil run -- CMD` needs is built."""
+    if not (Path(__file__).resolve().parents[1] / "faces" / "_shim.so").is_file():
+        fix = "python csrc/build_hook.py"
+        return Finding("preload shim", WARN, "not built: no `hil run -- CMD`", fix)
+    return Finding("preload shim", GOOD, "`hil run -- CMD` works")
+
+
 def required_packages() -> Finding:
     """The packages that every run needs are there."""
     missing = [name for name in REQUIRED if _version(name) is None]
@@ -206,6 +214,7 @@ def serial_ports() -> Finding:
 CHECKS: tuple[Callable[[], Finding], ...] = (
     python_version,
     codec,
+    preload_shim,
     required_packages,
     orbit_packages,
     messaging,

@@ -21,7 +21,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="hil run",
         description="Fly a mission against the emulated bench and judge it.",
-        epilog="Exit codes: 0 verdict good, 1 verdict bad, 2 usage, 3 host not fit, 4 lost.",
+        epilog="Exit codes: 0 verdict good, 1 verdict bad, 2 usage, 3 host not fit, 4 lost. "
+        "`hil run -- CMD` runs an unmodified program on the emulated buses instead of the flight "
+        "software; `hil run --help --` has its options.",
     )
     p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
     p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
@@ -82,7 +84,15 @@ def options(args: argparse.Namespace) -> Options:
 
 
 def main(argv: list[str]) -> int:
-    """Fly, print the verdict, return 0 if it is good and 1 if it is bad."""
+    """Fly, print the verdict, return 0 if it is good and 1 if it is bad.
+
+    Behind ``--`` stands a program that is to run on the bench instead.
+    """
+    if "--" in argv:
+        from hil.cli import run_program
+
+        at = argv.index("--")
+        return run_program.main(argv[:at], argv[at + 1 :])
     args = parser().parse_args(argv)
     # Only now: who asks for help or mistypes an option need not wait for the bench to load.
     from hil.session import fly

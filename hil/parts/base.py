@@ -97,9 +97,36 @@ class I2CTarget(Protocol):
         """See the stop condition."""
 
 
+class I2CPlace(Protocol):
+    """Where I2C parts can be put: a bus, or a segment behind a switch."""
+
+    name: str
+
+    def attach(self, address: int, target: I2CTarget) -> None:
+        """Put a part there; raises :class:`~hil.errors.ConfigError` for a clash."""
+
+
+@runtime_checkable
+class I2CSwitch(Protocol):
+    """A part that puts several I2C segments behind one: ``mux``, ``channel`` in a board file."""
+
+    #: number of segments
+    CHANNELS: ClassVar[int]
+
+    def segment(self, channel: int) -> I2CPlace:
+        """Return the segment of a channel."""
+
+    def connect(self, upstream: I2CPlace) -> None:
+        """Learn where the switch itself was put."""
+
+
 @runtime_checkable
 class SPIPeripheral(Protocol):
-    """The bus face of an SPI peripheral. Modes that it accepts are in ``spi_modes``."""
+    """The bus face of an SPI peripheral. Modes that it accepts are in ``spi_modes``.
+
+    A part with two or four data lines also has ``spi_exchange_wide(t_ns, tx, lanes) -> bytes`` and
+    ``spi_max_hz``.
+    """
 
     spi_modes: frozenset[int]
 
@@ -135,7 +162,15 @@ class UARTDevice(Protocol):
 
 @runtime_checkable
 class CANNode(Protocol):
-    """The bus face of a CAN node."""
+    """The bus face of a CAN node.
+
+    It may say of its controller ``can_fd``, ``can_fd_tolerant``, ``can_listen_only`` and
+    ``can_one_shot`` (False where it says nothing), and then of an FD frame ``can_id >> 32`` are the
+    ``flags`` of ``struct canfd_frame``: BRS 1, ESI 2, FDF 4.
+
+    A part that is a controller itself may have ``can_attached(node, bitrate_hz)``, which tells it
+    its error counters, and ``can_sent(t_ns, can_id, data)``, called when a frame of its went out.
+    """
 
     #: set by the bus when the node is attached: queues a frame (t_ns, can_id, data)
     can_send: Callable[[int, int, bytes], None]

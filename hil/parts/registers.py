@@ -32,20 +32,34 @@ class Register(NamedTuple):
     clearing: int = 0
     #: bits that are stored and have no effect
     unmodelled: int = 0
+    #: bits of this register, whole octets; 0: as many as the map says
+    width: int = 0
+    #: bits that writing 0 clears and that nothing written sets
+    w0c: int = 0
 
 
-def ro(address: int, name: str, reset: int = 0) -> Register:
+def ro(address: int, name: str, reset: int = 0, width: int = 0) -> Register:
     """Return the row of a read-only register."""
-    return Register(address, name, reset, writable=0)
+    return Register(address, name, reset, writable=0, width=width)
+
+
+def signed(word: int, width: int = 16) -> int:
+    """Return a word of ``width`` bits as a number in two's complement."""
+    return word - (1 << width) if word >> (width - 1) & 1 else word
+
+
+def clamp(counts: int, lower: int, upper: int) -> int:
+    """Return ``counts`` held between two ends, as a converter holds what it cannot express."""
+    return min(max(counts, lower), upper)
 
 
 class RegisterMap(NamedTuple):
     """A register table with the rules that hold for all of its rows."""
 
     registers: tuple[Register, ...]
-    #: 8 or 16 bits
+    #: bits of a register, where its row does not say otherwise; whole octets
     width: int = 8
-    #: order of the octets of a 16-bit register
+    #: order of the octets of a register
     order: Literal["big", "little"] = "big"
     #: the pointer goes on after each register
     increment: bool = True
@@ -60,12 +74,17 @@ class RegisterFile:
 
     def __init__(self, table: RegisterMap) -> None:
         self.map = table
-        size, full = table.size, (1 << table.width) - 1
+        size = table.size
+        #: octets of the register at each address, and the pointer after it; a part whose pointer
+        #: has modes puts another list here
+        self.nbytes = [table.width // 8] * size
+        self.after = [(at + table.increment) % size for at in range(size)]
         self.names: list[str] = [f"register {address:02X}h" for address in range(size)]
         self.values = [0] * size
         self._known = [False] * size
-        self._writable = [full] * size
+        self._writable = [(1 << table.width) - 1] * size
         self._w1c = [0] * size
+        self._w0c = [0] * size
         self._clearing = [0] * size
         self._unmodelled = [0] * size
         for row in table.registers:
@@ -74,8 +93,10 @@ class RegisterFile:
             assert not self._known[at], f"{row.name}: address {at:#x} is there twice"
             self._known[at] = True
             self.names[at] = row.name
-            self._writable[at] = row.writable & full
+            self.nbytes[at] = (row.width or table.width) // 8
+            self._writable[at] = row.writable & ((1 << 8 * self.nbytes[at]) - 1)
             self._w1c[at] = row.w1c
+            self._w0c[at] = row.w0c
             self._clearing[at] = row.clearing
             self._unmodelled[at] = row.unmodelled
         for at, name in table.tagged:
@@ -95,6 +116,8 @@ class RegisterFile:
         new &= ~self._clearing[address]
         if self._w1c[address]:
             new = (new & ~self._w1c[address]) | (old & self._w1c[address] & ~value)
+        if self._w0c[address]:
+            new = (new & ~self._w0c[address]) | (old & self._w0c[address] & value)
         self.values[address] = new
         if touch is None:
             return
@@ -102,7 +125,7 @@ class RegisterFile:
             touch.touch(f"write {self.names[address]}")
         elif (old ^ value) & self._unmodelled[address]:
             bits = (old ^ value) & self._unmodelled[address]
-            touch.touch(f"write {self.names[address]} bits {bits:0{self.map.width // 4}X}h")
+            touch.touch(f"write {self.names[address]} bits {bits:0{2 * self.nbytes[address]}X}h")
 
     def load(self, address: int, touch: Part | None = None) -> int:
         """Read a register."""
@@ -124,7 +147,7 @@ class RegisterTarget(Part):
         super().__init__(name, seed)
         self.file = RegisterFile(self.MAP)
         self.pointer = 0
-        #: writes that ended inside a 16-bit register, whose octet is lost
+        #: writes that ended inside a register of several octets, whose octets are lost
         self.cut_writes = 0
 
     def snapshot(self) -> dict[str, Any]:
@@ -153,33 +176,31 @@ class RegisterTarget(Part):
         if len(data) == 1:
             return 1
         self.refresh(t_ns)
-        step = table.width // 8
-        for at in range(1, len(data), step):
-            octets = data[at : at + step]
-            if len(octets) < step:
+        file = self.file
+        at = 1
+        while at < len(data):
+            address = self.pointer
+            octets = data[at : at + file.nbytes[address]]
+            if len(octets) < file.nbytes[address]:
                 self.cut_writes += 1
                 break
-            address = self.pointer
-            value = octets[0] if step == 1 else int.from_bytes(octets, table.order)
-            self.file.store(address, value, self)
+            value = int.from_bytes(octets, table.order)
+            file.store(address, value, self)
             self.on_write(t_ns, address, value)
-            if table.increment:
-                self.pointer = (address + 1) % table.size
+            self.pointer = file.after[address]
+            at += len(octets)
         return len(data)
 
     def i2c_read(self, t_ns: int, nbytes: int) -> bytes | None:
-        """Read registers from the pointer on; a 16-bit part repeats its register."""
+        """Read registers from the pointer on; one that does not move it is repeated."""
         self.refresh(t_ns)
-        table = self.MAP
-        step = table.width // 8
+        file, order = self.file, self.MAP.order
         out = bytearray()
         while len(out) < nbytes:
             address = self.pointer
-            value = self.file.load(address, self)
-            out += bytes((value,)) if step == 1 else value.to_bytes(2, table.order)
+            out += file.load(address, self).to_bytes(file.nbytes[address], order)
             self.on_read(t_ns, address)
-            if table.increment:
-                self.pointer = (address + 1) % table.size
+            self.pointer = file.after[address]
         return bytes(out[:nbytes])
 
     def i2c_stop(self, t_ns: int) -> None:
@@ -187,13 +208,12 @@ class RegisterTarget(Part):
 
     def i2c_write_read(self, t_ns: int, data: bytes, nread: int) -> bytes | int:
         """Run a whole transaction in one call; reading one 16-bit register is the usual one."""
-        if nread == 2 and len(data) == 1 and self.MAP.width == 16:
-            table = self.MAP
-            address = data[0] % table.size
+        file = self.file
+        if len(data) == 1 and nread == 2 == file.nbytes[address := data[0] % self.MAP.size]:
             self.refresh(t_ns)
-            word = self.file.load(address, self).to_bytes(2, table.order)
+            word = file.load(address, self).to_bytes(2, self.MAP.order)
             self.on_read(t_ns, address)
-            self.pointer = (address + 1) % table.size if table.increment else address
+            self.pointer = file.after[address]
             return word
         if data and self.i2c_write(t_ns, data) != len(data):
             return 0

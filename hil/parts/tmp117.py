@@ -1,9 +1,10 @@
 """Texas Instruments TMP117: temperature sensor, 7.8125 m°C per LSB.
 
 Source: data sheet SNOSD82D (September 2022), sections 7.3 (averaging, alert), 7.4 (modes), 7.5
-(EEPROM programming), 7.6 (registers). Results latch at the end of each conversion.
+(EEPROM programming, general-call reset), 7.6 (registers). Results latch at the end of each
+conversion.
 
-Not modelled: the ALERT pin (its flags are), general-call reset, SMBus alert response, the error
+Not modelled: the ALERT pin (its flags are), SMBus alert response, the error
 of the sensor (0.1 °C over -20..50 °C), self-heating. During the 2 ms of a soft reset the part
 answers, with the values after the reset.
 """
@@ -101,6 +102,13 @@ class Tmp117(RegisterTarget):
         for address, word in self._eeprom.items():
             self.file.values[address] = word
         self._configure(t_ns)
+
+    def i2c_general_call(self, t_ns: int, data: bytes) -> int:
+        """Take the reset, 06h; other octets behind the general call are not acknowledged."""
+        if data[:1] != b"\x06":
+            return 0
+        self._reset(t_ns)
+        return 1
 
     def _configure(self, t_ns: int) -> None:
         """Abort the conversion under way and start over with what CONFIG says."""

@@ -1,17 +1,17 @@
-"""Winbond W25Q128JV: 16 MiB of serial NOR flash.
+"""Winbond W25Q16JV to W25Q128JV: 2 to 16 MiB of serial NOR flash; their data is in w25q_data.
 
-Source: data sheet W25Q128JV revision F (March 2018), sections 7 (status registers, protection), 8
-(instructions), 9.6 (busy times, typical column); JEDEC JESD216B for the parameter table, whose
-words are those that a part answered in the Linux commit "mtd: spi-nor: Correct flags for Winbond
-w25q128" (Linus Walleij, July 2023).
+Source: the data sheets named in ``hil.parts.w25q_data``, sections 7 (status registers, protection)
+and 8 (instructions).
 
 A command acts when chip select goes high. While the part is busy it takes status reads and reset
 only; everything else is ignored and counted. Programming clears bits, erasing a sector sets them.
+Dual and quad instructions want their address and data on that many lines: a bus that carries lines
+hands them over with :meth:`W25Q.spi_exchange_wide`; on one line they read nothing.
 
-Not modelled (touches are counted): dual and quad instructions, suspend and resume, security
-registers, individual block locks (WPS), the /WP, /HOLD and /RESET pins, wear out. A page takes the
-typical page time whatever its length. Erase and program are whole: a reset while busy does not
-leave them half done.
+Not modelled (touches are counted): QPI and continuous read mode, individual block locks (WPS), the
+/WP, /HOLD and /RESET pins, wear out. A page takes the typical page time whatever its length. Erase
+and program are whole: their result stands from the start, also in what is read while they are
+suspended, and a reset does not leave them half done.
 """
 
 from __future__ import annotations
@@ -21,88 +21,77 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from hil.parts import w25q_data
 from hil.parts.base import Param, Part, Quantity
 from hil.parts.flash_store import SECTOR, FlashStore
+from hil.parts.limits import check_limits
+from hil.parts.w25q_data import (
+    ACTIONS,
+    ANY_TIME,
+    ARRAY_READS,
+    ERASES,
+    NARROW,
+    NEED_QE,
+    NOT_SUSPENDED,
+    PAGE,
+    PROGRAM,
+    PROGRAM_NS,
+    PROGRAMS,
+    QUAD_PROGRAM,
+    QUAD_WRITE,
+    READS,
+    RESET_NS,
+    RESUME,
+    STATUS_NS,
+    STATUS_READS,
+    STATUS_WRITABLE,
+    SUSPEND,
+    SUSPEND_NS,
+    VOLATILE_ENABLE,
+    WAKE_NS,
+    WIDE,
+    WRITE_DISABLE,
+    WRITE_ENABLE,
+    Model,
+)
 
-SIZE, PAGE = 1 << 24, 256
-WRITE_ENABLE, WRITE_DISABLE, VOLATILE_ENABLE = 0x06, 0x04, 0x50
-BUSY, WEL = 0x01, 0x02
-TB, SEC, SRL, CMP = 0x20, 0x40, 0x01, 0x40
-
-# Section 9.6, typical.
-PROGRAM_NS = 400_000
-STATUS_NS = 10_000_000
-RESET_NS = 30_000
-WAKE_NS = 3_000
-ERASE_NS = {0x20: 45_000_000, 0x52: 120_000_000, 0xD8: 150_000_000, 0xC7: 40_000_000_000}
-ERASE_NBYTES = {0x20: SECTOR, 0x52: 8 * SECTOR, 0xD8: 16 * SECTOR, 0xC7: SIZE}
-
-JEDEC_ID = b"\xef\x40\x18"
-SFDP = (
-    bytes.fromhex("53464450050100ff00050110800000ff").ljust(0x80, b"\xff")
-    + bytes.fromhex(
-        "e520f9ffffffff0744eb086b083b42bbfeffffffffff0000ffff40eb0c200f52"
-        "10d800003602a60082ea14c9e96376337a757a75f7a2d55c19f74dffe930f880"
-    )
-).ljust(256, b"\xff")
-
-#: octets before data flows, by instruction that reads: instruction, address, dummies
-HEADERS = {
-    0x03: 4,  # read
-    0x0B: 5,  # fast read
-    0x05: 1,  # status 1
-    0x35: 1,  # status 2
-    0x15: 1,  # status 3
-    0x9F: 1,  # JEDEC identity
-    0x90: 4,  # manufacturer and device
-    0xAB: 4,  # release power-down, device
-    0x4B: 5,  # unique identity
-    0x5A: 5,  # parameter table
-}
-#: instructions that act, and the least and most octets with which they do
-ACTIONS = {
-    WRITE_ENABLE: (1, 1),
-    WRITE_DISABLE: (1, 1),
-    VOLATILE_ENABLE: (1, 1),
-    0x01: (2, 3),  # write status 1, or 1 and 2
-    0x31: (2, 2),
-    0x11: (2, 2),
-    0x02: (5, SIZE),  # page program
-    0x20: (4, 4),  # erase 4 KiB, 32 KiB, 64 KiB, chip
-    0x52: (4, 4),
-    0xD8: (4, 4),
-    0xC7: (1, 1),
-    0x60: (1, 1),
-    0xB9: (1, 1),  # power-down
-    0xAB: (1, SIZE),  # release it
-    0x66: (1, 1),  # enable reset, reset
-    0x99: (1, 1),
-}
-STATUS_READS = (0x05, 0x35, 0x15)
-ANY_TIME = frozenset((*STATUS_READS, 0x66, 0x99))
-#: bits of status 1, 2, 3 that a write changes; the rest are fixed or set by the part
-STATUS_WRITABLE = (0xFC, 0x7B, 0x64)
+BUSY, WEL, QE = 0x01, 0x02, 0x02
+TB, SEC, SRL, CMP, SUS = 0x20, 0x40, 0x01, 0x40, 0x80
+_SECURITY = b"SEC1"
 
 
-class W25Q128(Part):
-    """W25Q128JV; ``dump`` and ``load`` keep its content over a restart of the bench."""
+class W25Q(Part):
+    """One of the family; ``dump`` and ``load`` keep its content over a restart of the bench.
+
+    ``busy_scale`` multiplies every busy time: 0 for programs that wait on the wall clock.
+    """
+
+    MODEL: ClassVar[Model]
 
     spi_modes: frozenset[int] = frozenset({0, 3})
     spi_max_hz = 133_000_000
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {}
-    PARAMS: ClassVar[Mapping[str, Param]] = {}
+    PARAMS: ClassVar[Mapping[str, Param]] = {"busy_scale": Param(None, 1.0)}
 
-    def __init__(self, name: str, seed: int = 0) -> None:
+    def __init__(self, name: str, seed: int = 0, busy_scale: float = 1.0) -> None:
         super().__init__(name, seed)
-        self.store = FlashStore(SIZE)
+        check_limits(name, {"busy_scale": (busy_scale, 0.0, 100.0)})
+        self.busy_scale = busy_scale
+        self.size = self.MODEL.size
+        self.store = FlashStore(self.size)
+        #: security register n is the first page of sector n
+        self.security = FlashStore(4 * SECTOR)
+        self._parameters = self.MODEL.parameters()
         self.unique_id = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
         #: instructions ignored, by reason: busy, asleep, not enabled, protected, wrong length,
-        #: unknown
+        #: wrong lines, unknown
         self.ignored: Counter[str] = Counter()
         # Status 2 leaves the factory with QE set (-IQ), status 3 with the output drive at 25 %.
         self._kept = [0x00, 0x02, 0x60]
         self.status = list(self._kept)
         self._busy_until_ns = 0
+        self._working = 0  # the instruction that makes it busy, or that is suspended
+        self._left_ns = 0  # of what is suspended
         self._asleep = False
         self._reset_armed = False
         self._volatile = False
@@ -121,23 +110,40 @@ class W25Q128(Part):
         self._count = 0
 
     def spi_exchange(self, t_ns: int, tx: bytes) -> bytes:
-        """Take instruction, address and data, and answer what the instruction reads."""
+        """Take instruction, address and data on one line, and answer what is read."""
+        return self.spi_exchange_wide(t_ns, tx, 1)
+
+    def spi_exchange_wide(self, t_ns: int, tx: bytes, lanes: int) -> bytes:
+        """The same on so many lines, one way at a time; section 6.1."""
         if not tx:
             return b""
         if self._command < 0:
             self._command = tx[0]
             self._refused = self._refuses(t_ns, tx[0])
         start, self._count = self._count, self._count + len(tx)
-        header = HEADERS.get(self._command)
-        room = 4 + PAGE if header is None else header
-        if self._command == 0x02:
+        read = READS.get(self._command)
+        self._check_lanes(start, lanes)
+        room = 4 + PAGE if read is None else read.head
+        if self._command in PROGRAMS:
             self._taken += tx  # more than a page wraps, so all of it matters
         elif len(self._taken) < room:
             self._taken += tx[: room - len(self._taken)]
-        if header is None or self._refused or self._count <= header:
+        if read is None or self._refused or self._count <= read.head:
             return b"\xff" * len(tx)
-        silent = max(header - start, 0)
-        return b"\xff" * silent + self._serve(t_ns, start + silent - header, len(tx) - silent)
+        silent = max(read.head - start, 0)
+        return b"\xff" * silent + self._serve(t_ns, start + silent - read.head, len(tx) - silent)
+
+    def _check_lanes(self, start: int, lanes: int) -> None:
+        """Refuse the instruction when one of its phases comes on another number of lines."""
+        if lanes == 1 and self._command not in WIDE:
+            return
+        read = QUAD_WRITE if self._command == QUAD_PROGRAM else READS.get(self._command, NARROW)
+        end = self._count
+        phases = ((0, 1, 1), (1, read.head, read.address_lanes), (read.head, end, read.data_lanes))
+        wanted = {lines for lower, upper, lines in phases if max(start, lower) < min(end, upper)}
+        if wanted != {lanes} and not self._refused:
+            self.ignored["wrong lines"] += 1
+            self._refused = True
 
     def spi_deselect(self, t_ns: int) -> None:
         """See chip select become inactive: an instruction that changes something does so now."""
@@ -163,13 +169,19 @@ class W25Q128(Part):
         if not busy and self.status[0] & BUSY:
             self.status[0] &= ~(BUSY | WEL)
         reason = ""
-        if command not in HEADERS and command not in ACTIONS:
+        if command not in READS and command not in ACTIONS:
             self.touch(f"instruction {command:02X}h")
             reason = "unknown"
         elif busy and command not in ANY_TIME:
             reason = "busy"
         elif self._asleep and command != 0xAB:
             reason = "asleep"
+        elif command in NEED_QE and not self.status[1] & QE:
+            reason = "quad disabled"
+        elif self.status[1] & SUS and (
+            command in NOT_SUSPENDED or (command in PROGRAMS and self._working in PROGRAMS)
+        ):
+            reason = "suspended"
         if reason:
             self.ignored[reason] += 1
         return bool(reason)
@@ -177,18 +189,26 @@ class W25Q128(Part):
     def _serve(self, t_ns: int, offset: int, nbytes: int) -> bytes:
         """Return what the instruction reads, ``offset`` octets into its data."""
         command, taken = self._command, self._taken
-        if command in (0x03, 0x0B):
+        if command in ARRAY_READS:
+            if offset == 0 and command in (0xBB, 0xEB) and taken[4] & 0x30 == 0x20:
+                self.touch("continuous read mode")
             return self.store.read(int.from_bytes(taken[1:4], "big") + offset, nbytes)
+        if command == 0x48:
+            register, at = taken[2] >> 4 & 3, (taken[3] + offset) % PAGE
+            page = self.security.read(register * SECTOR, PAGE)
+            return (page * (2 + nbytes // PAGE))[at : at + nbytes]
         if command in STATUS_READS:
             if t_ns >= self._busy_until_ns and self.status[0] & BUSY:
                 self.status[0] &= ~(BUSY | WEL)
             return bytes((self.status[STATUS_READS.index(command)],)) * nbytes
         if command == 0x9F:
-            return (JEDEC_ID.ljust(offset + nbytes, b"\xff"))[offset : offset + nbytes]
+            identity = bytes((0xEF, 0x40, self.MODEL.capacity))
+            return identity.ljust(offset + nbytes, b"\xff")[offset : offset + nbytes]
         if command == 0x5A:
-            at = (taken[3] + offset) % len(SFDP)
-            return (SFDP * (2 + nbytes // len(SFDP)))[at : at + nbytes]
-        answer = {0x90: b"\xef\x17", 0xAB: b"\x17", 0x4B: self.unique_id}[command]
+            at = (taken[3] + offset) % 256
+            return (self._parameters * (2 + nbytes // 256))[at : at + nbytes]
+        device = bytes((self.MODEL.device,))
+        answer = {0x90: b"\xef" + device, 0xAB: device, 0x4B: self.unique_id}[command]
         if command == 0x90 and taken[3] & 1:
             answer = answer[::-1]
         at = offset % len(answer)
@@ -210,19 +230,51 @@ class W25Q128(Part):
             self._busy_until_ns = t_ns + WAKE_NS
         elif command in (0x01, 0x31, 0x11):
             self._write_status(t_ns, {0x01: 0, 0x31: 1, 0x11: 2}[command], taken[1:])
-        elif command == 0x02:
+        elif command in (PROGRAM, QUAD_PROGRAM):
             address = int.from_bytes(taken[1:4], "big")
             if self._may_change(address, 1):
-                self._program(address, taken[4:])
-                self._work(t_ns, PROGRAM_NS)
+                self._program(self.store, address, taken[4:])
+                self._work(t_ns, PROGRAM_NS, command)
+        elif command in (0x42, 0x44):
+            self._change_security(t_ns, command, taken)
+        elif command == SUSPEND:
+            self._suspend(t_ns)
+        elif command == RESUME and self.status[1] & SUS:
+            self.status[1] &= ~SUS
+            self.status[0] |= BUSY
+            self._busy_until_ns = t_ns + self._left_ns
         elif command in (0x20, 0x52, 0xD8, 0xC7, 0x60):
             self._erase(t_ns, 0xC7 if command == 0x60 else command, taken)
 
-    def _work(self, t_ns: int, duration_ns: int) -> None:
-        self._busy_until_ns = t_ns + duration_ns
+    def _suspend(self, t_ns: int) -> None:
+        """Section 8.2.24: an erase of a block or a program stops, to go on later."""
+        if t_ns < self._busy_until_ns and self._working in ERASES | PROGRAMS:
+            self.status[1] |= SUS
+            self._left_ns = self._busy_until_ns - t_ns
+            self._busy_until_ns = t_ns + SUSPEND_NS
+
+    def _change_security(self, t_ns: int, command: int, taken: bytes) -> None:
+        """Sections 8.2.29 and 30: one of three registers, unless its lock bit is set."""
+        register = taken[2] >> 4 & 3
+        if not self.status[0] & WEL:
+            self.ignored["not enabled"] += 1
+        elif not register or self.status[1] >> (2 + register) & 1:
+            self.ignored["protected"] += 1
+            self.status[0] &= ~WEL
+        elif command == 0x44:
+            self.security.erase(register * SECTOR, SECTOR)
+            self._work(t_ns, self.MODEL.erase_ns[0x20], command)
+        else:
+            self._program(self.security, register * SECTOR + taken[3], taken[4:])
+            self._work(t_ns, PROGRAM_NS, command)
+
+    def _work(self, t_ns: int, duration_ns: int, command: int = 0) -> None:
+        if not self.status[1] & SUS:
+            self._working = command
+        self._busy_until_ns = t_ns + round(duration_ns * self.busy_scale)
         self.status[0] |= BUSY
 
-    def _program(self, address: int, data: bytes) -> None:
+    def _program(self, store: FlashStore, address: int, data: bytes) -> None:
         """Program within one page: past its end data goes on at its start (section 8.2.15)."""
         base, at = address & ~(PAGE - 1), address & (PAGE - 1)
         page = bytearray(b"\xff" * PAGE)
@@ -231,14 +283,14 @@ class W25Q128(Part):
         first = data[: PAGE - at]
         page[at : at + len(first)] = first
         page[: len(data) - len(first)] = data[len(first) :]
-        self.store.program(base, bytes(page))
+        store.program(base, bytes(page))
 
     def _erase(self, t_ns: int, command: int, taken: bytes) -> None:
-        nbytes = ERASE_NBYTES[command]
+        nbytes = self.MODEL.erase_nbytes[command]
         address = 0 if command == 0xC7 else int.from_bytes(taken[1:4], "big") & ~(nbytes - 1)
         if self._may_change(address, nbytes):
             self.store.erase(address, nbytes)
-            self._work(t_ns, ERASE_NS[command])
+            self._work(t_ns, self.MODEL.erase_ns[command], command)
 
     def _may_change(self, address: int, nbytes: int) -> bool:
         """Tell whether write enable and protection let these octets change, and count why not."""
@@ -260,12 +312,12 @@ class W25Q128(Part):
         if code == 0:
             nbytes = 0
         elif code == 7:
-            nbytes = SIZE
+            nbytes = self.size
         elif one & SEC:
             nbytes = min(SECTOR << (code - 1), 8 * SECTOR)
         else:
-            nbytes = SIZE // 64 << (code - 1)
-        lower = 0 if one & TB else SIZE - nbytes
+            nbytes = min(self.MODEL.protection_unit << (code - 1), self.size)
+        lower = 0 if one & TB else self.size - nbytes
         return lower, lower + nbytes, not two & CMP
 
     def _write_status(self, t_ns: int, first: int, data: bytes) -> None:
@@ -299,14 +351,21 @@ class W25Q128(Part):
 
     def dump(self) -> bytes:
         """Return content, wear and non-volatile status, for :meth:`load`."""
-        return bytes(self._kept) + self.store.dump()
+        security = self.security.dump() if self.security.wear or self.security.sectors else b""
+        head = _SECURITY + len(security).to_bytes(4, "little") if security else b""
+        return bytes(self._kept) + head + security + self.store.dump()
 
     def load(self, image: bytes) -> None:
         """Take over what :meth:`dump` returned and power up with it.
 
         Raises :class:`hil.errors.ConfigError` when the image is damaged.
         """
-        self.store.load(image[3:])
+        security, at = FlashStore(4 * SECTOR), 3
+        if image[3:7] == _SECURITY:
+            at = 11 + int.from_bytes(image[7:11], "little")
+            security.load(image[11:at])
+        self.store.load(image[at:])
+        self.security = security
         self._kept = list(image[:3])
         self.power_up()
 
@@ -326,3 +385,27 @@ class W25Q128(Part):
             "erases": sum(wear.values()),
             "most_erased": max(wear.values(), default=0),
         }
+
+
+class W25Q16(W25Q):
+    """W25Q16JV, 2 MiB."""
+
+    MODEL = w25q_data.W25Q16
+
+
+class W25Q32(W25Q):
+    """W25Q32JV, 4 MiB."""
+
+    MODEL = w25q_data.W25Q32
+
+
+class W25Q64(W25Q):
+    """W25Q64JV, 8 MiB."""
+
+    MODEL = w25q_data.W25Q64
+
+
+class W25Q128(W25Q):
+    """W25Q128JV, 16 MiB."""
+
+    MODEL = w25q_data.W25Q128

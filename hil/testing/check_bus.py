@@ -1,4 +1,7 @@
-"""Contract suites of request-response buses: every I2C or SPI controller must pass them.
+"""Contract suites of buses: every back end of a kind of bus must pass that of its kind.
+
+:func:`check_bus` runs the suite of a kind; those of I2C and SPI are here, the others in
+``hil.testing.check_lines``.
 
 Public on purpose: whoever writes another back end (a bridge to a real bus, a replayed one) runs
 the same checks on it. A suite raises AssertionError with what was promised and what came instead.
@@ -7,11 +10,19 @@ the same checks on it. A suite raises AssertionError with what was promised and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flightsw.codec.wire import Status
 from hil.buses.base import I2CController, SPIController
 from hil.buses.i2c import READ
 from hil.parts.base import I2CTarget, SPIPeripheral, stream
+from hil.testing.check_lines import (
+    check_can_controller,
+    check_frame_grabber,
+    check_gpio_controller,
+    check_onewire_controller,
+    check_serial_line,
+)
 
 ADDRESS, ABSENT = 0x50, 0x51
 CHIP_SELECT = 0
@@ -171,3 +182,20 @@ def _spi_refuses_what_is_too_long(make: Callable[[SPIPeripheral], SPIController]
     assert status == Status.OVERRUN, f"{limit + 1} octets ended {Status(status).name}"
     assert (duration_ns, rx, part.selects) == (0, b"", 0), "a refused transfer touched the bus"
     assert bus.transfer(0, CHIP_SELECT, bytes(limit))[0] == Status.OK, f"{limit} octets must pass"
+
+
+#: kind of bus -> its suite; each takes what makes a fresh bus
+CHECKS: dict[str, Callable[[Callable[..., Any]], None]] = {
+    "i2c": check_i2c_controller,
+    "spi": check_spi_controller,
+    "uart": check_serial_line,
+    "can": check_can_controller,
+    "gpio": check_gpio_controller,
+    "frames": check_frame_grabber,
+    "onewire": check_onewire_controller,
+}
+
+
+def check_bus(kind: str, make: Callable[..., Any]) -> None:
+    """Run the contract suite of a kind of bus on what ``make`` makes."""
+    CHECKS[kind](make)

@@ -8,8 +8,8 @@ each.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -33,6 +33,19 @@ def pin_to_one_core(cpu: int | None = None, pids: Iterable[int] = (0,)) -> int |
     except OSError:
         return None
     return chosen
+
+
+@contextmanager
+def pinned(wanted: bool) -> Iterator[None]:
+    """Keep this process, and those that it starts, on one core while inside."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if wanted:
+        pin_to_one_core()
+    try:
+        yield
+    finally:
+        if before:
+            os.sched_setaffinity(0, before)
 
 
 def _threads(pid: int) -> list[int]:

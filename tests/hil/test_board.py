@@ -65,8 +65,10 @@ def test_the_board_is_what_the_mission_needs() -> None:
         ("gpiochip0", "gpio"),
         ("csi0", "frames"),
     ]
-    assert board.bus("i2c-1") == BusSpec("i2c-1", "i2c", 0, {"bitrate_hz": 400_000})
-    assert board.bus("can0").params == {"bitrate_hz": 500_000}
+    assert board.bus("i2c-1") == BusSpec(
+        "i2c-1", "i2c", 0, {"bitrate_hz": 400_000, "high_speed_hz": 0}
+    )
+    assert board.bus("can0").params == {"bitrate_hz": 500_000, "data_bitrate_hz": 0}
     places = {part.role: (part.type, part.bus, part.address) for part in board.parts}
     assert places == {
         "power": ("ina3221", "i2c-1", 0x40),

@@ -70,4 +70,5 @@ def test_every_kind_flag_and_status_has_its_own_number():
         "END",
         "END_ACK",
         "REFUSE",
+        "OPEN",
     }

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flightsw.codec.wire import Flag, Status
-from hil.buses.can import CANBus, CANFault
+from hil.buses.can import CANBus
+from hil.buses.can_faults import CANFault
 from hil.buses.can_frame import (
     EXTENDED_FLAG,
     INTERFRAME_NBITS,

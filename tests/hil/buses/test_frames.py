@@ -46,7 +46,7 @@ def test_faults_hold_in_their_window() -> None:
         Status.OK,
     ]
     assert bus.capture(10, 1)[1] == 10**9
-    assert bus.counters == {"frames": 1, "absent": 1, "timeout": 2}
+    assert [bus.counters[name] for name in ("frames", "absent", "timeout")] == [1, 1, 2]
 
 
 def test_a_port_has_one_imager() -> None:
@@ -55,3 +55,33 @@ def test_a_port_has_one_imager() -> None:
     bus.attach(Still())
     with pytest.raises(ConfigError, match="two imagers"):
         bus.attach(Still())
+
+
+@pytest.mark.parametrize(
+    ("fault", "duration_ns", "pixels"),
+    [
+        (FrameFault("delay", value=700), 5_700, b"pixels"),
+        (FrameFault("truncate", value=2), 5_000, b"pi\0\0\0\0"),
+        (FrameFault("bit_flip", value=9), 5_000, b"pkxels"),
+        (FrameFault("duplicate"), 0, b"before"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, FrameFault) else "",
+)
+def test_faults_spoil_a_frame(fault: FrameFault, duration_ns: int, pixels: bytes) -> None:
+    """Late, cut, flipped, or the one before once more: flagged and counted, the header whole."""
+
+    class Camera:
+        content = b"before"
+
+        def frame_capture(self, t_ns: int, exposure_us: int) -> tuple[int, bytes]:
+            return 5_000, b"8 octets" + self.content
+
+    bus, camera = FrameBus("csi0"), Camera()
+    bus.attach(camera)
+    bus.capture(0, 5)
+    assert not bus.faulted
+    camera.content = b"pixels"
+    bus.faults.add(fault)
+    assert bus.capture(1, 5) == (Status.OK, duration_ns, b"8 octets" + pixels)
+    assert bus.faulted
+    assert bus.counters[fault.kind] == 1

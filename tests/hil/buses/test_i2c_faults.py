@@ -6,7 +6,8 @@ import pytest
 
 from flightsw.codec.wire import Status
 from hil.buses.faults import BusFault
-from hil.buses.i2c import READ, Forward, I2CBus, Message, MessageOutcome
+from hil.buses.i2c import READ, I2CBus
+from hil.buses.intercept import Crossing, Forward, Result
 from hil.errors import ConfigError
 from hil.testing.check_bus import I2CMemory
 
@@ -38,6 +39,9 @@ def read(bus: I2CBus, t_ns: int = 0) -> tuple[int, int, bytes]:
         ("truncate", {"after": 1}, (Status.OK, 57 * 2500, b"\x10\xff\xff")),
         ("stretch", {"ns": 7000}, (Status.OK, 57 * 2500 + 7000, b"\x10\x11\x12")),
         ("stretch", {"ns": 2 * 10**9}, (Status.TIMEOUT, 10**9, b"")),
+        ("delay", {"ns": 7000}, (Status.OK, 57 * 2500 + 7000, b"\x10\x11\x12")),
+        ("duplicate", {}, (Status.OK, 2 * 57 * 2500, b"\x10\x11\x12")),
+        ("spam", {"times": 3, "octets": 2}, (Status.OK, (57 + 3 * 29) * 2500, b"\x10\x11\x12")),
     ],
 )
 def test_each_kind_does_what_it_says(
@@ -125,20 +129,20 @@ def test_removing_a_row_that_is_not_there_is_an_error() -> None:
         bus.remove_fault(BusFault("i2c-1", "absent"))
 
 
-def blocker(t_ns: int, messages: list[Message], forward: Forward) -> MessageOutcome | None:
+def blocker(crossing: Crossing, forward: Forward) -> Result | None:
     return int(Status.NAK_ADDRESS), 27_500, []
 
 
-def modifier(t_ns: int, messages: list[Message], forward: Forward) -> MessageOutcome | None:
-    status, duration_ns, data = forward(t_ns, messages)
+def modifier(crossing: Crossing, forward: Forward) -> Result | None:
+    status, duration_ns, data = forward(crossing)
     return status, duration_ns, [part[::-1] for part in data]
 
 
-def mimic(t_ns: int, messages: list[Message], forward: Forward) -> MessageOutcome | None:
-    return int(Status.OK), 1, [bytes(what) for _, flags, what in messages if flags & READ]
+def mimic(crossing: Crossing, forward: Forward) -> Result | None:
+    return int(Status.OK), 1, [bytes(what) for _, flags, what in crossing.content if flags & READ]
 
 
-def passer(t_ns: int, messages: list[Message], forward: Forward) -> MessageOutcome | None:
+def passer(crossing: Crossing, forward: Forward) -> Result | None:
     return None
 
 

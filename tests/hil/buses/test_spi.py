@@ -6,7 +6,8 @@ import pytest
 
 from flightsw.codec.wire import Status
 from hil.buses.faults import BusFault
-from hil.buses.spi import CS_CHANGE, Forward, Segment, SegmentOutcome, SPIBus
+from hil.buses.intercept import Crossing, Forward, Result
+from hil.buses.spi import CS_CHANGE, DUAL, QUAD, Segment, SPIBus
 from hil.errors import ConfigError
 from hil.parts.base import SPIPeripheral
 from hil.testing.check_bus import SPIShifter, check_spi_controller
@@ -152,7 +153,8 @@ def test_empty_chip_select_reads_ones() -> None:
     [
         (0, "ideal", {}, "another part is there"),
         (-1, "ideal", {}, "mode of 0..3"),
-        (1, "ideal", {"mode": 4}, "mode of 0..3"),
+        (1, "ideal", {"mode": 32}, "mode of 0..3"),
+        (1, "mcp2221", {"mode": 0x10}, "no three-wire mode"),
         (1, "ideal", {"speed_hz": 0}, "above 0 Hz"),
         (1, "bcm2835", {"bits": 16}, "bcm2835 cannot do 16 bits"),
         (1, "bcm2835", {"lsb_first": True}, "low bit first"),
@@ -226,12 +228,10 @@ def test_faults_of_another_kind_of_bus_are_refused() -> None:
 def test_interceptor_modifies_and_passes() -> None:
     """An interceptor sees every transaction; one that returns None leaves it unmarked."""
 
-    def invert(
-        t_ns: int, chip_select: int, segments: list[Segment], forward: Forward
-    ) -> SegmentOutcome | None:
-        if segments[0][0] == b"\x00":
+    def invert(crossing: Crossing, forward: Forward) -> Result | None:
+        if crossing.content[0][0] == b"\x00":
             return None
-        status, duration_ns, rx = forward(t_ns, chip_select, segments)
+        status, duration_ns, rx = forward(crossing)
         return status, duration_ns, [bytes(octet ^ 0xFF for octet in part) for part in rx]
 
     bus = make(Listener())
@@ -242,3 +242,25 @@ def test_interceptor_modifies_and_passes() -> None:
     assert not bus.faulted
     bus.intercept(None)
     assert bus.transfer(0, 0, b"\x01")[2] == b"\x80"
+
+
+def test_settings_of_a_chip_select_can_change() -> None:
+    """``configure`` holds from then on; a setting that cannot be leaves all as it was."""
+    bus = SPIBus("spi-0", "bcm2835")
+    bus.attach(0, SPIShifter(), mode=0, speed_hz=1_000_000)
+    bus.configure(0, speed_hz=2_000_000, mode=3)
+    bus.configure(7, mode=1)
+    with pytest.raises(ConfigError, match="bits a word"):
+        bus.configure(0, bits=13)
+    assert bus.describe()["chip_selects"] == {"0": {"mode": 3, "speed_hz": 2_000_000}}
+
+
+def test_a_part_without_more_lines_misreads() -> None:
+    """A dual or quad segment to a part of one line reads ones, is counted, and takes less time."""
+    bus = SPIBus("spi-0", "ideal")
+    bus.attach(0, SPIShifter(), speed_hz=1_000_000)
+    for flags, ns in ((0, 33_000), (DUAL, 17_000), (QUAD, 9_000)):
+        status, duration_ns, rx = bus.transfer_segments(0, 0, [(bytes(4), 0, 0, flags, 0)])
+        assert (status, duration_ns) == (Status.OK, ns)
+        assert (rx[0] == b"\xff" * 4) == bool(flags)
+    assert bus.counters["misread"] == 2

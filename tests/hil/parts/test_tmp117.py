@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from flightsw.codec.wire import Status
+from hil.buses.i2c import I2CBus
 from hil.parts.tmp117 import Tmp117
 
 SECOND = 1_000_000_000
@@ -149,3 +151,16 @@ def test_identity_belongs_to_the_part() -> None:
         identities.append([word(part, 0, address) for address in (5, 6, 8)])
     assert identities[0] == identities[1]
     assert len({tuple(identity) for identity in identities}) == 3
+
+
+def test_the_general_call_resets_the_part() -> None:
+    """06h behind address 00h brings the limits back to their EEPROM; another octet is refused."""
+    part = Tmp117("t")
+    bus = I2CBus("i2c-1", 400_000, "ideal")
+    bus.attach(0x48, part)
+    power_up = bus.transfer(0, 0x48, b"\x02", 2)[2]
+    bus.transfer(0, 0x48, b"\x02\x12\x34", 0)
+    assert bus.transfer(0, 0x00, b"\x04", 0)[0] == Status.NAK_DATA
+    assert bus.transfer(0, 0x48, b"\x02", 2)[2] == b"\x12\x34"
+    assert bus.transfer(0, 0x00, b"\x06", 0)[0] == Status.OK
+    assert bus.transfer(0, 0x48, b"\x02", 2)[2] == power_up

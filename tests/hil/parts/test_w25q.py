@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from hil.buses.spi import SPIBus
+from hil.buses.spi import DUAL, QUAD, SPIBus
 from hil.errors import ConfigError
-from hil.parts.w25q import SIZE, W25Q128
+from hil.parts.w25q import W25Q, W25Q16, W25Q32, W25Q64, W25Q128
 
 MS = 1_000_000
+SIZE = 1 << 24
+FAMILY = {W25Q16: (21, 0x1415), W25Q32: (22, 0x1516), W25Q64: (23, 0x1617), W25Q128: (24, 0x1718)}
 
 
 class Flash:
     """The part on a bus, and the time."""
 
-    def __init__(self, name: str = "flash", seed: int = 3) -> None:
-        self.part = W25Q128(name, seed)
+    def __init__(
+        self, name: str = "flash", seed: int = 3, model: type[W25Q] = W25Q128, scale: float = 1.0
+    ) -> None:
+        self.part = model(name, seed, scale)
         self.bus = SPIBus("spi-0", "ideal")
         self.bus.attach(0, self.part, speed_hz=10_000_000)
         self.t_ns = 0
@@ -316,8 +320,144 @@ def test_power_up_forgets_what_is_not_kept(flash: Flash) -> None:
 
 
 def test_unmodelled_instructions_are_counted(flash: Flash) -> None:
-    """A quad read is not modelled: it reads ones and shows in the report."""
-    assert flash("6b00000000", nread=1) == b"\xff"
+    """A block lock is not modelled: it does nothing and shows in the report."""
+    flash("36000000")
     snapshot = flash.part.snapshot()
-    assert snapshot["touched"] == {"instruction 6Bh": 1}
+    assert snapshot["touched"] == {"instruction 36h": 1}
     assert snapshot["ignored"] == {"unknown": 1}
+
+
+@pytest.mark.parametrize("model", FAMILY)
+def test_every_size_tells_its_own(model: type[W25Q]) -> None:
+    """Identities, parameter table, wrap and chip erase are those of the size."""
+    flash = Flash(model=model)
+    bits, ids = FAMILY[model]
+    size = 1 << bits
+    assert flash("9f", nread=3) == b"\xef\x40" + bytes((ids & 0xFF,))
+    assert flash("90000000", nread=2) == b"\xef" + bytes((ids >> 8,))
+    table = flash("5a00008000", nread=64)
+    assert int.from_bytes(table[4:8], "little") + 1 == size * 8
+    erase = int.from_bytes(table[40:44], "little") >> 24 & 0x7F
+    typical_s = ((erase & 0x1F) + 1) * (0.016, 0.256, 4, 64)[erase >> 5]
+    assert typical_s == pytest.approx(size / (1 << 24) * 40, rel=0.25)
+    flash.write(f"02{size - 1:06x}", b"\x12")
+    assert flash(f"03{size - 1:06x}", nread=2) == b"\x12\xff"
+    flash("06")
+    flash("c7")
+    start_ns = flash.t_ns
+    flash.t_ns = start_ns + size * 40_000 * MS // SIZE - 10_000
+    assert flash.status == 0x03
+    flash.t_ns += 20_000
+    assert flash.status == 0x00
+
+
+def test_the_smallest_protects_no_less_than_a_block() -> None:
+    """W25Q16JV section 7.2: BP 1 is the upper 64 KiB (1/32), and BP 6 is all."""
+    flash = Flash(model=W25Q16)
+    flash.part.status[0] = 0x04
+    assert flash.part.protected() == ((1 << 21) - 65536, 1 << 21, True)
+    flash.part.status[0] = 0x18
+    assert flash.part.protected() == (0, 1 << 21, True)
+
+
+def test_busy_times_can_be_taken_away() -> None:
+    """With ``busy_scale`` 0 the part is ready at once, for programs on the wall clock."""
+    flash = Flash(scale=0.0)
+    flash("06")
+    flash("c7")
+    assert flash.status == 0x00
+
+
+READ_LINES = [
+    ("3b0012", "3400", 0, DUAL),
+    ("bb", "00123400", DUAL, DUAL),
+    ("6b0012", "3400", 0, QUAD),
+    ("eb", "001234000000", QUAD, QUAD),
+]
+
+
+@pytest.mark.parametrize(("one", "rest", "address", "data"), READ_LINES)
+def test_reads_on_several_lines(flash: Flash, one: str, rest: str, address: int, data: int) -> None:
+    """Section 8.2: dual and quad reads give the data on their lines, in the time of these."""
+    flash.write("02001234", b"several lines")
+    segments = [
+        (bytes.fromhex(one), 0, 0, 0, 0),
+        (bytes.fromhex(rest), 0, 0, address, 0),
+        (bytes(13), 0, 0, data, 0),
+    ]
+    status, duration_ns, rx = flash.bus.transfer_segments(flash.t_ns, 0, segments)
+    assert (status, rx[2]) == (0, b"several lines")
+    lanes = {0: 1, DUAL: 2, QUAD: 4}
+    clocks = 8 * (len(one) // 2 + len(rest) / 2 / lanes[address] + 13 / lanes[data]) + 1
+    assert duration_ns == pytest.approx(clocks * 100, abs=150)
+    assert not flash.part.ignored
+
+
+@pytest.mark.parametrize("head", ["3b00123400", "6b00123400", "eb00123400000000"])
+def test_reads_on_too_few_lines_give_nothing(flash: Flash, head: str) -> None:
+    """A dual or quad read on one line is refused and counted."""
+    flash.write("02001234", b"\x12")
+    assert flash(head, nread=1) == b"\xff"
+    assert flash.part.ignored["wrong lines"] == 1
+
+
+def test_quad_needs_its_bit(flash: Flash) -> None:
+    """Without QE in status 2 quad instructions are ignored; with it a page can be programmed."""
+    quad = [(b"\x32\x00\x00\x00", 0, 0, 0, 0), (b"\x5a\xa5", 0, 0, QUAD, 0)]
+    flash.write("31", b"\x00", ns=10 * MS)
+    for expected in (b"\xff\xff", b"\x5a\xa5"):
+        flash("06")
+        flash.bus.transfer_segments(flash.t_ns, 0, quad)
+        flash.wait(MS)
+        assert flash("03000000", nread=2) == expected
+        flash.write("31", b"\x02", ns=10 * MS)
+    assert flash.part.ignored["quad disabled"] == 1
+
+
+def test_suspend_and_resume(flash: Flash) -> None:
+    """Section 8.2.24: an erase stops in 20 us, others can be read and programmed."""
+    flash.write("02010000", b"\x12")
+    flash.write("20000000", ns=10 * MS)
+    flash("75")
+    assert flash.status & 1
+    flash.wait(20_000)
+    assert (flash.status & 1, flash("35", nread=1)[0] & 0x80) == (0, 0x80)
+    assert flash("03010000", nread=1) == b"\x12"
+    flash.write("02010001", b"\x34")
+    assert flash("03010000", nread=2) == b"\x12\x34"
+    flash.write("20010000", ns=0)  # no second erase meanwhile
+    assert flash.part.ignored["suspended"] == 1
+    flash("7a")
+    assert flash("35", nread=1)[0] & 0x80 == 0
+    flash.wait(34 * MS)
+    assert flash.status & 1
+    flash.wait(2 * MS)
+    assert flash.status & 1 == 0
+
+
+@pytest.mark.parametrize("head", ["c7", "01"])
+def test_chip_erase_and_status_writes_are_not_suspended(flash: Flash, head: str) -> None:
+    """75h stops neither."""
+    flash("06")
+    flash(head, b"\x00" if head == "01" else b"")
+    flash("75")
+    flash.wait(MS)
+    assert (flash.status & 1, flash("35", nread=1)[0] & 0x80) == (1, 0)
+
+
+def test_security_registers(flash: Flash) -> None:
+    """Sections 8.2.29 to 31: three pages of their own, which wrap, erase, and lock for good."""
+    flash.write("42001000", bytes(range(256)) + b"\x00")
+    assert flash("480010fe00", nread=3) == b"\xfe\xff\x00"
+    assert flash("4800200000", nread=1) == b"\xff"
+    assert flash("03001000", nread=1) == b"\xff"
+    image = flash.part.dump()
+    flash.write("44001000", ns=45 * MS)
+    assert flash("4800107700", nread=1) == b"\xff"
+    again = Flash()
+    again.part.load(image)
+    assert again("4800107700", nread=1) == b"\x77"
+    again.write("31", b"\x0a", ns=10 * MS)  # LB1
+    again.write("44001000", ns=45 * MS)
+    assert again("4800107700", nread=1) == b"\x77"
+    assert again.part.ignored["protected"] == 1

@@ -1,0 +1,231 @@
+/* Calls on descriptors: open and its variants, close, duplicates, read, write, ioctl. */
+#include "shim.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+typedef int (*open_type)(const char *, int, ...);
+typedef int (*openat_type)(int, const char *, int, ...);
+
+/* Open what `path` stands for: a device of the bench, a file of its overlay, or what it names. */
+static int open_with(open_type real, const char *path, int flags, mode_t mode)
+{
+    char shown[HIL_PATH];
+    switch (hil_find(path, shown)) {
+    case PATH_DEVICE:
+        if (flags & O_DIRECTORY) {
+            return hil_result(-ENOTDIR);
+        }
+        {
+            int fd = hil_connect(path, hil_device_of(path));
+            if (fd >= 0 && !(flags & O_CLOEXEC)) {
+                fcntl(fd, F_SETFD, 0);
+            }
+            return fd;
+        }
+    case PATH_FILE:
+        return real(shown, flags, mode);
+    default:
+        return real(path, flags, mode);
+    }
+}
+
+static mode_t mode_of(int flags, va_list rest)
+{
+    return flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(rest, mode_t) : 0;
+}
+
+#define OPEN(name)                                       \
+    HIL_EXPORT int name(const char *path, int flags, ...) \
+    {                                                    \
+        HIL_REAL(name, open_type)                        \
+        va_list rest;                                    \
+        va_start(rest, flags);                           \
+        mode_t mode = mode_of(flags, rest);              \
+        va_end(rest);                                    \
+        return open_with(real, path, flags, mode);       \
+    }
+#define OPEN_2(name)                                   \
+    HIL_EXPORT int name(const char *path, int flags);  \
+    HIL_EXPORT int name(const char *path, int flags)   \
+    {                                                  \
+        HIL_REAL(name, open_type)                      \
+        return open_with(real, path, flags, 0);        \
+    }
+/* Devices and overlay are found by absolute paths; the directory of openat is then not looked at. */
+#define OPENAT(name)                                                                        \
+    HIL_EXPORT int name(int directory, const char *path, int flags, ...)                    \
+    {                                                                                       \
+        HIL_REAL(name, openat_type)                                                         \
+        char shown[HIL_PATH];                                                               \
+        va_list rest;                                                                       \
+        va_start(rest, flags);                                                              \
+        mode_t mode = mode_of(flags, rest);                                                 \
+        va_end(rest);                                                                       \
+        return hil_find(path, shown) == PATH_FOREIGN ? real(directory, path, flags, mode)   \
+                                                     : open(path, flags, mode);             \
+    }
+#define OPENAT_2(name)                                                                      \
+    HIL_EXPORT int name(int directory, const char *path, int flags);                        \
+    HIL_EXPORT int name(int directory, const char *path, int flags)                         \
+    {                                                                                       \
+        HIL_REAL(name, openat_type)                                                         \
+        char shown[HIL_PATH];                                                               \
+        return hil_find(path, shown) == PATH_FOREIGN ? real(directory, path, flags)         \
+                                                     : open(path, flags);                   \
+    }
+
+OPEN(open)
+OPEN(open64)
+OPEN_2(__open_2)
+OPEN_2(__open64_2)
+OPENAT(openat)
+OPENAT(openat64)
+OPENAT_2(__openat_2)
+OPENAT_2(__openat64_2)
+
+#define FOPEN(name)                                                        \
+    HIL_EXPORT FILE *name(const char *path, const char *mode)              \
+    {                                                                      \
+        HIL_REAL(name, FILE * (*)(const char *, const char *))             \
+        char shown[HIL_PATH];                                              \
+        return real(hil_find(path, shown) == PATH_FILE ? shown : path, mode); \
+    }
+FOPEN(fopen)
+FOPEN(fopen64)
+
+HIL_EXPORT int close(int fd)
+{
+    HIL_REAL(close, int (*)(int))
+    hil_forget(fd);
+    return real(fd);
+}
+
+HIL_EXPORT int dup(int fd)
+{
+    HIL_REAL(dup, int (*)(int))
+    int fresh = real(fd);
+    hil_share(fd, fresh);
+    return fresh;
+}
+
+HIL_EXPORT int dup2(int fd, int target)
+{
+    HIL_REAL(dup2, int (*)(int, int))
+    int fresh = real(fd, target);
+    hil_share(fd, fresh);
+    return fresh;
+}
+
+HIL_EXPORT int dup3(int fd, int target, int flags)
+{
+    HIL_REAL(dup3, int (*)(int, int, int))
+    int fresh = real(fd, target, flags);
+    hil_share(fd, fresh);
+    return fresh;
+}
+
+#define FCNTL(name)                                                          \
+    HIL_EXPORT int name(int fd, int command, ...)                            \
+    {                                                                        \
+        HIL_REAL(name, int (*)(int, int, ...))                               \
+        va_list rest;                                                        \
+        va_start(rest, command);                                             \
+        void *argument = va_arg(rest, void *);                               \
+        va_end(rest);                                                        \
+        int result = real(fd, command, argument);                            \
+        if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC)) { \
+            hil_share(fd, result);                                           \
+        }                                                                    \
+        return result;                                                       \
+    }
+FCNTL(fcntl)
+FCNTL(fcntl64)
+
+static ssize_t read_device(hil_handle *handle, int fd, void *octets, size_t nbytes)
+{
+    ssize_t got = -EINVAL;
+    switch (handle->device) {
+    case DEVICE_I2C:
+        got = hil_i2c_read(handle, fd, octets, nbytes);
+        break;
+    case DEVICE_SPI:
+        got = hil_spi_read(handle, fd, octets, nbytes);
+        break;
+    default:
+        break;
+    }
+    return hil_result((int)got);
+}
+
+HIL_EXPORT ssize_t read(int fd, void *octets, size_t nbytes)
+{
+    HIL_REAL(read, ssize_t(*)(int, void *, size_t))
+    hil_handle *handle = hil_of(fd);
+    bool plain = !handle || hil_gpio_readable(handle, nbytes);
+    return plain ? real(fd, octets, nbytes) : read_device(handle, fd, octets, nbytes);
+}
+
+HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room);
+HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room)
+{
+    HIL_REAL(__read_chk, ssize_t(*)(int, void *, size_t, size_t))
+    hil_handle *handle = nbytes <= room ? hil_of(fd) : NULL;
+    bool plain = !handle || hil_gpio_readable(handle, nbytes);
+    return plain ? real(fd, octets, nbytes, room) : read_device(handle, fd, octets, nbytes);
+}
+
+HIL_EXPORT ssize_t write(int fd, const void *octets, size_t nbytes)
+{
+    HIL_REAL(write, ssize_t(*)(int, const void *, size_t))
+    hil_handle *handle = hil_of(fd);
+    if (!handle) {
+        return real(fd, octets, nbytes);
+    }
+    ssize_t put = -EINVAL;
+    switch (handle->device) {
+    case DEVICE_I2C:
+        put = hil_i2c_write(handle, fd, octets, nbytes);
+        break;
+    case DEVICE_SPI:
+        put = hil_spi_write(handle, fd, octets, nbytes);
+        break;
+    default:
+        break;
+    }
+    return hil_result((int)put);
+}
+
+/* Some callers pass the number sign-extended; the kernel looks at 32 bits of it. */
+HIL_EXPORT int ioctl(int fd, unsigned long wide, ...)
+{
+    HIL_REAL(ioctl, int (*)(int, unsigned long, ...))
+    va_list rest;
+    va_start(rest, wide);
+    void *argument = va_arg(rest, void *);
+    va_end(rest);
+    hil_handle *handle = hil_of(fd);
+    if (!handle) {
+        return real(fd, wide, argument);
+    }
+    uint32_t request = (uint32_t)wide;
+    int result = -ENOTTY;
+    switch (handle->device) {
+    case DEVICE_I2C:
+        result = hil_i2c_ioctl(handle, fd, request, argument);
+        break;
+    case DEVICE_SPI:
+        result = hil_spi_ioctl(handle, fd, request, argument);
+        break;
+    default:
+        result = hil_gpio_ioctl(handle, fd, request, argument);
+        break;
+    }
+    if (result == -ENOTTY) {
+        hil_tell("ioctl", request, handle);
+        result = -EOPNOTSUPP;
+    }
+    return hil_result(result);
+}

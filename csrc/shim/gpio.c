@@ -1,0 +1,97 @@
+/* /dev/gpiochipN, both versions of its interface: the structs of linux/gpio.h go to the bench as
+ * they are and come back filled in. A request for lines makes a descriptor on which the bench sends
+ * edges as the kernel's structs; what is asked about those lines goes over a connection beside it,
+ * so that an edge never stands between a question and its answer. */
+#include "shim.h"
+
+#include <linux/gpio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* Send a struct and take it back. The payload is u32 ioctl number and the struct; that of the reply
+ * i32 errno and the struct. */
+static int ask(hil_handle *handle, int fd, uint32_t line, uint32_t request, void *argument)
+{
+    size_t nbytes = _IOC_SIZE(request);
+    uint8_t *payload = hil_begin(handle);
+    memcpy(payload, &request, 4);
+    memcpy(payload + 4, argument, nbytes);
+    int result = hil_call(handle, fd, KIND_GPIO, line, 4 + nbytes);
+    if (result >= 4) {
+        int32_t error;
+        memcpy(&error, payload, 4);
+        if (error == 0 && (size_t)result == 4 + nbytes) {
+            memcpy(argument, payload + 4, nbytes);
+        }
+        result = error ? -error : (size_t)result == 4 + nbytes ? 0 : -EPROTO;
+    }
+    hil_end(handle);
+    return result;
+}
+
+/* Ask for lines: the number that the bench gives them stands where the descriptor is to be, which
+ * ends the struct in both versions. */
+static int request_lines(hil_handle *chip, uint32_t request, void *argument)
+{
+    char path[sizeof chip->path];
+    memcpy(path, chip->path, sizeof path);
+    int fd = hil_connect(path, DEVICE_LINE);
+    if (fd < 0) {
+        return -errno;
+    }
+    hil_handle *line = hil_of(fd);
+    int result = ask(line, fd, 0, request, argument);
+    int control = result < 0 ? -1 : hil_connect(path, DEVICE_CHIP);
+    if (control < 0) {
+        result = result < 0 ? result : -errno;
+        close(fd);
+        return result;
+    }
+    uint8_t *place = (uint8_t *)argument + _IOC_SIZE(request) - sizeof fd;
+    memcpy(&line->gpio.line, place, sizeof line->gpio.line);
+    memcpy(place, &fd, sizeof fd);
+    line->gpio.control = control;
+    line->gpio.readable = request == GPIO_V2_GET_LINE_IOCTL ? sizeof(struct gpio_v2_line_event)
+                                                            : sizeof(struct gpioevent_data);
+    return 0;
+}
+
+int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
+{
+    if (!argument) {
+        return -EFAULT;
+    }
+    if (handle->device == DEVICE_LINE) {
+        hil_handle *control = hil_of(handle->gpio.control);
+        switch (request) {
+        case GPIO_V2_LINE_GET_VALUES_IOCTL:
+        case GPIO_V2_LINE_SET_VALUES_IOCTL:
+        case GPIO_V2_LINE_SET_CONFIG_IOCTL:
+        case GPIOHANDLE_GET_LINE_VALUES_IOCTL:
+        case GPIOHANDLE_SET_LINE_VALUES_IOCTL:
+        case GPIOHANDLE_SET_CONFIG_IOCTL:
+            return control ? ask(control, handle->gpio.control, handle->gpio.line, request, argument)
+                           : -ENODEV;
+        default:
+            return -ENOTTY;
+        }
+    }
+    switch (request) {
+    case GPIO_GET_CHIPINFO_IOCTL:
+    case GPIO_GET_LINEINFO_IOCTL:
+    case GPIO_V2_GET_LINEINFO_IOCTL:
+        return ask(handle, fd, 0, request, argument);
+    case GPIO_V2_GET_LINE_IOCTL:
+    case GPIO_GET_LINEHANDLE_IOCTL:
+    case GPIO_GET_LINEEVENT_IOCTL:
+        return request_lines(handle, request, argument);
+    default:
+        return -ENOTTY;
+    }
+}
+
+/* An edge is read whole or not at all, as from the kernel. */
+bool hil_gpio_readable(const hil_handle *handle, size_t nbytes)
+{
+    return handle->device == DEVICE_LINE && nbytes >= handle->gpio.readable;
+}

@@ -1,0 +1,120 @@
+/* The preload shim: device files of the payload computer that lead to an emulated bench.
+ *
+ * Needs libc and nothing else, starts no thread, allocates nothing between open and close. Where
+ * HIL_BENCH names the bench's socket, the folder `root` beside that socket holds what the program
+ * is to find: a plain file below root/dev is a device of the bench, everything else is shown as it
+ * lies there. The descriptor of a device is the connection to the bench itself, so that poll,
+ * select, epoll and close need no help. docs/bench-socket.md has the messages.
+ */
+#ifndef FLATSAT_SHIM_H
+#define FLATSAT_SHIM_H
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "../record/wire.h"
+
+#define HIL_EXPORT __attribute__((visibility("default")))
+#define HIL_PATH 512
+
+/* The next definition of a libc function: ours stands in front of it. */
+#define HIL_REAL(name, type) HIL_REAL_AS(name, real, type)
+#define HIL_REAL_AS(name, variable, type)                        \
+    static __typeof__(type) variable;                            \
+    if (!variable) {                                             \
+        *(void **)(&variable) = dlsym(RTLD_NEXT, #name);         \
+    }
+
+enum { KIND_OPEN = 0x08, KIND_I2C = 0x10, KIND_SPI = 0x11, KIND_GPIO = 0x14, KIND_REFUSE = 0x07 };
+enum { FLAG_REPLY = 1 };
+
+typedef enum { DEVICE_NONE, DEVICE_I2C, DEVICE_SPI, DEVICE_CHIP, DEVICE_LINE } hil_device;
+
+/* One open device: what the kernel keeps per open file, shared by every duplicate. */
+typedef struct {
+    pthread_mutex_t lock; /* one request at a time */
+    int descriptors;      /* 0: this place is free */
+    bool stale;           /* inherited by fork: a connection of its own is due */
+    hil_device device;
+    uint8_t channel;
+    uint32_t chip_select;
+    int16_t error[16]; /* errno of each status of the wire record */
+    char path[64];
+    uint8_t *message; /* header and payload of one request, then of its reply */
+    struct {
+        uint16_t address;
+        bool ten_bit, pec;
+        uint32_t functions;
+    } i2c;
+    struct {
+        uint32_t mode, speed_hz, limit;
+        uint8_t bits;
+    } spi;
+    struct {
+        uint32_t line;    /* the bench's number of the lines requested */
+        int control;      /* connection for what is asked about them */
+        uint8_t readable; /* octets of one event: 48 of version 2, 16 of version 1 */
+    } gpio;
+} hil_handle;
+
+/* Octets of one message: 42 I2C messages of 8192 octets with their heads. */
+#define HIL_MESSAGE (360 * 1024)
+
+/* --- bench.c ----------------------------------------------------------------------------------- */
+
+const char *hil_root(void); /* folder of the overlay, NULL without a bench */
+hil_handle *hil_of(int fd); /* NULL: not a descriptor of ours */
+int hil_connect(const char *path, hil_device device);
+void hil_share(int from, int to);
+void hil_forget(int fd);
+
+/* Where the payload of the next request goes; the handle is ours until hil_end. */
+uint8_t *hil_begin(hil_handle *handle);
+/* Send `nbytes` of payload on `fd` and wait for the reply, whose payload then lies at
+ * hil_begin()'s place. Returns its length, or a negative errno. */
+int hil_call(hil_handle *handle, int fd, uint8_t kind, uint32_t address, size_t nbytes);
+void hil_end(hil_handle *handle);
+/* Take what the bench says of a device out of the payload of an OPEN reply. */
+void hil_learn(hil_handle *handle, int length);
+void hil_tell(const char *what, unsigned long number, hil_handle *handle);
+
+/* --- overlay.c --------------------------------------------------------------------------------- */
+
+typedef enum { PATH_FOREIGN, PATH_FILE, PATH_DEVICE } hil_place;
+/* Tell what `path` is; fills in `shown`, where it really lies. */
+hil_place hil_find(const char *path, char shown[HIL_PATH]);
+hil_device hil_device_of(const char *path);
+uint64_t hil_number_of(const char *path);
+
+/* --- one file a device kind -------------------------------------------------------------------- */
+
+int hil_i2c_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+ssize_t hil_i2c_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
+ssize_t hil_i2c_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
+
+int hil_spi_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+ssize_t hil_spi_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
+ssize_t hil_spi_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
+
+int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+bool hil_gpio_readable(const hil_handle *handle, size_t nbytes);
+
+/* Set errno from a negative result; -1 then, the result itself otherwise. */
+static inline int hil_result(int result)
+{
+    if (result < 0) {
+        errno = -result;
+        return -1;
+    }
+    return result;
+}
+
+#endif

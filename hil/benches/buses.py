@@ -1,0 +1,135 @@
+"""What one register read costs on each way to a bus: write a pointer, read two octets back.
+
+Figures are the median of single reads, in microseconds, bus time not waited for. The floor is the
+bare transport: the same octets sent to another process over a Unix socket and back, or nothing
+where there is none. The peer is NASA's NOS Engine, whose published 170 to 260 us a transaction
+stand beside ours; it was not run here. All processes of one figure share a core.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from flightsw.codec import bus_payload
+from hil.errors import HostError
+from hil.faces.host import Host
+from hil.faces.nodes import write_overlay
+from hil.hosting import environment, shim_path
+from hil.testing.check_bus import ADDRESS
+from hil.testing.small_rig import SmallRig
+from hil.time.pinning import pinned
+
+#: microseconds; the lower end of what its papers give for one transaction
+NOS_ENGINE_US = 170.0
+END_NS = 10**15
+REQUEST = bus_payload.pack_i2c(ADDRESS, b"\x10", 2)
+
+#: A program that knows nothing of this bench: I2C_RDWR on a device file.
+PROGRAM = f"""
+import ctypes, fcntl, os, statistics, struct, sys, time
+fd = os.open("/dev/i2c-1", os.O_RDWR)
+pointer, answer = ctypes.create_string_buffer(b"\\x10", 1), ctypes.create_string_buffer(2)
+head = struct.Struct("HHHxxP")
+first = head.pack({ADDRESS}, 0, 1, ctypes.addressof(pointer))
+both = ctypes.create_string_buffer(first + head.pack({ADDRESS}, 1, 2, ctypes.addressof(answer)))
+asked = bytearray(struct.pack("PI4x", ctypes.addressof(both), 2))
+clock, ioctl, taken = time.perf_counter_ns, fcntl.ioctl, []
+for _ in range(int(sys.argv[1])):
+    begin = clock()
+    ioctl(fd, 0x0707, asked)
+    taken.append(clock() - begin)
+print(statistics.median(taken) / 1000)
+"""
+
+
+def run(quick: bool = False) -> list[dict[str, Any]]:
+    """Return one row a way."""
+    count = 3_000 if quick else 30_000
+    with pinned(True):
+        rows = [row("direct call of the bus", direct_us(count), None)]
+        try:
+            ours = shim_us(count)
+        except HostError:
+            return rows  # no shim on this machine
+        rows.append(row("ioctl through the shim", ours, echo_us(count)))
+    return rows
+
+
+def row(op: str, ours: float, floor: float | None) -> dict[str, Any]:
+    """Return a row of the table; costs in microseconds a read."""
+    return {
+        "op": op,
+        "ours": ours,
+        "unit": "us/read",
+        "floor": floor,
+        "peer": NOS_ENGINE_US,
+        "peer_name": "NOS Engine (published: 170 to 260)",
+        "ratio_to_floor": None if floor is None else ours / floor,
+        "ratio_to_peer": ours / NOS_ENGINE_US,
+    }
+
+
+def timed(count: int, act: Callable[[], object]) -> float:
+    """Return the median time of ``act()`` in microseconds."""
+    taken, clock = [], time.perf_counter_ns
+    for _ in range(count):
+        begin = clock()
+        act()
+        taken.append(clock() - begin)
+    return median(taken) / 1000
+
+
+def direct_us(count: int) -> float:
+    """Return the cost of a call of the bus in this process."""
+    bus = SmallRig(END_NS).i2c
+    return timed(count, lambda: bus.transfer(0, ADDRESS, b"\x10", 2))
+
+
+def shim_us(count: int) -> float:
+    """Return the cost of an ioctl of another process. Raises ``HostError`` without a shim."""
+    shim = shim_path()
+    with tempfile.TemporaryDirectory(prefix="hil-bench-") as folder:
+        rig = SmallRig(END_NS)
+        host = Host(rig.exchange, Path(folder) / "bench", "max")
+        write_overlay(Path(folder) / "root", host.nodes.values(), {})
+        env = environment(Path(folder) / "bench", shim)
+        words = [sys.executable, "-c", PROGRAM, str(count)]
+        try:
+            with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as child:
+                host.serve_until_exit(child.pid)
+                assert child.stdout is not None
+                return float(child.stdout.read())
+        finally:
+            host.close()
+
+
+def echo_us(count: int) -> float:
+    """Return the cost of the same octets over a Unix socket to another process and back."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    request, reply = bytes(32 + len(REQUEST)), bytes(34 + len(REQUEST))
+    pid = os.fork()
+    if pid == 0:
+        here.close()
+        while there.recv(4096):
+            there.send(reply)
+        os._exit(0)
+    there.close()
+
+    def turn() -> None:
+        here.send(request)
+        here.recv(4096)
+
+    try:
+        return timed(count, turn)
+    finally:
+        here.close()
+        os.waitpid(pid, 0)

@@ -1,0 +1,118 @@
+"""A serial port beside its data: breaks, modem lines, counters, a FIFO that is not emptied."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from flightsw.codec.wire import Flag, Status
+from hil.buses.base import Emit
+from hil.buses.uart_modem import ICOUNT, MODEM_INPUTS, MODEM_OUTPUTS, Fifo
+from hil.buses.uart_way import Way
+from hil.errors import ConfigError
+from hil.parts.base import Scheduler, UARTDevice
+from hil.time.phase import Phase
+
+#: Address of the record of a break.
+BREAK: Final = 1
+
+
+class UARTPort:
+    """What :class:`hil.buses.uart.UARTBus` has beside its two directions."""
+
+    name: str
+    scheduler: Scheduler
+    source: int
+    flow: bool
+    modem: dict[str, int]
+    counters: dict[str, int]
+    _device: UARTDevice | None
+    _tx: Way
+    _rx: Way
+    _fifo: Fifo
+    _emit: Emit
+
+    def line_time_ns(self, noctets: int) -> int:
+        """Return how long ``noctets`` octets back to back take, nearest nanosecond."""
+        raise NotImplementedError
+
+    def send_break(self, t_ns: int, duration_ns: int) -> None:
+        """Hold the line low for longer than an octet; the device sees it in ``uart_break``."""
+        told = getattr(self._device, "uart_break", None)
+        if told is not None and duration_ns >= self.line_time_ns(1):
+            self.scheduler.at(t_ns + duration_ns, Phase.BUS, self.source, told)
+
+    def set_modem(self, t_ns: int, **levels: int) -> None:
+        """Set ``rts`` and ``dtr`` of the payload computer."""
+        for line, level in levels.items():
+            if line not in MODEM_OUTPUTS:
+                raise ConfigError(f"uart {self.name}: {line} is not an output; give rts or dtr")
+            self.modem[line] = int(bool(level))
+        told = getattr(self._device, "uart_modem", None)
+        if told is not None:
+            told(t_ns, self.modem["rts"], self.modem["dtr"])
+
+    def icount(self) -> dict[str, int]:
+        """Return the counters of the payload computer's port as ``TIOCGICOUNT`` names them."""
+        counters = self.counters
+        found = dict.fromkeys(ICOUNT, 0)
+        found |= {name: counters[f"{line}_changes"] for line, name in MODEM_INPUTS.items()}
+        found |= {"rx": counters["rx_octets"], "tx": counters["tx_octets"]}
+        found |= {"frame": counters["rx_framing"], "overrun": counters["rx_overrun"]}
+        return found | {"parity": counters["rx_parity"], "brk": counters["break"]}
+
+    def _stall(self, start_ns: int, end_ns: int, data: bytes, until_ns: int) -> None:
+        """Keep octets in the FIFO until the driver comes back; without flow control some are lost.
+
+        With it RTS goes away when the FIFO is full, and the device stops at the next octet.
+        """
+        self.counters["stall"] += len(data)
+        first = not self._fifo.octets
+        if self.flow:
+            room = self._fifo.room
+            self._fifo.take(start_ns, data[:room])
+            if not self._fifo.room and not self._rx.holding:
+                self.set_modem(end_ns, rts=0)
+                self._rx.hold(end_ns)
+            self._rx.put_back(data[room:])
+        else:
+            lost = self._fifo.take(start_ns, data)
+            self.counters["overrun"] += lost
+            self.counters["rx_overrun"] += lost
+        if first and self._fifo.octets:
+            self.scheduler.at(until_ns, Phase.BUS, self.source, self._drain)
+
+    def _drain(self, t_ns: int) -> None:
+        start_ns, octets, lost = self._fifo.drain()
+        self.counters["rx_octets"] += len(octets)
+        flags = int(Flag.INPUT | Flag.FAULTED)
+        self._emit(start_ns, t_ns - start_ns, flags, int(Status.OK), 0, octets)
+        if lost:
+            self._emit(t_ns, 0, flags, int(Status.OVERRUN), 0, lost)
+        if self.flow and self._rx.holding:
+            self.set_modem(t_ns, rts=1)
+            self._rx.resume(t_ns)
+
+    def _lines(self, t_ns: int, **levels: int) -> None:
+        """Take CTS, DSR, RI and CD from the device; with flow control CTS holds what we send."""
+        for line, level in levels.items():
+            if line not in MODEM_INPUTS:
+                raise ConfigError(
+                    f"uart {self.name}: {line} is not an input; give cts, dsr, ri, cd"
+                )
+            if self.modem[line] != int(bool(level)):
+                self.modem[line] = int(bool(level))
+                self.counters[f"{line}_changes"] += 1
+        if self.flow and self.modem["cts"] == self._tx.holding:
+            (self._tx.resume if self._tx.holding else self._tx.hold)(t_ns)
+
+    def _break_in(self, t_ns: int, duration_ns: int) -> None:
+        """Hear a break of the device: one octet of zeros, once it has lasted that long."""
+        if duration_ns < self.line_time_ns(1):
+            return
+        self.scheduler.at(t_ns + duration_ns, Phase.BUS, self.source, partial(self._broken, t_ns))
+
+    def _broken(self, start_ns: int, t_ns: int) -> None:
+        self.counters["break"] += 1
+        status = int(Status.FRAMING)
+        self._emit(start_ns, t_ns - start_ns, int(Flag.INPUT), status, BREAK, b"\0")

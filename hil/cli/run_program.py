@@ -1,0 +1,63 @@
+"""``hil run -- CMD``: run an unmodified program on the emulated buses."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from hil.cli.run import duration_s
+from hil.options import Options
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``hil run -- CMD``."""
+    p = argparse.ArgumentParser(
+        prog="hil run",
+        usage="hil run [options] -- CMD [ARGS ...]",
+        description="Run an unmodified program on the emulated buses of a board.",
+        epilog="The exit code is that of CMD; 127 if it is not there, 128 + N after signal N.",
+    )
+    p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
+    p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile: the world")
+    p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
+    p.add_argument("--out", type=Path, help="run directory (default runs/MISSION-NUMBER)")
+    p.add_argument(
+        "--duration",
+        metavar="TIME",
+        default="6 h",
+        help="end after this much virtual time, by SIGTERM (default 6 h)",
+    )
+    p.add_argument(
+        "--pace", default="real", help="real, xN, or max: bus time is not waited for (default real)"
+    )
+    p.add_argument(
+        "--no-pin", action="store_true", help="at a pace other than real: do not share one core"
+    )
+    p.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
+    return p
+
+
+def main(argv: list[str], command: list[str]) -> int:
+    """Run ``command`` and return its exit code."""
+    args = parser().parse_args(argv)
+    from hil.hosting import host_program
+
+    options = Options(
+        board=args.board,
+        mission=args.mission,
+        seed=args.seed,
+        out=args.out,
+        duration_s=duration_s(args.duration),
+        pace=args.pace,
+        pin=not args.no_pin,
+    )
+    ended = host_program(options, command)
+    if sys.stderr is not None and not args.quiet and (ended.over or sys.stderr.isatty()):
+        why = ": the run is over (--duration)" if ended.over else ""
+        print(
+            f"hil run: {command[0]} ended with {ended.code} after {ended.wall_s:.1f} s{why}; "
+            f"run {ended.run_dir}",
+            file=sys.stderr,
+        )
+    return ended.code

@@ -1,0 +1,415 @@
+"""The bench's socket: programs that are no participants use the buses of a rig.
+
+Such a program keeps its own time. What it asks for is stamped when it arrives, the clock is brought
+to then, the transaction runs on the bus as any other and is recorded, and the reply goes out when
+its bus time is over. Each connection is one handle, as an open device file is; one that closes
+loses what it still waited for and releases what it held. ``docs/bench-socket.md`` has the messages.
+
+The clock is behind :class:`hil.time.present.Present`. A program whose own clock were virtual would
+be a participant beside these: it would say what it waits for, and the loop would advance the kernel
+to there instead of sleeping.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import heapq
+import json
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flightsw.codec.errors import CodecError
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
+from hil.docket import Docket
+from hil.exchange import Exchange
+from hil.faces import gpio_abi
+from hil.faces.gpio_desk import Desk
+from hil.faces.nodes import Node, nodes_of
+from hil.faces.ptyline import PtyLine
+from hil.faces.spi_settings import SpiSettings
+from hil.time.participant import Participant
+from hil.time.phase import Phase
+from hil.time.present import Present
+from hil.transactions import Lane
+
+_CHECK = int(Phase.CHECK)
+_I2C, _SPI, _OPEN = int(Kind.I2C), int(Kind.SPI), int(Kind.OPEN)
+_REPLY = int(Flag.REPLY)
+_GPIO = int(Kind.GPIO)
+_KIND_OF = {"i2c": _I2C, "spi": _SPI, "gpio": _GPIO}
+#: Octets of one message: 42 I2C messages of 8192 octets with their heads.
+MESSAGE_LIMIT_NBYTES = 360 * 1024
+ERRNO_TABLE = struct.Struct("<16h")
+#: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
+_SPIN_S = 60e-6
+
+
+#: ioctls that make a connection the holder of lines
+LINE_REQUESTS = (gpio_abi.GET_LINE, gpio_abi.GET_HANDLE_1, gpio_abi.GET_EVENT_1)
+
+
+class Client:
+    """One connection: one handle on one device."""
+
+    __slots__ = ("kind", "lane", "node", "participant", "socket")
+
+    def __init__(self, connection: socket.socket, participant: Participant) -> None:
+        self.socket = connection
+        self.participant = participant
+        self.node: Node | None = None
+        self.lane: Lane | None = None
+        self.kind = 0
+
+
+class Host:
+    """The loop of a bench that foreign programs use. Close it when they are done."""
+
+    def __init__(self, exchange: Exchange, path: Path, pace: str = "real") -> None:
+        self.exchange = exchange
+        self.kernel = exchange.kernel
+        self.present = Present(self.kernel, pace)
+        self.nodes = nodes_of(exchange.lanes.values())
+        self.counters = dict.fromkeys(
+            (
+                "clients",
+                "clients_most",
+                "requests",
+                "refused",
+                "unheard",
+                "left_waiting",
+                "edges_dropped",
+            ),
+            0,
+        )
+        exchange.counted["host"] = self.counters
+        self.stopped = False
+        self._docket = Docket(
+            self.kernel, exchange.lanes, exchange.transactor, exchange.counters, self._answer
+        )
+        self._spi = SpiSettings()
+        self.desk = Desk(self.present.wall_ns)
+        exchange.counted["host.gpio"] = self.desk.counters
+        self._clients: dict[int, Client] = {}
+        # (when, order, participant, record): what goes out when its bus time is over
+        self._replies: list[tuple[int, int, Client, bytes]] = []
+        self._order = 0
+        self._ident = 0
+        self._by_participant: dict[int, Client] = {}
+        self._epoll = select.epoll()
+        self._watched: dict[int, Callable[[], None]] = {}
+        #: the tty of each UART, by its device path
+        self.lines: dict[str, PtyLine] = {}
+        self._hearers: dict[int, PtyLine] = {}
+        for node in self.nodes.values():
+            if node.lane.kind == "uart":
+                self._add_line(node)
+        exchange.hearers.append(self._hear)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(path))
+        path.chmod(0o600)
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self.watch(self._listener.fileno(), self._accept)
+
+    def _add_line(self, node: Node) -> None:
+        bus = node.lane.bus
+        line = PtyLine(self.kernel, bus, self.present.now_ns)
+        self.lines[node.path] = self._hearers[node.lane.index] = line
+        self.exchange.counted[f"host.{bus.name}"] = line.counters
+        # Edges only: a tty that nobody has open would be ready all the time.
+        self.watch(line.master, line.pump, select.EPOLLIN | select.EPOLLET)
+
+    def _hear(self, index: int, octets: bytes) -> None:
+        line = self._hearers.get(index)
+        if line is not None:
+            line.receive(octets[HEADER_NBYTES:])
+        elif octets[0] == _GPIO:
+            header = HEADER.unpack_from(octets)
+            chip = self.exchange.lanes[index].bus
+            self.desk.edge(chip, header[5], header[8], octets[HEADER_NBYTES])
+
+    def watch(self, fd: int, ready: Callable[[], None], events: int = select.EPOLLIN) -> None:
+        """Call ``ready()`` whenever ``fd`` can be read; until :meth:`unwatch`."""
+        self._watched[fd] = ready
+        self._epoll.register(fd, events)
+
+    def unwatch(self, fd: int) -> None:
+        """Look at ``fd`` no more."""
+        del self._watched[fd]
+        self._epoll.unregister(fd)
+
+    def close(self) -> None:
+        """Drop every client and close the socket."""
+        for client in list(self._clients.values()):
+            self._drop(client)
+        self.exchange.hearers.remove(self._hear)
+        for line in self.lines.values():
+            self.unwatch(line.master)
+            line.close()
+        self.unwatch(self._listener.fileno())
+        self._listener.close()
+        self._epoll.close()
+
+    # --- the loop ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until :attr:`stopped` is set or the end of the run is reached."""
+        while not self.stopped and not self.exchange.over:
+            self.step()
+
+    def serve_until_exit(self, pid: int) -> None:
+        """Serve until a child process has ended, or the run."""
+        ended = os.pidfd_open(pid)
+        self.watch(ended, self.stop)
+        try:
+            self.run()
+        finally:
+            self.unwatch(ended)
+            os.close(ended)
+
+    def stop(self) -> None:
+        """End :meth:`run` after what it is doing."""
+        self.stopped = True
+
+    def step(self, most_s: float = 3600.0) -> None:
+        """Bring the clock to the present, send what is due, then serve whoever asks.
+
+        Waits for that ``most_s`` seconds of the wall at most.
+        """
+        self._advance()
+        due_ns = self.kernel.next_key()[0]
+        if self._replies and self._replies[0][0] < due_ns:
+            due_ns = self._replies[0][0]
+        due_ns = min(due_ns, self.exchange.end_ns)
+        for fd, _ in self._ready(min(self.present.wait_s(due_ns), most_s)):
+            ready = self._watched.get(fd)
+            if ready is not None:  # None: what was served before it has closed it
+                ready()
+
+    def _ready(self, wait_s: float) -> list[tuple[int, int]]:
+        """Return who can be read within ``wait_s``; a wait ends on time, to a few microseconds."""
+        if wait_s > _SPIN_S:
+            select.select([self._epoll], [], [], wait_s - _SPIN_S)
+        return self._epoll.poll(0)
+
+    def _advance(self) -> int:
+        """Run everything up to the present, send the replies due; return the present."""
+        kernel, replies = self.kernel, self._replies
+        now_ns = self.present.now_ns()
+        while True:
+            due_ns = kernel.next_key()[0]
+            at_ns = min(due_ns, replies[0][0]) if replies else due_ns
+            if at_ns > now_ns or at_ns >= self.exchange.end_ns:
+                break
+            self.present.late(now_ns - at_ns)
+            kernel.run_before(at_ns, _CHECK)
+            while replies and replies[0][0] <= at_ns:
+                _, _, client, octets = heapq.heappop(replies)
+                self._send(client, octets)
+            kernel.run_until(at_ns)
+        if now_ns >= self.exchange.end_ns:
+            self.exchange.finish()
+            return self.exchange.end_ns
+        kernel.run_before(now_ns, _CHECK)
+        return now_ns
+
+    # --- clients -------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            connection, _ = self._listener.accept()
+            connection.setblocking(False)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_LIMIT_NBYTES)
+            self._ident += 1
+            client = Client(connection, Participant(self._ident, f"client {self._ident}"))
+            self._clients[connection.fileno()] = client
+            self._by_participant[self._ident] = client
+            self.counters["clients"] += 1
+            self.counters["clients_most"] = max(self.counters["clients_most"], len(self._clients))
+            self.watch(connection.fileno(), lambda: self._serve(client))
+
+    def _drop(self, client: Client) -> None:
+        """Let go of a client: it will hear nothing more, and what it waits for is abandoned."""
+        client.participant.gone = "disconnected"
+        before = len(self._replies)
+        # In place: whoever sends replies just now goes on with the same list.
+        self._replies[:] = [reply for reply in self._replies if reply[2] is not client]
+        heapq.heapify(self._replies)
+        self.counters["left_waiting"] += before - len(self._replies)
+        self.desk.release(client.participant.id, self.kernel.now_ns)
+        fd = client.socket.fileno()
+        self.unwatch(fd)
+        del self._clients[fd], self._by_participant[client.participant.id]
+        client.socket.close()
+
+    def _send(self, client: Client, octets: bytes) -> None:
+        try:
+            client.socket.send(octets)
+        except OSError:
+            self.counters["unheard"] += 1
+            self._drop(client)
+
+    def _serve(self, client: Client) -> None:
+        """Take one message of a client."""
+        try:
+            message = client.socket.recv(MESSAGE_LIMIT_NBYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        if not message:
+            self._drop(client)
+            return
+        if len(message) < HEADER_NBYTES:
+            self._refuse(client, f"a message of {len(message)} octets is no wire record")
+            return
+        header = HEADER.unpack_from(message)
+        if header[4] != len(message) - HEADER_NBYTES:
+            self._refuse(client, f"a record of {header[4]} octets in {len(message)} octets")
+        elif client.node is None or client.lane is None:
+            self._open(client, header, message[HEADER_NBYTES:])
+        elif header[0] == _OPEN:
+            self._settle(client, client.node, message[HEADER_NBYTES:])
+        elif header[0] != client.kind or header[1] != client.lane.index or header[2]:
+            self._refuse(client, f"no request of {client.lane.kind} {client.lane.bus.name!r}")
+        else:
+            self._request(client, client.lane, header, message[HEADER_NBYTES:])
+
+    def _refuse(self, client: Client, why: str) -> None:
+        """Tell a client what is wrong and let go of it."""
+        self.counters["refused"] += 1
+        self._send(client, pack(Kind.REFUSE, payload=why.encode()))
+        if client.socket.fileno() >= 0:
+            self._drop(client)
+
+    def _open(self, client: Client, header: tuple[int, ...], payload: bytes) -> None:
+        """Give a client the device that it names."""
+        name = payload.decode(errors="replace")
+        node = self.nodes.get(name) or self._node_of_bus(name)
+        if header[0] != _OPEN or node is None:
+            known = ", ".join(self.nodes)
+            self._refuse(client, f"open {name!r}: no such device; there are {known}")
+            return
+        lane = node.lane
+        client.node, client.lane, client.kind = node, lane, _KIND_OF.get(lane.kind, 0)
+        self._tell(client, node, Status.OK)
+
+    def _tell(self, client: Client, node: Node, status: int) -> None:
+        """Tell a client what it has opened."""
+        lane = node.lane
+        table = [lane.errno.get(status, 0) for status in range(16)]
+        about = {**self.exchange.channel(lane), "path": node.path, **self._settings(node)}
+        text = json.dumps(about, separators=(",", ":")).encode()
+        octets = pack(
+            _OPEN,
+            lane.index,
+            _REPLY,
+            int(status),
+            t_ns=self.kernel.now_ns,
+            address=node.chip_select,
+            payload=ERRNO_TABLE.pack(*table) + text,
+        )
+        self._send(client, octets)
+
+    def _settings(self, node: Node) -> dict[str, Any]:
+        """Return what a program may know besides the channel, or change."""
+        if node.path in self.lines:
+            return {"pty": self.lines[node.path].path}
+        return self._spi.of(node) if node.lane.kind == "spi" else {}
+
+    def _settle(self, client: Client, node: Node, payload: bytes) -> None:
+        """Change the settings of an open device; without a payload only tell them again."""
+        status = Status.OK
+        if payload:
+            spi = node.lane.kind == "spi"
+            status = self._spi.change(node, payload) if spi else Status.INVALID
+        self._tell(client, node, status)
+
+    def _node_of_bus(self, name: str) -> Node | None:
+        return next((node for node in self.nodes.values() if node.lane.bus.name == name), None)
+
+    # --- requests ------------------------------------------------------------------------------
+
+    def _request(self, client: Client, lane: Lane, header: tuple[int, ...], payload: bytes) -> None:
+        """Run a request at the present, or queue it behind what its bus is busy with."""
+        self.counters["requests"] += 1
+        now_ns = self._advance()
+        if client.kind == _GPIO:
+            self._gpio(client, lane, header[8], payload, now_ns)
+            return
+        participant, wait = client.participant, self.present.wait
+        if not wait and lane.busy_ns > now_ns:
+            self.present.jump(lane.busy_ns)
+            now_ns = self._advance()
+        try:
+            if lane.busy_ns <= now_ns and not lane.waiting:
+                transactor = self.exchange.transactor
+                if client.kind == _I2C:
+                    duration_ns, octets = transactor.i2c(lane, payload, now_ns)
+                else:
+                    call = transactor.call(client.kind, lane, header[8], payload, "")
+                    duration_ns, octets = call(now_ns)
+                lane.busy_ns = now_ns + duration_ns
+                self._answer(participant, lane.busy_ns, octets)
+                return
+            stamped = (client.kind, lane.index, 0, 0, 0, now_ns, 0, 0, header[8])
+            self._docket.request(participant, stamped, payload, True)
+        except CodecError as error:
+            self._invalid(client, header, error)
+
+    def _gpio(self, client: Client, lane: Lane, ident: int, payload: bytes, now_ns: int) -> None:
+        """Do an ioctl of a gpiochip; the reply's payload is i32 errno and the struct."""
+        number, asked = int.from_bytes(payload[:4], "little"), payload[4:]
+        own = client.participant.id
+        if number >> 16 & 0x3FFF != len(asked):
+            code, answer = errno.EINVAL, b""
+        elif number in LINE_REQUESTS:
+            code, answer = self.desk.request(lane.bus, now_ns, own, number, asked)
+            lines = self.desk.held(own)
+            if lines is not None:
+                lines.send = partial(self._push, client)
+        else:
+            code, answer = self.desk.call(lane.bus, now_ns, ident, number, asked)
+        octets = code.to_bytes(4, "little") + answer
+        self._send(client, pack(_GPIO, lane.index, _REPLY, t_ns=now_ns, payload=octets))
+
+    def _push(self, client: Client, octets: bytes) -> None:
+        """Send an edge; a program that reads none loses the newest, as its numbers show."""
+        try:
+            client.socket.send(octets)
+        except BlockingIOError:
+            self.counters["edges_dropped"] += 1
+        except OSError:
+            self.counters["unheard"] += 1
+
+    def _invalid(self, client: Client, header: tuple[int, ...], error: CodecError) -> None:
+        """Answer a request that cannot be read as the driver of the bus would: EINVAL."""
+        self.counters["refused"] += 1
+        octets = pack(
+            client.kind,
+            header[1],
+            _REPLY,
+            int(Status.INVALID),
+            address=header[8],
+            payload=str(error).encode(),
+        )
+        self._send(client, octets)
+
+    def _answer(self, participant: Participant, done_ns: int, octets: bytes) -> None:
+        """Send a reply when its bus time is over."""
+        client = self._by_participant.get(participant.id)
+        if client is None:
+            self.counters["unheard"] += 1
+        elif self.present.wait:
+            self._order += 1
+            heapq.heappush(self._replies, (done_ns, self._order, client, octets))
+        else:
+            self.present.jump(done_ns)
+            self._send(client, octets)

@@ -1,0 +1,120 @@
+"""A serial line for programs that open a tty: a pseudo-terminal paced by the emulated UART.
+
+The line keeps the pseudo-terminal's master side, a program opens the other one. What it writes
+leaves at the baud rate that it has set, which is read from the terminal's settings each time; one
+that is not the device's comes out garbled, as on a wire. Octets that arrive while nobody has the
+tty open are dropped and counted, as are those for which its buffer has no room.
+
+A pseudo-terminal has no frames and no modem lines: character size and parity are not seen (Linux
+forces 8 bits, no parity), tcdrain returns early, TIOCMGET and TIOCGICOUNT fail with ENOTTY.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import struct
+import tty
+from collections.abc import Callable
+from typing import Any, Final
+
+from hil.time.kernel import Kernel
+from hil.time.participant import FIRST_SOURCE
+from hil.time.phase import Phase
+
+#: ``struct termios2`` (asm-generic/termbits.h): four flags, line, 19 characters, two speeds
+_TERMIOS2: Final = struct.Struct("4IB19s2I")
+_TCGETS2: Final = 0x802C542A
+#: A driver hands the UART this much at a time; the rest waits in the terminal and blocks the writer
+#: when that is full.
+AHEAD_NBYTES: Final = 256
+
+
+class PtyLine:
+    """The pseudo-terminal of one UART. ``present()`` is the virtual time of what a program does."""
+
+    def __init__(self, kernel: Kernel, bus: Any, present: Callable[[], int]) -> None:
+        self.bus = bus
+        self.counters = dict.fromkeys(("opened", "rx_unopened", "rx_overrun", "baud_changes"), 0)
+        self._kernel = kernel
+        self._present = present
+        self.master, slave = os.openpty()
+        #: what a program opens
+        self.path = os.ttyname(slave)
+        self._waiting = False
+        self._open = False
+        tty.setraw(slave)
+        self._set_baud(slave, bus.baud)
+        os.close(slave)
+        os.set_blocking(self.master, False)
+        bus.before_receive = self._follow
+        self._poll = select.poll()
+        self._poll.register(self.master, 0)
+
+    def close(self) -> None:
+        """Take the terminal away: a program that has it open reads its end."""
+        os.close(self.master)
+
+    @staticmethod
+    def _set_baud(fd: int, baud: int) -> None:
+        """Set a terminal to any rate, BOTHER with a number."""
+        settings = bytearray(_TERMIOS2.size)
+        fcntl.ioctl(fd, _TCGETS2, settings)
+        iflag, oflag, cflag, lflag, line, characters, _, _ = _TERMIOS2.unpack(settings)
+        cflag = cflag & ~0o010017 | 0o010000
+        new = _TERMIOS2.pack(iflag, oflag, cflag, lflag, line, characters, baud, baud)
+        fcntl.ioctl(fd, 0x402C542B, new)
+
+    def baud(self) -> int:
+        """Return the rate that the terminal is set to; 0: hung up."""
+        settings = bytearray(_TERMIOS2.size)
+        fcntl.ioctl(self.master, _TCGETS2, settings)
+        return int(_TERMIOS2.unpack(settings)[-1])
+
+    def is_open(self) -> bool:
+        """Tell whether a program has the tty open."""
+        hung_up = any(flags & select.POLLHUP for _, flags in self._poll.poll(0))
+        self.counters["opened"] += not hung_up and not self._open
+        self._open = not hung_up
+        return self._open
+
+    def _follow(self) -> None:
+        """Bring the UART to the rate of the terminal."""
+        baud = self.baud()
+        if baud and baud != self.bus.baud:
+            self.bus.set_baud(baud)
+            self.counters["baud_changes"] += 1
+
+    def pump(self) -> None:
+        """Take what the program has written, as far as the UART can send it now."""
+        while not self._waiting:
+            room = AHEAD_NBYTES - self.bus.tx_backlog
+            if room <= 0:
+                self._waiting = True
+                free_ns = max(self.bus.tx_idle_ns, self._kernel.now_ns + 1)
+                self._kernel.at(free_ns, Phase.FLIGHT, FIRST_SOURCE, self._again)
+                break
+            try:
+                octets = os.read(self.master, room)
+            except OSError:  # nothing there, or nobody has it open
+                self.is_open()
+                return
+            self._follow()
+            self.is_open()
+            self.bus.write(self._present(), octets)
+
+    def _again(self, t_ns: int) -> None:
+        self._waiting = False
+        self.pump()
+
+    def receive(self, octets: bytes) -> None:
+        """Give a program what came over the line."""
+        if not self.is_open():
+            self.counters["rx_unopened"] += len(octets)
+            return
+        taken = 0
+        with contextlib.suppress(BlockingIOError):
+            taken = os.write(self.master, octets)
+        self.counters["rx_overrun"] += len(octets) - taken

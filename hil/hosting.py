@@ -1,0 +1,188 @@
+"""One foreign program on an emulated bench: rig, socket, overlay, the program, run directory.
+
+The bench runs without the flight software: the program is the payload computer. Its standard
+streams are its own, signals go on to it, and its exit code is the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from itertools import count
+from pathlib import Path
+from types import FrameType
+
+from hil import __version__, books
+from hil.board import load_board
+from hil.capture.writer import CaptureWriter
+from hil.errors import HostError, UsageError
+from hil.faces.host import Host
+from hil.faces.nodes import write_overlay
+from hil.missions import load as load_mission
+from hil.options import Options, checked
+from hil.rig import SECOND, Rig
+from hil.rundir import RunDirectory, first_free, host_errors
+from hil.time.pinning import pinned
+from hil.time.transports.private import PrivateDirectory
+
+RUNS = Path("runs")
+SHIM = "_shim.so"
+#: Signals that are meant for the program and go on to it.
+FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+#: What a shell answers for a command that it cannot find, and for one that it cannot run.
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+#: How long a program may go on after SIGTERM at the end of the run, seconds of the wall.
+GRACE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended: its exit code as a shell has it, and where the run lies."""
+
+    code: int
+    run_dir: Path
+    wall_s: float
+    pace: Mapping[str, int | str]
+    over: bool
+
+
+def shim_path() -> Path:
+    """Return the preload shim of this installation. Raises ``HostError`` where there is none."""
+    path = Path(str(resources.files("hil.faces"))) / SHIM
+    if not path.is_file():
+        raise HostError(
+            f"the preload shim {SHIM} was not built: it needs Linux and a C compiler; "
+            "`pip install -e .` where the sources lie builds it"
+        )
+    return path
+
+
+def host_program(options: Options, command: Sequence[str]) -> Ended:
+    """Run ``command`` on the bench of ``options``; return how it ended."""
+    checked(options)
+    if not command:
+        raise UsageError("no program behind `--`: as in `hil run -- i2cdetect -y 1`")
+    shim = shim_path()
+    mission, board = load_mission(options.mission), load_board(options.board)
+    if options.out is not None:
+        directory = RunDirectory(options.out).open()
+    else:
+        directory = first_free(RUNS / f"{mission.id}-{number:04d}" for number in count(1))
+    with directory, host_errors(directory.final):
+        rig = Rig(board, mission, seed=options.seed, duration_s=options.duration_s, flight=False)
+        epoch_ns = round(mission.start_utc.timestamp()) * SECOND
+        about = {"version": __version__, "board": board.name, "mission": mission.id}
+        about |= {"seed": str(options.seed), "program": command[0]}
+        path = directory.path / "capture.mcap"
+        names = rig.channel_names()
+        with CaptureWriter(path, epoch_ns, names, about, clock=time.monotonic_ns) as writer:
+            rig.stream.sink = writer.write
+            writer.add_attachment("board.toml", "application/toml", board.source.encode())
+            ended = _serve(rig, options, command, shim, directory)
+            rig.finish()
+        known = {**about, "seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
+        known |= {"digest": rig.stream.hexdigest(), "counters": books.counters(rig)}
+        known |= {"virtual_s": rig.kernel.now_ns / SECOND, "command": list(command)}
+        known["pace"] = ended.pace
+        directory.write_json("run.json", known)
+        directory.write_lines("events.jsonl", rig.events)
+        directory.finish()
+    return ended
+
+
+def _serve(
+    rig: Rig, options: Options, command: Sequence[str], shim: Path, directory: RunDirectory
+) -> Ended:
+    """Open the socket, start the program, serve it until it ends."""
+    private = PrivateDirectory()
+    try:
+        root = private.path / "root"
+        host = Host(rig.exchange, private.path / "bench", options.pace)
+        ttys = {path: line.path for path, line in host.lines.items()}
+        write_overlay(root, host.nodes.values(), ttys)
+        begin_s = time.perf_counter()
+        try:
+            # With little bus time to wait for, waking another core would be most of a transaction.
+            with pinned(options.pin and options.pace != "real"):
+                code, over = _run(host, command, environment(private.path / "bench", shim))
+        finally:
+            host.close()
+        wall_s = time.perf_counter() - begin_s
+        return Ended(code, directory.final, wall_s, dict(host.present.snapshot()), over)
+    finally:
+        private.remove()
+
+
+def environment(bench: Path, shim: Path) -> dict[str, str]:
+    """Return the environment in which a program finds the bench."""
+    before = os.environ.get("LD_PRELOAD", "")
+    preload = f"{shim}:{before}" if before else str(shim)
+    return {**os.environ, "HIL_BENCH": str(bench), "LD_PRELOAD": preload}
+
+
+def _run(host: Host, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, bool]:
+    """Serve a program until it ends; return its exit code, and whether the run ended first."""
+    try:
+        child = subprocess.Popen(command, env=env)
+    except OSError as error:
+        print(f"hil run: {command[0]}: {error.strerror}", file=sys.stderr)
+        return (NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE), False
+    try:
+        with _signals_to(child.send_signal):
+            host.serve_until_exit(child.pid)
+            late = not host.stopped
+            if late:
+                child.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(GRACE_S)
+                child.kill()
+            code = child.wait()
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+    return (code if code >= 0 else 128 - code), late
+
+
+@contextmanager
+def _signals_to(send: Callable[[int], None]) -> Iterator[None]:
+    """Hand signals on to the program. SIGINT of the terminal reaches it by itself."""
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        send(number)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not _on_terminal():
+            send(number)
+
+    handlers: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(FORWARDED, forward)
+    handlers |= {signal.SIGINT: interrupt, signal.SIGQUIT: interrupt}
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _on_terminal() -> bool:
+    """Tell whether our process group is the one that the terminal sends its signals to."""
+    try:
+        tty = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(tty) == os.getpgrp()
+    finally:
+        os.close(tty)
