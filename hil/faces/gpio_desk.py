@@ -38,7 +38,7 @@ class Lines:
         self.seq = 0
         self.line_seq = [0] * len(offsets)
         #: takes an edge as the kernel's struct
-        self.send: Callable[[bytes], None] = lambda octets: None
+        self.send: Callable[[bytes], object] = lambda octets: None
 
 
 class Desk:

@@ -13,7 +13,6 @@ to there instead of sleeping.
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
 import json
 import os
@@ -21,7 +20,6 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +27,8 @@ from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.docket import Docket
 from hil.exchange import Exchange
-from hil.faces import gpio_abi
-from hil.faces.gpio_desk import Desk
+from hil.faces.gpio_handles import GpioHandles
+from hil.faces.handles import STREAM, Client, Desk
 from hil.faces.nodes import Node, nodes_of
 from hil.faces.ptyline import PtyLine
 from hil.faces.spi_settings import SpiSettings
@@ -42,30 +40,12 @@ from hil.transactions import Lane
 _CHECK = int(Phase.CHECK)
 _I2C, _SPI, _OPEN = int(Kind.I2C), int(Kind.SPI), int(Kind.OPEN)
 _REPLY = int(Flag.REPLY)
-_GPIO = int(Kind.GPIO)
-_KIND_OF = {"i2c": _I2C, "spi": _SPI, "gpio": _GPIO}
+_KIND_OF = {"i2c": _I2C, "spi": _SPI, "gpio": int(Kind.GPIO), "uart": int(Kind.UART)}
 #: Octets of one message: 42 I2C messages of 8192 octets with their heads.
 MESSAGE_LIMIT_NBYTES = 360 * 1024
 ERRNO_TABLE = struct.Struct("<16h")
 #: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
 _SPIN_S = 60e-6
-
-
-#: ioctls that make a connection the holder of lines
-LINE_REQUESTS = (gpio_abi.GET_LINE, gpio_abi.GET_HANDLE_1, gpio_abi.GET_EVENT_1)
-
-
-class Client:
-    """One connection: one handle on one device."""
-
-    __slots__ = ("kind", "lane", "node", "participant", "socket")
-
-    def __init__(self, connection: socket.socket, participant: Participant) -> None:
-        self.socket = connection
-        self.participant = participant
-        self.node: Node | None = None
-        self.lane: Lane | None = None
-        self.kind = 0
 
 
 class Host:
@@ -84,7 +64,7 @@ class Host:
                 "refused",
                 "unheard",
                 "left_waiting",
-                "edges_dropped",
+                "unread",
             ),
             0,
         )
@@ -94,8 +74,10 @@ class Host:
             self.kernel, exchange.lanes, exchange.transactor, exchange.counters, self._answer
         )
         self._spi = SpiSettings()
-        self.desk = Desk(self.present.wall_ns)
-        exchange.counted["host.gpio"] = self.desk.counters
+        #: who serves the handles that are more than transactions, by the kind of their bus
+        self.desks: dict[str, Desk] = {"gpio": GpioHandles(self.present.wall_ns, self.push)}
+        for kind, desk in self.desks.items():
+            exchange.counted[f"host.{kind}"] = desk.counters
         self._clients: dict[int, Client] = {}
         # (when, order, participant, record): what goes out when its bus time is over
         self._replies: list[tuple[int, int, Client, bytes]] = []
@@ -127,13 +109,13 @@ class Host:
         self.watch(line.master, line.pump, select.EPOLLIN | select.EPOLLET)
 
     def _hear(self, index: int, octets: bytes) -> None:
+        lane = self.exchange.lanes[index]
+        desk = self.desks.get(lane.kind)
+        if desk is not None:
+            desk.hear(lane, octets)
         line = self._hearers.get(index)
         if line is not None:
             line.receive(octets[HEADER_NBYTES:])
-        elif octets[0] == _GPIO:
-            header = HEADER.unpack_from(octets)
-            chip = self.exchange.lanes[index].bus
-            self.desk.edge(chip, header[5], header[8], octets[HEADER_NBYTES])
 
     def watch(self, fd: int, ready: Callable[[], None], events: int = select.EPOLLIN) -> None:
         """Call ``ready()`` whenever ``fd`` can be read; until :meth:`unwatch`."""
@@ -243,7 +225,8 @@ class Host:
         self._replies[:] = [reply for reply in self._replies if reply[2] is not client]
         heapq.heapify(self._replies)
         self.counters["left_waiting"] += before - len(self._replies)
-        self.desk.release(client.participant.id, self.kernel.now_ns)
+        if client.desk is not None:
+            client.desk.release(client, self.kernel.now_ns)
         fd = client.socket.fileno()
         self.unwatch(fd)
         del self._clients[fd], self._by_participant[client.participant.id]
@@ -298,14 +281,23 @@ class Host:
             self._refuse(client, f"open {name!r}: no such device; there are {known}")
             return
         lane = node.lane
-        client.node, client.lane, client.kind = node, lane, _KIND_OF.get(lane.kind, 0)
-        self._tell(client, node, Status.OK)
+        desk = self.desks.get(lane.kind)
+        if header[8] == STREAM and desk is None:
+            self._refuse(client, f"open {name!r}: a {lane.kind} has no stream")
+            return
+        client.node, client.lane = node, lane
+        about = self._settings(node)
+        if header[8] == STREAM or node.path not in self.lines:
+            client.kind, client.desk = _KIND_OF.get(lane.kind, 0), desk
+        if client.desk is not None:
+            about = client.desk.open(client, lane)
+        self._tell(client, node, Status.OK, about)
 
-    def _tell(self, client: Client, node: Node, status: int) -> None:
+    def _tell(self, client: Client, node: Node, status: int, settings: dict[str, Any]) -> None:
         """Tell a client what it has opened."""
         lane = node.lane
         table = [lane.errno.get(status, 0) for status in range(16)]
-        about = {**self.exchange.channel(lane), "path": node.path, **self._settings(node)}
+        about = {**self.exchange.channel(lane), "path": node.path, **settings}
         text = json.dumps(about, separators=(",", ":")).encode()
         octets = pack(
             _OPEN,
@@ -330,10 +322,17 @@ class Host:
         if payload:
             spi = node.lane.kind == "spi"
             status = self._spi.change(node, payload) if spi else Status.INVALID
-        self._tell(client, node, status)
+        self._tell(client, node, status, self._settings(node))
 
     def _node_of_bus(self, name: str) -> Node | None:
-        return next((node for node in self.nodes.values() if node.lane.bus.name == name), None)
+        """Return the first device of a bus; one without files is its own, if a desk serves it."""
+        for node in self.nodes.values():
+            if node.lane.bus.name == name:
+                return node
+        for lane in self.exchange.lanes.values():
+            if lane.bus.name == name and lane.kind in self.desks:
+                return Node(name, lane)
+        return None
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -341,14 +340,14 @@ class Host:
         """Run a request at the present, or queue it behind what its bus is busy with."""
         self.counters["requests"] += 1
         now_ns = self._advance()
-        if client.kind == _GPIO:
-            self._gpio(client, lane, header[8], payload, now_ns)
-            return
         participant, wait = client.participant, self.present.wait
         if not wait and lane.busy_ns > now_ns:
             self.present.jump(lane.busy_ns)
             now_ns = self._advance()
         try:
+            if client.desk is not None:
+                client.desk.request(client, header[8], payload, now_ns)
+                return
             if lane.busy_ns <= now_ns and not lane.waiting:
                 transactor = self.exchange.transactor
                 if client.kind == _I2C:
@@ -364,30 +363,17 @@ class Host:
         except CodecError as error:
             self._invalid(client, header, error)
 
-    def _gpio(self, client: Client, lane: Lane, ident: int, payload: bytes, now_ns: int) -> None:
-        """Do an ioctl of a gpiochip; the reply's payload is i32 errno and the struct."""
-        number, asked = int.from_bytes(payload[:4], "little"), payload[4:]
-        own = client.participant.id
-        if number >> 16 & 0x3FFF != len(asked):
-            code, answer = errno.EINVAL, b""
-        elif number in LINE_REQUESTS:
-            code, answer = self.desk.request(lane.bus, now_ns, own, number, asked)
-            lines = self.desk.held(own)
-            if lines is not None:
-                lines.send = partial(self._push, client)
-        else:
-            code, answer = self.desk.call(lane.bus, now_ns, ident, number, asked)
-        octets = code.to_bytes(4, "little") + answer
-        self._send(client, pack(_GPIO, lane.index, _REPLY, t_ns=now_ns, payload=octets))
-
-    def _push(self, client: Client, octets: bytes) -> None:
-        """Send an edge; a program that reads none loses the newest, as its numbers show."""
+    def push(self, client: Client, octets: bytes) -> bool:
+        """Send what a desk has to say; a program that reads none loses the newest, counted."""
         try:
             client.socket.send(octets)
         except BlockingIOError:
-            self.counters["edges_dropped"] += 1
+            self.counters["unread"] += 1
         except OSError:
             self.counters["unheard"] += 1
+        else:
+            return True
+        return False
 
     def _invalid(self, client: Client, header: tuple[int, ...], error: CodecError) -> None:
         """Answer a request that cannot be read as the driver of the bus would: EINVAL."""
