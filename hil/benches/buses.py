@@ -1,13 +1,15 @@
 """What one register read costs on each way to a bus: write a pointer, read two octets back.
 
 Figures are the median of single reads, in microseconds, bus time not waited for. The floor is the
-bare transport: the same octets sent to another process over a Unix socket and back, or nothing
-where there is none. The peer is NASA's NOS Engine, whose published 170 to 260 us a transaction
-stand beside ours; it was not run here. All processes of one figure share a core.
+bare transport: the same octets sent to another process and back, over a Unix socket or, for ZeroMQ,
+from a REQ to a REP socket of pyzmq; or nothing where there is none. The peer is NASA's NOS Engine,
+whose published 170 to 260 us a transaction stand beside ours; it was not run here. All processes of
+one figure share a core.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -19,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import zmq
+
 from flightsw.codec import bus_payload
 from hil.errors import HostError
 from hil.faces.host import Host
@@ -26,7 +30,9 @@ from hil.faces.nodes import write_overlay
 from hil.hosting import environment, shim_path
 from hil.testing.check_bus import ADDRESS
 from hil.testing.small_rig import SmallRig
+from hil.time.coordinator import Coordinator
 from hil.time.pinning import pinned
+from hil.time.transports import listen
 
 #: microseconds; the lower end of what its papers give for one transaction
 NOS_ENGINE_US = 170.0
@@ -50,17 +56,47 @@ for _ in range(int(sys.argv[1])):
 print(statistics.median(taken) / 1000)
 """
 
+#: Flight software that reads a register until the run ends; prints its median time.
+FLIGHT = f"""
+import statistics, sys, time
+from flightsw.errors import Shutdown
+from flightsw.hal.channel import connect
+clock, taken = time.perf_counter_ns, []
+with connect(sys.argv[1], "reader") as hal:
+    read = hal.i2c("i2c-1").transfer
+    try:
+        while True:
+            begin = clock()
+            read({ADDRESS}, b"\\x10", 2)
+            taken.append(clock() - begin)
+    except Shutdown:
+        pass
+print(statistics.median(taken) / 1000)
+"""
+
+REPLIER = """
+import sys, zmq
+with zmq.Context() as context, context.socket(zmq.REP) as peer:
+    peer.connect(sys.argv[1])
+    reply = bytes(int(sys.argv[2]))
+    while len(peer.recv()) > 1: peer.send(reply)
+    peer.send(b"")
+"""
+
 
 def run(quick: bool = False) -> list[dict[str, Any]]:
     """Return one row a way."""
     count = 3_000 if quick else 30_000
     with pinned(True):
         rows = [row("direct call of the bus", direct_us(count), None)]
-        try:
-            ours = shim_us(count)
-        except HostError:
-            return rows  # no shim on this machine
-        rows.append(row("ioctl through the shim", ours, echo_us(count)))
+        with contextlib.suppress(HostError):  # no shim on this machine
+            rows.append(row("ioctl through the shim", shim_us(count), echo_us(count)))
+        # By turns: what else the machine does then weighs on both.
+        turns = [(session_us("ipc", count // 6), request_reply_us(count // 6)) for _ in range(3)]
+        ours, bare = (min(column) for column in zip(*turns, strict=True))
+        rows.append(row("flight software over ZeroMQ ipc", ours, bare))
+        ours = session_us("seqpacket", count // 3)
+        rows.append(row("flight software over SEQPACKET", ours, echo_us(count)))
     return rows
 
 
@@ -133,3 +169,42 @@ def echo_us(count: int) -> float:
     finally:
         here.close()
         os.waitpid(pid, 0)
+
+
+def session_us(transport: str, count: int) -> float:
+    """Return the cost of a register read of flight software in a process of its own."""
+    rig = SmallRig(count * duration_ns())
+    with listen(transport) as listener:
+        words = [sys.executable, "-c", FLIGHT, listener.endpoint]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+            coordinator = Coordinator(rig.exchange)
+            coordinator.add(listener.channel(), "reader", died=lambda: None)
+            coordinator.run()
+            assert child.stdout is not None
+            return float(child.stdout.read())
+
+
+def duration_ns() -> int:
+    """Return the bus time of one read."""
+    return SmallRig(END_NS).i2c.transfer(0, ADDRESS, b"\x10", 2)[1]
+
+
+def request_reply_us(count: int) -> float:
+    """Return the cost of the same octets from a REQ to a REP socket over ipc and back."""
+    with tempfile.TemporaryDirectory(prefix="hil-bench-") as folder:
+        context, endpoint = zmq.Context(), f"ipc://{folder}/echo"
+        words = [sys.executable, "-c", REPLIER, endpoint, str(34 + len(REQUEST))]
+        request = bytes(32 + len(REQUEST))
+        with context, context.socket(zmq.REQ) as asker:
+            asker.bind(endpoint)
+            with subprocess.Popen(words):
+
+                def turn() -> None:
+                    asker.send(request)
+                    asker.recv()
+
+                turn()
+                taken = timed(count, turn)
+                asker.send(b"")
+                asker.recv()
+    return taken
