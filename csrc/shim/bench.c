@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -218,14 +219,19 @@ void hil_forget(int fd)
     int control = --handle->descriptors ? -1 : handle->gpio.control;
     pthread_mutex_unlock(&table_lock);
     if (control >= 0) {
-        close(control);
+        hil_close(control);
     }
+}
+
+void hil_close(int fd)
+{
+    hil_forget(fd);
+    close(fd);
 }
 
 /* Give a handle that a fork has brought its own connection, on all of its descriptors. */
 static void redial(hil_handle *handle)
 {
-    HIL_REAL(dup3, int (*)(int, int, int))
     uint16_t place = (uint16_t)(1 + (handle - handles));
     int fresh = dial();
     if (fresh < 0) {
@@ -238,7 +244,7 @@ static void redial(hil_handle *handle)
     for (int fd = 0; fd < DESCRIPTORS; fd++) {
         if (atomic_load(&place_of[fd]) == place) {
             int flags = fcntl(fd, F_GETFD);
-            real(fresh, fd, flags >= 0 && flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+            syscall(SYS_dup3, fresh, fd, flags >= 0 && flags & FD_CLOEXEC ? O_CLOEXEC : 0);
         }
     }
     close(fresh);

@@ -144,28 +144,12 @@ HIL_EXPORT int dup3(int fd, int target, int flags)
 FCNTL(fcntl)
 FCNTL(fcntl64)
 
-static ssize_t read_device(hil_handle *handle, int fd, void *octets, size_t nbytes)
-{
-    ssize_t got = -EINVAL;
-    switch (handle->device) {
-    case DEVICE_I2C:
-        got = hil_i2c_read(handle, fd, octets, nbytes);
-        break;
-    case DEVICE_SPI:
-        got = hil_spi_read(handle, fd, octets, nbytes);
-        break;
-    default:
-        break;
-    }
-    return hil_result((int)got);
-}
-
 HIL_EXPORT ssize_t read(int fd, void *octets, size_t nbytes)
 {
     HIL_REAL(read, ssize_t(*)(int, void *, size_t))
     hil_handle *handle = hil_of(fd);
     bool plain = !handle || hil_gpio_readable(handle, nbytes);
-    return plain ? real(fd, octets, nbytes) : read_device(handle, fd, octets, nbytes);
+    return plain ? real(fd, octets, nbytes) : hil_result((int)hil_read(handle, fd, octets, nbytes));
 }
 
 HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room);
@@ -174,28 +158,14 @@ HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room)
     HIL_REAL(__read_chk, ssize_t(*)(int, void *, size_t, size_t))
     hil_handle *handle = nbytes <= room ? hil_of(fd) : NULL;
     bool plain = !handle || hil_gpio_readable(handle, nbytes);
-    return plain ? real(fd, octets, nbytes, room) : read_device(handle, fd, octets, nbytes);
+    return plain ? real(fd, octets, nbytes, room) : hil_result((int)hil_read(handle, fd, octets, nbytes));
 }
 
 HIL_EXPORT ssize_t write(int fd, const void *octets, size_t nbytes)
 {
     HIL_REAL(write, ssize_t(*)(int, const void *, size_t))
     hil_handle *handle = hil_of(fd);
-    if (!handle) {
-        return real(fd, octets, nbytes);
-    }
-    ssize_t put = -EINVAL;
-    switch (handle->device) {
-    case DEVICE_I2C:
-        put = hil_i2c_write(handle, fd, octets, nbytes);
-        break;
-    case DEVICE_SPI:
-        put = hil_spi_write(handle, fd, octets, nbytes);
-        break;
-    default:
-        break;
-    }
-    return hil_result((int)put);
+    return handle ? hil_result((int)hil_write(handle, fd, octets, nbytes)) : real(fd, octets, nbytes);
 }
 
 /* Some callers pass the number sign-extended; the kernel looks at 32 bits of it. */
@@ -207,25 +177,5 @@ HIL_EXPORT int ioctl(int fd, unsigned long wide, ...)
     void *argument = va_arg(rest, void *);
     va_end(rest);
     hil_handle *handle = hil_of(fd);
-    if (!handle) {
-        return real(fd, wide, argument);
-    }
-    uint32_t request = (uint32_t)wide;
-    int result = -ENOTTY;
-    switch (handle->device) {
-    case DEVICE_I2C:
-        result = hil_i2c_ioctl(handle, fd, request, argument);
-        break;
-    case DEVICE_SPI:
-        result = hil_spi_ioctl(handle, fd, request, argument);
-        break;
-    default:
-        result = hil_gpio_ioctl(handle, fd, request, argument);
-        break;
-    }
-    if (result == -ENOTTY) {
-        hil_tell("ioctl", request, handle);
-        result = -EOPNOTSUPP;
-    }
-    return hil_result(result);
+    return handle ? hil_result(hil_ioctl(handle, fd, (uint32_t)wide, argument)) : real(fd, wide, argument);
 }

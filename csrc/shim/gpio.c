@@ -31,7 +31,7 @@ static int ask(hil_handle *handle, int fd, uint32_t line, uint32_t request, void
 
 /* Ask for lines: the number that the bench gives them stands where the descriptor is to be, which
  * ends the struct in both versions. */
-static int request_lines(hil_handle *chip, uint32_t request, void *argument)
+static int request_lines(hil_handle *chip, uint32_t request, uint8_t *argument)
 {
     char path[sizeof chip->path];
     memcpy(path, chip->path, sizeof path);
@@ -44,50 +44,69 @@ static int request_lines(hil_handle *chip, uint32_t request, void *argument)
     int control = result < 0 ? -1 : hil_connect(path, DEVICE_CHIP);
     if (control < 0) {
         result = result < 0 ? result : -errno;
-        close(fd);
+        hil_close(fd);
         return result;
     }
-    uint8_t *place = (uint8_t *)argument + _IOC_SIZE(request) - sizeof fd;
+    uint8_t *place = argument + _IOC_SIZE(request) - sizeof fd;
     memcpy(&line->gpio.line, place, sizeof line->gpio.line);
-    memcpy(place, &fd, sizeof fd);
     line->gpio.control = control;
     line->gpio.readable = request == GPIO_V2_GET_LINE_IOCTL ? sizeof(struct gpio_v2_line_event)
                                                             : sizeof(struct gpioevent_data);
-    return 0;
+    int theirs = hil_give(line, fd);
+    memcpy(place, &theirs, sizeof theirs);
+    return theirs < 0 ? theirs : 0;
 }
 
-int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
+static int ask_lines(hil_handle *lines, uint32_t request, void *argument)
 {
-    if (!argument) {
-        return -EFAULT;
-    }
-    if (handle->device == DEVICE_LINE) {
-        hil_handle *control = hil_of(handle->gpio.control);
-        switch (request) {
-        case GPIO_V2_LINE_GET_VALUES_IOCTL:
-        case GPIO_V2_LINE_SET_VALUES_IOCTL:
-        case GPIO_V2_LINE_SET_CONFIG_IOCTL:
-        case GPIOHANDLE_GET_LINE_VALUES_IOCTL:
-        case GPIOHANDLE_SET_LINE_VALUES_IOCTL:
-        case GPIOHANDLE_SET_CONFIG_IOCTL:
-            return control ? ask(control, handle->gpio.control, handle->gpio.line, request, argument)
-                           : -ENODEV;
-        default:
-            return -ENOTTY;
-        }
-    }
+    int control = lines->gpio.control;
+    hil_handle *handle = hil_of(control);
+    return handle ? ask(handle, control, lines->gpio.line, request, argument) : -ENODEV;
+}
+
+/* Do what is asked with the struct at `argument`, a copy. Returns a negative errno, 0, or 1 where the
+ * program is to have the struct back. */
+static int answer(hil_handle *handle, int fd, uint32_t request, void *argument)
+{
+    int result;
+    bool lines = handle->device == DEVICE_LINE;
     switch (request) {
     case GPIO_GET_CHIPINFO_IOCTL:
     case GPIO_GET_LINEINFO_IOCTL:
     case GPIO_V2_GET_LINEINFO_IOCTL:
-        return ask(handle, fd, 0, request, argument);
+        result = lines ? -ENOTTY : ask(handle, fd, 0, request, argument);
+        return result < 0 ? result : 1;
     case GPIO_V2_GET_LINE_IOCTL:
     case GPIO_GET_LINEHANDLE_IOCTL:
     case GPIO_GET_LINEEVENT_IOCTL:
-        return request_lines(handle, request, argument);
+        result = lines ? -ENOTTY : request_lines(handle, request, argument);
+        return result < 0 ? result : 1;
+    case GPIO_V2_LINE_GET_VALUES_IOCTL:
+    case GPIOHANDLE_GET_LINE_VALUES_IOCTL:
+        result = lines ? ask_lines(handle, request, argument) : -ENOTTY;
+        return result < 0 ? result : 1;
+    case GPIO_V2_LINE_SET_VALUES_IOCTL:
+    case GPIO_V2_LINE_SET_CONFIG_IOCTL:
+    case GPIOHANDLE_SET_LINE_VALUES_IOCTL:
+    case GPIOHANDLE_SET_CONFIG_IOCTL:
+        return lines ? ask_lines(handle, request, argument) : -ENOTTY;
     default:
         return -ENOTTY;
     }
+}
+
+int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
+{
+    uint8_t copy[sizeof(struct gpio_v2_line_request)]; /* the longest of them */
+    size_t nbytes = _IOC_SIZE(request);
+    if (_IOC_TYPE(request) != 0xb4 || nbytes > sizeof copy) {
+        return -ENOTTY;
+    }
+    int result = hil_theirs->fetch(copy, argument, nbytes);
+    if (result == 0) {
+        result = answer(handle, fd, request, copy);
+    }
+    return result == 1 ? hil_theirs->store(argument, copy, nbytes) : result;
 }
 
 /* An edge is read whole or not at all, as from the kernel. */

@@ -75,6 +75,7 @@ hil_handle *hil_of(int fd); /* NULL: not a descriptor of ours */
 int hil_connect(const char *path, hil_device device);
 void hil_share(int from, int to);
 void hil_forget(int fd);
+void hil_close(int fd);
 
 /* Where the payload of the next request goes; the handle is ours until hil_end. */
 uint8_t *hil_begin(hil_handle *handle);
@@ -86,6 +87,26 @@ void hil_end(hil_handle *handle);
 void hil_learn(hil_handle *handle, int length);
 void hil_tell(const char *what, unsigned long number, hil_handle *handle);
 
+/* --- the program's memory --------------------------------------------------------------------- */
+
+/* What a program hands over lies in its own memory. The shim shares it; the supervisor of static
+ * binaries reaches over. Both return 0 or -EFAULT; `there` is the program's address. */
+typedef struct {
+    int (*fetch)(void *here, const void *there, size_t nbytes);
+    int (*store)(void *there, const void *here, size_t nbytes);
+} hil_memory;
+extern const hil_memory hil_own;     /* of this process: memory.c */
+extern const hil_memory *hil_theirs; /* of the program */
+/* Hand the descriptor of freshly requested lines to the program: the number that it has there, or a
+ * negative errno. The shim's is the program's own. */
+extern int (*hil_give)(hil_handle *handle, int fd);
+
+/* --- devices.c: what a call on a device does, whose result is a negative errno where it fails --- */
+
+int hil_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+ssize_t hil_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
+ssize_t hil_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
+
 /* --- overlay.c --------------------------------------------------------------------------------- */
 
 typedef enum { PATH_FOREIGN, PATH_FILE, PATH_DEVICE } hil_place;
@@ -96,6 +117,11 @@ uint64_t hil_number_of(const char *path);
 
 /* --- one file a device kind -------------------------------------------------------------------- */
 
+struct i2c_msg;
+/* Run messages, whose octets lie in `memory`, as one transaction: `count` or a negative errno. */
+int hil_i2c_transfer(hil_handle *handle, int fd, struct i2c_msg *messages, unsigned count,
+                     const hil_memory *memory);
+int hil_i2c_smbus(hil_handle *handle, int fd, const void *argument);
 int hil_i2c_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
 ssize_t hil_i2c_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
 ssize_t hil_i2c_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);

@@ -8,6 +8,7 @@
 #define SETTINGS 9
 enum { CS_CHANGE = 1, DUAL = 2, QUAD = 4, RECEIVE = 8 };
 
+/* Write a segment and its octets; NULL where those cannot be read. */
 static uint8_t *put_segment(uint8_t *at, const struct spi_ioc_transfer *one)
 {
     unsigned lines = one->tx_buf && one->tx_nbits > 1 ? one->tx_nbits : one->rx_nbits;
@@ -19,7 +20,9 @@ static uint8_t *put_segment(uint8_t *at, const struct spi_ioc_transfer *one)
                       (one->rx_buf && !one->tx_buf ? RECEIVE : 0));
     memcpy(at + 10, &delay, 2);
     if (one->tx_buf) {
-        memcpy(at + HEAD, (const void *)(uintptr_t)one->tx_buf, one->len);
+        if (hil_theirs->fetch(at + HEAD, (const void *)(uintptr_t)one->tx_buf, one->len) < 0) {
+            return NULL;
+        }
     } else {
         memset(at + HEAD, 0, one->len);
     }
@@ -44,20 +47,20 @@ static int transfer(hil_handle *handle, int fd, const struct spi_ioc_transfer *s
         return 0;
     }
     uint8_t *payload = hil_begin(handle), *at = payload;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; at && i < count; i++) {
         at = put_segment(at, &segments[i]);
     }
-    size_t nbytes = (size_t)(at - payload);
-    int result = hil_call(handle, fd, KIND_SPI, handle->chip_select, nbytes);
+    size_t nbytes = at ? (size_t)(at - payload) : 0;
+    int result = at ? hil_call(handle, fd, KIND_SPI, handle->chip_select, nbytes) : -EFAULT;
     if (result >= 0 && (size_t)result != nbytes + total) {
         result = -EPROTO;
     }
     at = payload;
     for (unsigned i = 0; result >= 0 && i < count; i++) {
         uint32_t length = segments[i].len;
-        if (segments[i].rx_buf) {
-            memcpy((void *)(uintptr_t)segments[i].rx_buf, at + HEAD + length, length);
-        }
+        void *received = (void *)(uintptr_t)segments[i].rx_buf;
+        int error = received ? hil_theirs->store(received, at + HEAD + length, length) : 0;
+        result = error ? error : result;
         at += HEAD + 2 * length;
     }
     hil_end(handle);
@@ -93,12 +96,11 @@ static int put_mode(hil_handle *handle, int fd, uint32_t mode)
 
 static int write_setting(hil_handle *handle, int fd, uint32_t request, const void *argument)
 {
-    uint8_t octet = *(const uint8_t *)argument;
+    uint8_t octet = 0;
     uint32_t word = 0;
-    if (_IOC_SIZE(request) == sizeof word) {
-        memcpy(&word, argument, sizeof word);
-    }
-    int result = settings(handle, fd, false);
+    bool wide = _IOC_SIZE(request) == sizeof word;
+    int result = hil_theirs->fetch(wide ? (void *)&word : (void *)&octet, argument, wide ? sizeof word : 1);
+    result = result < 0 ? result : settings(handle, fd, false);
     if (result < 0) {
         return result;
     }
@@ -147,9 +149,20 @@ static int read_setting(hil_handle *handle, int fd, uint32_t request, void *argu
     }
     if (result == 0) {
         bool wide = _IOC_SIZE(request) == sizeof word;
-        memcpy(argument, wide ? (void *)&word : (void *)&octet, _IOC_SIZE(request));
+        result = hil_theirs->store(argument, wide ? (void *)&word : (void *)&octet, wide ? sizeof word : 1);
     }
     return result;
+}
+
+/* SPI_IOC_MESSAGE(n) */
+static int message(hil_handle *handle, int fd, const void *argument, size_t nbytes)
+{
+    struct spi_ioc_transfer segments[(1 << _IOC_SIZEBITS) / sizeof(struct spi_ioc_transfer)];
+    if (nbytes % sizeof *segments) {
+        return -EINVAL;
+    }
+    int result = hil_theirs->fetch(segments, argument, nbytes);
+    return result < 0 ? result : transfer(handle, fd, segments, (unsigned)(nbytes / sizeof *segments));
 }
 
 int hil_spi_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
@@ -158,9 +171,8 @@ int hil_spi_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
     if (_IOC_TYPE(request) != SPI_IOC_MAGIC || !argument) {
         return _IOC_TYPE(request) != SPI_IOC_MAGIC ? -ENOTTY : -EFAULT;
     }
-    if (_IOC_NR(request) == 0 && _IOC_DIR(request) == _IOC_WRITE) { /* SPI_IOC_MESSAGE(n) */
-        size_t each = sizeof(struct spi_ioc_transfer);
-        return nbytes % each ? -EINVAL : transfer(handle, fd, argument, (unsigned)(nbytes / each));
+    if (_IOC_NR(request) == 0 && _IOC_DIR(request) == _IOC_WRITE) {
+        return message(handle, fd, argument, nbytes);
     }
     return _IOC_DIR(request) == _IOC_WRITE ? write_setting(handle, fd, request, argument)
                                            : read_setting(handle, fd, request, argument);
