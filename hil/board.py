@@ -33,7 +33,8 @@ class BusSpec:
     name: str
     kind: str
     index: int
-    #: the bus's own keys in SI units: ``bitrate_hz``, ``baud``, ``lines``
+    #: the bus's own keys in SI units: ``bitrate_hz``, ``baud``, ``lines``; and ``wired_to``, the
+    #: UART at the other end instead of a part
     params: Mapping[str, Any]
 
 
@@ -147,7 +148,7 @@ def load_board(name_or_path: str | Path) -> Board:
     buses = _read_buses(doc)
     parts = _read_parts(doc, {bus.name: bus for bus in buses})
     _check_muxes(doc, parts)
-    _check_clashes(doc, parts)
+    _check_clashes(doc, parts, _wires(doc, buses))
     return Board(
         name=_checked_name(doc, ("board", "name"), doc.text("board.name")),
         title=doc.text("board.title"),
@@ -232,9 +233,21 @@ def _check_muxes(doc: Document, parts: tuple[PartSpec, ...]) -> None:
             raise doc.error(("part", part.name, "mux"), "is behind itself, by way of its switches")
 
 
-def _check_clashes(doc: Document, parts: tuple[PartSpec, ...]) -> None:
+def _wires(doc: Document, buses: tuple[BusSpec, ...]) -> dict[str, str]:
+    """Return what is at the far end of each wired bus, or raise ConfigError if two things are."""
+    ends: dict[str, str] = {}
+    for bus in buses:
+        far = bus.params.get("wired_to")
+        for one, other in ((bus.name, far), (far, bus.name)) if far else ():
+            if ends.setdefault(one, other) != other:
+                key = ("bus", bus.name, "wired_to")
+                raise doc.error(key, f"the one end of {one} is already taken by {ends[one]!r}")
+    return ends
+
+
+def _check_clashes(doc: Document, parts: tuple[PartSpec, ...], wires: Mapping[str, str]) -> None:
     """Raise ConfigError if two parts claim one address, chip select, line, point or role."""
-    taken: dict[tuple[Any, ...], str] = {}
+    taken: dict[tuple[Any, ...], str] = {("line", bus): far for bus, far in wires.items()}
 
     def claim(what: tuple[Any, ...], part: PartSpec, key: str, words: str) -> None:
         other = taken.setdefault(what, part.name)

@@ -61,6 +61,21 @@ class Number(NamedTuple):
         return round(value)
 
 
+class Wire(NamedTuple):
+    """A key of a bus that names another bus of its kind, or itself."""
+
+    key: str
+    name: str
+    kind: str
+
+    def read(self, doc: Document, table: KeyPath) -> str | None:
+        """Return the name of that bus, None where the file names none, or raise ConfigError."""
+        known = [
+            name for name in doc.table("bus") if doc.find(("bus", name, "kind"), "") == self.kind
+        ]
+        return doc.choice((*table, self.key), known, None)
+
+
 class Pin(NamedTuple):
     """A pin of a part on a line of a GPIO chip; ``direction`` is seen from the part."""
 
@@ -73,7 +88,7 @@ class Pin(NamedTuple):
 class BusKind(NamedTuple):
     """What goes with one kind of bus."""
 
-    params: tuple[Number, ...]
+    params: tuple[Number | Wire, ...]
     #: the method that a part must have to sit on it (see ``hil.parts.base``)
     face: str
     #: key of the place of a part on it, and that place in words
@@ -94,7 +109,10 @@ KINDS: Mapping[str, BusKind] = {
     ),
     "spi": BusKind((), "spi_exchange", "chip_select", "chip select {0} of {1}"),
     "uart": BusKind(
-        (Number("baud", "baud", None, 115_200, 50, 12_000_000),),
+        (
+            Number("baud", "baud", None, 115_200, 50, 12_000_000),
+            Wire("wired_to", "wired_to", "uart"),
+        ),
         "uart_receive",
         is_point_to_point=True,
     ),

@@ -46,6 +46,9 @@ class Wiring:
         self.exchange = exchange
         self.seed = seed
         self.buses: dict[str, Any] = {spec.name: self._bus(spec) for spec in board.buses}
+        for bus in board.buses:
+            if bus.params.get("wired_to"):
+                self.buses[bus.name].wire(self.buses[bus.params["wired_to"]])
         self.parts: dict[str, Part] = {}
         for spec in board.parts:
             params = {**overrides.get(spec.type, {}), **spec.params}
@@ -68,7 +71,7 @@ class Wiring:
                 spec.name, bitrate_hz, profile, self.seed, high_speed_hz
             ),
             "spi": lambda: SPIBus(spec.name, profile, self.seed),
-            "uart": lambda baud: UARTBus(
+            "uart": lambda baud, wired_to: UARTBus(
                 spec.name, kernel, source, emitter(Kind.UART), baud, seed=self.seed
             ),
             "can": lambda bitrate_hz, data_bitrate_hz: CANBus(

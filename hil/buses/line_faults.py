@@ -1,8 +1,7 @@
 """Faults of a serial line, as data, and the one function that applies them.
 
 A fault is a window of virtual time, a direction and a rate. Which octets it hits comes from the
-line's own random stream, so the same seed damages the same octets. How a receiver at another bit
-rate reads a line is not drawn at all: it follows from sampling the wave form.
+line's own random stream, so the same seed damages the same octets.
 """
 
 from __future__ import annotations
@@ -107,66 +106,3 @@ def _hit(data: bytes, hits: list[int], fault: LineFault, random: np.random.Gener
         else:
             octets[i] = b""
     return b"".join(octets)
-
-
-def resample(
-    data: bytes, sent_baud: int, read_baud: int, data_bits: int, parity: str, stop_bits: float
-) -> tuple[bytes, int]:
-    """Read the wave form of ``data`` sent at one bit rate with a receiver set to another.
-
-    The receiver does what a UART does: it waits for a falling edge, samples the middle of each of
-    its own bit times, and discards an octet whose stop bit reads low. Returns what it accepted and
-    how many octets it discarded. Parity is sent and skipped, not checked. The line idles high
-    before and after.
-    """
-    wave = _wave(data, data_bits, parity, stop_bits)
-    # Positions in 1/(2 * read_baud) of a sent half bit keep the sampling exact: one receiver bit
-    # is 2 * sent_baud of them, one wave sample (half a sent bit) is read_baud.
-    bit, sample = 2 * sent_baud, read_baud
-    nbits = data_bits + (parity != "N")
-    accepted, discarded = bytearray(), 0
-    i = 0
-    while True:
-        i = _falling_edge(wave, i)
-        if i < 0:
-            return bytes(accepted), discarded
-        start = i * sample
-        value = 0
-        for k in range(data_bits):
-            value |= _level(wave, (start + bit * (3 + 2 * k) // 2) // sample) << k
-        stop_at = (start + bit * (3 + 2 * nbits) // 2) // sample
-        if _level(wave, stop_at):
-            accepted.append(value)
-        else:
-            discarded += 1
-        i = stop_at
-
-
-def _wave(data: bytes, data_bits: int, parity: str, stop_bits: float) -> list[int]:
-    """Return the line levels of ``data``, two samples a bit, least significant bit first."""
-    wave = [1, 1]
-    for octet in data:
-        ones = (octet & ((1 << data_bits) - 1)).bit_count()
-        wave += (0, 0)
-        for k in range(data_bits):
-            level = octet >> k & 1
-            wave += (level, level)
-        if parity != "N":
-            level = (ones & 1) ^ (parity == "O")
-            wave += (level, level)
-        wave += [1] * int(2 * stop_bits)
-    return wave
-
-
-def _falling_edge(wave: list[int], at: int) -> int:
-    """Return the index of the first low sample after a high one from ``at`` on, or -1."""
-    last = len(wave) - 1
-    while at < last:
-        if wave[at] and not wave[at + 1]:
-            return at + 1
-        at += 1
-    return -1
-
-
-def _level(wave: list[int], at: int) -> int:
-    return wave[at] if at < len(wave) else 1

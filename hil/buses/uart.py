@@ -11,21 +11,28 @@ on, and takes RTS away while its FIFO is full, upon which a device stops.
 
 On RS-485 two ends that drive at once hear nothing of each other.
 
-Not modelled: levels and noise of the line, software flow control (XON, XOFF), 9-bit addresses.
+Both ends have their own setting; how a receiver reads what was sent with another one follows from
+the wave form (``uart_wave``). Instead of a device a line may have another line of the payload
+computer at its end, or itself: :meth:`UARTPort.wire`.
+
+Not modelled: levels and noise of the line, 9-bit addresses. Software flow control (XON, XOFF) is a
+matter of drivers; interceptors and faults of two wired lines are those of the end that sends, and
+of the receiving end those of direction ``rx``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
 from hil.buses.intercept import QUEUED, Crossing, Interceptor, Result, through
-from hil.buses.line_faults import KINDS, LineFault, damage, resample
+from hil.buses.line_faults import KINDS, LineFault, damage
 from hil.buses.uart_modem import MODEM_INPUTS, MODEM_OUTPUTS, RS485, Fifo
 from hil.buses.uart_port import BREAK, UARTPort
+from hil.buses.uart_wave import Setting, checked, far_off, resample, understands
 from hil.buses.uart_way import CHUNK_NBYTES, Way
 from hil.errors import ConfigError
 from hil.parts.base import Scheduler, UARTDevice, stream
@@ -33,16 +40,13 @@ from hil.parts.fault_windows import FaultWindows
 
 __all__ = ["BREAK", "CHUNK_NBYTES", "RS485", "UARTBus"]
 
-#: Two UARTs still understand each other while their rates differ by less than this share: half a
-#: bit time over the ten bits of a frame, from edge to middle of the stop bit.
-BAUD_TOLERANCE_PERCENT: Final = 5
-
 
 class UARTBus(UARTPort):
     """A serial line between the payload computer and one device.
 
-    ``stop_bits`` is 1, 1.5 or 2; ``parity`` is ``N``, ``E`` or ``O``; ``rx_fifo`` is how many
-    octets the payload computer's driver holds unread (octets), told to it by :meth:`describe`;
+    ``data_bits``, ``parity`` and ``stop_bits`` as in :class:`~hil.buses.uart_wave.Setting`;
+    ``rx_fifo`` is how many octets the payload computer's driver holds unread (octets), told to it
+    by :meth:`describe`;
     ``fifo`` is what its UART holds while the driver is kept away (16550: 16). ``flow`` is RTS/CTS.
     """
 
@@ -64,14 +68,12 @@ class UARTBus(UARTPort):
         flow: bool = False,
         rs485: RS485 | None = None,
     ) -> None:
-        if baud <= 0 or data_bits not in (5, 6, 7, 8) or parity not in ("N", "E", "O"):
-            raise ConfigError(f"uart {name}: {baud} baud {data_bits}{parity}: no such line setting")
-        if stop_bits not in (1, 1.5, 2):
-            raise ConfigError(f"uart {name}: {stop_bits} stop bits; give 1, 1.5 or 2")
         self.name = name
         self.scheduler = scheduler
         self.source = source
-        self.baud, self.data_bits, self.parity, self.stop_bits = baud, data_bits, parity, stop_bits
+        #: of the payload computer's end, and of the device's
+        self.setting = checked(name, Setting(baud, data_bits, parity, stop_bits))
+        self.device_setting = self.setting
         self.rx_fifo = rx_fifo
         self.flow = flow
         self.rs485 = rs485
@@ -80,7 +82,8 @@ class UARTBus(UARTPort):
         self.faults: FaultWindows[LineFault] = FaultWindows(f"uart {name}", KINDS)
         self.counters: dict[str, int] = dict.fromkeys(
             (
-                *(*KINDS, "baud_mismatch", "cut_octets", "late", "unattached", "tx_octets"),
+                *(*KINDS, "baud_mismatch", "format_mismatch", "cut_octets", "late", "unattached"),
+                "tx_octets",
                 *("rx_octets", "break", "collision", "intercepted"),
                 *("rx_framing", "rx_overrun", "rx_parity"),
                 *(f"{line}_changes" for line in MODEM_INPUTS),
@@ -89,38 +92,49 @@ class UARTBus(UARTPort):
         )
         #: called before octets reach the payload computer: to follow a rate that it has changed
         self.before_receive: Callable[[], None] = lambda: None
+        #: called when octets have left, or what was held back may leave: there is room for more
+        self.after_send: Callable[[int], None] = lambda t_ns: None
         self._emit = emit
         self._random = stream(seed, name)
-        self._half_bits = int(2 * (1 + data_bits + (parity != "N") + stop_bits))
         self._device: UARTDevice | None = None
-        self._device_baud = baud
+        self._far: UARTPort | None = None
+        self._holds: set[str] = set()
         self._tx = Way(scheduler, source, self.line_time_ns, self._sent)
-        self._rx = Way(scheduler, source, self.line_time_ns, self._received)
+        self._rx = Way(scheduler, source, lambda n: self.device_setting.time_ns(n), self._received)
         self._tx.lead_ns = rs485.before_ns if rs485 else 0
-        if flow:
-            self._rx.chunk_nbytes = max(fifo // 4, 1)  # as late as RTS can be heeded
         self._fifo = Fifo(fifo)
+        self.set_flow(0, flow)
         self._interceptor: Interceptor | None = None
 
     def line_time_ns(self, noctets: int) -> int:
         """Return how long ``noctets`` octets back to back take, nearest nanosecond."""
-        return (noctets * self._half_bits * 1_000_000_000 + self.baud) // (2 * self.baud)
+        return self.setting.time_ns(noctets)
 
-    def attach(self, device: UARTDevice, baud: int | None = None) -> None:
-        """Connect the one device of this line; ``baud`` is its own setting if it differs."""
-        if self._device is not None:
+    @property
+    def baud(self) -> int:
+        """Rate of the payload computer's end."""
+        return self.setting.baud
+
+    def attach(
+        self, device: UARTDevice, baud: int | None = None, setting: Setting | None = None
+    ) -> None:
+        """Connect the one device of this line; ``baud`` or ``setting`` is its own if it differs."""
+        if self._device is not None or self._far is not None:
             raise ConfigError(f"uart {self.name}: two devices on one line; remove one")
         self._device = device
-        self._device_baud = self.baud if baud is None else baud
+        setting = setting or self.setting._replace(baud=self.baud if baud is None else baud)
+        self.device_setting = checked(self.name, setting)
         device.uart_send = partial(self._offer, str(getattr(device, "name", "device")))
         for name, given in (("uart_lines", self._lines), ("uart_send_break", self._break_in)):
             setattr(device, name, given)
 
     def set_baud(self, baud: int) -> None:
         """Set the payload computer's rate; what is queued already leaves at the old one."""
-        if baud <= 0:
-            raise ConfigError(f"uart {self.name}: {baud} baud: give a rate above 0")
-        self.baud = baud
+        self.set_setting(self.setting._replace(baud=baud))
+
+    def set_setting(self, setting: Setting) -> None:
+        """Set rate and format of the payload computer's end, as :meth:`set_baud` does."""
+        self.setting = checked(self.name, setting)
         for way in (self._tx, self._rx):
             way.new_burst()
 
@@ -156,9 +170,9 @@ class UARTBus(UARTPort):
         """Return the line settings."""
         return {
             "baud": self.baud,
-            "data_bits": self.data_bits,
-            "parity": self.parity,
-            "stop_bits": self.stop_bits,
+            "data_bits": self.setting.data_bits,
+            "parity": self.setting.parity,
+            "stop_bits": self.setting.stop_bits,
             "rx_fifo": self.rx_fifo,
         }
 
@@ -196,22 +210,31 @@ class UARTBus(UARTPort):
 
     def _sent(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool) -> None:
         self.counters["tx_octets"] += len(chunk)
-        data, status = self._pass(chunk, start_ns, "tx", self.baud, self._device_baud)
+        read = self.device_setting if self._far is None else self.setting
+        chunk = self.setting.cut(chunk)
+        data, status = self._pass(chunk, start_ns, "tx", self.setting, read)
         if self.rs485 is not None and self._overlaps(self._rx, start_ns, end_ns):
             self.counters["collision"] += 1
             data, status = b"", int(Status.FRAMING)
         flags = Flag.FAULTED if status or touched else 0
         self._emit(start_ns, end_ns - start_ns, int(flags), status, 0, chunk)
-        if self._device is None:
+        if self._far is not None:
+            self._far.heard(start_ns, end_ns, data, bool(flags), self.setting)
+        elif self._device is None:
             self.counters["unattached"] += len(chunk)
         elif data:
             self._device.uart_receive(end_ns, data)
         if self.rs485 is not None and self.rs485.echo:
             self._take(start_ns, end_ns, chunk, status, False)
+        self.after_send(end_ns)
 
     def _received(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool) -> None:
+        self.heard(start_ns, end_ns, self.device_setting.cut(chunk), touched, self.device_setting)
+
+    def heard(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool, sent: Setting) -> None:
+        """Receive octets that left the other end in this time, with its setting ``sent``."""
         self.before_receive()
-        data, status = self._pass(chunk, start_ns, "rx", self._device_baud, self.baud)
+        data, status = self._pass(chunk, start_ns, "rx", sent, self.setting)
         if self.rs485 is not None and self._overlaps(self._tx, start_ns, end_ns):
             self.counters["collision"] += 1
             return
@@ -240,29 +263,29 @@ class UARTBus(UARTPort):
     # -- damage ----------------------------------------------------------------------------------
 
     def _pass(
-        self, chunk: bytes, t_ns: int, direction: str, sent_baud: int, read_baud: int
+        self, chunk: bytes, t_ns: int, direction: str, sent: Setting, read: Setting
     ) -> tuple[bytes, int]:
         """Return what the receiving end gets of ``chunk``, and the status."""
         status = int(Status.OK)
-        if sent_baud != read_baud and self._apart():
-            chunk, discarded = resample(
-                chunk, sent_baud, read_baud, self.data_bits, self.parity, self.stop_bits
-            )
-            self.counters["baud_mismatch"] += 1
-            self.counters["framing"] += discarded
-            self.counters["rx_framing"] += discarded if direction == "rx" else 0
+        counters = self.counters
+        if not understands(read, sent):
+            chunk, discarded, odd = resample(chunk, sent, read)
+            counters["baud_mismatch" if far_off(sent, read) else "format_mismatch"] += 1
+            self._spoilt(direction, {"framing": discarded, "parity": odd})
             status = int(Status.FRAMING if discarded else Status.DAMAGED)
         if self.faults:
             faults = [row for row in self.faults.at(t_ns) if row.direction in ("both", direction)]
             if faults:
-                before = dict(self.counters)
-                has_parity = self.parity != "N"
-                chunk, hit = damage(chunk, faults, self._random, self.counters, has_parity)
+                before = dict(counters)
+                has_parity = read.parity != "N"
+                chunk, hit = damage(chunk, faults, self._random, counters, has_parity)
                 status = hit or status
                 for kind in ("framing", "overrun", "parity") if direction == "rx" else ():
-                    self.counters[f"rx_{kind}"] += self.counters[kind] - before[kind]
+                    counters[f"rx_{kind}"] += counters[kind] - before[kind]
         return chunk, status
 
-    def _apart(self) -> bool:
-        off = abs(self._device_baud - self.baud)
-        return off * 100 >= BAUD_TOLERANCE_PERCENT * self.baud
+    def _spoilt(self, direction: str, counts: dict[str, int]) -> None:
+        """Count octets that a receiver finds fault with, and those of our own port again."""
+        for kind, count in counts.items():
+            self.counters[kind] += count
+            self.counters[f"rx_{kind}"] += count if direction == "rx" else 0

@@ -1,14 +1,20 @@
-"""A serial port beside its data: breaks, modem lines, counters, a FIFO that is not emptied."""
+"""A serial port beside its data: breaks, modem lines, counters, a FIFO that is not emptied.
+
+What the payload computer sends is held back while there is any reason to: CTS that is off, an XOFF
+that a driver has heard, a break.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from flightsw.codec.wire import Flag, Status
 from hil.buses.base import Emit
-from hil.buses.uart_modem import ICOUNT, MODEM_INPUTS, MODEM_OUTPUTS, Fifo
-from hil.buses.uart_way import Way
+from hil.buses.uart_modem import ICOUNT, MODEM_INPUTS, MODEM_OUTPUTS, RS485, Fifo
+from hil.buses.uart_wave import Setting
+from hil.buses.uart_way import CHUNK_NBYTES, Way
 from hil.errors import ConfigError
 from hil.parts.base import Scheduler, UARTDevice
 from hil.time.phase import Phase
@@ -26,7 +32,11 @@ class UARTPort:
     flow: bool
     modem: dict[str, int]
     counters: dict[str, int]
+    rs485: RS485 | None
+    after_send: Callable[[int], None]
     _device: UARTDevice | None
+    _far: UARTPort | None
+    _holds: set[str]
     _tx: Way
     _rx: Way
     _fifo: Fifo
@@ -36,11 +46,70 @@ class UARTPort:
         """Return how long ``noctets`` octets back to back take, nearest nanosecond."""
         raise NotImplementedError
 
+    def heard(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool, sent: Setting) -> None:
+        """Receive octets that left the other end in this time, with its setting ``sent``."""
+        raise NotImplementedError
+
+    def wire(self, far: UARTPort) -> None:
+        """Put a line of the payload computer at the end of this one, or itself, by a null modem.
+
+        TX of each to RX of the other, RTS to CTS, DTR to DSR and CD.
+        """
+        for one, other in ((self, far), (far, self)):
+            if one._device is not None or one._far not in (None, other):
+                raise ConfigError(f"uart {one.name}: has something at its end already; remove that")
+        self._far, far._far = far, self
+
     def send_break(self, t_ns: int, duration_ns: int) -> None:
         """Hold the line low for longer than an octet; the device sees it in ``uart_break``."""
+        if self._far is not None:
+            self._far._break_in(t_ns, duration_ns)
         told = getattr(self._device, "uart_break", None)
         if told is not None and duration_ns >= self.line_time_ns(1):
             self.scheduler.at(t_ns + duration_ns, Phase.BUS, self.source, told)
+
+    # -- what we send ----------------------------------------------------------------------------
+
+    def hold_tx(self, t_ns: int, reason: str, on: bool) -> None:
+        """Hold back what we send for a reason, or no longer for this one."""
+        (self._holds.add if on else self._holds.discard)(reason)
+        if bool(self._holds) != self._tx.holding:
+            (self._tx.hold if self._holds else self._tx.resume)(t_ns)
+            if not self._holds:
+                self.after_send(t_ns)
+
+    @property
+    def tx_held(self) -> bool:
+        """Whether there is a reason to hold back what we send."""
+        return bool(self._holds)
+
+    def discard_tx(self) -> int:
+        """Forget what has not been sent; return how many octets, which are counted."""
+        count = self._tx.clear()
+        self.counters["cut_octets"] += count
+        return count
+
+    # -- flow control and RS-485 -----------------------------------------------------------------
+
+    def set_flow(self, t_ns: int, on: bool) -> None:
+        """Turn RTS/CTS flow control on or off."""
+        self.flow = on
+        # As late as RTS can be heeded.
+        self._rx.chunk_nbytes = max(self._fifo.depth // 4, 1) if on else CHUNK_NBYTES
+        self.hold_tx(t_ns, "cts", on and not self.modem["cts"])
+
+    def throttle(self, t_ns: int, on: bool) -> None:
+        """Take RTS away while a driver has no room, upon which a device stops, or give it back."""
+        if on != self._rx.holding and (self.flow or not on):
+            self.set_modem(t_ns, rts=int(not on))
+            (self._rx.hold if on else self._rx.resume)(t_ns)
+
+    def set_rs485(self, rs485: RS485 | None) -> None:
+        """Make the line one of two wires that one side at a time drives, or no longer."""
+        self.rs485 = rs485
+        self._tx.lead_ns = rs485.before_ns if rs485 else 0
+
+    # -- modem lines, counters -------------------------------------------------------------------
 
     def set_modem(self, t_ns: int, **levels: int) -> None:
         """Set ``rts`` and ``dtr`` of the payload computer."""
@@ -48,6 +117,9 @@ class UARTPort:
             if line not in MODEM_OUTPUTS:
                 raise ConfigError(f"uart {self.name}: {line} is not an output; give rts or dtr")
             self.modem[line] = int(bool(level))
+        if self._far is not None:
+            rts, dtr = self.modem["rts"], self.modem["dtr"]
+            self._far._lines(t_ns, cts=rts, dsr=dtr, cd=dtr)
         told = getattr(self._device, "uart_modem", None)
         if told is not None:
             told(t_ns, self.modem["rts"], self.modem["dtr"])
@@ -103,8 +175,7 @@ class UARTPort:
             if self.modem[line] != int(bool(level)):
                 self.modem[line] = int(bool(level))
                 self.counters[f"{line}_changes"] += 1
-        if self.flow and self.modem["cts"] == self._tx.holding:
-            (self._tx.resume if self._tx.holding else self._tx.hold)(t_ns)
+        self.hold_tx(t_ns, "cts", self.flow and not self.modem["cts"])
 
     def _break_in(self, t_ns: int, duration_ns: int) -> None:
         """Hear a break of the device: one octet of zeros, once it has lasted that long."""

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from flightsw.codec.dictionary import PARAMETER_BY_NAME, Role, interface
+from flightsw.codec.wire import HEADER_NBYTES
 from hil.board import Board, BusSpec, board_names, find_board, load_board
 from hil.boardparts import KINDS, WORLD_UNITS
+from hil.digest import RecordStream
 from hil.errors import ConfigError
+from hil.exchange import Exchange
 from hil.parts import PART_TYPES, part_class
 from hil.parts.base import Part
+from hil.time.kernel import Kernel
+from hil.wiring import Wiring
 
 BOARD = Path(__file__).resolve().parents[2] / "boards" / "raspberrypi4.toml"
 SOURCE = BOARD.read_text()
@@ -367,3 +372,43 @@ def test_the_folder_of_boards_holds_board_files_only() -> None:
     """The folder goes into the package as it is, so nothing else may lie in it."""
     folder = find_board("raspberrypi4").parent
     assert [path.name for path in folder.iterdir() if path.suffix != ".toml"] == []
+
+
+WIRED = """[board]
+name = "wired"
+title = "Wired"
+adapter = "ideal"
+[bus.a]
+kind = "uart"
+wired_to = "b"
+[bus.b]
+kind = "uart"
+[bus.c]
+kind = "uart"
+wired_to = "c"
+"""
+
+
+def test_two_uarts_can_be_wired_to_each_other_or_themselves(tmp_path: Path) -> None:
+    """What is written to one line comes in on the other, and a loop hears itself."""
+    exchange = Exchange(Kernel(), RecordStream())
+    heard: list[tuple[int, bytes]] = []
+    exchange.hearers.append(lambda index, octets: heard.append((index, octets[HEADER_NBYTES:])))
+    buses = Wiring(load(tmp_path, WIRED), exchange, 0, {}).buses
+    for name in "abc":
+        buses[name].write(0, name.encode())
+    exchange.kernel.run_until(10**9)
+    assert sorted(heard) == [(0, b"b"), (1, b"a"), (2, b"c")]
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ('[bus.d]\nkind = "uart"\nwired_to = "a"\n', "the one end of a is already taken by 'b'"),
+        ('[bus.d]\nkind = "uart"\nwired_to = "e"\n', "unknown value 'e'"),
+        ('[part.gnss]\ntype = "ublox"\nbus = "b"\n', "the one end of b is already taken by 'a'"),
+    ],
+)
+def test_a_wired_uart_has_one_thing_at_its_end(tmp_path: Path, more: str, why: str) -> None:
+    """A third line, one that is not there, and a part at a wired line are refused by name."""
+    assert why in complaint(tmp_path, WIRED + more)

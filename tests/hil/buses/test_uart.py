@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flightsw.codec.wire import Flag, Status
-from hil.buses.line_faults import LineFault, resample
+from hil.buses.line_faults import LineFault
 from hil.buses.uart import UARTBus
+from hil.buses.uart_wave import Setting, resample
 from hil.errors import ConfigError
 from hil.parts.base import UARTDevice
 from hil.testing.simple_scheduler import SimpleScheduler
@@ -205,13 +206,14 @@ def test_sampling_at_the_sent_rate_reads_what_was_sent(
 ) -> None:
     """The wave form and the receiver that samples it are inverses, also a little off the rate."""
     for read_baud in (9_600, 9_900, 9_300):
-        assert resample(data, 9_600, read_baud, 8, parity, stop) == (data, 0)
+        sent = Setting(9_600, 8, parity, stop)
+        assert resample(data, sent, sent._replace(baud=read_baud)) == (data, 0, 0)
 
 
 def test_a_slower_receiver_reads_known_garbage() -> None:
     """0x00 at double rate is four and a half of the reader's bits low: its start and three bits."""
-    assert resample(b"\x00", 19_200, 9_600, 8, "N", 1) == (b"\xf8", 0)
-    assert resample(b"\x00", 9_600, 19_200, 8, "N", 1) == (b"", 1)
+    assert resample(b"\x00", Setting(19_200), Setting(9_600)) == (b"\xf8", 0, 0)
+    assert resample(b"\x00", Setting(9_600), Setting(19_200)) == (b"", 1, 0)
 
 
 def test_a_line_has_one_device_and_a_real_format() -> None:

@@ -60,7 +60,7 @@ def test_another_rate_is_read_from_the_terminal_and_garbles(bench: Bench) -> Non
         port.write(b"U" * 8)
         bench.until(lambda: bench.rig.uart.counters["baud_mismatch"] > 0)
     assert bench.line.counters["baud_changes"] == 1
-    assert bench.rig.uart.baud == bench.rig.uart._device_baud // 4
+    assert bench.rig.uart.baud == bench.rig.uart.device_setting.baud // 4
 
 
 def test_a_long_write_leaves_at_the_line_rate(bench: Bench) -> None:
