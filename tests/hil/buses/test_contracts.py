@@ -1,8 +1,10 @@
-"""Every kind of bus passes the public contract suite, and a broken one does not."""
+"""Every kind of bus passes the public contract suite, on every transport; a broken one does not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,12 @@ from hil.buses.i2c import I2CBus
 from hil.buses.onewire import OneWireBus
 from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
+from hil.options import TRANSPORTS
 from hil.testing import check_bus
 from hil.testing.check_bus import CHECKS
+from hil.testing.remote_bus import remote
 from hil.testing.simple_scheduler import SimpleScheduler
+from hil.time.transports.keys import make_keys
 
 PINS = {"in": (0, "in"), "out": (1, "out")}
 
@@ -134,3 +139,37 @@ def test_a_broken_bus_does_not_pass(kind: str, make: Callable[..., Any], message
     """A bus without arbitration, with wrong times or a way round its interceptor fails."""
     with pytest.raises(AssertionError, match=message):
         check_bus.check_bus(kind, make)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bench") / "keys"
+    make_keys(directory)
+    return directory
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("kind", "make"), MAKERS, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_bus_keeps_its_contract_over_a_transport(
+    kind: str, make: Callable[..., Any], transport: str, keys: Path
+) -> None:
+    """The public suite of the kind passes on a bus that is reached by records alone."""
+    with ExitStack() as sessions:
+        check_bus.check_bus(kind, remote(kind, make, transport, sessions, keys))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_broken_bus_is_seen_over_a_transport(transport: str, keys: Path) -> None:
+    """A controller that drops the last octet of a write fails there too."""
+
+    class Forgetful(I2CBus):
+        def transfer(self, t_ns: int, address: int, write: bytes, nread: int) -> Any:
+            return super().transfer(t_ns, address, write if nread else write[:-1], nread)
+
+    def make(target: Any, address: int) -> I2CBus:
+        bus = Forgetful("i2c-1", 400_000, "ideal")
+        bus.attach(address, target)
+        return bus
+
+    with ExitStack() as sessions, pytest.raises(AssertionError, match="read back"):
+        check_bus.check_bus("i2c", remote("i2c", make, transport, sessions, keys))
