@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from remote_bus import remote
 
 from hil.buses.base import Emit
 from hil.buses.can import CANBus
@@ -20,7 +21,6 @@ from hil.buses.uart import UARTBus
 from hil.options import TRANSPORTS
 from hil.testing import check_bus
 from hil.testing.check_bus import CHECKS
-from hil.testing.remote_bus import remote
 from hil.testing.simple_scheduler import SimpleScheduler
 from hil.time.transports.keys import make_keys
 
