@@ -59,13 +59,15 @@ class CANBus(CANNodes):
     _arbitrate_ns = -1
     _flight: _Flight | None = None
 
-    def power_off(self) -> None:
-        """Lose the payload computer's pending frames and its error counters, as without supply.
+    def power_off(self, node: Node | None = None) -> None:
+        """Lose the pending frames and the error counters of a node, as without supply.
 
-        A frame of its own that is on the bus now runs to its end.
+        Without ``node`` it is the payload computer's controller. A frame of its own that is on the
+        bus now runs to its end.
         """
-        on_air = self._flight is not None and self.controller in self._flight.senders
-        self.counters["cut_frames"] += self.controller.power_off(on_air)
+        node = node or self.controller
+        on_air = self._flight is not None and node in self._flight.senders
+        self.counters["cut_frames"] += node.power_off(on_air)
 
     # Arbitration
 
@@ -93,8 +95,11 @@ class CANBus(CANNodes):
         winners = [(frame, n) for frame, n in contenders if frame[0] == best]
         self.counters["arbitration_lost"] += len(contenders) - len(winners)
         for frame, node in contenders:
-            if node.one_shot and frame[0] != best:
-                self._give_up(node)
+            if frame[0] == best:
+                continue
+            node.lost += 1
+            if node.one_shot:
+                self._give_up(t_ns, node)
                 if node is self.controller:
                     self._out(t_ns, 0, 0, int(Status.ARBITRATION_LOST), *frame[2:])
         same = all(frame[2:] == winners[0][0][2:] for frame, _ in winners)
@@ -220,15 +225,25 @@ class CANBus(CANNodes):
                     node.tec = BUS_OFF_LIMIT
                 self._suspend(node)
                 if node.one_shot:
-                    self._give_up(node)
+                    self._give_up(t_ns, node)
             elif node.takes_part:
                 saw = self._destroys_fd(node) if error == "fdf" else flight.first in ("", node.name)
                 node.failed_to_receive(seen and saw)
+            self._tell_error(t_ns, node, error, node in flight.senders)
             self._recovery.settle(t_ns, node)
 
-    def _give_up(self, node: Node) -> None:
+    @staticmethod
+    def _tell_error(t_ns: int, node: Node, error: str, sending: bool) -> None:
+        tell = getattr(node.device, "can_error", None)
+        if tell is not None and node.takes_part:
+            tell(t_ns, "bit" if error == "bus_off" else error, sending)
+
+    def _give_up(self, t_ns: int, node: Node) -> None:
         node.give_up()
         self.counters["one_shot_lost"] += 1
+        tell = getattr(node.device, "can_gave_up", None)
+        if tell is not None:  # as an event of its own: it may send at once
+            self.scheduler.at(t_ns, Phase.BUS, self.source, tell)
 
     def _suspend(self, node: Node) -> None:
         """Make an error passive transmitter wait 8 bits more, so that others get their turn."""

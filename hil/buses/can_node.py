@@ -43,7 +43,10 @@ class Node:
 
     A device tells of itself in ``can_fd`` (its controller knows CAN FD), ``can_fd_tolerant`` (it
     knows classic CAN only, but waits through FD frames instead of destroying them),
-    ``can_listen_only`` and ``can_one_shot``; all are False where it says nothing.
+    ``can_listen_only``, ``can_one_shot`` and ``can_stays_off`` (after bus off it is started again
+    only by ``restart`` of the bus); all are False where it says nothing. It may also listen to
+    ``can_sent(t_ns, can_id, data)``, ``can_gave_up(t_ns)``, ``can_state(t_ns)`` and
+    ``can_error(t_ns, kind, sending)``.
     """
 
     __slots__ = (
@@ -51,6 +54,7 @@ class Node:
         "fd",
         "fd_tolerant",
         "listen_only",
+        "lost",
         "name",
         "one_shot",
         "ready",
@@ -73,6 +77,8 @@ class Node:
         #: gives a frame up that lost arbitration or met an error
         self.one_shot = bool(getattr(device, "can_one_shot", False))
         self.tec = self.rec = 0
+        #: how often it lost arbitration
+        self.lost = 0
         self.state = State.ACTIVE
         #: (t_ns, order, can_id, data) of frames whose time has not come
         self.waiting: list[tuple[int, int, int, bytes]] = []

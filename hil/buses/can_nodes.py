@@ -103,10 +103,27 @@ class CANNodes:
         product = slow_hz * fast_hz
         return (2 * bits * 1_000_000_000 + product) // (2 * product)
 
-    def attach(self, device: CANNode) -> None:
-        """Connect a node; its ``can_send`` queues frames from then on."""
+    def attach(self, device: CANNode) -> Node:
+        """Connect a node; its ``can_send`` queues frames from then on. Return its place here."""
         node = Node(str(getattr(device, "name", f"node{len(self.nodes)}")), device)
         self.nodes.append(node)
+        self._connect(node, device)
+        return node
+
+    def control(self, device: CANNode) -> Node:
+        """Let a device hear and send as the payload computer's controller; return that.
+
+        One at a time: ``controller.device`` is None again when it has gone.
+        """
+        if self.controller.device is not None:
+            raise ConfigError(
+                f"can {self.name}: its controller is driven by another device already"
+            )
+        self.controller.device = device
+        self._connect(self.controller, device)
+        return self.controller
+
+    def _connect(self, node: Node, device: CANNode) -> None:
         device.can_send = partial(self._offer, node)
         attached = getattr(device, "can_attached", None)
         if attached is not None:
@@ -120,10 +137,11 @@ class CANNodes:
         """Queue a frame of the payload computer for arbitration from ``t_ns`` on."""
         self._offer(self.controller, t_ns, can_id, data)
 
-    def restart(self, t_ns: int) -> None:
-        """Start the payload computer's controller again after bus off."""
-        if self.controller.state == State.BUS_OFF:
-            self._recovery.begin(t_ns, self.controller)
+    def restart(self, t_ns: int, node: Node | None = None) -> None:
+        """Start a node, or else the payload computer's controller, again after bus off."""
+        node = node or self.controller
+        if node.state == State.BUS_OFF:
+            self._recovery.begin(t_ns, node)
 
     def describe(self) -> dict[str, Any]:
         """Return the bit rates."""

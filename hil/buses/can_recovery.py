@@ -53,6 +53,9 @@ class Recovery:
         own = node is self._nodes[0]
         if own:
             self._report(t_ns, state_frame(node))
+        self._tell(t_ns, node)
+        if getattr(node.device, "can_stays_off", False):
+            return
         if node.state == State.BUS_OFF and (self.restart_ms or not own):
             wait_ns = self.restart_ms * 1_000_000 if own else 0
             self._at(t_ns + wait_ns, lambda t: self.begin(t, node))
@@ -93,3 +96,10 @@ class Recovery:
         node.restart()
         if node is self._nodes[0]:
             self._report(t_ns, state_frame(node, restarted=True))
+        self._tell(t_ns, node)
+
+    @staticmethod
+    def _tell(t_ns: int, node: Node) -> None:
+        tell = getattr(node.device, "can_state", None)
+        if tell is not None:
+            tell(t_ns)

@@ -31,6 +31,7 @@ from hil.faces.gpio_handles import GpioHandles
 from hil.faces.handles import STREAM, Client, Desk
 from hil.faces.nodes import Node, nodes_of
 from hil.faces.ptyline import PtyLine
+from hil.faces.slcan_line import SlcanLine
 from hil.faces.spi_settings import SpiSettings
 from hil.time.participant import Participant
 from hil.time.phase import Phase
@@ -86,11 +87,11 @@ class Host:
         self._by_participant: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
-        #: the tty of each UART, by its device path
-        self.lines: dict[str, PtyLine] = {}
+        #: the tty of each UART and CAN bus, by its device path
+        self.lines: dict[str, PtyLine | SlcanLine] = {}
         self._hearers: dict[int, PtyLine] = {}
         for node in self.nodes.values():
-            if node.lane.kind == "uart":
+            if node.lane.kind in ("uart", "can"):
                 self._add_line(node)
         exchange.hearers.append(self._hear)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -102,8 +103,13 @@ class Host:
 
     def _add_line(self, node: Node) -> None:
         bus = node.lane.bus
-        line = PtyLine(self.kernel, bus, self.present.now_ns)
-        self.lines[node.path] = self._hearers[node.lane.index] = line
+        line: PtyLine | SlcanLine
+        if node.lane.kind == "can":
+            line = SlcanLine(self.kernel, bus, self.present.now_ns)
+        else:
+            line = PtyLine(self.kernel, bus, self.present.now_ns)
+            self._hearers[node.lane.index] = line
+        self.lines[node.path] = line
         self.exchange.counted[f"host.{bus.name}"] = line.counters
         # Edges only: a tty that nobody has open would be ready all the time.
         self.watch(line.master, line.pump, select.EPOLLIN | select.EPOLLET)
@@ -325,9 +331,12 @@ class Host:
         self._tell(client, node, status, self._settings(node))
 
     def _node_of_bus(self, name: str) -> Node | None:
-        """Return the first device of a bus; one without files is its own, if a desk serves it."""
+        """Return the first device of a bus; one without files is its own, if a desk serves it.
+
+        The tty of a CAN bus is only one way to it: its name means the bus.
+        """
         for node in self.nodes.values():
-            if node.lane.bus.name == name:
+            if node.lane.bus.name == name and node.lane.kind != "can":
                 return node
         for lane in self.exchange.lanes.values():
             if lane.bus.name == name and lane.kind in self.desks:

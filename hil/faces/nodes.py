@@ -19,6 +19,13 @@ _NUMBER = re.compile(r"\d+$")
 GPIO_MAJOR = 254
 #: Adapters without a limit get this one: a request and its reply fit into one message.
 SPIDEV_MOST = 65536
+#: A CAN bus is no file to Linux; it gets the tty of a serial adapter (``hil.faces.slcan``).
+_PREFIXES = {
+    "i2c": "/dev/i2c-",
+    "spi": "/dev/spidev",
+    "gpio": "/dev/gpiochip",
+    "can": "/dev/ttyCAN",
+}
 
 
 class Node(NamedTuple):
@@ -30,7 +37,7 @@ class Node(NamedTuple):
 
 
 def nodes_of(lanes: Iterable[Lane]) -> dict[str, Node]:
-    """Return the device files of channels by path; CAN and cameras have none.
+    """Return the device files of channels by path; cameras and 1-Wire have none.
 
     A bus takes the number at the end of its name, or the first free one of its kind.
     """
@@ -45,7 +52,7 @@ def _nodes(lane: Lane, taken: dict[str, Node]) -> list[Node]:
     kind, name = lane.kind, str(lane.bus.name)
     if kind == "uart":
         return [Node(f"/dev/{name}", lane)]
-    prefix = {"i2c": "/dev/i2c-", "spi": "/dev/spidev", "gpio": "/dev/gpiochip"}.get(kind)
+    prefix = _PREFIXES.get(kind)
     if prefix is None:
         return []
     given = _NUMBER.search(name)

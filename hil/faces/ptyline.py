@@ -11,15 +11,12 @@ forces 8 bits, no parity), tcdrain returns early, TIOCMGET and TIOCGICOUNT fail 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import os
-import select
 import struct
-import tty
 from collections.abc import Callable
 from typing import Any, Final
 
+from hil.faces.terminal import Terminal
 from hil.time.kernel import Kernel
 from hil.time.participant import FIRST_SOURCE
 from hil.time.phase import Phase
@@ -40,22 +37,11 @@ class PtyLine:
         self.counters = dict.fromkeys(("opened", "rx_unopened", "rx_overrun", "baud_changes"), 0)
         self._kernel = kernel
         self._present = present
-        self.master, slave = os.openpty()
-        #: what a program opens
-        self.path = os.ttyname(slave)
+        self.terminal = Terminal(self.counters, lambda fd: self._set_baud(fd, bus.baud))
+        self.master, self.path = self.terminal.master, self.terminal.path
+        self.close, self.is_open = self.terminal.close, self.terminal.is_open
         self._waiting = False
-        self._open = False
-        tty.setraw(slave)
-        self._set_baud(slave, bus.baud)
-        os.close(slave)
-        os.set_blocking(self.master, False)
         bus.before_receive = self._follow
-        self._poll = select.poll()
-        self._poll.register(self.master, 0)
-
-    def close(self) -> None:
-        """Take the terminal away: a program that has it open reads its end."""
-        os.close(self.master)
 
     @staticmethod
     def _set_baud(fd: int, baud: int) -> None:
@@ -73,13 +59,6 @@ class PtyLine:
         fcntl.ioctl(self.master, _TCGETS2, settings)
         return int(_TERMIOS2.unpack(settings)[-1])
 
-    def is_open(self) -> bool:
-        """Tell whether a program has the tty open."""
-        hung_up = any(flags & select.POLLHUP for _, flags in self._poll.poll(0))
-        self.counters["opened"] += not hung_up and not self._open
-        self._open = not hung_up
-        return self._open
-
     def _follow(self) -> None:
         """Bring the UART to the rate of the terminal."""
         baud = self.baud()
@@ -96,13 +75,11 @@ class PtyLine:
                 free_ns = max(self.bus.tx_idle_ns, self._kernel.now_ns + 1)
                 self._kernel.at(free_ns, Phase.FLIGHT, FIRST_SOURCE, self._again)
                 break
-            try:
-                octets = os.read(self.master, room)
-            except OSError:  # nothing there, or nobody has it open
-                self.is_open()
+            octets = self.terminal.read(room)
+            self.is_open()
+            if not octets:
                 return
             self._follow()
-            self.is_open()
             self.bus.write(self._present(), octets)
 
     def _again(self, t_ns: int) -> None:
@@ -114,7 +91,4 @@ class PtyLine:
         if not self.is_open():
             self.counters["rx_unopened"] += len(octets)
             return
-        taken = 0
-        with contextlib.suppress(BlockingIOError):
-            taken = os.write(self.master, octets)
-        self.counters["rx_overrun"] += len(octets) - taken
+        self.counters["rx_overrun"] += len(octets) - self.terminal.write(octets)
