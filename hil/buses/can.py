@@ -32,8 +32,8 @@ from hil.buses.can_faults import (
     SENDER_FAULTS,
     failed,
 )
-from hil.buses.can_fd import extent
 from hil.buses.can_frame import ESI_FLAG, FD_FLAG, INTERFRAME_NBITS
+from hil.buses.can_length import extent
 from hil.buses.can_node import BUS_OFF_LIMIT, Node, Pending, State
 from hil.buses.can_nodes import CANNodes
 from hil.time.phase import Phase

@@ -16,7 +16,6 @@ ISO 11898-1:2015, FD base and FD extended frame format:
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from hil.buses.can_frame import (
@@ -27,8 +26,6 @@ from hil.buses.can_frame import (
     FD_FLAG,
     FD_LENGTHS,
     STANDARD_MASK,
-    TAIL_NBITS,
-    frame_nbits,
     stuff,
 )
 
@@ -86,17 +83,15 @@ def stuff_count(nstuffed: int) -> str:
     return f"{gray:03b}{gray.bit_count() & 1}"
 
 
-def _head(can_id: int, data: bytes) -> tuple[str, int]:
-    """Return start of frame to data field before stuffing, and the place of FDF in it."""
+def head_bits(can_id: int, length: int) -> tuple[str, int]:
+    """Return start of frame to data length code before stuffing, and the place of FDF in it."""
     brs, esi = bool(can_id & BRS_FLAG), bool(can_id & ESI_FLAG)
     if can_id & EXTENDED_FLAG:
         identifier = can_id & EXTENDED_MASK
         head = f"0{identifier >> 18:011b}11{identifier & 0x3FFFF:018b}0"
     else:
         head = f"0{can_id & STANDARD_MASK:011b}00"
-    fdf = len(head)
-    head += f"10{brs:b}{esi:b}{FD_LENGTHS.index(len(data)):04b}"
-    return head + (f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}" if data else ""), fdf
+    return f"{head}10{brs:b}{esi:b}{FD_LENGTHS.index(length):04b}", len(head)
 
 
 def frame_bits(can_id: int, data: bytes) -> str:
@@ -104,7 +99,9 @@ def frame_bits(can_id: int, data: bytes) -> str:
 
     ``data`` has a length that a DLC can say.
     """
-    plain, _ = _head(can_id, data)
+    plain, _ = head_bits(can_id, len(data))
+    if data:
+        plain += f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
     dynamic = _stuffed(plain)
     count = stuff_count(len(dynamic) - len(plain))
     kind = CRC17 if len(data) <= CRC17_NBYTES else CRC21
@@ -123,18 +120,3 @@ def _stuffed(bits: str) -> str:
     """Stuff, but not behind the last bit: a fixed stuff bit or the next field decides that."""
     out = stuff(bits)
     return out[:-1] if out[-6:-1] in ("00000", "11111") else out
-
-
-@lru_cache(maxsize=4096)
-def extent(can_id: int, data: bytes) -> Extent:
-    """Return the exact length of a frame from start of frame to the last bit of end of frame."""
-    if not can_id & FD_FLAG:
-        return Extent(frame_nbits(can_id, data), 0, 0)
-    whole = len(frame_bits(can_id, data))
-    plain, fdf = _head(can_id, data)
-    head = len(_stuffed(plain[: fdf + 1]))
-    if not can_id & BRS_FLAG:
-        return Extent(whole + TAIL_NBITS, 0, head)
-    # res and BRS follow FDF. A stuff bit due after BRS is sent at the data bit rate.
-    slow = len(_stuffed(plain[: fdf + 3]))
-    return Extent(slow + TAIL_NBITS - 1, whole - slow + 1, head)

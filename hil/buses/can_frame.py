@@ -10,7 +10,6 @@ flag bits of ``linux/can.h`` in bits 29 to 31, and from bit 32 on the ``flags`` 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 EXTENDED_FLAG: Final = 0x8000_0000
@@ -75,7 +74,7 @@ def _crc_of_octet(octet: int) -> int:
     return crc & 0x7FFF
 
 
-_CRC_TABLE: Final = tuple(_crc_of_octet(octet) for octet in range(256))
+CRC_TABLE: Final = tuple(_crc_of_octet(octet) for octet in range(256))
 
 
 def crc15(bits: str) -> int:
@@ -85,7 +84,7 @@ def crc15(bits: str) -> int:
     """
     crc = 0
     for octet in int(bits or "0", 2).to_bytes((len(bits) + 7) // 8, "big"):
-        crc = (crc << 8 & 0x7FFF) ^ _CRC_TABLE[crc >> 7 ^ octet]
+        crc = (crc << 8 & 0x7FFF) ^ CRC_TABLE[crc >> 7 ^ octet]
     return crc
 
 
@@ -112,21 +111,20 @@ def stuff(bits: str) -> str:
     return "".join(out)
 
 
-def unstuffed_bits(can_id: int, data: bytes) -> str:
-    """Return start of frame to CRC sequence, before stuffing, as a string of ``0`` and ``1``."""
+def head_of(can_id: int, length: int) -> str:
+    """Return start of frame to data length code as a string of ``0`` and ``1``."""
     remote = can_id >> 30 & 1
     if can_id & EXTENDED_FLAG:
         identifier = can_id & EXTENDED_MASK
         head = f"0{identifier >> 18:011b}11{identifier & 0x3FFFF:018b}{remote}00"
     else:
         head = f"0{can_id & STANDARD_MASK:011b}{remote}00"
-    bits = f"{head}{len(data):04b}"
-    if data and not remote:
+    return f"{head}{length:04b}"
+
+
+def unstuffed_bits(can_id: int, data: bytes) -> str:
+    """Return start of frame to CRC sequence, before stuffing, as a string of ``0`` and ``1``."""
+    bits = head_of(can_id, len(data))
+    if data and not can_id & REMOTE_FLAG:
         bits += f"{int.from_bytes(data, 'big'):0{8 * len(data)}b}"
     return f"{bits}{crc15(bits):015b}"
-
-
-@lru_cache(maxsize=4096)
-def frame_nbits(can_id: int, data: bytes) -> int:
-    """Return the exact bits on the wire from start of frame to the last of end of frame."""
-    return len(stuff(unstuffed_bits(can_id, data))) + TAIL_NBITS

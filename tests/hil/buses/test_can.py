@@ -17,10 +17,10 @@ from hil.buses.can_frame import (
     REMOTE_FLAG,
     arbitration_key,
     crc15,
-    frame_nbits,
     stuff,
     unstuffed_bits,
 )
+from hil.buses.can_length import frame_nbits
 from hil.buses.can_node import State
 from hil.errors import ConfigError
 from hil.parts.base import CANNode

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flightsw.codec.wire import Flag, Status
 from hil.buses.can_faults import CANFault
-from hil.buses.can_fd import CRC17, CRC21, crc, extent, frame_bits, stuff_count
+from hil.buses.can_fd import CRC17, CRC21, crc, frame_bits, stuff_count
 from hil.buses.can_frame import (
     BRS_FLAG,
     ESI_FLAG,
@@ -18,6 +18,7 @@ from hil.buses.can_frame import (
     FD_LENGTHS,
     REMOTE_FLAG,
 )
+from hil.buses.can_length import extent
 from hil.buses.can_node import State
 from hil.errors import ConfigError
 

@@ -9,7 +9,8 @@ from flightsw.codec.wire import Flag, Kind, Status
 from flightsw.hal.bench import DirectHal
 from hil.buses.can_errors import ERR_BUS_OFF
 from hil.buses.can_faults import CANFault
-from hil.buses.can_frame import BRS_FLAG, FD_FLAG, INTERFRAME_NBITS, frame_nbits
+from hil.buses.can_frame import BRS_FLAG, FD_FLAG, INTERFRAME_NBITS
+from hil.buses.can_length import frame_nbits
 from hil.buses.can_node import State
 from hil.buses.intercept import BLOCKED, Crossing, Forward, Interceptor, Result
 from hil.errors import ConfigError
