@@ -23,7 +23,6 @@ from hil.buses.can_frame import (
     ESI_FLAG,
     EXTENDED_FLAG,
     EXTENDED_MASK,
-    FD_FLAG,
     FD_LENGTHS,
     STANDARD_MASK,
     stuff,

@@ -59,6 +59,7 @@ class Node:
         "one_shot",
         "ready",
         "rec",
+        "sent_order",
         "sequences_left",
         "state",
         "suspend_ns",
@@ -85,6 +86,8 @@ class Node:
         self.ready: list[Pending] = []
         #: order of the frame that has failed at least once
         self.tried = -1
+        #: order of the frame that went out last
+        self.sent_order = -1
         #: no start before this: a passive transmitter waits 8 bits after its own frame
         self.suspend_ns = 0
         #: sequences of 11 recessive bits still to be seen in bus off
@@ -113,6 +116,17 @@ class Node:
         """Whether the node acknowledges and flags errors at all."""
         return self.state != State.BUS_OFF and not self.listen_only
 
+    def holds(self, order: int) -> bool:
+        """Tell whether a frame waits here."""
+        return any(order == frame[1] for frame in (*self.ready, *self.waiting))
+
+    def withdraw(self, order: int) -> None:
+        """Forget a frame that waits."""
+        self.ready = [frame for frame in self.ready if frame[1] != order]
+        self.waiting = [frame for frame in self.waiting if frame[1] != order]
+        heapq.heapify(self.ready)
+        heapq.heapify(self.waiting)
+
     def give_up(self) -> None:
         """Forget the frame that was tried last."""
         heapq.heappop(self.ready)
@@ -135,7 +149,7 @@ class Node:
 
     def sent(self) -> None:
         """Account for a frame that went well and take it off the queue."""
-        heapq.heappop(self.ready)
+        self.sent_order = heapq.heappop(self.ready)[1]
         self.suspend_ns = 0
         self.tec = max(self.tec - 1, 0)
 

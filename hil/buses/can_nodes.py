@@ -32,6 +32,10 @@ _REFUSALS: Final = {
 }
 
 
+def _nowhere(t_ns: int, can_id: int, data: bytes) -> None:
+    raise ConfigError("can: a node that was disconnected has sent a frame; attach it again first")
+
+
 class CANNodes:
     """The nodes of a CAN bus; the payload computer's controller is one of its nodes.
 
@@ -129,6 +133,13 @@ class CANNodes:
         if attached is not None:
             attached(node, self.bitrate_hz)
 
+    def detach(self, device: CANNode) -> None:
+        """Disconnect a node: what it still wanted to send is cut off, a frame on the bus ends."""
+        node = next(node for node in self.nodes if node.device is device)
+        self.nodes.remove(node)
+        self.counters["cut_frames"] += node.drop_all()
+        device.can_send = _nowhere
+
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable between every node and its controller; None takes it out."""
         self._interceptor = interceptor
@@ -140,7 +151,7 @@ class CANNodes:
     def restart(self, t_ns: int, node: Node | None = None) -> None:
         """Start a node, or else the payload computer's controller, again after bus off."""
         node = node or self.controller
-        if node.state == State.BUS_OFF:
+        if node.state == State.BUS_OFF and node.sequences_left <= 0:
             self._recovery.begin(t_ns, node)
 
     def describe(self) -> dict[str, Any]:
