@@ -18,3 +18,13 @@ def tier(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once on each tier; its name is the value."""
     with tiers.forced(request.param):
         yield request.param
+
+
+@pytest.fixture
+def can_interface(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have python-can know ``interface="hil"`` in a tree that is not installed, too."""
+    can = pytest.importorskip("can", reason="python-can is not installed")
+    if "hil" not in can.interfaces.BACKENDS:
+        monkeypatch.setitem(can.interfaces.BACKENDS, "hil", ("hil.faces.python_can", "HilBus"))
+        known = frozenset(can.interfaces.BACKENDS)
+        monkeypatch.setattr("can.util.VALID_INTERFACES", known)

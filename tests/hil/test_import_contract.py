@@ -35,7 +35,7 @@ STRANGERS = (
     ("ground", "parts", ("hil.parts.base",)),
     ("capture", "report", ()),
     ("report", "capture", ()),
-    ("faces", "parts", ()),
+    ("faces", "parts", ("hil.parts.base", "hil.parts.fault_windows")),
     ("faces", "world", ()),
 )
 

@@ -81,7 +81,7 @@ class HilBus(BusABC):
         self._port.send(*outgoing(msg), timeout)
 
     def _recv_internal(self, timeout: float | None) -> tuple[Message | None, bool]:
-        heard = self._recv(timeout)
+        heard = None if self._is_shutdown else self._recv(timeout)
         if heard is None:
             if self._is_shutdown:
                 raise CanOperationError(

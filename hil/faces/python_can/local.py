@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from can import CanInitializationError, CanOperationError, CanTimeoutError
@@ -85,6 +86,7 @@ class LocalBus:
         self.pace_s = (self.present.wall_ns(10**9) - self.present.wall_ns(0)) * 1e-18
         self._ticker: threading.Thread | None = None
         self._closed = False
+        self._held = False
 
     # --- what tests do ------------------------------------------------------------------------
 
@@ -110,11 +112,27 @@ class LocalBus:
             self.can.attach(device)
             self._go_on()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep time still: what is sent inside waits in its node, and contends when this ends."""
+        with self.lock:
+            self._catch_up()
+            self._held = True
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._held = False
+                self._catch_up()
+                self._go_on()
+
     # --- time ---------------------------------------------------------------------------------
 
     def _catch_up(self) -> int:
         """Run everything up to the present; return it."""
         kernel = self.kernel
+        if self._held:
+            return kernel.now_ns
         now_ns = self.present.now_ns()
         if kernel.due_ns <= now_ns:
             kernel.run_until(now_ns)
@@ -124,6 +142,8 @@ class LocalBus:
 
     def _go_on(self) -> None:
         """Run through what is not waited for; have somebody see to what is due later."""
+        if self._held:
+            return
         can, kernel = self.can, self.kernel
         if can.resting:
             can.wake()
@@ -147,7 +167,7 @@ class LocalBus:
                 self._catch_up()
                 if self.kernel.next_key()[0] != before:
                     self._go_on()
-                due_ns = self.kernel.next_key()[0]
+                due_ns = NEVER_NS if self._held else self.kernel.next_key()[0]
                 self.lock.wait(None if due_ns == NEVER_NS else max(self.present.wait_s(due_ns), 0))
 
     # --- what ports do ------------------------------------------------------------------------
@@ -179,7 +199,8 @@ class LocalBus:
         """Send a frame of a port; see :meth:`hil.faces.python_can.port.Port.send`."""
         with self.lock:
             now_ns = self._catch_up()
-            if not self.present.wait and self.can.carry(port.node, now_ns, can_id, data):
+            at_once = not (self._held or self.present.wait)
+            if at_once and self.can.carry(port.node, now_ns, can_id, data):
                 return
             self._queue(port, now_ns, can_id, data, timeout_s)
 

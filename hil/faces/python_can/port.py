@@ -105,16 +105,18 @@ class Inbox:
         try:
             heard = self._queue.get(True, None if timeout_s is None else max(timeout_s, 0.0))
         except Empty:
-            heard = None
-        if self._fd >= 0:
-            self._recount()
-        return heard
+            return self._recounted(None)
+        if heard is None:
+            self._queue.put(None)  # the box is closed: for everyone who waits
+        return self._recounted(heard)
 
-    def _recount(self) -> None:
+    def _recounted(self, heard: Heard | None) -> Heard | None:
         """Make the descriptor readable only while frames wait."""
-        with self._lock, contextlib.suppress(BlockingIOError):
-            if not self._queue.qsize():
-                os.eventfd_read(self._fd)
+        if self._fd >= 0:
+            with self._lock, contextlib.suppress(BlockingIOError):
+                if not self._queue.qsize():
+                    os.eventfd_read(self._fd)
+        return heard
 
     def fileno(self) -> int:
         """Return a descriptor that can be read while frames wait. Hold the writers' lock."""
