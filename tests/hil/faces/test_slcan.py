@@ -16,8 +16,8 @@ from hil.buses.can_frame import (
     FD_FLAG,
     FD_LENGTHS,
     REMOTE_FLAG,
-    frame_nbits,
 )
+from hil.buses.can_length import frame_nbits
 from hil.buses.can_node import State
 from hil.errors import ConfigError
 from hil.faces import slcan_filter, slcan_lines
