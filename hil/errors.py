@@ -45,5 +45,11 @@ class TransportError(HilError):
     exit_code = 4
 
 
+class DeviceError(HilError):
+    """A device on a bus did not answer; the text names it, what was asked, and the errno."""
+
+    exit_code = 4
+
+
 class CaptureError(HilError):
     """A capture cannot be read or written; the text says where the damage starts."""

@@ -20,6 +20,7 @@ VERBS = {
     "run": ("hil.cli.run", "fly a mission against the emulated bench and judge it"),
     "codec": ("hil.cli.codec", "decode a file of bits, frames or packets"),
     "bench": ("hil.cli.bench", "measure this machine: our figure, its floor and its peers"),
+    "checkout": ("hil.cli.checkout", "talk to one part, emulated or real, from its register map"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }
 

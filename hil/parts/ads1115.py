@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity, Scheduler
 from hil.parts.conversion import NEVER_NS, Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, clamp, ro, signed
 from hil.time.phase import Phase
@@ -55,6 +56,21 @@ class Ads1115(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {"vdd": Param("V", 3.3)}
     #: pin ADDR at GND, VDD, SDA, SCL (table 7-2)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x48, 0x49, 0x4A, 0x4B)
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={
+            "CONFIG": "OS 15, MUX 14:12, PGA 11:9, MODE 8, DR 7:5, COMP_MODE 4, COMP_POL 3, "
+            "COMP_LAT 2, COMP_QUE 1:0",
+        },
+        readings={
+            "ain0_v": Reading(
+                "CONVERSION",
+                tuple(full_v / 32768 for full_v in (6.144, 4.096, 2.048, 1.024, *(0.256,) * 4)),
+                by="CONFIG.PGA",
+            )
+        },
+        setup=(("CONFIG", 0x4283),),  # AIN0 against ground, 4.096 V, over and over
+        volatile={"CONFIG": 0x8000},
+    )
     #: direction of each pin, seen from the part
     PINS: ClassVar[Mapping[str, str]] = {"alert": "out"}
     #: open drain, pulled up

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import Counts
 
@@ -52,6 +53,15 @@ class Ak09916(RegisterTarget):
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = QUANTITIES
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x0C,)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("WIA1", "WIA2"),
+        fields={"ST1": "DOR 1, DRDY 0", "ST2": "HOFL 3", "CNTL2": "MODE 4:0", "CNTL3": "SRST 0"},
+        readings={
+            f"mag_{axis}_t": Reading(f"H{axis.upper()}L", 0.15e-6, nbytes=2, order="little")
+            for axis in "xyz"
+        },
+        setup=(("CNTL2", 0x00), ("CNTL2", 0x08)),  # 100 Hz
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from hil.parts.base import Param, Part
+from hil.parts.guide import Guide, Memory
 from hil.parts.limits import check_limits
 
 
@@ -70,6 +71,12 @@ class I2CMemory(Part):
             "write_cycles": sum(self.wear.values()),
             "most_written": max(self.wear.values(), default=0),
         }
+
+    def guide(self) -> Guide:
+        """Return how its octets are read and written."""
+        size, page, nbytes, _ = self.MODEL
+        size = min(size, 1 << 8 * nbytes)
+        return Guide(memory=Memory(size, nbytes, b"", page, self._cycle_ns / 1e9))
 
     def gpio_change(self, t_ns: int, pin: str, level: int) -> None:
         """See the pin WP change."""

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from hil.parts.guide import Guide
+
 
 class Quantity(NamedTuple):
     """One physical input of a part: SI unit, range, and how near a driver's reading must come."""
@@ -53,6 +55,8 @@ class Part:
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: I2C addresses that its pins can select; empty: any
     ADDRESSES: ClassVar[tuple[int, ...]] = ()
+    #: what ``hil checkout`` can know of it; see :meth:`guide`
+    GUIDE: ClassVar[Guide] = Guide()
 
     def __init__(self, name: str, seed: int = 0) -> None:
         self.name = name
@@ -70,6 +74,10 @@ class Part:
             self.clamped[quantity] += 1
             value = min(max(value, spec.lower), spec.upper)
         self.values[quantity] = value
+
+    def guide(self) -> Guide:
+        """Return what ``hil checkout`` can know of it."""
+        return self.GUIDE
 
     def touch(self, what: str) -> None:
         """Count an access to something that is not modelled."""

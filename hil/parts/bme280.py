@@ -21,6 +21,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 ID, RESET, CTRL_HUM, STATUS, CTRL_MEAS, CONFIG, DATA = 0xD0, 0xE0, 0xF2, 0xF3, 0xF4, 0xF5, 0xF7
@@ -110,6 +111,18 @@ class Bme280(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pin SDO at GND, VDDIO (section 6.2)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x76, 0x77)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("ID",),
+        fields={
+            "CTRL_HUM": "OSRS_H 2:0",
+            "STATUS": "MEASURING 3, IM_UPDATE 0",
+            "CTRL_MEAS": "OSRS_T 7:5, OSRS_P 4:2, MODE 1:0",
+            "CONFIG": "T_SB 7:5, FILTER 4:2, SPI3W 0",
+        },
+        volatile={f"CALIB_{at:02X}": 0xFF for at in (*range(0x88, 0xA2), *range(0xE1, 0xF0))},
+        spi=(0x80, 0x00),
+        note="its counts become SI by trimming values that each part has of its own",
+    )
     #: section 6.3
     spi_modes: frozenset[int] = frozenset({0, 3})
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity, Scheduler
 from hil.parts.conversion import NEVER_NS
+from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget
 from hil.time.phase import Phase
 
@@ -43,6 +44,12 @@ class Ds1374(RegisterTarget):
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {}
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x68,)
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={
+            "CONTROL": "EOSC 7, WACE 6, WD_ALM 5, BBSQW 4, WDSTR 3, RS 2:1, AIE 0",
+            "STATUS": "OSF 7, AF 0",
+        },
+    )
     #: direction of each pin, seen from the part
     PINS: ClassVar[Mapping[str, str]] = {"reset": "out", "int": "out"}
     #: both are open-drain outputs, pulled up

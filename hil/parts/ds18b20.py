@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from hil.parts.base import Param, Quantity
+from hil.parts.guide import Command, Guide
 from hil.parts.onewire import OneWirePart, crc8
 
 CONVERT, WRITE_SCRATCHPAD, READ_SCRATCHPAD = 0x44, 0x4E, 0xBE
@@ -39,6 +40,13 @@ class Ds18b20(OneWirePart):
         "serial": Param(None, 1),
         "resolution": Param(None, 12),
     }
+    GUIDE: ClassVar[Guide] = Guide(
+        commands={
+            "rom": Command(b"\x33", 8, "family, serial number, CRC; alone on the line"),
+            "scratchpad": Command(b"\xcc\xbe", 9, "temperature, limits, configuration, CRC"),
+        },
+        note="send cc44 wait 0.75 read scratchpad: a conversion and its result",
+    )
 
     def __init__(self, name: str, seed: int = 0, *, serial: int = 1, resolution: int = 12) -> None:
         super().__init__(name, seed, serial=serial)

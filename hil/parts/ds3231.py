@@ -25,6 +25,7 @@ from typing import ClassVar
 from hil.errors import ConfigError
 from hil.parts.base import Param, Quantity, Scheduler
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro, signed
 from hil.time.phase import Phase
@@ -88,6 +89,20 @@ class Ds3231(RegisterTarget):
         "drift_ppm": Param(None, 0.0),
     }
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x68,)
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={
+            "HOURS": "H12 6, TENS 5:4, ONES 3:0",
+            "MONTH": "CENTURY 7, TENS 4, ONES 3:0",
+            "CONTROL": "EOSC 7, BBSQW 6, CONV 5, RS 4:3, INTCN 2, A2IE 1, A1IE 0",
+            "STATUS": "OSF 7, EN32KHZ 3, BSY 2, A2F 1, A1F 0",
+        },
+        readings={"temperature_c": Reading("TEMPERATURE_MSB", 0.25, shift=6, nbytes=2)},
+        settle_s=130.0,
+        volatile={**dict.fromkeys(("DAY", "DATE", "MONTH"), 0xFF), "STATUS": 0x84, "CONTROL": 0x20},
+        careful=dict.fromkeys(
+            ("SECONDS", "MINUTES", "HOURS", "DAY", "DATE", "MONTH", "YEAR"), "it is the time"
+        ),
+    )
     #: direction of each pin, seen from the part
     PINS: ClassVar[Mapping[str, str]] = {"int": "out"}
     #: open drain, pulled up

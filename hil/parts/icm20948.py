@@ -25,6 +25,7 @@ from hil.parts import ak09916, auxiliary_i2c
 from hil.parts.ak09916 import Ak09916
 from hil.parts.auxiliary_i2c import AuxiliaryI2C
 from hil.parts.base import I2CTarget, Param, Quantity
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterFile, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import STANDARD_GRAVITY, Counts, Noise, peak
 
@@ -145,6 +146,44 @@ class Icm20948(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {"bypass": Param(None, True)}
     #: pin AD0 low or high (section 6.2)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x68, 0x69)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("WHO_AM_I",),
+        fields={
+            "USER_CTRL": "DMP_EN 7, FIFO_EN 6, I2C_MST_EN 5, I2C_IF_DIS 4, DMP_RST 3, SRAM_RST 2, "
+            "I2C_MST_RST 1",
+            "PWR_MGMT_1": "RESET 7, SLEEP 6, LP_EN 5, TEMP_DIS 3, CLKSEL 2:0",
+            "PWR_MGMT_2": "DISABLE_ACCEL 5:3, DISABLE_GYRO 2:0",
+            "INT_PIN_CFG": "BYPASS_EN 1",
+            "GYRO_CONFIG_1": "DLPF 5:3, FS_SEL 2:1, FCHOICE 0",
+            "ACCEL_CONFIG": "DLPF 5:3, FS_SEL 2:1, FCHOICE 0",
+            "REG_BANK_SEL": "BANK 5:4",
+        },
+        readings={
+            "temperature_c": Reading("OUT_C", 1 / 333.87, 21.0, nbytes=2),
+            **{
+                name: Reading(
+                    f"OUT_{6 + 2 * axis:X}",
+                    tuple(math.radians(1 / lsb) for lsb in GYRO_LSB_PER_DPS),
+                    nbytes=2,
+                    by="GYRO_CONFIG_1.FS_SEL",
+                )
+                for axis, name in enumerate(GYROS)
+            },
+            **{
+                name: Reading(
+                    f"OUT_{2 * axis:X}",
+                    tuple(STANDARD_GRAVITY / lsb for lsb in ACCEL_LSB_PER_G),
+                    nbytes=2,
+                    by="ACCEL_CONFIG.FS_SEL",
+                )
+                for axis, name in enumerate(ACCELS)
+            },
+        },
+        setup=(("PWR_MGMT_1", 0x01), ("GYRO_CONFIG_1", 0x07), ("ACCEL_CONFIG", 0x07)),
+        careful={"REG_BANK_SEL": "it shows other registers"},
+        banks={number << 4: bank for number, bank in enumerate(BANKS)},
+        bank_select="REG_BANK_SEL",
+    )
 
     def __init__(self, name: str, seed: int = 0, bypass: bool = True) -> None:
         super().__init__(name, seed)

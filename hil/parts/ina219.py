@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, clamp, ro, signed
 
@@ -52,6 +53,18 @@ class Ina219(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {"shunt": Param("ohm", 0.1)}
     #: pins A1 and A0, each at GND, VS, SDA, SCL (table 1)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x40, 0x50))
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={
+            "CONFIG": "RST 15, BRNG 13, PG 12:11, BADC 10:7, SADC 6:3, MODE 2:0",
+            "BUS_VOLTAGE": "BD 15:3, CNVR 1, OVF 0",
+        },
+        readings={
+            "bus_v": Reading("BUS_VOLTAGE", BUS_LSB_V, shift=3, signed=False),
+            "shunt_v": Reading("SHUNT_VOLTAGE", SHUNT_LSB_V, unit="V"),
+            "current_a": Reading("SHUNT_VOLTAGE", SHUNT_LSB_V, per="shunt"),
+        },
+        settle_s=0.1,
+    )
 
     def __init__(self, name: str, seed: int = 0, shunt: float = 0.1) -> None:
         super().__init__(name, seed)

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, clamp, ro, signed
 
@@ -74,6 +75,20 @@ class Ina228(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {"shunt": Param("ohm", 0.01)}
     #: pins A1 and A0, each at GND, VS, SDA, SCL (table 7-2)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x40, 0x50))
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("MANUFACTURER_ID", "DEVICE_ID"),
+        fields={
+            "CONFIG": "RST 15, RSTACC 14, CONVDLY 13:6, TEMPCOMP 5, ADCRANGE 4",
+            "ADC_CONFIG": "MODE 15:12, VBUSCT 11:9, VSHCT 8:6, VTCT 5:3, AVG 2:0",
+            "DIAG_ALRT": "LATCH 15, CNVR 14, SLOW 13, POL 12, ENERGYOF 11, CHARGEOF 10, MATHOF 9, "
+            "TMPOL 7, SHNTOL 6, SHNTUL 5, BUSOL 4, BUSUL 3, POL_F 2, CNVRF 1, MEMSTAT 0",
+        },
+        readings={
+            "bus_v": Reading("VBUS", BUS_LSB_V, shift=4),
+            "current_a": Reading("VSHUNT", SHUNT_LSB_V, shift=4, per="shunt"),
+            "temperature_c": Reading("DIETEMP", TEMPERATURE_LSB_C),
+        },
+    )
 
     def __init__(self, name: str, seed: int = 0, shunt: float = 0.01) -> None:
         super().__init__(name, seed)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from hil.errors import ConfigError
 from hil.parts.base import Param, Quantity
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 CONFIG, SHUNT_SUM, SUM_LIMIT, MASK_ENABLE = 0x00, 0x0D, 0x0E, 0x0F
@@ -67,7 +68,8 @@ class Ina3221(RegisterTarget):
         width=16,
         increment=False,
     )
-    # A reading is within half an LSB plus rounding of the driver; currents for a 10 mohm shunt.
+    # A reading is within half an LSB plus rounding of the driver; currents for a 10 mohm shunt, and
+    # for those that a part has in the part.
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {
         **{f"bus{n}_v": Quantity("V", 0.0, 26.0, BUS_LSB_V) for n in (1, 2, 3)},
         **{f"current{n}_a": Quantity("A", -16.38, 16.38, SHUNT_LSB_V / 0.01) for n in (1, 2, 3)},
@@ -75,12 +77,35 @@ class Ina3221(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {"shunts": Param("ohm", [0.1, 0.1, 0.1])}
     #: pin A0 at GND, VS, SDA, SCL (section "Serial Bus Address")
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x40, 0x41, 0x42, 0x43)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("MANUFACTURER_ID", "DIE_ID"),
+        fields={
+            "CONFIG": "RST 15, CH1 14, CH2 13, CH3 12, AVG 11:9, VBUSCT 8:6, VSHCT 5:3, MODE 2:0",
+            "MASK_ENABLE": "SCC 14:12, WEN 11, CEN 10, CF 9:7, SF 6, WF 5:3, PVF 2, TCF 1, CVRF 0",
+        },
+        readings={
+            **{f"bus{n}_v": Reading(f"BUS_VOLTAGE_{n}", BUS_LSB_V, shift=3) for n in (1, 2, 3)},
+            **{
+                f"current{n}_a": Reading(
+                    f"SHUNT_VOLTAGE_{n}", SHUNT_LSB_V, shift=3, per=f"shunts.{n - 1}"
+                )
+                for n in (1, 2, 3)
+            },
+        },
+    )
 
     def __init__(self, name: str, seed: int = 0, shunts: Sequence[float] = (0.1, 0.1, 0.1)) -> None:
         if len(shunts) != 3 or not all(shunt > 0 for shunt in shunts):
             raise ConfigError(f"part {name!r}: shunts must be three positive resistances in ohm")
         super().__init__(name, seed)
         self.shunts = tuple(shunts)
+        self.QUANTITIES = {  # type: ignore[misc]
+            **Ina3221.QUANTITIES,
+            **{
+                f"current{n}_a": Quantity("A", -0.16384 / ohm, 0.1638 / ohm, SHUNT_LSB_V / ohm)
+                for n, ohm in enumerate(shunts, 1)
+            },
+        }
         self.values = dict.fromkeys(self.QUANTITIES, 0.0)
         self._start_ns = 0
         self._cycle_ns = 0

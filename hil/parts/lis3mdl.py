@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import PEAK, Counts, Noise
 
@@ -66,6 +67,31 @@ class Lis3mdl(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pin SDO/SA1 low or high (section 5.1.1)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x1C, 0x1E)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("WHO_AM_I",),
+        fields={
+            "CTRL_REG1": "TEMP_EN 7, OM 6:5, DO 4:2, FAST_ODR 1, ST 0",
+            "CTRL_REG2": "FS 6:5, REBOOT 3, SOFT_RST 2",
+            "CTRL_REG3": "LP 5, SIM 2, MD 1:0",
+            "CTRL_REG4": "OMZ 3:2, BLE 1",
+            "STATUS_REG": "ZYXOR 7, ZOR 6, YOR 5, XOR 4, ZYXDA 3, ZDA 2, YDA 1, XDA 0",
+        },
+        readings={
+            **{
+                name: Reading(
+                    f"OUT_{2 * axis}",
+                    tuple(GAUSS_T / lsb for lsb in LSB_PER_GAUSS),
+                    nbytes=2,
+                    order="little",
+                    by="CTRL_REG2.FS",
+                )
+                for axis, name in enumerate(AXES)
+            },
+            "temperature_c": Reading("TEMP_OUT_L", 1 / 8, 25.0, nbytes=2, order="little"),
+        },
+        # temperature, ultra-high performance, 10 Hz, 16 gauss, continuous
+        setup=(("CTRL_REG1", 0xF0), ("CTRL_REG2", 0x60), ("CTRL_REG3", 0x00)),
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, clamp, ro, signed
 
 TEMP, CONF, THYST, TOS = range(4)
@@ -44,6 +45,10 @@ class Lm75(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pins A2, A1, A0 (section 7.3)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x48, 0x50))
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={"CONF": "FAULTS 4:3, POL 2, INT 1, SHUTDOWN 0"},
+        readings={"temperature_c": Reading("TEMP", 0.125, shift=5)},
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hil.parts.base import Param, Quantity, stream
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 FUNC_CFG_ACCESS, CTRL1_XL, CTRL2_G, CTRL3_C = 0x01, 0x10, 0x11, 0x12
@@ -139,6 +140,40 @@ class Lsm6dsox(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pin SDO/SA0 low or high (section 5.1.1, "I2C operation")
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x6A, 0x6B)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("WHO_AM_I",),
+        fields={
+            "CTRL1_XL": "ODR_XL 7:4, FS_XL 3:2, LPF2_EN 1",
+            "CTRL2_G": "ODR_G 7:4, FS_G 3:2, FS_125 1",
+            "CTRL3_C": "BOOT 7, BDU 6, H_LACTIVE 5, PP_OD 4, SIM 3, IF_INC 2, SW_RESET 0",
+            "STATUS_REG": "TDA 2, GDA 1, XLDA 0",
+        },
+        readings={
+            "temperature_c": Reading("OUT_0", 1 / 256, 25.0, nbytes=2, order="little"),
+            **{
+                name: Reading(
+                    f"OUT_{2 + 2 * axis:X}",
+                    tuple(math.radians(lsb * 1e-3) for lsb in (8.75, 17.5, 35.0, 70.0)),
+                    nbytes=2,
+                    order="little",
+                    by="CTRL2_G.FS_G",
+                )
+                for axis, name in enumerate(_GYRO)
+            },
+            **{
+                name: Reading(
+                    f"OUT_{8 + 2 * axis:X}",
+                    tuple(lsb * 1e-3 * STANDARD_GRAVITY for lsb in (0.061, 0.488, 0.122, 0.244)),
+                    nbytes=2,
+                    order="little",
+                    by="CTRL1_XL.FS_XL",
+                )
+                for axis, name in enumerate(_ACCEL)
+            },
+        },
+        setup=(("CTRL1_XL", 0x44), ("CTRL2_G", 0x4C)),  # 104 Hz, 16 g, 2000 degrees per second
+        careful={"FUNC_CFG_ACCESS": "it shows other registers"},
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

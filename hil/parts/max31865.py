@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hil.parts.base import Param, Part, Quantity
+from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterFile, RegisterMap, ro
 
@@ -59,6 +60,20 @@ class Max31865(Part):
         "nominal_ohm": Param("ohm", 100.0),
         "reference_ohm": Param("ohm", 430.0),
     }
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={
+            "CONFIG": "VBIAS 7, AUTO 6, ONE_SHOT 5, WIRE3 4, FAULT_CYCLE 3:2, CLEAR 1, HZ50 0",
+            "FAULT_STATUS": "HIGH 7, LOW 6, REFIN_HIGH 5, REFIN_LOW 4, RTDIN_LOW 3, VOLTAGE 2",
+        },
+        readings={
+            "rtd_ohm": Reading(
+                "RTD_MSB", 1 / 32768, 0.0, 1, False, 2, times="reference_ohm", unit="ohm"
+            )
+        },
+        setup=(("CONFIG", 0xC0),),  # bias on, over and over
+        volatile={"CONFIG": 0x0C},  # a fault cycle ends by itself
+        spi=(0x00, 0x80),
+    )
     spi_modes: frozenset[int] = frozenset({1, 3})
     spi_max_hz = 5_000_000
 

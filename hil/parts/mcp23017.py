@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from hil.parts.base import Param, Quantity, Scheduler
+from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 IODIR, IPOL, GPINTEN, DEFVAL, INTCON, IOCON, GPPU, INTF, INTCAP, GPIO, OLAT = range(0, 22, 2)
@@ -64,6 +65,11 @@ class Mcp23017(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pins A2, A1, A0 (section 3.3.1)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x20, 0x28))
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={"IOCONA": "BANK 7, MIRROR 6, SEQOP 5, DISSLW 4, HAEN 3, ODR 2, INTPOL 1"},
+        # BANK moves every register; the ports are what is on the pins.
+        volatile={"IOCONA": 0x80, "IOCONB": 0x80, "GPIOA": 0xFF, "GPIOB": 0xFF},
+    )
     #: direction of each pin on a board, seen from the part
     PINS: ClassVar[Mapping[str, str]] = {"inta": "out", "intb": "out"}
     #: INTPOL is 0 after power-up: active is low

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from hil.parts.base import Param, Part
+from hil.parts.guide import Command, Guide
 from hil.parts.limits import check_limits
 from hil.parts.mcp2515_filters import HEADER_NBYTES, accepts, from_registers, to_registers
 
@@ -51,6 +52,18 @@ class Mcp2515(Part):
         "oscillator": Param("Hz", 16_000_000),
         "can_bus": Param(None, ""),
     }
+    GUIDE: ClassVar[Guide] = Guide(
+        commands={
+            "status": Command(b"\xa0", 1, "READ STATUS"),
+            "rx_status": Command(b"\xb0", 1, "RX STATUS"),
+            "canstat": Command(b"\x03\x0e", 1, "OPMOD 7:5, ICOD 3:1"),
+            "canctrl": Command(b"\x03\x0f", 1, "REQOP 7:5, ABAT 4, OSM 3, CLKEN 2, CLKPRE 1:0"),
+            "counters": Command(b"\x03\x1c", 2, "TEC, REC"),
+            "cnf": Command(b"\x03\x28", 3, "CNF3, CNF2, CNF1"),
+            "flags": Command(b"\x03\x2b", 3, "CANINTE, CANINTF, EFLG"),
+        },
+        note="send 02RRVV writes register RR; send c0 resets it",
+    )
     PINS: ClassVar[Mapping[str, str]] = {"int": "out"}
     PIN_IDLE: ClassVar[Mapping[str, int]] = {"int": 1}
     spi_modes: frozenset[int] = frozenset({0, 3})

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro, signed
 
 CONFIG, UPPER, LOWER, CRITICAL, AMBIENT, RESOLUTION = 1, 2, 3, 4, 5, 8
@@ -48,6 +49,18 @@ class Mcp9808(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pins A2, A1, A0 (section 3.6)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x18, 0x20))
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("MANUFACTURER_ID", "DEVICE_ID"),
+        fields={
+            "CONFIG": "HYST 10:9, SHDN 8, CRIT_LOCK 7, WIN_LOCK 6, CLEAR 5, STAT 4, CNT 3, SEL 2, "
+            "POL 1, MOD 0",
+            "T_A": "CRIT 15, UPPER 14, LOWER 13",
+            "RESOLUTION": "RES 1:0",
+        },
+        readings={"temperature_c": Reading("T_A", 0.0625, bits=13)},
+        # The locks hold until power-up.
+        volatile={"CONFIG": 0x00C0},
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

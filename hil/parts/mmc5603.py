@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import PEAK, Counts, Noise
 
@@ -58,6 +59,11 @@ class Mmc5603(RegisterTarget):
     }
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x30,)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("PRODUCT_ID",),
+        fields={"STATUS1": "T_DONE 7, M_DONE 6, SAT 5, OTP_DONE 4"},
+        note="write CONTROL_0 1 (field) or 2 (temperature), then read OUT_0 to OUT_8 or TOUT",
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

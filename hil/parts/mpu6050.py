@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import STANDARD_GRAVITY, Counts, Fifo, Noise, peak
 
@@ -108,6 +109,41 @@ class Mpu6050(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pin AD0 low or high (section 9.2)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x68, 0x69)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("WHO_AM_I",),
+        fields={
+            "CONFIG": "EXT_SYNC 5:3, DLPF 2:0",
+            "GYRO_CONFIG": "ST 7:5, FS_SEL 4:3",
+            "ACCEL_CONFIG": "ST 7:5, AFS_SEL 4:3, HPF 2:0",
+            "INT_STATUS": "FIFO_OFLOW 4, I2C_MST 3, DATA_RDY 0",
+            "USER_CTRL": "FIFO_EN 6, I2C_MST_EN 5, FIFO_RESET 2, I2C_MST_RESET 1, SIG_RESET 0",
+            "PWR_MGMT_1": "RESET 7, SLEEP 6, CYCLE 5, TEMP_DIS 3, CLKSEL 2:0",
+        },
+        readings={
+            "temperature_c": Reading("OUT_6", 1 / 340, 36.53, nbytes=2),
+            **{
+                name: Reading(
+                    f"OUT_{8 + 2 * axis:X}",
+                    tuple(math.radians(1 / lsb) for lsb in GYRO_LSB_PER_DPS),
+                    nbytes=2,
+                    by="GYRO_CONFIG.FS_SEL",
+                )
+                for axis, name in enumerate(GYROS)
+            },
+            **{
+                name: Reading(
+                    f"OUT_{2 * axis:X}",
+                    tuple(STANDARD_GRAVITY / lsb for lsb in ACCEL_LSB_PER_G),
+                    nbytes=2,
+                    by="ACCEL_CONFIG.AFS_SEL",
+                )
+                for axis, name in enumerate(ACCELS)
+            },
+        },
+        # awake, in the widest full scales
+        setup=(("PWR_MGMT_1", 0), ("GYRO_CONFIG", 0x18), ("ACCEL_CONFIG", 0x18)),
+        careful={"FIFO_R_W": "it takes octets out of the FIFO"},
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

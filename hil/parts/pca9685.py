@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
+from hil.parts.guide import Guide
 from hil.parts.limits import check_limits
 from hil.parts.registers import Register, RegisterMap, RegisterTarget
 
@@ -53,6 +54,13 @@ class Pca9685(RegisterTarget):
     #: pins A5 to A0 (section 7.1.1), without what is reserved or All Call
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(
         address for address in range(0x40, 0x78) if address != 0x70
+    )
+    GUIDE: ClassVar[Guide] = Guide(
+        fields={
+            "MODE1": "RESTART 7, EXTCLK 6, AI 5, SLEEP 4, SUB1 3, SUB2 2, SUB3 1, ALLCALL 0",
+            "MODE2": "INVRT 4, OCH 3, OUTDRV 2, OUTNE 1:0",
+        },
+        volatile={"PRE_SCALE": 0xFF},  # takes a value while asleep only
     )
 
     def __init__(self, name: str, seed: int = 0, oscillator_hz: float = 25e6) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.parts.base import Param, Part
+from hil.parts.guide import Command, Guide
 from hil.parts.limits import check_limits
 
 COLUMNS, PAGES, ROWS = 128, 8, 64
@@ -47,6 +48,10 @@ class Ssd1306(Part):
     PINS: ClassVar[Mapping[str, str]] = {"dc": "in", "reset": "in"}
     #: pin SA0, which is D/C (section 8.1.5)
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x3C, 0x3D)
+    GUIDE: ClassVar[Guide] = Guide(
+        commands={"status": Command(b"", 1, "bit 6: the display is off")},
+        note="send 00af switches it on, send 00a5 lights every pixel; on SPI nothing comes back",
+    )
     spi_modes: frozenset[int] = frozenset({0, 3})
     spi_max_hz = 10_000_000
 

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 from hil.errors import ConfigError
 from hil.parts.base import I2CPlace, I2CTarget, Part
+from hil.parts.guide import Command, Guide
 
 
 class Segment:
@@ -52,6 +53,10 @@ class Tca9548a(Part):
     PINS: ClassVar[Mapping[str, str]] = {"reset": "in"}
     #: pins A2, A1, A0 (table 1)
     ADDRESSES: ClassVar[tuple[int, ...]] = tuple(range(0x70, 0x78))
+    GUIDE: ClassVar[Guide] = Guide(
+        commands={"channels": Command(b"", 1, "one bit for each channel that is on")},
+        note="send 04 switches channel 2 on and the others off",
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
+from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 RESULT, CONFIG, HIGH_LIMIT, LOW_LIMIT, UNLOCK = 0x00, 0x01, 0x02, 0x03, 0x04
@@ -76,6 +77,17 @@ class Tmp117(RegisterTarget):
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     #: pin ADD0 at GND, V+, SDA, SCL (section "Serial Bus Address")
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x48, 0x49, 0x4A, 0x4B)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("DEVICE_ID",),
+        fields={
+            "CONFIG": "HIGH 15, LOW 14, READY 13, BUSY 12, MOD 11:10, CONV 9:7, AVG 6:5, THERM 4, "
+            "POL 3, DR 2, RESET 1",
+            "EEPROM_UL": "EUN 15, BUSY 14",
+        },
+        readings={"temperature_c": Reading("TEMP_RESULT", LSB_C)},
+        volatile=dict.fromkeys(("EEPROM1", "EEPROM2", "EEPROM3"), 0xFFFF),
+        careful={"EEPROM_UL": "it opens the EEPROM for what is written next"},
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.conversion import Converter
+from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
 CONF, HIGH, LOW, SAVING, ALS, WHITE, EVENT, IDENTITY = range(8)
@@ -73,6 +74,15 @@ class Veml7700(RegisterTarget):
     }
     PARAMS: ClassVar[Mapping[str, Param]] = {}
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x10,)
+    GUIDE: ClassVar[Guide] = Guide(
+        identity=("ID",),
+        fields={
+            "ALS_CONF_0": "GAIN 12:11, IT 9:6, PERS 5:4, INT_EN 1, SD 0",
+            "POWER_SAVING": "PSM 2:1, PSM_EN 0",
+            "ALS_INT": "TH_LOW 15, TH_HIGH 14",
+        },
+        note="lux depend on gain and integration time: the counts are in ALS and WHITE",
+    )
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)

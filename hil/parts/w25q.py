@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 from hil.parts import w25q_data
 from hil.parts.base import Param, Part, Quantity
 from hil.parts.flash_store import SECTOR, FlashStore
+from hil.parts.guide import Command, Guide, Memory
 from hil.parts.limits import check_limits
 from hil.parts.w25q_data import (
     ACTIONS,
@@ -101,6 +102,25 @@ class W25Q(Part):
         self._count = 0  # how much came in since chip select
 
     # Bus face -----------------------------------------------------------------------------------
+
+    def guide(self) -> Guide:
+        """Return its identity, its status, and how its octets are read."""
+        jedec, device = bytes((0xEF, 0x40, self.MODEL.capacity)), bytes((0xEF, self.MODEL.device))
+        questions: dict[str, tuple[str, int, str, bytes | None]] = {
+            "jedec_id": ("9f", 3, "manufacturer, type, capacity", jedec),
+            "device_id": ("90000000", 2, "manufacturer, device", device),
+            "sfdp": ("5a00000000", 8, "head of the parameter table", b"SFDP\x05\x01\x00\xff"),
+            "unique_id": ("4b00000000", 8, "unique to each part", None),
+            "status1": ("05", 1, "SRP 7, SEC 6, TB 5, BP 4:2, WEL 1, BUSY 0", None),
+            "status2": ("35", 1, "SUS 7, CMP 6, LB 5:3, QE 1, SRL 0", None),
+            "status3": ("15", 1, "DRV 6:5, WPS 2", None),
+        }
+        commands = {
+            name: Command(bytes.fromhex(send), nread, about, expect)
+            for name, (send, nread, about, expect) in questions.items()
+        }
+        note = "erase and program it with flashrom: `hil run -- flashrom ...`"
+        return Guide(commands=commands, memory=Memory(self.size, 3, b"\x03"), note=note)
 
     def spi_select(self, t_ns: int) -> None:
         """See chip select become active: the next octet is an instruction."""

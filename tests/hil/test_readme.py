@@ -20,6 +20,7 @@ COMMANDS = sorted(set(re.findall(r"`(hil [^`]+)`", README)))
 QUICK = {
     "run": ["--duration", "30", "--inference", "threshold", "-q"],
     "bench": ["--quick"],
+    "checkout": [],
     "doctor": [],
     "codec": [],
 }

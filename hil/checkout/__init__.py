@@ -1,0 +1,1 @@
+"""Talking to one part by hand, emulated or real: read, write, dump, watch, self-test."""
