@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Status
 from hil.board import Board, BusSpec, PartSpec
-from hil.boardparts import KINDS, Pin
+from hil.boardparts import KINDS, Number, Pin
 from hil.buses.adapters import errno_for
 from hil.buses.onewire import READ, RESET, WRITE
 from hil.digest import RecordStream
@@ -186,7 +186,10 @@ def lone_board(
     return Board("checkout", "one part", "ideal", Path("checkout"), buses, (spec,))
 
 
-def _defaults(kind: str) -> dict[str, int]:
+def _defaults(kind: str) -> dict[str, int | None]:
     """Return the settings of a bus in a board file that says nothing of them."""
-    numbers = {number.name: round(number.default) for number in KINDS[kind].params}
-    return {**numbers, **({"bitrate_hz": 400_000} if kind == "i2c" else {})}
+    found = {
+        key.name: round(key.default) if isinstance(key, Number) else None
+        for key in KINDS[kind].params
+    }
+    return {**found, **({"bitrate_hz": 400_000} if kind == "i2c" else {})}
