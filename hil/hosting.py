@@ -26,6 +26,7 @@ from hil.capture.writer import CaptureWriter
 from hil.errors import HostError, UsageError
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
+from hil.faults.plan import apply
 from hil.missions import load as load_mission
 from hil.options import Options, checked
 from hil.rig import SECOND, Rig
@@ -67,7 +68,9 @@ def shim_path() -> Path:
 
 def host_program(options: Options, command: Sequence[str]) -> Ended:
     """Run ``command`` on the bench of ``options``; return how it ended."""
-    checked(options)
+    plan = checked(options)
+    if plan.kills:
+        raise UsageError("fault 'kill' is for the flight software; a program here is its own")
     if not command:
         raise UsageError("no program behind `--`: as in `hil run -- i2cdetect -y 1`")
     shim = shim_path()
@@ -78,6 +81,7 @@ def host_program(options: Options, command: Sequence[str]) -> Ended:
         directory = first_free(RUNS / f"{mission.id}-{number:04d}" for number in count(1))
     with directory, host_errors(directory.final):
         rig = Rig(board, mission, seed=options.seed, duration_s=options.duration_s, flight=False)
+        apply(plan, rig)
         epoch_ns = round(mission.start_utc.timestamp()) * SECOND
         about = {"version": __version__, "board": board.name, "mission": mission.id}
         about |= {"seed": str(options.seed), "program": command[0]}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.errors import UsageError
+from hil.faults.plan import Plan, read_plan
 from hil.time.pacing import parse_pace
 
 SECOND = 1_000_000_000
@@ -26,7 +27,9 @@ class Options:
     transport: str = "ipc"
     pace: str = "max"
     inference: str = "onnx"
+    #: rows of the fault plan, and a file of them
     faults: tuple[str, ...] = ()
+    plan: Path | None = None
     pin: bool = True
     stall_limit_s: float = 60.0
 
@@ -39,6 +42,8 @@ class Options:
                 parts += [f"--{name}", str(getattr(self, name))]
         if self.duration_s is not None:
             parts += ["--duration", repr(self.duration_s).removesuffix(".0")]
+        if self.plan is not None:
+            parts += ["--faults", str(self.plan)]
         for fault in self.faults:
             parts += ["--fault", fault]
         if not self.pin:
@@ -48,22 +53,8 @@ class Options:
         return shlex.join(parts)
 
 
-def parse_fault(text: str) -> tuple[str, int]:
-    """Return (kind, t_ns) of a ``KIND@SECONDS`` fault. Raises ``UsageError``."""
-    kind, _, when = text.partition("@")
-    if kind != "kill":
-        raise UsageError(f"fault {text!r}: unknown kind {kind!r}; known: kill")
-    try:
-        t_s = float(when)
-    except ValueError:
-        t_s = -1.0
-    if not 0.0 <= t_s <= DURATION_LIMIT_S:
-        raise UsageError(f"fault {text!r}: give the time in seconds after the '@', as kill@1200")
-    return kind, round(t_s * SECOND)
-
-
-def checked(options: Options) -> list[int]:
-    """Return the times of the kills, ns. Raises ``UsageError`` for what no run can be."""
+def checked(options: Options) -> Plan:
+    """Return the fault plan. Raises ``UsageError`` for what no run can be."""
     if options.transport not in TRANSPORTS:
         raise UsageError(f"transport {options.transport!r}: say one of {', '.join(TRANSPORTS)}")
     least_s, limit_s = DURATION_LEAST_S, DURATION_LIMIT_S
@@ -74,4 +65,4 @@ def checked(options: Options) -> list[int]:
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
     parse_pace(options.pace)
-    return [parse_fault(text)[1] for text in options.faults]
+    return read_plan(options.faults, options.plan)

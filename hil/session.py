@@ -15,6 +15,7 @@ from hil import __version__, books, page, verdict
 from hil.board import Board, load_board
 from hil.capture.writer import CaptureWriter
 from hil.errors import UsageError
+from hil.faults.plan import NOTHING, Plan, apply
 from hil.missions import load as load_mission
 from hil.missions.mission import Mission
 from hil.options import Options, checked
@@ -44,11 +45,11 @@ def run_directory(out: Path | None, mission: Mission) -> RunDirectory:
 
 def fly(options: Options, progress: Callable[[View], None] = lambda view: None) -> Outcome:
     """Fly once. Everything a user can get wrong is found before anything is written."""
-    kills = checked(options)
+    plan = checked(options)
     mission, board = load_mission(options.mission), load_board(options.board)
     verdict.asked(mission.group("verdict"))
     with run_directory(options.out, mission) as directory, host_errors(directory.final):
-        return Session(options, board, mission, directory, progress).run(kills)
+        return Session(options, board, mission, directory, progress).run(plan)
 
 
 class Session:
@@ -86,10 +87,11 @@ class Session:
         if options.pace != "max":
             self.pacer = Pacer(self.rig.kernel, options.pace)
 
-    def run(self, kills: list[int]) -> Outcome:
+    def run(self, plan: Plan = NOTHING) -> Outcome:
         """Fly, close the books, write every file, name the directory."""
         rig = self.rig
-        for t_ns in kills:
+        apply(plan, rig)
+        for t_ns in plan.kills:
             if t_ns > rig.end_ns:
                 end_s = rig.end_ns / SECOND
                 raise UsageError(f"fault kill@{t_ns / SECOND:g}: the run ends at {end_s:g} s")

@@ -46,9 +46,11 @@ def parser() -> argparse.ArgumentParser:
         "--fault",
         action="append",
         default=[],
-        metavar="KIND@T",
-        help="fault at T seconds, e.g. kill@1200 (SIGKILL of the flight software); repeatable",
+        metavar="ROW",
+        help="one fault: kill@1200 (SIGKILL of the flight software, in seconds) or "
+        "BUS:KIND,KEY=VALUE,...; repeatable",
     )
+    p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
     p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
@@ -78,6 +80,7 @@ def options(args: argparse.Namespace) -> Options:
         pace=args.pace,
         inference=args.inference,
         faults=tuple(args.fault),
+        plan=args.faults,
         pin=not args.no_pin,
         stall_limit_s=args.stall_limit,
     )

@@ -34,6 +34,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--no-pin", action="store_true", help="at a pace other than real: do not share one core"
     )
+    p.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="ROW",
+        help="one fault of a bus: BUS:KIND,KEY=VALUE,...; repeatable",
+    )
+    p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
     p.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
     return p
 
@@ -50,6 +58,8 @@ def main(argv: list[str], command: list[str]) -> int:
         out=args.out,
         duration_s=duration_s(args.duration),
         pace=args.pace,
+        faults=tuple(args.fault),
+        plan=args.faults,
         pin=not args.no_pin,
     )
     ended = host_program(options, command)

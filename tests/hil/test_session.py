@@ -226,7 +226,7 @@ def test_in_a_paced_run_every_record_is_in_the_capture_each_second(tmp_path):
     board, mission = load_board(asked.board), load_mission(asked.mission)
     with RunDirectory(tmp_path / "run") as directory:
         session = Counted(asked, board, mission, directory, note)
-        outcome = session.run([])
+        outcome = session.run()
     assert behind == [0] * 21
     assert outcome.records == given > 500
 
