@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
-from hil.faults.plan import Plan, read_plan
 from hil.time.pacing import parse_pace
+
+if TYPE_CHECKING:
+    from hil.faults.plan import Plan
 
 SECOND = 1_000_000_000
 TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
@@ -65,4 +68,7 @@ def checked(options: Options) -> Plan:
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
     parse_pace(options.pace)
+    # Only now: a mistyped option need not wait for the buses to load.
+    from hil.faults.plan import read_plan
+
     return read_plan(options.faults, options.plan)
