@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flightsw.codec.dictionary import ROLE_NAMES
-from hil.boardparts import KINDS, Pin, read_part
+from hil.boardparts import COMPUTER_NAMES, KINDS, Pin, read_part
 from hil.buses.adapters import PROFILES
 from hil.config import Document, load_toml, nearest
 from hil.errors import ConfigError
@@ -59,6 +59,11 @@ class PartSpec:
     #: I2C only: the switch (another part) and its channel that it sits behind
     mux: str | None = None
     channel: int = 0
+    #: I2C only: the driver of the kernel that holds it, and the labels of its channels
+    kernel: str | None = None
+    labels: tuple[str, ...] = ()
+    #: physical inputs that stay as they are, in SI units
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Board:
     parts: tuple[PartSpec, ...]
     #: the text of the file, stored in the capture
     source: str = field(repr=False, default="")
+    #: the type of computer whose files programs see (hil.faces.computers)
+    computer: str | None = None
 
     def bus(self, name: str) -> BusSpec:
         """Return a bus by name."""
@@ -144,7 +151,7 @@ def load_board(name_or_path: str | Path) -> Board:
     """Read and check a board file, given by name (``raspberrypi4``) or path."""
     doc = load_toml(find_board(str(name_or_path)))
     doc.check_keys("", ("board", "bus", "part"))
-    doc.check_keys("board", ("name", "title", "adapter"))
+    doc.check_keys("board", ("name", "title", "adapter", "computer"))
     buses = _read_buses(doc)
     parts = _read_parts(doc, {bus.name: bus for bus in buses})
     _check_muxes(doc, parts)
@@ -157,6 +164,7 @@ def load_board(name_or_path: str | Path) -> Board:
         buses=buses,
         parts=parts,
         source=doc.source,
+        computer=doc.choice("board.computer", COMPUTER_NAMES, None),
     )
 
 

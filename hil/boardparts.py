@@ -37,6 +37,7 @@ WORLD_UNITS: Mapping[str, str] = {
 
 _REQUIRED: Any = object()
 _LIST_LIMIT = 64
+_LABEL_LIMIT = 64
 
 
 class Number(NamedTuple):
@@ -134,7 +135,19 @@ SPI_NUMBERS = (
 )
 CHIP_SELECT = Number("chip_select", "address", None, _REQUIRED, 0, 15)
 
-_MUX_KEYS = ("mux", "channel")
+#: ``computer`` of a board file: what hil.faces.computers has tables for
+COMPUTER_NAMES = ("raspberrypi4", "jetson_orin_nano")
+#: ``kernel`` of a part: driver -> types of part that it can hold (hil.faces.hwmon has its files)
+KERNEL_DRIVERS: Mapping[str, tuple[str, ...]] = {
+    "ina3221": ("ina3221",),
+    "ina2xx": ("ina219",),
+    "ina238": ("ina228",),
+    "lm75": ("lm75",),
+    "jc42": ("mcp9808",),
+    "tmp117": ("tmp117",),
+}
+
+_I2C_KEYS = ("mux", "channel", "kernel", "labels")
 _GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver")
 
 
@@ -147,7 +160,7 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
     if not hasattr(part, kind.face):
         raise doc.error((*key, "bus"), f"a {type_name} does not sit on a bus of kind {bus.kind}")
     spi_keys = tuple(number.key for number in SPI_NUMBERS) if bus.kind == "spi" else ()
-    place = (*((kind.place,) if kind.place else ()), *(_MUX_KEYS if bus.kind == "i2c" else ()))
+    place = (*((kind.place,) if kind.place else ()), *(_I2C_KEYS if bus.kind == "i2c" else ()))
     doc.check_keys(key, (*_GENERIC_KEYS, *place, *spi_keys, *part.PARAMS))
     given = doc.table(key)
     params = {
@@ -161,9 +174,10 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
         "bus": bus.name,
         "address": _read_place(doc, key, bus.kind, part),
         **_read_mux(doc, key),
+        **_read_kernel(doc, key, type_name),
         "pins": _read_pins(doc, (*key, "pins"), part, buses),
         "params": params,
-        "world": _read_world(doc, (*key, "world"), part),
+        **_read_world(doc, (*key, "world"), part),
         "spi": {n.name: n.read(doc, key) for n in SPI_NUMBERS} if bus.kind == "spi" else {},
         "role": doc.choice((*key, "role"), ROLE_NAMES, None),
         "driver": doc.choice((*key, "driver"), DRIVER_NAMES, *_driver_default(doc, key)),
@@ -239,17 +253,41 @@ def _read_pins(
     return tuple(pins)
 
 
-def _read_world(doc: Document, key: KeyPath, part: type[Part]) -> dict[str, str]:
-    """Return the bindings of the part's physical inputs to values of the world."""
-    bindings = {}
+def _read_kernel(doc: Document, key: KeyPath, type_name: str) -> dict[str, Any]:
+    """Return the driver of the kernel that holds the part, and the labels of its channels."""
+    given = doc.table(key)
+    if "kernel" not in given:
+        if "labels" in given:
+            raise doc.error((*key, "labels"), "goes with 'kernel', the driver that shows them")
+        return {}
+    known = [name for name, types in KERNEL_DRIVERS.items() if type_name in types]
+    if not known:
+        raise doc.error((*key, "kernel"), f"no driver for a {type_name} is modelled")
+    if "mux" in given:
+        raise doc.error((*key, "kernel"), "a part behind a switch is held by no driver here")
+    labels = doc.find((*key, "labels")) if "labels" in given else []
+    words = isinstance(labels, list) and all(isinstance(one, str) for one in labels)
+    if not words or len(labels) > _LABEL_LIMIT or any(len(one) > _LABEL_LIMIT for one in labels):
+        raise doc.error((*key, "labels"), "must be an array of short names, one for each channel")
+    return {"kernel": doc.choice((*key, "kernel"), known), "labels": tuple(labels)}
+
+
+def _read_world(doc: Document, key: KeyPath, part: type[Part]) -> dict[str, Any]:
+    """Return ``world``, physical inputs bound to values of the world, and ``fixed``, the others."""
+    bindings: dict[str, str] = {}
+    fixed: dict[str, float] = {}
     for quantity in doc.table(key, {}):
         place = (*key, quantity)
         _known(doc, place, quantity, part.QUANTITIES, "physical input of this part")
-        name, unit = doc.choice(place, WORLD_UNITS), part.QUANTITIES[quantity].unit
+        unit = part.QUANTITIES[quantity].unit
+        if doc.text(place)[:1].isdigit() or doc.text(place)[:1] == "-":
+            fixed[quantity] = doc.quantity(place, unit)
+            continue
+        name = doc.choice(place, WORLD_UNITS)
         if WORLD_UNITS[name] != unit:
             raise doc.error(place, f"takes {unit}, but {name} is in {WORLD_UNITS[name]}")
         bindings[quantity] = name
-    return bindings
+    return {"world": bindings, "fixed": fixed}
 
 
 def _read_param(doc: Document, key: KeyPath, param: Param) -> Any:

@@ -25,12 +25,13 @@ from hil.board import load_board
 from hil.capture.writer import CaptureWriter
 from hil.errors import HostError, UsageError
 from hil.faces.host import Host
-from hil.faces.nodes import write_overlay
+from hil.faces.nodes import nodes_of, write_overlay
 from hil.faults.plan import apply
 from hil.missions import load as load_mission
 from hil.options import Options, checked
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
+from hil.sysfs import tree_of
 from hil.time.pinning import pinned
 from hil.time.transports.private import PrivateDirectory
 
@@ -42,6 +43,8 @@ FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: How long a program may go on after SIGTERM at the end of the run, seconds of the wall.
 GRACE_S = 2.0
+#: When a program starts on a computer whose drivers hold parts: these have converted by then.
+SETTLED_NS = SECOND
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,16 @@ def _serve(
     private = PrivateDirectory()
     try:
         root = private.path / "root"
-        host = Host(rig.exchange, private.path / "bench", options.pace)
+        parts, world = rig.wiring.parts, rig.world
+        nodes = nodes_of(rig.exchange.lanes.values()).values()
+        tree, look = tree_of(rig.board, nodes, parts, world)
+        rig.watch = lambda rig: look()
+        host = Host(rig.exchange, private.path / "bench", options.pace, tree)
         ttys = {path: line.path for path, line in host.lines.items()}
         write_overlay(root, host.nodes.values(), ttys)
+        tree.write(root)
+        if tree.devices:
+            host.settle(SETTLED_NS)
         begin_s = time.perf_counter()
         try:
             # With little bus time to wait for, waking another core would be most of a transaction.

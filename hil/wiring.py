@@ -54,6 +54,8 @@ class Wiring:
             params = {**overrides.get(spec.type, {}), **spec.params}
             part = part_class(spec.type)(spec.name, seed, **params)
             self.parts[spec.name] = part
+            for quantity, value in spec.fixed.items():
+                part.set(quantity, value)
         for spec in board.parts:
             self._attach(spec, self.parts[spec.name])
         self.bindings = [

@@ -44,6 +44,7 @@ __attribute__((constructor)) static void begin(void)
     snprintf(root, sizeof root, "%.*s/root", slash ? (int)(slash - path) : 0, path);
     bench.sun_family = AF_UNIX;
     pthread_atfork(NULL, NULL, forked);
+    hil_moved();
 }
 
 const char *hil_root(void)
@@ -118,6 +119,22 @@ static uint32_t number_in(const char *json, const char *key, uint32_t otherwise)
     return found ? (uint32_t)strtoul(found + strlen(key), NULL, 10) : otherwise;
 }
 
+/* Take the set of addresses behind `"held":[`, where there is one. */
+static void learn_held(uint8_t held[16], const char *json)
+{
+    const char *at = strstr(json, "\"held\":[");
+    memset(held, 0, 16);
+    for (at = at ? at + 7 : "]"; *at != ']' && *at;) {
+        char *end;
+        unsigned long address = strtoul(at + 1, &end, 10);
+        if (end == at + 1 || address > 0x7f) {
+            return;
+        }
+        held[address / 8] |= (uint8_t)(1 << address % 8);
+        at = end;
+    }
+}
+
 void hil_learn(hil_handle *handle, int length)
 {
     uint8_t *payload = handle->message + sizeof(fs_record);
@@ -127,6 +144,7 @@ void hil_learn(hil_handle *handle, int length)
     }
     payload[length] = 0;
     memcpy(handle->error, payload, sizeof handle->error);
+    learn_held(handle->i2c.held, json);
     handle->i2c.functions = number_in(json, "\"functions\":", 0);
     handle->spi.limit = number_in(json, "\"bufsiz\":", 4096);
     handle->spi.mode = number_in(json, "\"spi_mode\":", 0);
@@ -166,7 +184,7 @@ static hil_handle *take_place(const char *path, hil_device device)
         *handle = (hil_handle){.lock = PTHREAD_MUTEX_INITIALIZER, .descriptors = 1, .device = device};
         handle->message = message; /* kept: the place will be wanted again */
         snprintf(handle->path, sizeof handle->path, "%s", path);
-        handle->gpio.control = -1;
+        handle->gpio.control = handle->live.control = -1;
         return handle;
     }
     return NULL;
@@ -216,10 +234,14 @@ void hil_forget(int fd)
     }
     pthread_mutex_lock(&table_lock);
     atomic_store(&place_of[fd], 0);
-    int control = --handle->descriptors ? -1 : handle->gpio.control;
+    bool last = --handle->descriptors == 0;
+    int control = handle->gpio.control, live = handle->live.control;
     pthread_mutex_unlock(&table_lock);
-    if (control >= 0) {
+    if (last && control >= 0) {
         hil_close(control);
+    }
+    if (last && live >= 0) {
+        close(live);
     }
 }
 
@@ -241,7 +263,10 @@ static void redial(hil_handle *handle)
         close(fresh);
         return;
     }
-    for (int fd = 0; fd < DESCRIPTORS; fd++) {
+    if (handle->live.control >= 0) {
+        syscall(SYS_dup3, fresh, handle->live.control, O_CLOEXEC); /* its descriptors are no connections */
+    }
+    for (int fd = 0; fd < DESCRIPTORS && handle->live.control < 0; fd++) {
         if (atomic_load(&place_of[fd]) == place) {
             int flags = fcntl(fd, F_GETFD);
             syscall(SYS_dup3, fresh, fd, flags >= 0 && flags & FD_CLOEXEC ? O_CLOEXEC : 0);

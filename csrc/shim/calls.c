@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 typedef int (*open_type)(const char *, int, ...);
@@ -12,8 +13,11 @@ typedef int (*openat_type)(int, const char *, int, ...);
 /* Open what `path` stands for: a device of the bench, a file of its overlay, or what it names. */
 static int open_with(open_type real, const char *path, int flags, mode_t mode)
 {
-    char shown[HIL_PATH];
+    char made[HIL_PATH], shown[HIL_PATH];
+    path = hil_absolute(AT_FDCWD, path, made);
     switch (hil_find(path, shown)) {
+    case PATH_LIVE:
+        return hil_result(hil_live_open(path, shown, flags));
     case PATH_DEVICE:
         if (flags & O_DIRECTORY) {
             return hil_result(-ENOTDIR);
@@ -54,27 +58,24 @@ static mode_t mode_of(int flags, va_list rest)
         HIL_REAL(name, open_type)                      \
         return open_with(real, path, flags, 0);        \
     }
-/* Devices and overlay are found by absolute paths; the directory of openat is then not looked at. */
 #define OPENAT(name)                                                                        \
     HIL_EXPORT int name(int directory, const char *path, int flags, ...)                    \
     {                                                                                       \
         HIL_REAL(name, openat_type)                                                         \
-        char shown[HIL_PATH];                                                               \
+        char made[HIL_PATH], shown[HIL_PATH];                                               \
         va_list rest;                                                                       \
         va_start(rest, flags);                                                              \
         mode_t mode = mode_of(flags, rest);                                                 \
         va_end(rest);                                                                       \
-        return hil_find(path, shown) == PATH_FOREIGN ? real(directory, path, flags, mode)   \
-                                                     : open(path, flags, mode);             \
+        const char *whole = hil_absolute(directory, path, made);                            \
+        return hil_find(whole, shown) == PATH_FOREIGN ? real(directory, path, flags, mode)  \
+                                                      : open(whole, flags, mode);           \
     }
 #define OPENAT_2(name)                                                                      \
     HIL_EXPORT int name(int directory, const char *path, int flags);                        \
     HIL_EXPORT int name(int directory, const char *path, int flags)                         \
     {                                                                                       \
-        HIL_REAL(name, openat_type)                                                         \
-        char shown[HIL_PATH];                                                               \
-        return hil_find(path, shown) == PATH_FOREIGN ? real(directory, path, flags)         \
-                                                     : open(path, flags);                   \
+        return openat(directory, path, flags);                                              \
     }
 
 OPEN(open)
@@ -86,12 +87,20 @@ OPENAT(openat64)
 OPENAT_2(__openat_2)
 OPENAT_2(__openat64_2)
 
-#define FOPEN(name)                                                        \
-    HIL_EXPORT FILE *name(const char *path, const char *mode)              \
-    {                                                                      \
-        HIL_REAL(name, FILE * (*)(const char *, const char *))             \
-        char shown[HIL_PATH];                                              \
-        return real(hil_find(path, shown) == PATH_FILE ? shown : path, mode); \
+#define FOPEN(name)                                                           \
+    HIL_EXPORT FILE *name(const char *path, const char *mode)                 \
+    {                                                                         \
+        HIL_REAL(name, FILE * (*)(const char *, const char *))                \
+        char made[HIL_PATH], shown[HIL_PATH];                                 \
+        path = hil_absolute(AT_FDCWD, path, made);                            \
+        switch (hil_find(path, shown)) {                                      \
+        case PATH_LIVE:                                                       \
+            return hil_live_fopen(path, shown, mode);                         \
+        case PATH_FILE:                                                       \
+            return real(shown, mode);                                         \
+        default:                                                              \
+            return real(path, mode);                                          \
+        }                                                                     \
     }
 FOPEN(fopen)
 FOPEN(fopen64)
@@ -161,6 +170,39 @@ HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room)
     return plain ? real(fd, octets, nbytes, room) : hil_result((int)hil_read(handle, fd, octets, nbytes));
 }
 
+/* Other devices have no places: their reads at one go to the descriptor itself, which says ESPIPE. */
+#define PREAD(name)                                                                         \
+    HIL_EXPORT ssize_t name(int fd, void *octets, size_t nbytes, off_t at)                  \
+    {                                                                                       \
+        HIL_REAL(name, ssize_t(*)(int, void *, size_t, off_t))                              \
+        hil_handle *handle = hil_of(fd);                                                    \
+        bool live = handle && handle->device == DEVICE_ATTRIBUTE && at >= 0;                \
+        return live ? hil_result((int)hil_live_read(handle, fd, octets, nbytes, at))        \
+                    : real(fd, octets, nbytes, at);                                         \
+    }
+#define PREAD_CHK(name, plain)                                                              \
+    HIL_EXPORT ssize_t name(int fd, void *octets, size_t nbytes, off_t at, size_t room);    \
+    HIL_EXPORT ssize_t name(int fd, void *octets, size_t nbytes, off_t at, size_t room)     \
+    {                                                                                       \
+        return nbytes > room ? (abort(), -1) : plain(fd, octets, nbytes, at);               \
+    }
+PREAD(pread)
+PREAD(pread64)
+PREAD_CHK(__pread_chk, pread)
+PREAD_CHK(__pread64_chk, pread64)
+
+#define PWRITE(name)                                                                        \
+    HIL_EXPORT ssize_t name(int fd, const void *octets, size_t nbytes, off_t at)            \
+    {                                                                                       \
+        HIL_REAL(name, ssize_t(*)(int, const void *, size_t, off_t))                        \
+        hil_handle *handle = hil_of(fd);                                                    \
+        bool live = handle && handle->device == DEVICE_ATTRIBUTE;                           \
+        return live ? hil_result((int)hil_live_write(handle, fd, octets, nbytes))           \
+                    : real(fd, octets, nbytes, at);                                         \
+    }
+PWRITE(pwrite)
+PWRITE(pwrite64)
+
 HIL_EXPORT ssize_t write(int fd, const void *octets, size_t nbytes)
 {
     HIL_REAL(write, ssize_t(*)(int, const void *, size_t))
@@ -177,5 +219,6 @@ HIL_EXPORT int ioctl(int fd, unsigned long wide, ...)
     void *argument = va_arg(rest, void *);
     va_end(rest);
     hil_handle *handle = hil_of(fd);
-    return handle ? hil_result(hil_ioctl(handle, fd, (uint32_t)wide, argument)) : real(fd, wide, argument);
+    bool plain = !handle || handle->device == DEVICE_ATTRIBUTE; /* a file: FIONREAD and the like */
+    return plain ? real(fd, wide, argument) : hil_result(hil_ioctl(handle, fd, (uint32_t)wide, argument));
 }

@@ -4,6 +4,8 @@
 ssize_t hil_read(hil_handle *handle, int fd, void *octets, size_t nbytes)
 {
     switch (handle->device) {
+    case DEVICE_ATTRIBUTE:
+        return hil_live_read(handle, fd, octets, nbytes, HIL_HERE);
     case DEVICE_I2C:
         return hil_i2c_read(handle, fd, octets, nbytes);
     case DEVICE_SPI:
@@ -16,6 +18,8 @@ ssize_t hil_read(hil_handle *handle, int fd, void *octets, size_t nbytes)
 ssize_t hil_write(hil_handle *handle, int fd, const void *octets, size_t nbytes)
 {
     switch (handle->device) {
+    case DEVICE_ATTRIBUTE:
+        return hil_live_write(handle, fd, octets, nbytes);
     case DEVICE_I2C:
         return hil_i2c_write(handle, fd, octets, nbytes);
     case DEVICE_SPI:
@@ -29,6 +33,8 @@ int hil_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
 {
     int result = -ENOTTY;
     switch (handle->device) {
+    case DEVICE_ATTRIBUTE:
+        return -ENOTTY; /* as of any file */
     case DEVICE_I2C:
         result = hil_i2c_ioctl(handle, fd, request, argument);
         break;

@@ -2,7 +2,12 @@
 #include "shim.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static struct {
     DIR *real, *added;
@@ -23,22 +28,20 @@ static DIR *added_to(DIR *directory, bool forget)
     return added;
 }
 
-HIL_EXPORT DIR *opendir(const char *path)
+/* Remember what the overlay adds to an open folder, which is called `path` by the program. */
+static DIR *with_added(DIR *directory, const char *path)
 {
     HIL_REAL(opendir, DIR * (*)(const char *))
     char shown[HIL_PATH];
-    DIR *directory = real(path);
-    if (hil_find(path, shown) != PATH_FOREIGN || !hil_root()) {
-        return directory;
-    }
-    if (strncmp(path, "/dev", 4) && strncmp(path, "/sys", 4)) {
+    if (!directory || !hil_root() || !hil_is_shown(path) ||
+        (size_t)snprintf(shown, sizeof shown, "%s%s", hil_root(), path) >= sizeof shown) {
         return directory;
     }
     int before = errno;
     DIR *added = real(shown);
     errno = before;
-    if (!directory || !added) {
-        return added ? added : directory;
+    if (!added) {
+        return directory;
     }
     pthread_mutex_lock(&both_lock);
     unsigned i = 0;
@@ -57,13 +60,69 @@ HIL_EXPORT DIR *opendir(const char *path)
     return directory;
 }
 
+HIL_EXPORT DIR *opendir(const char *path)
+{
+    HIL_REAL(opendir, DIR * (*)(const char *))
+    char made[HIL_PATH], shown[HIL_PATH];
+    path = hil_absolute(AT_FDCWD, path, made);
+    return hil_find(path, shown) == PATH_FOREIGN ? with_added(real(path), path) : real(shown);
+}
+
+HIL_EXPORT DIR *fdopendir(int fd)
+{
+    HIL_REAL(fdopendir, DIR * (*)(int))
+    char path[HIL_PATH], shown[HIL_PATH];
+    DIR *directory = real(fd);
+    bool merged = directory && hil_root() && hil_folder_of(fd, path) && hil_find(path, shown) == PATH_FOREIGN;
+    return merged ? with_added(directory, path) : directory;
+}
+
+HIL_EXPORT int chdir(const char *path)
+{
+    HIL_REAL(chdir, int (*)(const char *))
+    char made[HIL_PATH], shown[HIL_PATH];
+    path = hil_absolute(AT_FDCWD, path, made);
+    int result = real(hil_find(path, shown) == PATH_FOREIGN ? path : shown);
+    hil_moved();
+    return result;
+}
+
+HIL_EXPORT int fchdir(int fd)
+{
+    HIL_REAL(fchdir, int (*)(int))
+    int result = real(fd);
+    hil_moved();
+    return result;
+}
+
+HIL_EXPORT char *getcwd(char *name, size_t room)
+{
+    HIL_REAL(getcwd, char *(*)(char *, size_t))
+    char here[HIL_PATH];
+    char *found = real(name, room);
+    if (found && hil_root() && !strncmp(found, hil_root(), strlen(hil_root())) &&
+        hil_here(here, sizeof here) > 0) {
+        strcpy(found, here);
+    }
+    return found;
+}
+
+/* What the real folder has too was listed there. */
+static bool passed_over(DIR *directory, const char *name)
+{
+    int before = errno;
+    bool there = *name == '.' || syscall(SYS_faccessat, dirfd(directory), name, F_OK) == 0;
+    errno = before;
+    return there;
+}
+
 #define READDIR(name, type)                                          \
     HIL_EXPORT struct type *name(DIR *directory)                     \
     {                                                                \
         HIL_REAL(name, struct type *(*)(DIR *))                      \
         struct type *entry = real(directory);                        \
         DIR *added = entry ? NULL : added_to(directory, false);      \
-        while (added && (entry = real(added)) && entry->d_name[0] == '.') { \
+        while (added && (entry = real(added)) && passed_over(directory, entry->d_name)) { \
         }                                                            \
         return entry;                                                \
     }
@@ -113,3 +172,31 @@ HIL_EXPORT int closedir(DIR *directory)
     }
 SCANDIR(scandir, dirent, readdir)
 SCANDIR(scandir64, dirent64, readdir64)
+
+/* libc's own glob too, but it lets its caller bring the calls that look at folders. */
+static void *open_found(const char *path)
+{
+    return opendir(path);
+}
+
+static void close_found(void *directory)
+{
+    closedir(directory);
+}
+
+#define GLOB(name, type, next)                                                               \
+    HIL_EXPORT int name(const char *pattern, int flags, int (*failed)(const char *, int), type *found) \
+    {                                                                                        \
+        HIL_REAL(name, int (*)(const char *, int, int (*)(const char *, int), type *))       \
+        if (hil_root() && !(flags & GLOB_ALTDIRFUNC)) {                                      \
+            found->gl_opendir = open_found;                                                  \
+            found->gl_readdir = (__typeof__(found->gl_readdir))next;                         \
+            found->gl_closedir = close_found;                                                \
+            found->gl_stat = (__typeof__(found->gl_stat))stat;                               \
+            found->gl_lstat = (__typeof__(found->gl_lstat))lstat;                            \
+            flags |= GLOB_ALTDIRFUNC;                                                        \
+        }                                                                                    \
+        return real(pattern, flags, failed, found);                                          \
+    }
+GLOB(glob, glob_t, readdir)
+GLOB(glob64, glob64_t, readdir64)

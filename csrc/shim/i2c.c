@@ -118,6 +118,9 @@ int hil_i2c_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
         if (value > (handle->i2c.ten_bit ? 0x3ff : 0x7f)) {
             return -EINVAL;
         }
+        if (request == I2C_SLAVE && !handle->i2c.ten_bit && handle->i2c.held[value / 8] >> value % 8 & 1) {
+            return -EBUSY; /* a driver of the kernel has it */
+        }
         handle->i2c.address = (uint16_t)value;
         return 0;
     case I2C_TENBIT:

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
 
@@ -24,6 +25,8 @@
 
 #define HIL_EXPORT __attribute__((visibility("default")))
 #define HIL_PATH 512
+#define HIL_NAME 192  /* of what can be open: a device, an attribute */
+#define HIL_PAGE 4096 /* size of an attribute, as stat tells it, and the most octets of its text */
 
 /* The next definition of a libc function: ours stands in front of it. */
 #define HIL_REAL(name, type) HIL_REAL_AS(name, real, type)
@@ -33,10 +36,10 @@
         *(void **)(&variable) = dlsym(RTLD_NEXT, #name);         \
     }
 
-enum { KIND_OPEN = 0x08, KIND_I2C = 0x10, KIND_SPI = 0x11, KIND_GPIO = 0x14, KIND_REFUSE = 0x07 };
+enum { KIND_REFUSE = 0x07, KIND_OPEN, KIND_ATTRIBUTE, KIND_I2C = 0x10, KIND_SPI, KIND_GPIO = 0x14 };
 enum { FLAG_REPLY = 1 };
 
-typedef enum { DEVICE_NONE, DEVICE_I2C, DEVICE_SPI, DEVICE_CHIP, DEVICE_LINE } hil_device;
+typedef enum { DEVICE_NONE, DEVICE_I2C, DEVICE_SPI, DEVICE_CHIP, DEVICE_LINE, DEVICE_ATTRIBUTE } hil_device;
 
 /* One open device: what the kernel keeps per open file, shared by every duplicate. */
 typedef struct {
@@ -47,17 +50,23 @@ typedef struct {
     uint8_t channel;
     uint32_t chip_select;
     int16_t error[16]; /* errno of each status of the wire record */
-    char path[64];
+    char path[HIL_NAME];
     uint8_t *message; /* header and payload of one request, then of its reply */
     struct {
         uint16_t address;
         bool ten_bit, pec;
         uint32_t functions;
+        uint8_t held[16]; /* addresses that a driver of the kernel has, a bit each */
     } i2c;
     struct {
         uint32_t mode, speed_hz, limit;
         uint8_t bits;
     } spi;
+    struct {
+        int control; /* connection to the bench where the descriptor is none: a memfd with the text */
+        bool fresh;  /* the text was taken at open and nobody has read it yet */
+        bool writable;
+    } live;
     struct {
         uint32_t line;    /* the bench's number of the lines requested */
         int control;      /* connection for what is asked about them */
@@ -109,11 +118,18 @@ ssize_t hil_write(hil_handle *handle, int fd, const void *octets, size_t nbytes)
 
 /* --- overlay.c --------------------------------------------------------------------------------- */
 
-typedef enum { PATH_FOREIGN, PATH_FILE, PATH_DEVICE } hil_place;
-/* Tell what `path` is; fills in `shown`, where it really lies. */
+typedef enum { PATH_FOREIGN, PATH_FILE, PATH_DEVICE, PATH_LIVE } hil_place;
+/* Tell what the absolute `path` is; fills in `shown`, where it really lies. */
 hil_place hil_find(const char *path, char shown[HIL_PATH]);
+bool hil_is_shown(const char *path);
+unsigned hil_mode_of(const char *shown); /* st_mode with the overlay's marks, 0 if there is no file */
 hil_device hil_device_of(const char *path);
 uint64_t hil_number_of(const char *path);
+/* Return `path` made absolute in `made` if it leads below a folder that may be shown, else itself. */
+const char *hil_absolute(int directory, const char *path, char made[HIL_PATH]);
+bool hil_folder_of(int fd, char name[HIL_PATH]);
+ssize_t hil_here(char *name, size_t room); /* as getcwd(2) */
+void hil_moved(void);                      /* the working folder is another one */
 
 /* --- one file a device kind -------------------------------------------------------------------- */
 
@@ -132,6 +148,13 @@ ssize_t hil_spi_write(hil_handle *handle, int fd, const void *octets, size_t nby
 
 int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
 bool hil_gpio_readable(const hil_handle *handle, size_t nbytes);
+
+FILE *hil_live_fopen(const char *path, const char *shown, const char *mode);
+int hil_live_open(const char *path, const char *shown, int flags);
+ssize_t hil_live_read(hil_handle *handle, int fd, void *octets, size_t nbytes, off_t at);
+ssize_t hil_live_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
+unsigned hil_live_mode(const hil_handle *handle);
+#define HIL_HERE ((off_t)-1) /* for hil_live_read: at the place of the descriptor */
 
 /* Set errno from a negative result; -1 then, the result itself otherwise. */
 static inline int hil_result(int result)

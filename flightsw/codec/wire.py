@@ -32,6 +32,7 @@ class Kind(IntEnum):
     END_ACK = 0x06  #: participant -> bench: u64 records seen + their BLAKE2b-256
     REFUSE = 0x07  #: bench -> participant: UTF-8 reason and remedy
     OPEN = 0x08  #: program -> bench: device path or bus name in UTF-8; docs/bench-socket.md
+    ATTRIBUTE = 0x09  #: program -> bench: read a live attribute (or write it), the same page
 
     I2C = 0x10
     SPI = 0x11

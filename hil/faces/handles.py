@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hil.faces.nodes import Node
 from hil.time.participant import Participant
 from hil.transactions import Lane
+
+if TYPE_CHECKING:
+    from hil.faces.attributes import Attribute
 
 #: ``address`` of an OPEN record that asks for a desk where the device itself can do without one:
 #: the stream of a UART instead of the path of its pseudo-terminal.
@@ -22,16 +25,21 @@ STREAM = 1
 class Client:
     """One connection: one handle on one device."""
 
-    __slots__ = ("desk", "kind", "lane", "node", "participant", "socket")
+    __slots__ = ("attribute", "desk", "kind", "lane", "node", "participant", "socket", "take")
 
-    def __init__(self, connection: socket.socket, participant: Participant) -> None:
-        self.socket = connection
+    def __init__(self, connection: socket.socket | None, participant: Participant) -> None:
+        if connection is not None:
+            self.socket = connection
         self.participant = participant
         self.node: Node | None = None
         self.lane: Lane | None = None
         self.kind = 0
         #: who serves its requests; None: the host, as transactions
         self.desk: Desk | None = None
+        #: the live attribute that it has open, instead of a device
+        self.attribute: Attribute | None = None
+        #: takes the replies of a client within the bench, which has no socket
+        self.take: Callable[[bytes], None] | None = None
 
     @property
     def ident(self) -> int:

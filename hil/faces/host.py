@@ -19,7 +19,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.docket import Docket
 from hil.exchange import Exchange
+from hil.faces.attributes import Attributes, Tree
 from hil.faces.gpio_handles import GpioHandles
 from hil.faces.handles import STREAM, Client, Desk
 from hil.faces.nodes import Node, nodes_of
@@ -52,7 +53,10 @@ _SPIN_S = 60e-6
 class Host:
     """The loop of a bench that foreign programs use. Close it when they are done."""
 
-    def __init__(self, exchange: Exchange, path: Path, pace: str = "real") -> None:
+    def __init__(
+        self, exchange: Exchange, path: Path, pace: str = "real", tree: Tree | None = None
+    ) -> None:
+        """Listen at ``path``; ``tree`` is what the computer shows of itself and of its sensors."""
         self.exchange = exchange
         self.kernel = exchange.kernel
         self.present = Present(self.kernel, pace)
@@ -100,6 +104,26 @@ class Host:
         self._listener.listen(128)
         self._listener.setblocking(False)
         self.watch(self._listener.fileno(), self._accept)
+        self.tree = tree or Tree()
+        self.attributes = Attributes(self.tree, exchange.lanes.values(), self._ask)
+        exchange.counted["host.attributes"] = self.attributes.counters
+        self.attributes.probe(self._insiders(), self.kernel.now_ns)
+
+    def _insiders(self) -> Iterator[Client]:
+        """Make clients within the bench: drivers of the kernel, which use buses as programs do."""
+        while True:
+            self._ident += 1
+            client = Client(None, Participant(self._ident, f"driver {self._ident}"))
+            self._by_participant[self._ident] = client
+            yield client
+
+    def _ask(self, participant: Participant, header: tuple[int, ...], payload: bytes) -> None:
+        self._docket.request(participant, header, payload, True)
+
+    def settle(self, t_ns: int) -> None:
+        """Let virtual time pass until ``t_ns`` before anybody asks: the computer is long up."""
+        self.present.jump(t_ns)
+        self._advance()
 
     def _add_line(self, node: Node) -> None:
         bus = node.lane.bus
@@ -239,6 +263,9 @@ class Host:
         client.socket.close()
 
     def _send(self, client: Client, octets: bytes) -> None:
+        if client.take is not None:
+            client.take(octets)
+            return
         try:
             client.socket.send(octets)
         except OSError:
@@ -255,6 +282,9 @@ class Host:
             message = b""
         if not message:
             self._drop(client)
+            return
+        if client.attribute is not None:
+            self.attributes.serve(client, message, self._send, self._advance())
             return
         if len(message) < HEADER_NBYTES:
             self._refuse(client, f"a message of {len(message)} octets is no wire record")
@@ -281,6 +311,12 @@ class Host:
     def _open(self, client: Client, header: tuple[int, ...], payload: bytes) -> None:
         """Give a client the device that it names."""
         name = payload.decode(errors="replace")
+        client.attribute = self.tree.find(name) if header[0] == _OPEN else None
+        if client.attribute is not None:
+            text = json.dumps({"path": name, "mode": f"{client.attribute.mode:o}"})
+            octets = ERRNO_TABLE.pack(*[0] * 16) + text.encode()
+            self._send(client, pack(_OPEN, 0, _REPLY, t_ns=self.kernel.now_ns, payload=octets))
+            return
         node = self.nodes.get(name) or self._node_of_bus(name)
         if header[0] != _OPEN or node is None:
             known = ", ".join(self.nodes)
@@ -320,6 +356,9 @@ class Host:
         """Return what a program may know besides the channel, or change."""
         if node.path in self.lines:
             return {"pty": self.lines[node.path].path}
+        held = self.tree.held(node.lane.bus.name)
+        if held and node.lane.kind == "i2c":
+            return {"held": held}
         return self._spi.of(node) if node.lane.kind == "spi" else {}
 
     def _settle(self, client: Client, node: Node, payload: bytes) -> None:

@@ -75,6 +75,9 @@ class Ina3221(RegisterTarget):
         **{f"current{n}_a": Quantity("A", -16.38, 16.38, SHUNT_LSB_V / 0.01) for n in (1, 2, 3)},
     }
     PARAMS: ClassVar[Mapping[str, Param]] = {"shunts": Param("ohm", [0.1, 0.1, 0.1])}
+    #: the steps of AVG, and of VBUSCT and VSHCT
+    AVERAGES: ClassVar[tuple[int, ...]] = AVERAGES
+    CONVERSION_NS: ClassVar[tuple[int, ...]] = CONVERSION_NS
     #: pin A0 at GND, VS, SDA, SCL (section "Serial Bus Address")
     ADDRESSES: ClassVar[tuple[int, ...]] = (0x40, 0x41, 0x42, 0x43)
     GUIDE: ClassVar[Guide] = Guide(

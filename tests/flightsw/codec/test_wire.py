@@ -71,4 +71,5 @@ def test_every_kind_flag_and_status_has_its_own_number():
         "END_ACK",
         "REFUSE",
         "OPEN",
+        "ATTRIBUTE",
     }
