@@ -93,7 +93,7 @@ class UARTBus(UARTPort):
         #: called before octets reach the payload computer: to follow a rate that it has changed
         self.before_receive: Callable[[], None] = lambda: None
         #: called when octets have left, or what was held back may leave: there is room for more
-        self.after_send: Callable[[int], None] = lambda t_ns: None
+        self.after_send: list[Callable[[int], None]] = []
         self._emit = emit
         self._random = stream(seed, name)
         self._device: UARTDevice | None = None
@@ -226,7 +226,8 @@ class UARTBus(UARTPort):
             self._device.uart_receive(end_ns, data)
         if self.rs485 is not None and self.rs485.echo:
             self._take(start_ns, end_ns, chunk, status, False)
-        self.after_send(end_ns)
+        for told in self.after_send:
+            told(end_ns)
 
     def _received(self, start_ns: int, end_ns: int, chunk: bytes, touched: bool) -> None:
         self.heard(start_ns, end_ns, self.device_setting.cut(chunk), touched, self.device_setting)

@@ -33,7 +33,7 @@ class UARTPort:
     modem: dict[str, int]
     counters: dict[str, int]
     rs485: RS485 | None
-    after_send: Callable[[int], None]
+    after_send: list[Callable[[int], None]]
     _device: UARTDevice | None
     _far: UARTPort | None
     _holds: set[str]
@@ -75,8 +75,8 @@ class UARTPort:
         (self._holds.add if on else self._holds.discard)(reason)
         if bool(self._holds) != self._tx.holding:
             (self._tx.hold if self._holds else self._tx.resume)(t_ns)
-            if not self._holds:
-                self.after_send(t_ns)
+            for told in () if self._holds else self.after_send:
+                told(t_ns)
 
     @property
     def tx_held(self) -> bool:

@@ -34,6 +34,7 @@ from hil.faces.nodes import Node, nodes_of
 from hil.faces.ptyline import PtyLine
 from hil.faces.slcan_line import SlcanLine
 from hil.faces.spi_settings import SpiSettings
+from hil.faces.uart_desk import UartDesk
 from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.present import Present
@@ -79,8 +80,13 @@ class Host:
             self.kernel, exchange.lanes, exchange.transactor, exchange.counters, self._answer
         )
         self._spi = SpiSettings()
+        #: the tty of each UART and CAN bus, by its device path
+        self.lines: dict[str, PtyLine | SlcanLine] = {}
         #: who serves the handles that are more than transactions, by the kind of their bus
-        self.desks: dict[str, Desk] = {"gpio": GpioHandles(self.present.wall_ns, self.push)}
+        self.desks: dict[str, Desk] = {
+            "gpio": GpioHandles(self.present.wall_ns, self.push),
+            "uart": UartDesk(self, lambda: exchange.identity),
+        }
         for kind, desk in self.desks.items():
             exchange.counted[f"host.{kind}"] = desk.counters
         self._clients: dict[int, Client] = {}
@@ -91,8 +97,6 @@ class Host:
         self._by_participant: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
-        #: the tty of each UART and CAN bus, by its device path
-        self.lines: dict[str, PtyLine | SlcanLine] = {}
         self._hearers: dict[int, PtyLine] = {}
         for node in self.nodes.values():
             if node.lane.kind in ("uart", "can"):
@@ -131,7 +135,7 @@ class Host:
         if node.lane.kind == "can":
             line = SlcanLine(self.kernel, bus, self.present.now_ns)
         else:
-            line = PtyLine(self.kernel, bus, self.present.now_ns)
+            line = PtyLine(bus, self.present.now_ns)
             self._hearers[node.lane.index] = line
         self.lines[node.path] = line
         self.exchange.counted[f"host.{bus.name}"] = line.counters
@@ -144,7 +148,7 @@ class Host:
         if desk is not None:
             desk.hear(lane, octets)
         line = self._hearers.get(index)
-        if line is not None:
+        if line is not None and octets[3] != Status.OVERRUN:
             line.receive(octets[HEADER_NBYTES:])
 
     def watch(self, fd: int, ready: Callable[[], None], events: int = select.EPOLLIN) -> None:

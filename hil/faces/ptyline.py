@@ -17,31 +17,32 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from hil.faces.terminal import Terminal
-from hil.time.kernel import Kernel
-from hil.time.participant import FIRST_SOURCE
-from hil.time.phase import Phase
+from hil.faces.uart_feed import Feed
 
 #: ``struct termios2`` (asm-generic/termbits.h): four flags, line, 19 characters, two speeds
 _TERMIOS2: Final = struct.Struct("4IB19s2I")
 _TCGETS2: Final = 0x802C542A
-#: A driver hands the UART this much at a time; the rest waits in the terminal and blocks the writer
-#: when that is full.
-AHEAD_NBYTES: Final = 256
 
 
 class PtyLine:
     """The pseudo-terminal of one UART. ``present()`` is the virtual time of what a program does."""
 
-    def __init__(self, kernel: Kernel, bus: Any, present: Callable[[], int]) -> None:
+    def __init__(self, bus: Any, present: Callable[[], int]) -> None:
         self.bus = bus
         self.counters = dict.fromkeys(("opened", "rx_unopened", "rx_overrun", "baud_changes"), 0)
-        self._kernel = kernel
-        self._present = present
+        #: a program has the UART open as a stream, and the terminal is as if it were closed
+        self.aside = False
         self.terminal = Terminal(self.counters, lambda fd: self._set_baud(fd, bus.baud))
         self.master, self.path = self.terminal.master, self.terminal.path
-        self.close, self.is_open = self.terminal.close, self.terminal.is_open
-        self._waiting = False
+        self.is_open = self.terminal.is_open
+        self._feed = Feed(bus, self.terminal.read, present, self._written)
         bus.before_receive = self._follow
+
+    def close(self) -> None:
+        """Take the terminal away: a program that has it open reads its end."""
+        self._feed.close()
+        self.bus.before_receive = lambda: None
+        self.terminal.close()
 
     @staticmethod
     def _set_baud(fd: int, baud: int) -> None:
@@ -61,33 +62,24 @@ class PtyLine:
 
     def _follow(self) -> None:
         """Bring the UART to the rate of the terminal."""
-        baud = self.baud()
+        baud = 0 if self.aside else self.baud()
         if baud and baud != self.bus.baud:
             self.bus.set_baud(baud)
             self.counters["baud_changes"] += 1
 
+    def _written(self) -> None:
+        self._follow()
+        self.is_open()
+
     def pump(self) -> None:
         """Take what the program has written, as far as the UART can send it now."""
-        while not self._waiting:
-            room = AHEAD_NBYTES - self.bus.tx_backlog
-            if room <= 0:
-                self._waiting = True
-                free_ns = max(self.bus.tx_idle_ns, self._kernel.now_ns + 1)
-                self._kernel.at(free_ns, Phase.FLIGHT, FIRST_SOURCE, self._again)
-                break
-            octets = self.terminal.read(room)
-            self.is_open()
-            if not octets:
-                return
-            self._follow()
-            self.bus.write(self._present(), octets)
-
-    def _again(self, t_ns: int) -> None:
-        self._waiting = False
-        self.pump()
+        self._feed.pump()
+        self.is_open()
 
     def receive(self, octets: bytes) -> None:
         """Give a program what came over the line."""
+        if self.aside:
+            return
         if not self.is_open():
             self.counters["rx_unopened"] += len(octets)
             return

@@ -202,7 +202,7 @@ def test_room_is_told_when_octets_have_left() -> None:
     """A driver is called after each chunk, and when what was held may leave."""
     ends = Ends()
     calls: list[int] = []
-    ends.a.after_send = calls.append
+    ends.a.after_send.append(calls.append)
     ends.a.write(0, bytes(100))
     ends.run(10**9)
     assert calls == [64 * OCTET_NS, 100 * OCTET_NS]
