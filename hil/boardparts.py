@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flightsw.codec.dictionary import DRIVER_NAMES, ROLE_NAMES
 from hil.config import Document, KeyPath, nearest, parse_quantity
 from hil.errors import ConfigError
-from hil.parts import PART_TYPES, part_class
+from hil.parts import part_class, part_types
 from hil.parts.base import Param, Part
 
 if TYPE_CHECKING:
@@ -153,8 +153,11 @@ _GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver")
 
 def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict[str, Any]:
     """Return the fields of a ``PartSpec`` (but its name), or raise ConfigError."""
-    type_name = doc.choice((*key, "type"), PART_TYPES)
-    part = part_class(type_name)
+    type_name = doc.choice((*key, "type"), part_types())
+    try:
+        part = part_class(type_name)
+    except ConfigError as wrong:
+        raise doc.error((*key, "type"), str(wrong)) from wrong
     bus = buses[_known(doc, (*key, "bus"), doc.text((*key, "bus")), buses, "bus")]
     kind = KINDS[bus.kind]
     if not hasattr(part, kind.face):

@@ -13,15 +13,20 @@ from hil.checkout.devices import open_device
 from hil.checkout.links import PREFERENCE, Emulated, Link, lone_board
 from hil.checkout.subject import Subject, number
 from hil.config import nearest
-from hil.errors import UsageError
-from hil.parts import PART_TYPES, part_class
+from hil.errors import ConfigError, UsageError
+from hil.parts import part_class, part_types
 from hil.parts.base import Part
+from hil.parts.contributed import offers
 
 
 def parts() -> Iterator[tuple[dict[str, Any], str]]:
     """Yield every type of part: its buses, its addresses, what it is."""
-    for name in sorted(PART_TYPES):
-        part = part_class(name)
+    for name in sorted(part_types()):
+        try:
+            part = part_class(name)
+        except ConfigError as wrong:
+            yield {"part": name, "broken": str(wrong)}, f"{name:<12} BROKEN: {wrong}"
+            continue
         kinds = [kind for kind in PREFERENCE if hasattr(part, KINDS[kind].face)]
         told = {"part": name, "buses": kinds, "addresses": list(part.ADDRESSES)}
         places = part.ADDRESSES
@@ -30,6 +35,9 @@ def parts() -> Iterator[tuple[dict[str, Any], str]]:
             where += f" to {places[-1]:#04x}"
         about = headline(part)
         told["about"] = about
+        if name in offers():
+            (told["distribution"],) = offers()[name].distributions
+            about += f" ({told['distribution']})"
         yield told, f"{name:<12} {'+'.join(kinds):<10} {where:<13} {about}"
 
 
@@ -91,8 +99,8 @@ class Opener:
         """Return the type of the part and the way to it."""
         if self.board is not None:
             return self._on_board()
-        if self.part not in PART_TYPES:
-            hint = nearest(self.part, PART_TYPES) or "; `hil checkout` lists the parts"
+        if self.part not in part_types():
+            hint = nearest(self.part, part_types()) or "; `hil checkout` lists the parts"
             raise UsageError(f"no part named {self.part!r}{hint}")
         part = part_class(self.part)
         if self.on is not None and self.on.startswith("/"):

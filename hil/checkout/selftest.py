@@ -42,7 +42,7 @@ def run(make: Make, write: bool) -> Iterator[Finding]:
             yield from _memory(subject, guide.memory)
         yield from _identity(subject)
         if subject.emulated:
-            yield from _reset(make())
+            yield from _reset(make)
             for entry in subject.entries:
                 if entry.writable:
                     yield from _holds(make(), entry)
@@ -94,10 +94,11 @@ def _identity(subject: Subject) -> Iterator[Finding]:
         yield Finding("identity", name, good, f"{entry.hex(value)}{hint}")
 
 
-def _reset(subject: Subject) -> Iterator[Finding]:
-    """Right after power-up every register holds its reset value."""
+def _reset(make: Make) -> Iterator[Finding]:
+    """Right after power-up every register holds its reset value; reading one may change others."""
     same = 0
-    for entry in subject.entries:
+    for entry in make().entries:
+        subject = make()
         value = subject.read(entry)
         fixed = ~subject.guide.volatile.get(entry.name, 0)
         if (value ^ entry.row.reset) & fixed:

@@ -114,6 +114,22 @@ def _version(package: str) -> str | None:
         return None
 
 
+def contributed_parts() -> Finding:
+    """Parts that installed packages offer can be used."""
+    from hil.errors import ConfigError
+    from hil.parts import part_class
+    from hil.parts.contributed import offers
+
+    names = "parts of packages"
+    for name, offer in offers().items():
+        try:
+            part_class(name)
+        except ConfigError as wrong:
+            return Finding(names, WARN, str(wrong).partition(";")[0], offer.remedy)
+    told = ", ".join(f"{name} ({' '.join(o.distributions)})" for name, o in offers().items())
+    return Finding(names, GOOD, told or "none installed; the built-in ones are all there")
+
+
 def disk() -> Finding:
     """There is room for run directories here."""
     free_mb = shutil.disk_usage(Path.cwd()).free // 1_000_000
@@ -217,6 +233,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     preload_shim,
     required_packages,
     orbit_packages,
+    contributed_parts,
     messaging,
     disk,
     runtime,

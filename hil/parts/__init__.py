@@ -1,7 +1,7 @@
 """Emulated parts: one module a part, written from its data sheet.
 
 The table says which class stands behind each ``type`` of a board file; a part's module is imported
-only when a board names it.
+only when a board names it. Installed packages may offer more types (:mod:`hil.parts.contributed`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,26 @@ PART_TYPES: dict[str, str] = {
 }
 
 
+def part_types() -> list[str]:
+    """Return the names of all types, built in and contributed."""
+    from hil.parts.contributed import offers
+
+    return [*PART_TYPES, *(name for name in offers() if name not in PART_TYPES)]
+
+
 def part_class(type_name: str) -> type[Part]:
-    """Return the class of a part type; raises KeyError for a type that is not in the table."""
+    """Return the class of a part type; raises KeyError for a type that nobody has.
+
+    Raises :class:`~hil.errors.ConfigError` for one that cannot be had: two have its name, or the
+    package that offers it is broken.
+    """
+    from hil.errors import ConfigError
+    from hil.parts import contributed
+
+    if type_name not in PART_TYPES:
+        return contributed.load(type_name)
+    wrong = contributed.clash(type_name, is_built_in=True)
+    if wrong:
+        raise ConfigError(wrong)
     module, _, name = PART_TYPES[type_name].partition(":")
     return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
