@@ -101,8 +101,8 @@ def frame_line(can_id: int, data: bytes, stamp_ms: int = -1) -> str:
 
 
 def state_line(node: Node) -> str:
-    """Return the line that tells error state and counters; counters as eight bits hold them."""
-    return f"s{_STATES[node.state]}{node.rec:03d}{min(node.tec, 255):03d}\r"
+    """Return the line that tells error state and counters; TEC passes 255 in bus off."""
+    return f"s{_STATES[node.state]}{node.rec:03d}{node.tec:03d}\r"
 
 
 def error_line(kind: str) -> str:

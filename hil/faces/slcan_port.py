@@ -48,6 +48,8 @@ class SlcanPort:
         #: frames are told at once; else they wait in :attr:`heard` until they are polled
         self.polls = True
         self.heard: deque[str] = deque()
+        #: frames behind the one that the bus has: they go in order, whatever their priority
+        self.queue: deque[tuple[int, bytes]] = deque()
         self.node: Node = bus.attach(self) if name else bus.control(self)
         if name:
             self.node.listen_only = True
@@ -68,9 +70,14 @@ class SlcanPort:
         return any(abs(r - hz) > 0.015 * hz for r, hz in zip(self.rates_hz, own, strict=True))
 
     @property
+    def pending(self) -> int:
+        """Frames that wait for the bus, with the one that is on it."""
+        return len(self.queue) + len(self.node.waiting) + len(self.node.ready)
+
+    @property
     def is_full(self) -> bool:
         """Whether no frame more can wait for the bus."""
-        return len(self.node.waiting) + len(self.node.ready) >= FIFO_NFRAMES
+        return self.pending >= FIFO_NFRAMES
 
     @property
     def must_wait(self) -> bool:
@@ -98,9 +105,11 @@ class SlcanPort:
             raise RefusedError
         self.is_open = False
         self.node.listen_only = True
+        before = self.pending
+        self.queue.clear()
         if self.node.state != State.BUS_OFF:
-            self.counters["cut"] += len(self.node.waiting) + len(self.node.ready)
             self.bus.power_off(self.node)
+        self.counters["cut"] += before - self.pending
 
     def status(self) -> int:
         """Return the status flags; those of events are gone then."""
@@ -121,11 +130,18 @@ class SlcanPort:
             self.counters["tx_full"] += 1
             self._say_error(lines.TRANSMIT_OVERRUN)
             raise RefusedError
+        elif self.node.state == State.BUS_OFF:
+            self.can_send(t_ns, can_id, data)  # the bus refuses, counts and records it
+            raise RefusedError
         else:
-            self.can_send(t_ns, can_id, data)
-            if self.node.state == State.BUS_OFF:
-                raise RefusedError  # the bus has counted and recorded it as well
             self.counters["sent"] += 1
+            self.queue.append((can_id, data))
+            self._offer(t_ns)
+
+    def _offer(self, t_ns: int) -> None:
+        """Give the bus the next frame when it has none; one that it drops at once is gone."""
+        while self.queue and not (self.node.waiting or self.node.ready):
+            self.can_send(t_ns, *self.queue.popleft())
 
     def _mismatch(self) -> None:
         self.counters["mismatch"] += 1
@@ -135,10 +151,12 @@ class SlcanPort:
 
     def can_sent(self, t_ns: int, can_id: int, data: bytes) -> None:
         """See a frame leave the FIFO."""
+        self._offer(t_ns)
         self.go_on(t_ns)
 
     def can_gave_up(self, t_ns: int) -> None:
         """See a frame leave the FIFO unsent."""
+        self._offer(t_ns)
         self.go_on(t_ns)
 
     def can_receive(self, t_ns: int, can_id: int, data: bytes) -> None:
@@ -166,7 +184,10 @@ class SlcanPort:
 
     def can_state(self, t_ns: int) -> None:
         """Tell the program that the error state has changed."""
-        if self.node.state != State.BUS_OFF:
+        if self.node.state == State.BUS_OFF:
+            self.counters["cut"] += len(self.queue)
+            self.queue.clear()
+        else:
             self.can_stays_off = self.is_open
         if self.is_open and not self.deaf:
             self.counters["states"] += 1
