@@ -8,9 +8,7 @@
 #include "shim.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -129,11 +127,4 @@ ssize_t hil_live_write(hil_handle *handle, int fd, const void *octets, size_t nb
     int result = ask(handle, control < 0 ? fd : control, true, octets, taken, &text);
     hil_end(handle);
     return result < 0 ? result : (ssize_t)taken;
-}
-
-unsigned hil_live_mode(const hil_handle *handle)
-{
-    char shown[HIL_PATH];
-    unsigned mode = hil_find(handle->path, shown) == PATH_LIVE ? hil_mode_of(shown) : 0;
-    return mode ? mode & ~(unsigned)S_ISVTX : S_IFREG | 0444;
 }

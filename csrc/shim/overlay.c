@@ -30,6 +30,7 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
             (status)->st_mode &= ~(mode_t)S_ISVTX;                  \
             if (S_ISREG((status)->st_mode) && !strncmp(path, "/sys/", 5)) { \
                 (status)->st_size = HIL_PAGE;                       \
+                (status)->st_blocks = HIL_PAGE / 512; /* or cp looks for holes */ \
             }                                                       \
         }                                                           \
     } while (0)
@@ -74,16 +75,16 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
         }                                                                                \
         return result;                                                                   \
     }
-#define FSTAT(name, type)                                                     \
+#define FSTAT(name, by_name, type)                                                \
     HIL_EXPORT int name(int fd, struct type *status)                          \
     {                                                                         \
         HIL_REAL(name, int (*)(int, struct type *))                           \
         hil_handle *handle = hil_of(fd);                                      \
+        if (handle && handle->device == DEVICE_ATTRIBUTE) {                   \
+            return by_name(handle->path, status);                             \
+        }                                                                     \
         int result = real(fd, status);                                        \
-        if (result == 0 && handle && handle->device == DEVICE_ATTRIBUTE) {    \
-            status->st_mode = hil_live_mode(handle);                          \
-            status->st_size = HIL_PAGE;                                       \
-        } else if (result == 0 && handle && handle->device != DEVICE_LINE) {  \
+        if (result == 0 && handle && handle->device != DEVICE_LINE) {         \
             DRESS(status, handle->path);                                      \
         }                                                                     \
         return result;                                                        \
@@ -99,22 +100,22 @@ XSTAT(__xstat64, stat64)
 XSTAT(__lxstat64, stat64)
 STATAT(fstatat, stat)
 STATAT(fstatat64, stat64)
-FSTAT(fstat, stat)
-FSTAT(fstat64, stat64)
+FSTAT(fstat, stat, stat)
+FSTAT(fstat64, stat64, stat64)
 
 HIL_EXPORT int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status)
 {
     HIL_REAL(statx, int (*)(int, const char *, int, unsigned, struct statx *))
+    hil_handle *handle = flags & AT_EMPTY_PATH && !*path ? hil_of(directory) : NULL;
+    if (handle && handle->device == DEVICE_ATTRIBUTE) {
+        return statx(AT_FDCWD, handle->path, flags, mask, status);
+    }
     char made[HIL_PATH], shown[HIL_PATH];
     const char *there = place_of(directory, &path, made, shown);
     bool node = there == shown && !strncmp(path, "/dev/", 5);
     int result = real(directory, there, node ? flags & ~AT_SYMLINK_NOFOLLOW : flags, mask, status);
-    hil_handle *handle = flags & AT_EMPTY_PATH && !*path ? hil_of(directory) : NULL;
     const char *name = handle ? handle->path : path;
-    if (result == 0 && handle && handle->device == DEVICE_ATTRIBUTE) {
-        status->stx_mode = (uint16_t)hil_live_mode(handle);
-        status->stx_size = HIL_PAGE;
-    } else if (result == 0 && (node || handle) && hil_device_of(name)) {
+    if (result == 0 && (node || handle) && hil_device_of(name)) {
         uint64_t number = hil_number_of(name);
         status->stx_mode = S_IFCHR | 0660;
         status->stx_rdev_major = major(number);
@@ -124,6 +125,7 @@ HIL_EXPORT int statx(int directory, const char *path, int flags, unsigned mask, 
         status->stx_mode &= (uint16_t)~S_ISVTX;
         bool page = S_ISREG(status->stx_mode) && !strncmp(path, "/sys/", 5);
         status->stx_size = page ? HIL_PAGE : status->stx_size;
+        status->stx_blocks = page ? HIL_PAGE / 512 : status->stx_blocks;
     }
     return result;
 }

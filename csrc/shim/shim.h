@@ -153,7 +153,6 @@ FILE *hil_live_fopen(const char *path, const char *shown, const char *mode);
 int hil_live_open(const char *path, const char *shown, int flags);
 ssize_t hil_live_read(hil_handle *handle, int fd, void *octets, size_t nbytes, off_t at);
 ssize_t hil_live_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
-unsigned hil_live_mode(const hil_handle *handle);
 #define HIL_HERE ((off_t)-1) /* for hil_live_read: at the place of the descriptor */
 
 /* Set errno from a negative result; -1 then, the result itself otherwise. */

@@ -122,14 +122,98 @@ def test_psutil_reads_temperatures_and_clocks(tmp_path: Path, jetson: str) -> No
 
 
 def test_cat_redirection_and_grep_read_the_same(tmp_path: Path, jetson: str) -> None:
-    """What a shell hands to cat, what grep opens, and a relative name give one value."""
-    text = f"cat {HWMON}/in1_input; cat < {HWMON}/in1_input; cd {HWMON}; cat in1_input; pwd -P"
+    """What a shell hands to cat, what grep opens, a copy and a relative name give one value."""
+    text = f"cat {HWMON}/in1_input; cat < {HWMON}/in1_input; cp {HWMON}/in1_input copy; "
+    text += f"cd {HWMON}; cat in1_input; pwd -P"
     done = run(tmp_path, jetson, "sh", "-c", f"{text}; grep . in1_label in1_input")
     assert done.stderr == ""
     first, second, third, folder, *found = done.stdout.splitlines()
     assert first == second == third == "5096"
+    assert (tmp_path / "copy").read_bytes() == b"5096\n"
     assert folder == "/sys/devices/platform/i2c-1.adapter/i2c-1/1-0040/hwmon/hwmon0"
     assert found == ["in1_label:VDD_IN", "in1_input:5096"]
+
+
+#: reads by glob(3), a C++ stream, an unbuffered C stream from its start again, and fdopen(3)
+STREAMS = r"""
+#include <cstdio>
+#include <fcntl.h>
+#include <fstream>
+#include <glob.h>
+#include <iostream>
+#include <string>
+int main() {
+    glob_t found;
+    glob("/sys/class/hwmon/hwmon*/in1_input", 0, nullptr, &found);
+    const char *path = found.gl_pathv[0];
+    std::ifstream whole(path);
+    std::string text;
+    std::getline(whole, text);
+    std::cout << found.gl_pathc << " " << path << " " << text << std::endl;
+    FILE *again = fopen(path, "r");
+    char line[32];
+    setvbuf(again, nullptr, _IONBF, 0);
+    for (int i = 0; i < 2; i++) {
+        rewind(again);
+        std::cout << fgets(line, sizeof line, again);
+    }
+    fclose(again);
+    FILE *made = fdopen(open(path, O_RDONLY), "r");
+    std::cout << fgets(line, sizeof line, made);
+    fclose(made);
+    std::ofstream("/sys/class/hwmon/hwmon0/curr1_crit") << 2000;
+    int limit;
+    std::ifstream("/sys/class/hwmon/hwmon0/curr1_crit") >> limit;
+    std::cout << limit << std::endl;
+}
+"""
+#: reads again from the start, by relative names and folders; stat of a name and of a descriptor
+HANDLES = """
+import os
+folder = "/sys/class/hwmon/hwmon0"
+fd = os.open(folder + "/in1_input", os.O_RDONLY)
+print(os.pread(fd, 9, 0), os.pread(fd, 9, 0), os.read(fd, 9), os.read(fd, 9), os.lseek(fd, 0, 0))
+one, other = os.stat(folder + "/in1_input"), os.fstat(fd)
+print(one.st_ino == other.st_ino, other.st_size, oct(other.st_mode))
+inside = os.open(folder, os.O_DIRECTORY)
+reader = open("in1_input", opener=lambda name, flags: os.open(name, flags, dir_fd=inside))
+print(reader.read().strip(), len(os.listdir(inside)) == len(list(os.scandir(folder))) > 30)
+os.chdir(folder)
+print(os.getcwd() == os.path.realpath(folder), open("../../name").read().strip())
+with open("curr1_crit", "r+") as limit:
+    limit.write("3000")
+    limit.flush()
+    limit.seek(0)
+    print(limit.read().strip())
+"""
+
+
+def test_streams_of_c_and_cplusplus_read_and_write(tmp_path: Path, jetson: str) -> None:
+    """glob, ifstream, stdio and fdopen get the value, and an ofstream sets a limit."""
+    if not shutil.which("g++"):
+        pytest.skip("g++ is not installed")
+    (tmp_path / "streams.cc").write_text(STREAMS)
+    subprocess.run(["g++", "-o", "streams", "streams.cc"], cwd=tmp_path, check=True)
+    done = run(tmp_path, jetson, str(tmp_path / "streams"))
+    first, *others = done.stdout.splitlines()
+    assert first == "1 /sys/class/hwmon/hwmon0/in1_input 5096"
+    assert others == ["5096", "5096", "5096", "2000"]
+    known = json.loads((tmp_path / "run" / "run.json").read_text())["counters"]
+    # What the kernel would have read: one a stream, two after rewind; the limit is kept.
+    assert known["host.attributes"]["reads"] == 5
+
+
+def test_a_text_is_made_anew_from_the_start(tmp_path: Path, jetson: str) -> None:
+    """pread at 0, seek to 0, folder descriptors and relative names work as on sysfs."""
+    done = run(tmp_path, jetson, sys.executable, "-c", HANDLES)
+    value = repr(b"5096\n")
+    assert done.stdout.splitlines() == [
+        f"{value} {value} {value} b'' 0",
+        "True 4096 0o100444",
+        "5096 True",
+        "True ina3221",
+        "3000",
+    ], done.stderr
 
 
 def test_a_limit_that_a_shell_writes_reaches_the_part(tmp_path: Path, jetson: str) -> None:
