@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from flightsw.codec import tier as tiers
+
+ROOT = Path(__file__).resolve().parents[1]
 
 #: for an emulated processor, which needs seconds where a real one needs none
 settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,3 +33,21 @@ def can_interface(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(can.interfaces.BACKENDS, "hil", ("hil.faces.python_can", "HilBus"))
         known = frozenset(can.interfaces.BACKENDS)
         monkeypatch.setattr("can.util.VALID_INTERFACES", known)
+
+
+@pytest.fixture
+def as_installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give the environment of a Python that sees this tree as an installation would be seen."""
+    folder = tmp_path_factory.mktemp("installed")
+    about = folder / "flatsat_tree-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: flatsat-tree\nVersion: 1.0\n")
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    lines = [
+        line
+        for group, names in declared.items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in names.items()))
+    ]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    env = {name: value for name, value in os.environ.items() if name != "HIL_BENCH"}
+    return {**env, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}

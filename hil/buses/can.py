@@ -21,6 +21,7 @@ overlap as the field in which it happens suggests.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from flightsw.codec.wire import Flag, Status
@@ -68,6 +69,19 @@ class CANBus(CANNodes):
         node = node or self.controller
         on_air = self._flight is not None and node in self._flight.senders
         self.counters["cut_frames"] += node.power_off(on_air)
+
+    def withdraw(self, node: Node, orders: Iterable[int] | None = None) -> int:
+        """Forget frames that wait in a node, all by default; return how many there were.
+
+        A frame that is on the bus goes on.
+        """
+        waiting = {frame[1] for frame in (*node.ready, *node.waiting)}
+        if self._flight is not None and node in self._flight.senders:
+            waiting.discard(self._flight.frame[1])
+        gone = waiting if orders is None else waiting.intersection(orders)
+        for order in gone:
+            node.withdraw(order)
+        return len(gone)
 
     # Arbitration
 
@@ -199,6 +213,8 @@ class CANBus(CANNodes):
             sent = getattr(node.device, "can_sent", None)
             if sent is not None:
                 sent(t_ns, can_id, data)
+            for watch in self.watchers:
+                watch(t_ns, node, can_id, data)
         for node in hearers:
             if node.device is not None:
                 node.device.can_receive(t_ns, can_id, data)

@@ -11,8 +11,6 @@ but the time. Here it rests until somebody else takes part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from flightsw.codec.wire import Flag, Status
 from hil.buses.can import CANBus
 from hil.buses.can_frame import FD_FLAG, INTERFRAME_NBITS, filled
@@ -35,28 +33,6 @@ class CalmCANBus(CANBus):
         """Whether a frame waits or is on the bus."""
         return self._flight is not None or any(node.ready or node.waiting for node in self.nodes)
 
-    @property
-    def order(self) -> int:
-        """The number of the frame that was queued last."""
-        return self._order
-
-    def withdraw(self, node: Node, orders: Iterable[int] | None = None) -> int:
-        """Forget frames that wait in a node, all by default; return how many there were.
-
-        A frame that is on the bus goes on.
-        """
-        waiting = {frame[1] for frame in (*node.ready, *node.waiting)}
-        if self._flight is not None and node in self._flight.senders:
-            waiting.discard(self._flight.frame[1])
-        gone = waiting if orders is None else waiting.intersection(orders)
-        for order in gone:
-            node.withdraw(order)
-        return len(gone)
-
-    def refusal(self, node: Node, can_id: int, data: bytes) -> str:
-        """Return why a node cannot send this frame; empty when it can."""
-        return self._refusal(node, can_id, data)
-
     def carry(self, node: Node, t_ns: int, can_id: int, data: bytes) -> bool:
         """Send a frame of ``node`` at once, up to its last bit; tell whether that could be done.
 
@@ -76,7 +52,7 @@ class CalmCANBus(CANBus):
             if can_id & FD_FLAG and not other.fd:
                 return False
             heard = heard or (other is not node and not other.listen_only)
-        if not heard or self._refusal(node, can_id, data):
+        if not heard or self.refusal(node, can_id, data):
             return False
         whole = filled(can_id, data)
         begin_ns = max(t_ns, self.scheduler.now_ns, self._free_ns)
@@ -94,7 +70,7 @@ class CalmCANBus(CANBus):
     def _deliver(self, node: Node, begin_ns: int, end_ns: int, can_id: int, data: bytes) -> None:
         """Bring about the good end of a frame."""
         self.counters["frames"] += 1
-        self._order = node.sent_order = self._order + 1
+        self.order = node.sent_order = self.order + 1
         node.suspend_ns = 0
         self.scheduler.now_ns = end_ns
         flags = 0 if node is self.controller else _INPUT
@@ -102,6 +78,8 @@ class CalmCANBus(CANBus):
         sent = getattr(node.device, "can_sent", None)
         if sent is not None:
             sent(end_ns, can_id, data)
+        for watch in self.watchers:
+            watch(end_ns, node, can_id, data)
         for other in self.nodes:
             if other is not node and other.device is not None:
                 other.device.can_receive(end_ns, can_id, data)

@@ -6,6 +6,7 @@ filled up to a length that a DLC can say, and waits in the node; see ``hil.buses
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -79,6 +80,8 @@ class CANNodes:
         self.controller.fd = data_bitrate_hz > 0
         self.controller.listen_only, self.controller.one_shot = listen_only, one_shot
         self.nodes = [self.controller]
+        #: told (t_ns, node, identifier, data) of each frame that a node has sent
+        self.watchers: list[Callable[[int, Node, int, bytes], None]] = []
         self.counters: dict[str, int] = dict.fromkeys(
             ("frames", "arbitration_lost", "collision", "retransmissions", "bus_off", "late"), 0
         )
@@ -91,7 +94,8 @@ class CANNodes:
         self.counters |= dict.fromkeys(more, 0)
         self._emit = emit
         self._random = stream(seed, name)
-        self._order = 0
+        #: the number of the frame that was queued last
+        self.order = 0
         self._interceptor: Interceptor | None = None
         self._touched: set[int] = set()  # orders of frames that are not as their sender made them
         self._recovery = Recovery(
@@ -191,7 +195,7 @@ class CANNodes:
                 data, often = spoil(fault, data)
                 times, touched = times * often, True
                 t_ns += fault.value_ns if fault.kind == "delay" else 0
-        reason = self._refusal(node, can_id, data)
+        reason = self.refusal(node, can_id, data)
         if reason:
             self.counters[f"refused_{reason}"] += 1
             if node is self.controller:
@@ -203,14 +207,14 @@ class CANNodes:
         whole = filled(can_id, data)
         self.counters["filled"] += len(whole) != len(data)
         for _ in range(times):
-            self._order += 1
+            self.order += 1
             if touched:
-                self._touched.add(self._order)
-            node.queue(t_ns, self._order, can_id, whole)
+                self._touched.add(self.order)
+            node.queue(t_ns, self.order, can_id, whole)
         if times:
             self._request(t_ns)
 
-    def _refusal(self, node: Node, can_id: int, data: bytes) -> str:
+    def refusal(self, node: Node, can_id: int, data: bytes) -> str:
         """Return why a node cannot send this frame; empty when it can."""
         if (len(data) > 8 and not can_id & FD_FLAG) or (
             can_id & FD_FLAG and not (node.fd and self.data_bitrate_hz)

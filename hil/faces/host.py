@@ -28,6 +28,7 @@ from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.docket import Docket
 from hil.exchange import Exchange
 from hil.faces.attributes import Attributes, Tree
+from hil.faces.can_desk import CanHandles
 from hil.faces.gpio_handles import GpioHandles
 from hil.faces.handles import STREAM, Client, Desk
 from hil.faces.nodes import Node, nodes_of
@@ -43,7 +44,7 @@ from hil.transactions import Lane
 _CHECK = int(Phase.CHECK)
 _I2C, _SPI, _OPEN = int(Kind.I2C), int(Kind.SPI), int(Kind.OPEN)
 _REPLY = int(Flag.REPLY)
-_KIND_OF = {"i2c": _I2C, "spi": _SPI, "gpio": int(Kind.GPIO), "uart": int(Kind.UART)}
+_KIND_OF = {kind: int(Kind[kind.upper()]) for kind in ("i2c", "spi", "gpio", "uart", "can")}
 #: Octets of one message: 42 I2C messages of 8192 octets with their heads.
 MESSAGE_LIMIT_NBYTES = 360 * 1024
 ERRNO_TABLE = struct.Struct("<16h")
@@ -86,6 +87,7 @@ class Host:
         self.desks: dict[str, Desk] = {
             "gpio": GpioHandles(self.present.wall_ns, self.push),
             "uart": UartDesk(self, lambda: exchange.identity),
+            "can": CanHandles(exchange, self.present, self.push),
         }
         for kind, desk in self.desks.items():
             exchange.counted[f"host.{kind}"] = desk.counters
@@ -313,7 +315,12 @@ class Host:
             self._drop(client)
 
     def _open(self, client: Client, header: tuple[int, ...], payload: bytes) -> None:
-        """Give a client the device that it names."""
+        """Give a client the device that it names; without a name, tell it the channels."""
+        if header[0] == _OPEN and not payload:
+            known = [self.exchange.channel(lane) for lane in self.exchange.lanes.values()]
+            octets = bytes(ERRNO_TABLE.size) + json.dumps({"channels": known}).encode()
+            self._send(client, pack(_OPEN, 0, _REPLY, payload=octets))
+            return
         name = payload.decode(errors="replace")
         client.attribute = self.tree.find(name) if header[0] == _OPEN else None
         if client.attribute is not None:
@@ -323,8 +330,10 @@ class Host:
             return
         node = self.nodes.get(name) or self._node_of_bus(name)
         if header[0] != _OPEN or node is None:
-            known = ", ".join(self.nodes)
-            self._refuse(client, f"open {name!r}: no such device; there are {known}")
+            lanes = self.exchange.lanes.values()
+            fileless = [lane.bus.name for lane in lanes if lane.kind == "can"]
+            there = ", ".join([*self.nodes, *fileless])
+            self._refuse(client, f"open {name!r}: no such device; there are {there}")
             return
         lane = node.lane
         desk = self.desks.get(lane.kind)

@@ -6,11 +6,14 @@ import importlib
 import importlib.util
 import sys
 import unittest
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from foreign_sources import sdist
+
+from hil.testing.can_rig import in_thread
 
 pytest.importorskip("can", reason="python-can is not installed")
 
@@ -43,6 +46,7 @@ THREADED = ("test_concurrent_writes", "test_filtered_bus")
 def suite(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Give python-can's module of tests, as it lies in its source distribution."""
     monkeypatch.setenv("CI", "")  # some tests leave themselves out on servers
+    monkeypatch.delenv("HIL_BENCH", raising=False)
     root = sdist("python-can", VERSION, SHA256)
     name = "python_can_tests"
     if name not in sys.modules:
@@ -86,3 +90,30 @@ def test_back_to_back_in_one_process(suite: ModuleType, test: str) -> None:
 def test_many_threads_in_one_process(suite: ModuleType, test: str) -> None:
     """A hundred threads that send and a hundred that receive lose nothing."""
     run(suite, "TestThreadSafeBus", test, ("can0", "can0"))
+
+
+@pytest.mark.usefixtures("can_interface")
+@pytest.mark.parametrize("channels", [("can0", "can0"), ("can0", "can0:tester")], ids="-".join)
+@pytest.mark.parametrize("test", BACK2BACK)
+def test_back_to_back_across_the_bench(
+    suite: ModuleType,
+    test: str,
+    channels: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same holds of two programs on one controller, and of two controllers on its bus."""
+    with in_thread(tmp_path / "bench"):
+        monkeypatch.setenv("HIL_BENCH", str(tmp_path / "bench"))
+        run(suite, "Back2BackTestCase", test, channels)
+
+
+@pytest.mark.usefixtures("can_interface")
+@pytest.mark.parametrize("test", THREADED)
+def test_many_threads_across_the_bench(
+    suite: ModuleType, test: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hundred threads share the connections of two bus objects and lose nothing."""
+    with in_thread(tmp_path / "bench"):
+        monkeypatch.setenv("HIL_BENCH", str(tmp_path / "bench"))
+        run(suite, "TestThreadSafeBus", test, ("can0", "can0:tester"))

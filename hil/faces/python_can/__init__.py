@@ -6,8 +6,8 @@ Where the bus is:
   computer, shared by all who open it as a network interface is; ``can0:NAME`` is a node of its own
   on the same bus;
 - otherwise in this process: each ``Bus`` is a node of its own on the emulated bus of its channel,
-  which exists as long as one of them is open. :func:`emulated` gives it to tests, to attach parts
-  and to plan faults.
+  which exists as long as one of them is open. ``:NAME`` names the node. :func:`emulated` gives the
+  bus to tests, to attach parts and to plan faults.
 """
 
 from hil.faces.python_can.bus import HilBus

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from can import BitTiming, BitTimingFd, BusABC, BusState, CanOperationError, Can
 from can.typechecking import AutoDetectedConfig, CanFilters
 
 from hil.buses.can_node import State
+from hil.faces.python_can.bench import BenchPort, can_buses
 from hil.faces.python_can.filters import Filters
 from hil.faces.python_can.frames import incoming, outgoing
 from hil.faces.python_can.local import LocalPort, channels
@@ -17,6 +19,8 @@ from hil.faces.python_can.port import Port
 from hil.faces.python_can.settings import Settings
 
 LOG = logging.getLogger("can.hil")
+#: where `hil run` tells a program that its bench is
+BENCH = "HIL_BENCH"
 _STATES = {State.PASSIVE: BusState.PASSIVE, State.BUS_OFF: BusState.ERROR}
 
 
@@ -55,6 +59,7 @@ class HilBus(BusABC):
         self._error_frames = not ignore_rx_error_frames
         self._filters = can_filters or None
         self.channel = str(channel)
+        self._bus_name = self.channel.partition(":")[0]
         self._port: Port = self._opened(bench, settings, Filters(can_filters, self._error_frames))
         self._recv = self._port.recv
         self._can_protocol = CanProtocol.CAN_FD if settings.fd else CanProtocol.CAN_20
@@ -62,6 +67,9 @@ class HilBus(BusABC):
         super().__init__(channel=channel, can_filters=can_filters)
 
     def _opened(self, bench: str | None, settings: Settings, filters: Filters) -> Port:
+        path = os.environ.get(BENCH, "") if bench is None else bench
+        if path:
+            return BenchPort(path, self.channel, settings, filters)
         return LocalPort(self.channel, settings, filters)
 
     @property
@@ -88,7 +96,7 @@ class HilBus(BusABC):
                     f"{self.channel}: recv: the bus is shut down; open it again"
                 )
             return None, True
-        return incoming(*heard, self.channel), True
+        return incoming(*heard, self._bus_name), True
 
     def _apply_filters(self, filters: CanFilters | None) -> None:
         self._port.filter(Filters(filters, self._error_frames))
@@ -132,8 +140,9 @@ class HilBus(BusABC):
 
     @staticmethod
     def _detect_available_configs() -> Sequence[AutoDetectedConfig]:
-        """Return the channels that are open in this process, or one that could be."""
-        names = channels() or ["can0"]
+        """Return the CAN buses of the bench; else the open ones of this process, or one to open."""
+        path = os.environ.get(BENCH, "")
+        names = can_buses(path) if path else channels() or ["can0"]
         return [{"interface": "hil", "channel": name} for name in names]
 
 

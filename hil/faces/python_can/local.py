@@ -10,41 +10,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from can import CanInitializationError, CanOperationError, CanTimeoutError
 
 from hil.buses.can_calm import CalmCANBus
-from hil.buses.can_errors import bus_error_frame, state_frame
 from hil.buses.can_faults import CANFault
-from hil.buses.can_node import Node, State
+from hil.buses.can_node import State
 from hil.errors import ConfigError, UsageError
+from hil.faces.can_controller import CanController
 from hil.faces.python_can.filters import Filters
-from hil.faces.python_can.port import Heard, Inbox
+from hil.faces.python_can.port import REFUSALS, Heard, Inbox
 from hil.faces.python_can.settings import BITRATE_HZ, DATA_BITRATE_HZ, Settings
 from hil.parts.base import CANNode
 from hil.parts.fault_windows import FaultWindows
 from hil.time.kernel import NEVER_NS, Kernel
-from hil.time.phase import Phase
 from hil.time.present import Present
 
 #: Failed tries of frames that one call runs through without waiting; the rest take their time.
 _TRIES: Final = 64
-#: What is wrong with a frame that the controller refuses, and what to do.
-_REFUSALS: Final = {
-    "bus_off": "the controller is bus-off; set state to BusState.ACTIVE, or wait for restart_ms",
-    "fd": "no CAN FD here: open every node of the frame's way with fd=True",
-    "invalid": "identifier or length make no frame",
-    "listen_only": "opened listen-only; open it without, or set state to BusState.ACTIVE",
-}
 _buses: dict[str, LocalBus] = {}
 _buses_lock = threading.Lock()
 
 
 def emulated(channel: str) -> LocalBus:
-    """Return the emulated bus of a channel that is open in this process.
+    """Return the emulated bus of a channel that is open in this process, ``can0`` of ``can0:NAME``.
 
     Raises :class:`hil.errors.UsageError` where nobody has it open.
     """
@@ -172,13 +164,12 @@ class LocalBus:
 
     # --- what ports do ------------------------------------------------------------------------
 
-    def join(self, port: LocalPort) -> Node:
+    def join(self, port: LocalPort) -> None:
         """Put the controller of a port on the bus."""
         with self.lock:
             self._catch_up()
-            node = self.can.attach(port)
+            port.attach(self.can)
             self._go_on()
-            return node
 
     def leave(self, port: LocalPort) -> None:
         """Take the controller of a port off the bus."""
@@ -211,7 +202,7 @@ class LocalBus:
         reason = can.refusal(node, can_id, data)
         if reason:
             can.counters[f"refused_{reason}"] += 1
-            raise CanOperationError(f"{port.name}: send: {_REFUSALS[reason]}")
+            raise CanOperationError(f"{port.name}: send: {REFUSALS[reason]}")
         if len(node.ready) + len(node.waiting) >= (port.settings.tx_queue_size or 2**62):
             port.counters["tx_refused_full"] += 1
             raise CanOperationError(
@@ -263,10 +254,6 @@ class LocalBus:
             self.can.restart(self._catch_up(), port.node)
             self._go_on()
 
-    def restart_at(self, t_ns: int, node: Node) -> None:
-        """Start a controller again at a time to come; called by what happens on the bus."""
-        self.kernel.at(t_ns, Phase.BUS, 1, lambda now_ns: self.can.restart(now_ns, node))
-
     def listen_only(self, port: LocalPort, wanted: bool) -> None:
         """Set that mode of a port."""
         with self.lock:
@@ -275,15 +262,12 @@ class LocalBus:
             self._go_on()
 
 
-class LocalPort:
+class LocalPort(CanController):
     """The controller of one bus object, a node of an emulated bus; see ``port.Port``."""
 
-    can_send: Callable[[int, int, bytes], None]
-    #: after bus off its own settings decide
-    can_stays_off = True
-
     def __init__(self, channel: str, settings: Settings, filters: Filters) -> None:
-        self.name = channel
+        bus_name, _, node = channel.partition(":")
+        super().__init__(node or channel, settings.restart_ms, settings.bus_errors)
         self.settings = settings
         self.can_fd, self.can_fd_tolerant = settings.fd, settings.fd_tolerant
         self.can_listen_only, self.can_one_shot = settings.listen_only, settings.one_shot
@@ -293,14 +277,12 @@ class LocalPort:
         self.counters |= dict.fromkeys(("tx_refused_full", "tx_timeouts", "tx_flushed"), 0)
         #: orders of frames that a call of ``send`` waits for
         self.awaited: set[int] = set()
-        self._off = False
         self._own = settings.receive_own_messages
         self._filters = filters
         self._inbox = Inbox(settings.rx_queue_size, self.counters)
-        self._bus = bus = _joined(channel, settings)
+        self._bus = bus = _joined(bus_name, settings)
         self._epoch_s, self._pace_s = bus.epoch_s, bus.pace_s
-        self.node = bus.join(self)
-        self.bitrate, self.data_bitrate = bus.can.bitrate_hz, bus.can.data_bitrate_hz
+        bus.join(self)
 
     # --- what the bus calls -------------------------------------------------------------------
 
@@ -322,20 +304,8 @@ class LocalPort:
             self.counters["own"] += 1
             self._inbox.put((self._epoch_s + t_ns * self._pace_s, can_id, data, False))
 
-    def can_state(self, t_ns: int) -> None:
-        """Tell of a change of state as an error frame; see to the way back from bus off."""
-        node, restarted = self.node, self._off
-        self._off = node.state == State.BUS_OFF
-        self._tell(t_ns, *state_frame(node, restarted))
-        if self._off and self.settings.restart_ms:
-            self._bus.restart_at(t_ns + self.settings.restart_ms * 1_000_000, node)
-
-    def can_error(self, t_ns: int, kind: str, sending: bool) -> None:
-        """Tell of an error on the bus, if that was asked for."""
-        if self.settings.bus_errors:
-            self._tell(t_ns, *bus_error_frame(self.node, kind, sending))
-
-    def _tell(self, t_ns: int, can_id: int, data: bytes) -> None:
+    def tell(self, t_ns: int, can_id: int, data: bytes) -> None:
+        """Take an error frame."""
         self.counters["error_frames"] += 1
         if self._filters.pass_on(can_id):
             self._inbox.put((self._epoch_s + t_ns * self._pace_s, can_id, data, True))

@@ -18,6 +18,14 @@ Heard = tuple[float, int, bytes, bool]
 #: data[1] of an error frame: the receive buffer overflowed
 RX_OVERFLOW: Final = 0x01
 
+#: What is wrong with a frame that the controller refuses, and what to do.
+REFUSALS: Final = {
+    "bus_off": "the controller is bus-off; set state to BusState.ACTIVE, or wait for restart_ms",
+    "fd": "no CAN FD here: open every node of the frame's way with fd=True",
+    "invalid": "identifier or length make no frame",
+    "listen_only": "opened listen-only; open it without, or set state to BusState.ACTIVE",
+}
+
 
 class Port(Protocol):
     """A controller on a bus, here or on the bench; its methods may be called from any thread."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import select
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +22,6 @@ from hil.buses.can_length import frame_nbits  # noqa: E402
 from hil.errors import UsageError  # noqa: E402
 from hil.faces.python_can import HilBus, emulated  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
 DATA = bytes(range(8))
 
 
@@ -393,18 +390,10 @@ def test_a_channel_ends_with_its_last_user(channel: Channel) -> None:
 # --- installation --------------------------------------------------------------------------------
 
 
-def test_an_installation_makes_the_interface_known(tmp_path: Path) -> None:
+def test_an_installation_makes_the_interface_known(
+    as_installed: dict[str, str], tmp_path: Path
+) -> None:
     """A Python that finds what pyproject.toml declares opens the bus by its name."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
-    about = tmp_path / "flatsat_tree-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: flatsat-tree\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "".join(
-            f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in names.items())
-            for group, names in declared.items()
-        )
-    )
     code = (
         "import can\n"
         "one, two = (can.Bus(interface='hil', channel='can0') for _ in 'ab')\n"
@@ -412,13 +401,6 @@ def test_an_installation_makes_the_interface_known(tmp_path: Path) -> None:
         "print(type(one).__module__, two.recv(0).arbitration_id)\n"
         "one.shutdown(), two.shutdown()\n"
     )
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    env = {name: value for name, value in os.environ.items() if name != "HIL_BENCH"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**env, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=as_installed, capture_output=True, text=True, cwd=tmp_path)
     assert (done.stdout.split(), done.stderr) == (["hil.faces.python_can.bus", "66"], "")
