@@ -79,6 +79,8 @@ def test_the_tester_of_cantools_talks_to_a_node(pair: tuple[HilBus, HilBus]) -> 
     one.send(can.Message(arbitration_id=eps.frame_id, data=eps.encode({"count": 7, "mode": 3})))
     assert obc.expect("Heartbeat", {"count": 7}, timeout=30)["mode"] == 3
     obc.stop()
+    for notifier in can.Notifier.find_instances(two):  # which stop() leaves running
+        notifier.stop()
 
 
 @given(payload=st.binary(min_size=1, max_size=300))

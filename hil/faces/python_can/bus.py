@@ -89,12 +89,10 @@ class HilBus(BusABC):
         self._port.send(*outgoing(msg), timeout)
 
     def _recv_internal(self, timeout: float | None) -> tuple[Message | None, bool]:
-        heard = None if self._is_shutdown else self._recv(timeout)
+        if self._is_shutdown:
+            raise CanOperationError(f"{self.channel}: recv: the bus is shut down; open it again")
+        heard = self._recv(timeout)
         if heard is None:
-            if self._is_shutdown:
-                raise CanOperationError(
-                    f"{self.channel}: recv: the bus is shut down; open it again"
-                )
             return None, True
         return incoming(*heard, self._bus_name), True
 
