@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import subprocess
 import sys
@@ -404,3 +405,18 @@ def test_an_installation_makes_the_interface_known(
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, env=as_installed, capture_output=True, text=True, cwd=tmp_path)
     assert (done.stdout.split(), done.stderr) == (["hil.faces.python_can.bus", "66"], "")
+
+
+@pytest.mark.usefixtures("can_interface")
+def test_the_examples_of_the_manual_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the page on python-can shows does what it says."""
+    monkeypatch.delenv("HIL_BENCH", raising=False)
+    text = (Path(__file__).resolve().parents[3] / "docs" / "python-can.md").read_text()
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(block, names)  # noqa: S102 # our own manual
+    first, last = capsys.readouterr().out.splitlines()
+    assert "6f 6e" in first  # "on"
+    assert last == "1"
