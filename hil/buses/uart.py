@@ -37,6 +37,7 @@ from hil.buses.uart_way import CHUNK_NBYTES, Way
 from hil.errors import ConfigError
 from hil.parts.base import Scheduler, UARTDevice, stream
 from hil.parts.fault_windows import FaultWindows
+from hil.time.phase import Phase
 
 __all__ = ["BREAK", "CHUNK_NBYTES", "RS485", "UARTBus"]
 
@@ -118,15 +119,23 @@ class UARTBus(UARTPort):
     def attach(
         self, device: UARTDevice, baud: int | None = None, setting: Setting | None = None
     ) -> None:
-        """Connect the one device of this line; ``baud`` or ``setting`` is its own if it differs."""
+        """Connect the one device of this line; ``baud`` or ``setting`` is its own if it differs.
+
+        A device that keeps a rate of its own has ``uart_attached(baud)``, which tells it that of
+        the line and returns its own, and changes it by ``uart_set_baud(t_ns, baud)``.
+        """
         if self._device is not None or self._far is not None:
             raise ConfigError(f"uart {self.name}: two devices on one line; remove one")
         self._device = device
         setting = setting or self.setting._replace(baud=self.baud if baud is None else baud)
         self.device_setting = checked(self.name, setting)
         device.uart_send = partial(self._offer, str(getattr(device, "name", "device")))
-        for name, given in (("uart_lines", self._lines), ("uart_send_break", self._break_in)):
-            setattr(device, name, given)
+        given = {"uart_lines": self._lines, "uart_send_break": self._break_in}
+        for name, method in (given | {"uart_set_baud": self._set_device_baud}).items():
+            setattr(device, name, method)
+        if hasattr(device, "uart_attached"):
+            own = device.uart_attached(self.device_setting.baud)
+            self.device_setting = checked(self.name, self.device_setting._replace(baud=own))
 
     def set_baud(self, baud: int) -> None:
         """Set the payload computer's rate; what is queued already leaves at the old one."""
@@ -137,6 +146,18 @@ class UARTBus(UARTPort):
         self.setting = checked(self.name, setting)
         for way in (self._tx, self._rx):
             way.new_burst()
+
+    def _set_device_baud(self, t_ns: int, baud: int) -> None:
+        """Have the device's end change its rate once what it has sent is out."""
+
+        def change(t_ns: int) -> None:
+            self.device_setting = self.device_setting._replace(baud=baud)
+            self._rx.new_burst()
+
+        if self._rx.free_ns <= t_ns:
+            change(t_ns)
+        else:
+            self.scheduler.at(self._rx.free_ns, Phase.BUS, self.source, change)
 
     def write(self, t_ns: int, data: bytes) -> None:
         """Queue octets of the payload computer; they leave at ``t_ns`` or when the line is free."""

@@ -34,7 +34,7 @@ class TimePulse:
     ``jitter_ns`` bounds a uniform error of each rising edge; ``draw`` returns a number of 0..n-1.
     """
 
-    __slots__ = ("_draw", "_drive", "_jitter_ns", "_width_ns", "counters", "faults")
+    __slots__ = ("_draw", "_drive", "_jitter_ns", "counters", "faults", "width_ns")
 
     def __init__(
         self,
@@ -45,7 +45,8 @@ class TimePulse:
     ) -> None:
         self._drive = drive
         self._draw = draw
-        self._width_ns = width_ns
+        #: how long a pulse is; may change between pulses
+        self.width_ns = width_ns
         self._jitter_ns = jitter_ns
         self.faults: FaultWindows[PulseFault] = FaultWindows("time pulse", FAULT_KINDS)
         self.counters: dict[str, int] = dict.fromkeys(("given", *FAULT_KINDS), 0)
@@ -53,7 +54,7 @@ class TimePulse:
     def fire(self, scheduler: Scheduler, source: int, t_ns: int) -> None:
         """Give the pulse whose nominal edge is at ``t_ns``, which is now."""
         rise_ns = t_ns + (self._draw(self._jitter_ns + 1) if self._jitter_ns else 0)
-        again_ns, width_ns = -1, self._width_ns
+        again_ns, width_ns = -1, self.width_ns
         for fault in self.faults.at(t_ns):
             self.counters[fault.kind] += 1
             if fault.kind == "missing":

@@ -36,7 +36,7 @@ class Stream:
         self.scheduler = SimpleScheduler()
         self.octets = bytearray()
         self.bus = UARTBus("uart", self.scheduler, 1, self._emit, baud)
-        self.receiver = Ublox("gnss", seed=5, ttff_s=2.0)
+        self.receiver = Ublox("gnss", seed=5, ttff_s=2.0, space=True)
         self.receiver.epoch_utc = EPOCH
         self.bus.attach(self.receiver)
         names = ("lat_deg", "lon_deg", "alt_m", "vn_m_s", "ve_m_s", "vd_m_s")

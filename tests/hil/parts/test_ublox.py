@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ublox_bench import EPOCH, SECOND_NS, Bench
 
 from hil.errors import ConfigError
-from hil.parts import nmea, ubx
-from hil.parts.base import Active, GPIODevice, UARTDevice
-from hil.parts.gps_time import leap_seconds, time_of_week_ms
+from hil.parts.base import Active, GPIODevice, UARTDevice, stream
 from hil.parts.pps import PulseFault
-from hil.parts.ublox import Ublox
+from hil.parts.ublox import Ublox, nmea, ubx
+from hil.parts.ublox.gps_time import leap_seconds, time_of_week_ms
+from hil.parts.ublox.messages import MESSAGES
+from hil.parts.ublox.navigator import Navigator, Noise, Timing
+from hil.parts.ublox.solution import GOOD_DOPS, SYSTEMS, sky
 from hil.testing.simple_scheduler import SimpleScheduler
-
-SECOND_NS = 10**9
-EPOCH = datetime(2023, 4, 3, 10, 20, 30, tzinfo=UTC)
-
-
-class Bench:
-    """A started receiver with its edges and its messages."""
-
-    def __init__(self, epoch: datetime = EPOCH, **params: float) -> None:
-        self.scheduler = SimpleScheduler()
-        self.receiver = Ublox("gnss", **{"ttff_s": 3.0, **params})  # type: ignore[arg-type]
-        self.receiver.epoch_utc = epoch
-        self.edges: list[tuple[int, int]] = []
-        self.sent: list[tuple[int, bytes]] = []
-        self.receiver.gpio_drive = lambda t_ns, pin, level: self.edges.append((t_ns, level))
-        self.receiver.uart_send = lambda t_ns, data: self.sent.append((t_ns, data))
-        self.receiver.start(self.scheduler, 1)
-
-    def run(self, for_s: float) -> None:
-        self.scheduler.run_until(self.scheduler.now_ns + round(for_s * SECOND_NS))
-
-    def solutions(self) -> list[tuple[int, dict[str, int]]]:
-        """Return (time of sending, fields) of each NAV-PVT sent so far."""
-        found = []
-        for t_ns, data in self.sent:
-            for message, payload in ubx.Splitter().feed(data):
-                if message == ubx.NAV_PVT:
-                    found.append((t_ns, dict(ubx.NAV_PVT_FIELDS.parse(payload))))
-        return found
-
-    def ask(self, message: tuple[int, int], payload: bytes = b"") -> list[tuple[int, int]]:
-        """Send a message; return what is acknowledged how, as (ACK id, first octets)."""
-        before = len(self.sent)
-        self.receiver.uart_receive(self.scheduler.now_ns, ubx.frame(message, payload))
-        answers = [f for _, data in self.sent[before:] for f in ubx.Splitter().feed(data)]
-        return [found for found, _ in answers]
 
 
 def test_before_the_first_fix_there_is_no_pulse_and_no_position() -> None:
@@ -167,7 +135,7 @@ def test_a_lost_fix_stops_pulse_and_fix_until_it_is_reacquired() -> None:
     bench.receiver.set("fix", 1)
     bench.run(3)  # epochs 8, 9, 10
     assert [t_ns // SECOND_NS for t_ns, level in bench.edges if level] == [3, 4, 9, 10]
-    assert (bench.receiver.counters["fixes"], bench.receiver.counters["losses"]) == (2, 1)
+    assert [bench.receiver.navigator.counters[name] for name in ("fixes", "losses")] == [2, 1]
 
 
 def test_no_sky_at_the_start_delays_the_first_fix() -> None:
@@ -211,14 +179,15 @@ def test_message_rates_are_obeyed_and_acknowledged() -> None:
 @pytest.mark.parametrize(
     ("message", "payload"),
     [
-        (ubx.CFG_MSG, b"\x01\x35\x01"),
+        (ubx.CFG_MSG, b"\x02\x15\x01"),
         (ubx.CFG_MSG, b"\x01"),
         (ubx.CFG_RATE, b"\x0a\x00\x01\x00\x01\x00"),
         (ubx.CFG_RATE, b"\x00"),
         (ubx.CFG_VALSET, b"\x00\x01\x00\x00\x01\x00\x00\x10\x01"),
         (ubx.CFG_VALSET, b"\x00\x01\x00\x00\x07\x00"),
         (ubx.CFG_VALSET, b""),
-        ((0x06, 0x24), bytes(36)),
+        (ubx.CFG_NAV5, bytes(35)),
+        ((0x06, 0x13), bytes(4)),
     ],
 )
 def test_what_is_malformed_or_unmodelled_is_refused(
@@ -234,8 +203,8 @@ def test_polls_are_answered() -> None:
     assert bench.ask(ubx.MON_VER) == [ubx.MON_VER]
     assert bench.ask(ubx.CFG_RATE) == [ubx.CFG_RATE, ubx.ACK_ACK]
     assert bench.ask(ubx.CFG_MSG, bytes(ubx.NAV_PVT)) == [ubx.CFG_MSG, ubx.ACK_ACK]
-    assert bench.ask((0x0A, 0x09)) == []
-    assert bench.receiver.touched["UBX 0A 09"] == 1
+    assert bench.ask((0x0A, 0x02)) == []
+    assert bench.receiver.touched["UBX 0A 02"] == 1
 
 
 @pytest.mark.parametrize(
@@ -270,7 +239,7 @@ def test_a_receiver_without_an_epoch_does_not_start() -> None:
 )
 def test_frames_are_found_in_noise(noise: list[bytes], split: int) -> None:
     """However the stream is cut and dirtied, a frame after noise without a marker is found."""
-    clean = [octets.replace(b"\xb5", b"") for octets in noise]
+    clean = [octets.replace(b"\xb5", b"").replace(b"$", b"") for octets in noise]
     frames = [ubx.frame(ubx.CFG_MSG, bytes((1, 7, i))) for i in range(2)]
     stream_octets = clean[0] + frames[0] + clean[1] + frames[1] + clean[2]
     splitter = ubx.Splitter()
@@ -319,11 +288,29 @@ def test_no_sentence_exceeds_the_limit_of_nmea(
     lat: int, lon: int, height: int, geoid: int, speed: int, course: int
 ) -> None:
     """Any state that an orbit can have fits the 82 characters of a sentence."""
-    for text in (
-        nmea.gga(EPOCH, True, lat, lon, 14, 80, height, height - geoid),
-        nmea.rmc(EPOCH, True, lat, lon, speed, course),
-    ):
-        assert len(text) <= nmea.SENTENCE_MAX_NBYTES
+    empty = Navigator({}, stream(0, "x"), Timing(*[0.0] * 5), Noise(0, 0, 0), 14, True)
+    empty.epoch_utc = EPOCH
+    solution = empty.solve(0)
+    found = replace(
+        solution,
+        pvt=solution.pvt._replace(
+            lat_1e7=lat,
+            lon_1e7=lon,
+            height_mm=height,
+            msl_mm=height - geoid,
+            ground_mm_s=speed,
+            head_motion_1e5=course,
+            num_sv=14,
+        ),
+        utc=EPOCH,
+        fixed=True,
+        satellites=sky(0, 14, SYSTEMS),
+        dops=GOOD_DOPS,
+    )
+    for message, row in MESSAGES.items():
+        if message[0] == 0xF0:
+            for text in row.build(found, nmea.Style()).splitlines(keepends=True):
+                assert len(text) <= nmea.SENTENCE_MAX_NBYTES, row.name
 
 
 def test_leap_seconds_and_weeks() -> None:

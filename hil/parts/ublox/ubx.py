@@ -7,6 +7,8 @@ and the messages by name. NAV-PVT has the same 92 octets on M8 (UBX-13003221, "U
 from __future__ import annotations
 
 import struct
+from functools import reduce
+from operator import xor
 from typing import Final, NamedTuple
 
 from construct import Int8ul, Int16sl, Int16ul, Int32sl, Int32ul, Struct
@@ -17,16 +19,32 @@ CHECKSUM_NBYTES: Final = 2
 #: A frame that claims more payload than this is noise: the longest message to a receiver is a
 #: CFG-VALSET of 64 eight-octet values.
 PAYLOAD_MAX_NBYTES: Final = 1024
+#: A line that is longer is no sentence; NMEA 0183 allows 82 characters, PUBX,03 has more.
+SENTENCE_MAX_NBYTES: Final = 1024
 
+# Class and number of the messages that code names; messages.py has all that are sent.
 NAV_PVT: Final = (0x01, 0x07)
 ACK_NAK: Final = (0x05, 0x00)
 ACK_ACK: Final = (0x05, 0x01)
+CFG_PRT: Final = (0x06, 0x00)
 CFG_MSG: Final = (0x06, 0x01)
+CFG_INF: Final = (0x06, 0x02)
+CFG_RST: Final = (0x06, 0x04)
 CFG_RATE: Final = (0x06, 0x08)
+CFG_CFG: Final = (0x06, 0x09)
+CFG_NAV5: Final = (0x06, 0x24)
+CFG_TP5: Final = (0x06, 0x31)
+CFG_GNSS: Final = (0x06, 0x3E)
 CFG_VALSET: Final = (0x06, 0x8A)
+CFG_VALGET: Final = (0x06, 0x8B)
+CFG_VALDEL: Final = (0x06, 0x8C)
 MON_VER: Final = (0x0A, 0x04)
+MON_GNSS: Final = (0x0A, 0x28)
+SEC_UNIQID: Final = (0x27, 0x03)
 NMEA_GGA: Final = (0xF0, 0x00)
 NMEA_RMC: Final = (0xF0, 0x04)
+#: stands for the class and number of an NMEA sentence among what was received
+NMEA_LINE: Final = (0x24, 0x00)
 
 #: UBX-NAV-PVT. Angles 1e-7 degree, lengths mm, speeds mm/s, headings 1e-5 degree, pDOP 0.01.
 NAV_PVT_FIELDS: Final = Struct(
@@ -139,7 +157,7 @@ def nav_pvt(solution: NavPvt) -> bytes:
 
 
 class Splitter:
-    """Finds UBX frames in a stream of octets; what it skips and refuses is counted."""
+    """Finds UBX frames and NMEA sentences in a stream of octets; what it skips is counted."""
 
     __slots__ = ("_buffer", "counters")
 
@@ -148,33 +166,61 @@ class Splitter:
         self.counters: dict[str, int] = dict.fromkeys(("skipped_octets", "bad_checksum"), 0)
 
     def feed(self, data: bytes) -> list[tuple[tuple[int, int], bytes]]:
-        """Take octets; return the ((class, id), payload) of each frame now complete."""
+        """Take octets; return each whole message as ((class, id), payload).
+
+        A sentence is (:data:`NMEA_LINE`, what stands between ``$`` and ``*``).
+        """
         buffer = self._buffer
         buffer += data
         found: list[tuple[tuple[int, int], bytes]] = []
         while True:
-            at = buffer.find(SYNC)
-            if at < 0:
-                at = len(buffer) - buffer.endswith(SYNC[:1])
+            starts = [at for at in (buffer.find(SYNC), buffer.find(b"$")) if at >= 0]
+            at = min(starts, default=len(buffer) - buffer.endswith(SYNC[:1]))
             if at:
-                self.counters["skipped_octets"] += at
-                del buffer[:at]
-            if len(buffer) < HEADER_NBYTES:
+                self._skip(at)
+            find = self._sentence if buffer.startswith(b"$") else self._frame
+            length = find(found)
+            if not length:
                 return found
-            length = int.from_bytes(buffer[4:6], "little")
-            end = HEADER_NBYTES + length + CHECKSUM_NBYTES
-            if length > PAYLOAD_MAX_NBYTES:
-                self._skip_sync()
-            elif len(buffer) < end:
-                return found
-            elif checksum(bytes(buffer[2 : end - 2])) != buffer[end - 2 : end]:
-                self.counters["bad_checksum"] += 1
-                self._skip_sync()
-            else:
-                found.append(((buffer[2], buffer[3]), bytes(buffer[6 : end - 2])))
-                del buffer[:end]
+            del buffer[:length]
 
-    def _skip_sync(self) -> None:
-        """Give up the frame that seemed to start here and look for the next marker."""
-        self.counters["skipped_octets"] += len(SYNC)
-        del self._buffer[: len(SYNC)]
+    def _frame(self, found: list[tuple[tuple[int, int], bytes]]) -> int:
+        """Return how many octets the frame at the start takes; 0: more must come."""
+        buffer = self._buffer
+        if len(buffer) < HEADER_NBYTES:
+            return 0
+        end = HEADER_NBYTES + int.from_bytes(buffer[4:6], "little") + CHECKSUM_NBYTES
+        if end > HEADER_NBYTES + PAYLOAD_MAX_NBYTES + CHECKSUM_NBYTES:
+            return self._give_up(len(SYNC))
+        if len(buffer) < end:
+            return 0
+        if checksum(bytes(buffer[2 : end - 2])) != buffer[end - 2 : end]:
+            self.counters["bad_checksum"] += 1
+            return self._give_up(len(SYNC))
+        found.append(((buffer[2], buffer[3]), bytes(buffer[6 : end - 2])))
+        return end
+
+    def _sentence(self, found: list[tuple[tuple[int, int], bytes]]) -> int:
+        """Return how many octets the sentence at the start takes; 0: more must come."""
+        buffer = self._buffer
+        end = buffer.find(b"\n", 0, SENTENCE_MAX_NBYTES)
+        line = bytes(buffer[: end if end >= 0 else SENTENCE_MAX_NBYTES])
+        if not all(0x20 <= octet < 0x7F for octet in line.removesuffix(b"\r")) or b"$" in line[1:]:
+            return self._give_up(1)
+        if end < 0:
+            return 0 if len(buffer) < SENTENCE_MAX_NBYTES else self._give_up(1)
+        body, star, told = line[1:].rstrip(b"\r").partition(b"*")
+        if not star or told.upper() != f"{reduce(xor, body, 0):02X}".encode():
+            self.counters["bad_checksum"] += 1
+            return self._give_up(1)
+        found.append((NMEA_LINE, body))
+        return end + 1
+
+    def _skip(self, count: int) -> None:
+        self.counters["skipped_octets"] += count
+        del self._buffer[:count]
+
+    def _give_up(self, count: int) -> int:
+        """Give up what seemed to start here and look for the next marker."""
+        self.counters["skipped_octets"] += count
+        return count
