@@ -24,8 +24,10 @@ from hil import __version__, books
 from hil.board import load_board
 from hil.capture.writer import CaptureWriter
 from hil.errors import HostError, UsageError
+from hil.faces.attributes import Tree
 from hil.faces.host import Host
 from hil.faces.nodes import nodes_of, write_overlay
+from hil.faces.virtual_clock import VirtualHost
 from hil.faults.plan import apply
 from hil.missions import load as load_mission
 from hil.options import Options, checked
@@ -98,7 +100,7 @@ def host_program(options: Options, command: Sequence[str]) -> Ended:
         known = {**about, "seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
         known |= {"digest": rig.stream.hexdigest(), "counters": books.counters(rig)}
         known |= {"virtual_s": rig.kernel.now_ns / SECOND, "command": list(command)}
-        known["pace"] = ended.pace
+        known |= {"pace": ended.pace, "clock": "virtual" if options.virtual_time else "wall"}
         directory.write_json("run.json", known)
         directory.write_lines("events.jsonl", rig.events)
         directory.finish()
@@ -116,7 +118,7 @@ def _serve(
         nodes = nodes_of(rig.exchange.lanes.values()).values()
         tree, look = tree_of(rig.board, nodes, parts, world)
         rig.watch = lambda rig: look()
-        host = Host(rig.exchange, private.path / "bench", options.pace, tree)
+        host = _host(rig, options, private.path / "bench", tree)
         ttys = {path: line.path for path, line in host.lines.items()}
         write_overlay(root, host.nodes.values(), ttys)
         tree.write(root)
@@ -133,6 +135,13 @@ def _serve(
         return Ended(code, directory.final, wall_s, dict(host.present.snapshot()), over)
     finally:
         private.remove()
+
+
+def _host(rig: Rig, options: Options, path: Path, tree: Tree) -> Host:
+    if not options.virtual_time:
+        return Host(rig.exchange, path, options.pace, tree)
+    epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
+    return VirtualHost(rig.exchange, path, epoch_ns, tree)
 
 
 def environment(bench: Path, shim: Path) -> dict[str, str]:

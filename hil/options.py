@@ -35,6 +35,8 @@ class Options:
     plan: Path | None = None
     pin: bool = True
     stall_limit_s: float = 60.0
+    #: the clock of a foreign program is virtual
+    virtual_time: bool = False
 
     def command(self) -> str:
         """Return the command that flies the same again, anywhere."""
@@ -68,6 +70,11 @@ def checked(options: Options) -> Plan:
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
     parse_pace(options.pace)
+    if options.virtual_time and options.pace != "max":
+        raise UsageError(
+            f"pace {options.pace!r} with --virtual-time: the wall clock plays no part there; "
+            "leave one of the two away"
+        )
     # Only now: a mistyped option need not wait for the buses to load.
     from hil.faults.plan import read_plan
 

@@ -61,7 +61,7 @@ hil_handle *hil_of(int fd)
     return place ? &handles[place - 1] : NULL;
 }
 
-static int dial(void)
+int hil_dial(void)
 {
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0) {
@@ -80,7 +80,7 @@ static int dial(void)
 static int wait_for(int fd, short events)
 {
     struct pollfd one = {.fd = fd, .events = events};
-    return poll(&one, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+    return syscall(SYS_ppoll, &one, 1, NULL, NULL, 0) < 0 && errno != EINTR ? -errno : 0;
 }
 
 /* Send the message of `nbytes` of payload and wait for the reply. A signal does not cut it short:
@@ -192,7 +192,7 @@ static hil_handle *take_place(const char *path, hil_device device)
 
 int hil_connect(const char *path, hil_device device)
 {
-    int fd = dial();
+    int fd = hil_dial();
     if (fd < 0) {
         return hil_result(fd);
     }
@@ -255,7 +255,7 @@ void hil_close(int fd)
 static void redial(hil_handle *handle)
 {
     uint16_t place = (uint16_t)(1 + (handle - handles));
-    int fresh = dial();
+    int fresh = hil_dial();
     if (fresh < 0) {
         return;
     }
@@ -297,6 +297,8 @@ int hil_call(hil_handle *handle, int fd, uint8_t kind, uint32_t address, size_t 
     }
     fs_record header = {
         .kind = kind, .channel = handle->channel, .length = (uint32_t)nbytes, .address = address};
+    header.seq = hil_clock_ident();
+    header.t_ns = hil_clock_now();
     int length = exchange(handle, fd, &header);
     if (length >= 0 && header.status) {
         int error = handle->error[header.status & 15];

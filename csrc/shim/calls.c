@@ -29,8 +29,10 @@ static int open_with(open_type real, const char *path, int flags, mode_t mode)
             }
             return fd;
         }
-    case PATH_FILE:
-        return real(shown, flags, mode);
+    case PATH_FILE: {
+        int fd = real(shown, flags, mode);
+        return strncmp(path, "/dev/", 5) ? fd : hil_clock_mark(fd, MARK_BENCH); /* a tty */
+    }
     default:
         return real(path, flags, mode);
     }
@@ -108,6 +110,10 @@ FOPEN(fopen64)
 HIL_EXPORT int close(int fd)
 {
     HIL_REAL(close, int (*)(int))
+    if (hil_clock_marked(fd) == MARK_HIDDEN) {
+        return hil_result(-EBADF);
+    }
+    hil_clock_mark(fd, MARK_NONE);
     hil_forget(fd);
     return real(fd);
 }
@@ -158,6 +164,9 @@ HIL_EXPORT ssize_t read(int fd, void *octets, size_t nbytes)
     HIL_REAL(read, ssize_t(*)(int, void *, size_t))
     hil_handle *handle = hil_of(fd);
     bool plain = !handle || hil_gpio_readable(handle, nbytes);
+    if (plain) {
+        hil_clock_await_input(fd);
+    }
     return plain ? real(fd, octets, nbytes) : hil_result((int)hil_read(handle, fd, octets, nbytes));
 }
 
@@ -167,6 +176,9 @@ HIL_EXPORT ssize_t __read_chk(int fd, void *octets, size_t nbytes, size_t room)
     HIL_REAL(__read_chk, ssize_t(*)(int, void *, size_t, size_t))
     hil_handle *handle = nbytes <= room ? hil_of(fd) : NULL;
     bool plain = !handle || hil_gpio_readable(handle, nbytes);
+    if (plain) {
+        hil_clock_await_input(fd);
+    }
     return plain ? real(fd, octets, nbytes, room) : hil_result((int)hil_read(handle, fd, octets, nbytes));
 }
 

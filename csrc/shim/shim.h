@@ -81,6 +81,7 @@ typedef struct {
 
 const char *hil_root(void); /* folder of the overlay, NULL without a bench */
 hil_handle *hil_of(int fd); /* NULL: not a descriptor of ours */
+int hil_dial(void);         /* a new connection, or a negative errno */
 int hil_connect(const char *path, hil_device device);
 void hil_share(int from, int to);
 void hil_forget(int fd);
@@ -154,6 +155,17 @@ int hil_live_open(const char *path, const char *shown, int flags);
 ssize_t hil_live_read(hil_handle *handle, int fd, void *octets, size_t nbytes, off_t at);
 ssize_t hil_live_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
 #define HIL_HERE ((off_t)-1) /* for hil_live_read: at the place of the descriptor */
+
+/* --- clock.c: virtual time; without it all of this does nothing --------------------------------- */
+
+enum { MARK_NONE, MARK_BENCH, MARK_HIDDEN }; /* the bench is at its other end; nobody is to close it */
+
+bool hil_virtual(void);
+uint64_t hil_clock_now(void);   /* virtual time of this thread */
+uint32_t hil_clock_ident(void); /* what the bench calls this thread; 0: virtual time is off */
+uint8_t hil_clock_marked(int fd);
+int hil_clock_mark(int fd, uint8_t as);  /* returns fd */
+void hil_clock_await_input(int fd);      /* where only the bench can bring it */
 
 /* Set errno from a negative result; -1 then, the result itself otherwise. */
 static inline int hil_result(int result)

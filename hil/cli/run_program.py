@@ -28,8 +28,11 @@ def parser() -> argparse.ArgumentParser:
         default="6 h",
         help="end after this much virtual time, by SIGTERM (default 6 h)",
     )
+    p.add_argument("--pace", help="real, xN, or max: bus time is not waited for (default real)")
     p.add_argument(
-        "--pace", default="real", help="real, xN, or max: bus time is not waited for (default real)"
+        "--virtual-time",
+        action="store_true",
+        help="the program's clock is virtual: sleeping takes no time, every run is the same",
     )
     p.add_argument(
         "--no-pin", action="store_true", help="at a pace other than real: do not share one core"
@@ -57,9 +60,10 @@ def main(argv: list[str], command: list[str]) -> int:
         seed=args.seed,
         out=args.out,
         duration_s=duration_s(args.duration),
-        pace=args.pace,
         faults=tuple(args.fault),
         plan=args.faults,
+        pace=args.pace or ("max" if args.virtual_time else "real"),
+        virtual_time=args.virtual_time,
         pin=not args.no_pin,
     )
     ended = host_program(options, command)

@@ -5,9 +5,9 @@ to then, the transaction runs on the bus as any other and is recorded, and the r
 its bus time is over. Each connection is one handle, as an open device file is; one that closes
 loses what it still waited for and releases what it held. ``docs/bench-socket.md`` has the messages.
 
-The clock is behind :class:`hil.time.present.Present`. A program whose own clock were virtual would
-be a participant beside these: it would say what it waits for, and the loop would advance the kernel
-to there instead of sleeping.
+The clock is behind :class:`hil.time.present.Present`. Programs whose own clock is virtual have
+:class:`hil.faces.virtual_clock.VirtualHost`: they say what they wait for, and the loop advances the
+kernel to there instead of sleeping.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Host:
         """Listen at ``path``; ``tree`` is what the computer shows of itself and of its sensors."""
         self.exchange = exchange
         self.kernel = exchange.kernel
-        self.present = Present(self.kernel, pace)
+        self.present = self._make_present(path, pace)
         self.nodes = nodes_of(exchange.lanes.values())
         self.counters = dict.fromkeys(
             (
@@ -130,6 +130,10 @@ class Host:
         """Let virtual time pass until ``t_ns`` before anybody asks: the computer is long up."""
         self.present.jump(t_ns)
         self._advance()
+
+    def _make_present(self, path: Path, pace: str) -> Present:
+        """Return what says which time it is."""
+        return Present(self.kernel, pace)
 
     def _add_line(self, node: Node) -> None:
         bus = node.lane.bus
@@ -401,10 +405,15 @@ class Host:
         """Run a request at the present, or queue it behind what its bus is busy with."""
         self.counters["requests"] += 1
         now_ns = self._advance()
-        participant, wait = client.participant, self.present.wait
-        if not wait and lane.busy_ns > now_ns:
+        if not self.present.wait and lane.busy_ns > now_ns:
             self.present.jump(lane.busy_ns)
             now_ns = self._advance()
+        self._perform(client, lane, header, payload, now_ns)
+
+    def _perform(
+        self, client: Client, lane: Lane, header: tuple[int, ...], payload: bytes, now_ns: int
+    ) -> None:
+        """Begin a request now, or behind those that its bus has to do first."""
         try:
             if client.desk is not None:
                 client.desk.request(client, header[8], payload, now_ns)
@@ -417,10 +426,10 @@ class Host:
                     call = transactor.call(client.kind, lane, header[8], payload, "")
                     duration_ns, octets = call(now_ns)
                 lane.busy_ns = now_ns + duration_ns
-                self._answer(participant, lane.busy_ns, octets)
+                self._answer(client.participant, lane.busy_ns, octets)
                 return
             stamped = (client.kind, lane.index, 0, 0, 0, now_ns, 0, 0, header[8])
-            self._docket.request(participant, stamped, payload, True)
+            self._docket.request(client.participant, stamped, payload, True)
         except CodecError as error:
             self._invalid(client, header, error)
 

@@ -1,0 +1,57 @@
+/* A program's clock in virtual time: `hil run --virtual-time`, docs/virtual-time.md.
+ *
+ * Where a file `clock` lies beside the bench's socket, its page holds the virtual time, and each
+ * thread that waits does so at the bench, over a connection of its own. Without the file everything
+ * here is off and the functions of libc do as ever.
+ */
+#ifndef FLATSAT_SHIM_CLOCK_H
+#define FLATSAT_SHIM_CLOCK_H
+
+#include "shim.h"
+
+#include <time.h>
+
+#define HIL_NEVER INT64_MAX
+
+/* Tell whether a clock runs in virtual time; `offset_ns`: what it shows at virtual time 0. */
+bool hil_clock_is(clockid_t clock, uint64_t *offset_ns);
+/* Return the virtual time of this thread and charge it for looking. */
+uint64_t hil_clock_read(void);
+
+/* How a thread waits: for the bench alone, or also for something that the bench cannot see, either
+ * hearing the bench at once or looking for its word from time to time. */
+typedef enum { WAIT_ALONE, WAIT_HEARING, WAIT_SLICED } hil_wait;
+
+/* Begin to wait until `until_ns`; returns a descriptor that is readable when it is time, or a
+ * negative errno. */
+int hil_clock_begin(uint64_t until_ns, hil_wait as);
+/* Tell whether it is time: 1 yes, 0 not yet, negative errno. Does not block. */
+int hil_clock_over(void);
+/* End the wait: what else was waited for has come, or the thread has seen that it is time. */
+void hil_clock_leave(void);
+/* Wait until `until_ns`: 0, or -EINTR after a signal, or -ENODEV without a bench. */
+int hil_clock_sleep(uint64_t until_ns);
+
+/* Return the virtual time `span` from now, and that of an instant on a clock with this offset. */
+uint64_t hil_clock_after(uint64_t span_ns);
+uint64_t hil_clock_at(const struct timespec *instant, uint64_t offset_ns);
+
+static inline uint64_t hil_ns(const struct timespec *time)
+{
+    return time->tv_sec < 0 ? 0
+           : time->tv_sec > HIL_NEVER / 2000000000
+               ? HIL_NEVER / 2
+               : (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
+static inline struct timespec hil_timespec(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+}
+
+static inline bool hil_valid(const struct timespec *time)
+{
+    return time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000;
+}
+
+#endif
