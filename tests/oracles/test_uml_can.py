@@ -6,6 +6,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,13 @@ from guest import Guest, require_uml
 
 from flightsw.codec.wire import Flag, Kind, Record
 from hil.buses.can import CANBus
-from hil.buses.can_errors import ERR_BUS_OFF, ERR_RESTARTED
+from hil.buses.can_errors import (
+    ERR_ACK,
+    ERR_BUS_ERROR,
+    ERR_BUS_OFF,
+    ERR_PROTOCOL,
+    ERR_RESTARTED,
+)
 from hil.buses.can_faults import FAULT_KINDS, CANFault
 from hil.buses.can_frame import ERROR_FLAG, EXTENDED_FLAG, REMOTE_FLAG
 from hil.capture.reader import Capture
@@ -26,9 +33,11 @@ from hil.capture.writer import CaptureWriter
 from hil.digest import RecordStream
 from hil.exchange import Exchange
 from hil.faces.host import Host
+from hil.hosting import SHIM
 from hil.parts.fault_windows import FaultWindows
 from hil.time.kernel import Kernel
 
+ROOT = Path(__file__).resolve().parents[2]
 SECOND = 1_000_000_000
 #: The hard limit of one guest, which needs about five seconds.
 LIMIT_S = 120
@@ -73,12 +82,13 @@ class Peer:
 class Bench:
     """A CAN bus with a peer, its records in a capture, and the serial adapter for a guest."""
 
-    def __init__(self, folder: Path, limit_s: int = LIMIT_S) -> None:
+    def __init__(self, folder: Path, limit_s: int = LIMIT_S, bus_errors: bool = False) -> None:
         self.path = folder / "capture.mcap"
         self.stream = RecordStream()
         kernel = Kernel()
         exchange = Exchange(kernel, self.stream, limit_s * SECOND)
-        self.bus = CANBus("can0", kernel, 2, exchange.emitter(CAN, Kind.CAN), 500_000)
+        emit = exchange.emitter(CAN, Kind.CAN)
+        self.bus = CANBus("can0", kernel, 2, emit, 500_000, bus_errors=bus_errors)
         self.peer = Peer()
         self.peer.bus = self.bus
         self.bus.attach(self.peer)
@@ -264,6 +274,75 @@ def test_the_kernel_shows_the_error_states_that_we_command(bench: Bench) -> None
         "BUS-OFF": "BUS-OFF",
         "RX-WARNING": "ERROR-WARNING",
     }
+
+
+ERRORS = """
+candump -d -x -t z -T 20000 -n 10 slcan0,0:0,#FFFFFFFF >dump &
+until grep -q raw /proc/net/can/rcvlist_err; do sleep 0.05; done
+for number in 0 1 2 3 4; do cansend slcan0 10$number#; done
+wait
+"""
+#: kind of error -> (class besides protocol and bus error, data[2], data[3]) that slcan makes of it
+SLCAN_ERRORS = {
+    "ack": (ERR_ACK, 0x00, 0x19),
+    "bit": (0, 0x08, 0x00),
+    "crc": (0, 0x01, 0x08),
+    "form": (0, 0x02, 0x00),
+    "stuff": (0, 0x04, 0x00),
+}
+
+
+def test_the_kernel_tells_each_error_on_the_bus(tmp_path: Path) -> None:
+    """Where the bus reports errors, each sort of them is an error frame, and the capture's too."""
+    bench = Bench(tmp_path, bus_errors=True)
+    try:
+        for number, kind in enumerate(SLCAN_ERRORS):
+            bench.bus.faults.add(CANFault(kind, can_id=0x100 + number))
+        with Guest(ERRORS) as guest:
+            records = bench.run(guest)
+            seen = dumped(guest.read("dump"))
+    finally:
+        bench.host.close()
+    common = ERROR_FLAG | ERR_PROTOCOL | ERR_BUS_ERROR
+    errors = [frame for _, frame in seen if frame[0] & ERROR_FLAG]
+    assert errors == [
+        (common | more, bytes((0, 0, what, where, 0, 0, 0, 0)))
+        for more, what, where in SLCAN_ERRORS.values()
+    ]
+    ours = [record for record in records if record.address & ERROR_FLAG]
+    assert all(record.address & ERR_BUS_ERROR for record in ours)
+    assert len(ours) == len(errors)
+
+
+COMMANDED = """
+cansend slcan0 100#
+cansend slcan0 111#
+until ip -details link show slcan0 >link && grep -q BUS-OFF link; do sleep 0.05; done
+"""
+
+
+def test_a_fault_of_the_command_line_reaches_the_kernel(tmp_path: Path) -> None:
+    """`hil run --fault can0:bus_off,can_id=0x111 -- linux.uml ...` brings a kernel to BUS-OFF."""
+    if not (ROOT / "hil" / "faces" / SHIM).is_file():
+        pytest.skip("the preload shim was not built")
+    words = [sys.executable, "-m", "hil", "run", "--pace", "real", "--duration", str(LIMIT_S)]
+    words += ["--fault", "can0:bus_off,can_id=0x111", "--out", str(tmp_path / "run"), "-q", "--"]
+    with Guest(COMMANDED) as guest:
+        done = subprocess.run(
+            [*words, *guest.command("/dev/ttyCAN0")],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**guest.env(), "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            timeout=2 * LIMIT_S,
+        )
+        guest.check(done.stdout + done.stderr)
+        guest.check_done(done.stdout + done.stderr)
+    assert done.returncode == 0
+    with Capture(tmp_path / "run" / "capture.mcap") as capture:
+        records = [r for r in capture.records() if r.kind == Kind.CAN and r.address & ERROR_FLAG]
+    assert [(r.address & ERR_BUS_OFF, r.payload[6]) for r in records] == [(ERR_BUS_OFF, 255)]
 
 
 def test_a_guest_that_hangs_is_ended(tmp_path: Path) -> None:

@@ -74,6 +74,18 @@ class Guest:
         """Return what the script has left in a file."""
         return (self.work / name).read_text()
 
+    def command(self, tty: str) -> list[str]:
+        """Return what boots the guest with its serial line on ``tty``."""
+        return [
+            *(KERNEL, "mem=96M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"),
+            *(f"init={self.work}/init.sh", f"work={self.work}", f"ssl0=tty:{tty}"),
+            *("con=null", "con0=null,fd:1", "quiet"),
+        ]
+
+    def env(self) -> dict[str, str]:
+        """Return the environment of the guest."""
+        return {"PATH": PATH, "HOME": str(self.work), "TMPDIR": tempfile.gettempdir()}
+
     def run(self, host: Host, tty: str) -> None:
         """Boot, serve until the guest has halted or the run of ``host`` ends, kill what is left.
 
@@ -84,18 +96,14 @@ class Guest:
             uid = pwd.getpwnam(self.user).pw_uid
             os.chown(tty, uid, -1)
             os.chown(self.work, uid, -1)
-        command = [KERNEL, "mem=96M", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"]
-        command += [f"init={self.work}/init.sh", f"work={self.work}", f"ssl0=tty:{tty}"]
-        command += ["con=null", "con0=null,fd:1", "quiet"]
-        env = {"PATH": PATH, "HOME": str(self.work), "TMPDIR": tempfile.gettempdir()}
         alive, held = os.pipe()
         with log.open("wb") as output:
             kernel = subprocess.Popen(
-                command,
+                self.command(tty),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=env,
+                env=self.env(),
                 user=self.user or None,
                 pass_fds=[held],
                 start_new_session=True,  # its helpers end with it, and nothing else does
@@ -110,8 +118,17 @@ class Guest:
             self.code = kernel.wait()
             os.read(alive, 1)  # returns when the last of its helpers has gone
             os.close(alive)
-        said = log.read_text(errors="replace").splitlines()[-5:]
-        if not (self.work / "booted").exists():
-            pytest.skip(f"{KERNEL} does not boot here: {' | '.join(said)}")
+        said = log.read_text(errors="replace")
+        self.check(said)
         assert not over, f"the guest was still running at the end of the run: {said}"
+        self.check_done(said)
+
+    def check(self, said: str) -> None:
+        """Skip where the kernel did not get as far as its first process."""
+        if not (self.work / "booted").exists():
+            last = " | ".join(said.splitlines()[-5:])
+            pytest.skip(f"{KERNEL} does not boot here: {last}")
+
+    def check_done(self, said: str) -> None:
+        """Fail where the script did."""
         assert (self.work / "done").exists(), (said, self.read("stdout"), self.read("stderr"))
