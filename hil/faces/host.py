@@ -86,7 +86,7 @@ class Host:
         #: who serves the handles that are more than transactions, by the kind of their bus
         self.desks: dict[str, Desk] = {
             "gpio": GpioHandles(self.present.wall_ns, self.push),
-            "uart": UartDesk(self, lambda: exchange.identity),
+            "uart": UartDesk(self),
             "can": CanHandles(exchange, self.present, self.push),
         }
         for kind, desk in self.desks.items():
@@ -332,7 +332,7 @@ class Host:
             octets = ERRNO_TABLE.pack(*[0] * 16) + text.encode()
             self._send(client, pack(_OPEN, 0, _REPLY, t_ns=self.kernel.now_ns, payload=octets))
             return
-        node = self.nodes.get(name) or self._node_of_bus(name)
+        node = self.nodes.get(name) or self.nodes.get(f"/dev/{name}") or self._node_of_bus(name)
         if header[0] != _OPEN or node is None:
             lanes = self.exchange.lanes.values()
             fileless = [lane.bus.name for lane in lanes if lane.kind == "can"]
@@ -357,6 +357,7 @@ class Host:
         lane = node.lane
         table = [lane.errno.get(status, 0) for status in range(16)]
         about = {**self.exchange.channel(lane), "path": node.path, **settings}
+        about |= {key: self.exchange.identity.get(key, "") for key in ("rig", "board")}
         text = json.dumps(about, separators=(",", ":")).encode()
         octets = pack(
             _OPEN,

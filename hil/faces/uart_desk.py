@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from typing import Any, Final
 
 from flightsw.codec.errors import SyncError
@@ -24,16 +23,15 @@ _SIZES: Final = {int(abi.Ask.SET): abi.SETTINGS.size, int(abi.Ask.LINES): abi.LI
 class UartDesk:
     """All handles on the UARTs of a bench that are streams."""
 
-    def __init__(self, loop: Loop, identity: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.counters = dict.fromkeys(
             ("opened", "rx_overrun", "cut_octets", "xoff", "throttled", "refused"), 0
         )
         self._loop = loop
-        self._identity = identity
         self._lines: dict[int, Line] = {}
 
     def open(self, client: Client, lane: Lane) -> dict[str, Any]:
-        """Open a line; the program is told on which rig and board."""
+        """Open a line: the channel says it all."""
         assert client.node is not None, "a client that opens names a device"
         line = self._lines.get(lane.index)
         if line is None:
@@ -41,8 +39,7 @@ class UartDesk:
             self._lines[lane.index] = line
         line.open(client.ident)
         self.counters["opened"] += 1
-        identity = self._identity()
-        return {"rig": identity.get("rig", ""), "board": identity.get("board", "")}
+        return {}
 
     def request(self, client: Client, address: int, payload: bytes, t_ns: int) -> None:
         """Do what a record asks."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from serial import SerialException
 
 from hil.faces.pyserial import benches
-from hil.faces.pyserial.handle import Handle
+from hil.faces.pyserial.handle import Handle, open_line
 
 
 def _yes(text: str) -> bool:
@@ -80,13 +80,13 @@ def connect(address: Address) -> Opened:
     here = benches.registered()
     name = Path(line).name
     if bench in here:
-        return Opened(Handle(url, here[bench].path, line), _nothing)
+        return Opened(open_line(url, here[bench].path, line), _nothing)
     for served in here.values() if not bench else ():
         if name in served.lines():
-            return Opened(Handle(url, served.path, name), _nothing)
+            return Opened(open_line(url, served.path, name), _nothing)
     path = os.environ.get("HIL_BENCH", "")
     if path and not (line == benches.LOOP and not bench):
-        return Opened(_on(Handle(url, path, line), bench), _nothing)
+        return Opened(_on(url, open_line(url, path, line), bench), _nothing)
     if line == benches.LOOP and not bench:
         return _loop(url)
     known = ", ".join(
@@ -101,19 +101,19 @@ def connect(address: Address) -> Opened:
 def _loop(url: str) -> Opened:
     path = benches.loop.acquire()
     try:
-        return Opened(Handle(url, path, benches.LOOP), benches.loop.release)
+        return Opened(open_line(url, path, benches.LOOP), benches.loop.release)
     except SerialException:
         benches.loop.release()
         raise
 
 
-def _on(handle: Handle, bench: str) -> Handle:
+def _on(url: str, handle: Handle, bench: str) -> Handle:
     """Return a handle if its bench goes by that name."""
     names = [str(handle.about.get(key, "")) for key in ("board", "rig")]
     if bench and bench not in names:
         handle.close()
         raise SerialException(
-            f"{handle.url}: the bench of this program is board {names[0]!r}, rig {names[1]!r}; "
+            f"{url}: the bench of this program is board {names[0]!r}, rig {names[1]!r}; "
             f"write hil://{names[0]}/{handle.about['name']}"
         )
     return handle

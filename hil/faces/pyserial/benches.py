@@ -52,8 +52,8 @@ class Served:
         self._thread.start()
 
     def lines(self) -> list[str]:
-        """Return the names of its serial lines."""
-        return [lane.bus.name for lane in self.exchange.lanes.values() if lane.kind == "uart"]
+        """Return the names of its serial lines, those of adapters on CAN buses among them."""
+        return [Path(path).name for path in self._host.lines]
 
     def do(self, act: Callable[[], T]) -> T:
         """Call ``act`` between two steps of the bench and return what it returns.
@@ -123,7 +123,7 @@ def register(name: str, what: Any, pace: str = "real") -> Served:
     with _lock:
         if name in _registered:
             raise UsageError(f"register {name!r}: there is one of that name; close it first")
-        if all(lane.kind != "uart" for lane in exchange.lanes.values()):
+        if all(lane.kind not in ("uart", "can") for lane in exchange.lanes.values()):
             raise UsageError(f"register {name!r}: it has no serial line; add a bus of kind uart")
         _registered[name] = served = Served(name, exchange, pace)
     return served

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
 import struct
+import termios
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from serial import SerialException
 
-from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Kind, Status, pack
+from hil.buses.uart_modem import ICOUNT
 from hil.faces import uart_abi as abi
 from hil.faces.handles import STREAM
 
@@ -23,84 +25,134 @@ _MESSAGE_NBYTES: Final = 1 << 16
 _TABLE_NBYTES: Final = 32
 #: A bench answers at once; one that has not by then hangs.
 ANSWER_LIMIT_S: Final = 10.0
+_ENDED: Final = "the bench has ended: open the port again"
 
 
-class Handle:
-    """A handle on the line ``name`` of the bench that listens at ``path``.
+class Handle(Protocol):
+    """An open line. What fails is a ``SerialException`` that names the URL."""
 
-    ``url`` is what errors name. Raises ``SerialException``.
+    #: the octets of the line; does not block, can be selected
+    fd: int
+    #: what the bench says of the line: rig, board, baud and more
+    about: dict[str, Any]
+
+    def ask(self, operation: abi.Ask, octets: bytes = b"") -> abi.State:
+        """Ask for something and return the state of the line then; OSError: it cannot be so."""
+
+    def close(self) -> None:
+        """Give the line back."""
+
+
+def open_line(url: str, path: Path | str, name: str) -> Handle:
+    """Open the line ``name`` of the bench that listens at ``path``.
+
+    A UART is a stream of the bench; the serial adapter of a CAN bus is the pseudo-terminal that
+    ``/dev/ttyCANN`` is. Raises ``SerialException``.
     """
+    with _connected(url, path) as one:
+        about, _ = _opened(url, one, name, 0)
+    if about["kind"] == "uart":
+        return UartHandle(url, path, name)
+    if about["kind"] == "can" and "pty" in about:
+        return PtyHandle(url, about)
+    raise SerialException(
+        f"{url}: {about['name']} is a bus of kind {about['kind']}, which is no serial line"
+    )
+
+
+def _connected(url: str, path: Path | str) -> socket.socket:
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    one.settimeout(ANSWER_LIMIT_S)
+    try:
+        one.connect(str(path))
+    except OSError as error:
+        one.close()
+        raise SerialException(
+            f"{url}: no bench answers at {path} ({error.strerror}): is `hil run` still there?"
+        ) from error
+    return one
+
+
+def _opened(url: str, one: socket.socket, name: str, address: int) -> tuple[dict[str, Any], int]:
+    """Open a device on a connection; return what the bench says of it, and its channel."""
+    try:
+        one.send(pack(Kind.OPEN, address=address, payload=name.encode()))
+        message = one.recv(_MESSAGE_NBYTES)
+    except OSError as error:
+        raise SerialException(f"{url}: the bench does not answer: {error}") from error
+    if not message or message[0] != Kind.OPEN:
+        why = message[HEADER_NBYTES:].decode(errors="replace") or "it has closed"
+        raise SerialException(f"{url}: the bench refuses: {why}")
+    return json.loads(message[HEADER_NBYTES + _TABLE_NBYTES :]), HEADER.unpack_from(message)[1]
+
+
+class UartHandle:
+    """A handle on a UART."""
 
     def __init__(self, url: str, path: Path | str, name: str) -> None:
         self.url = url
         self._lock = threading.Lock()
-        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control.settimeout(ANSWER_LIMIT_S)
-        self.stream: socket.socket | None = None
+        self._control = _connected(url, path)
+        self._descriptors: list[int] = []
         try:
-            self._control.connect(str(path))
-            #: what the bench says of the line: rig, board, baud and more
-            self.about: dict[str, Any] = self._open(name)
-            self.state = self._ask_stream()
-        except OSError as error:
+            self.about, self._channel = _opened(url, self._control, name, STREAM)
+            self.ask(abi.Ask.STREAM)
+            self.fd = self._descriptors[0]
+            os.set_blocking(self.fd, False)
+        except BaseException:
             self.close()
-            if isinstance(error, SerialException):
-                raise
-            raise SerialException(
-                f"{url}: no bench answers at {path} ({error.strerror}): is `hil run` still there?"
-            ) from error
-
-    def _open(self, name: str) -> dict[str, Any]:
-        self._control.send(pack(Kind.OPEN, address=STREAM, payload=name.encode()))
-        message = self._control.recv(_MESSAGE_NBYTES)
-        if not message or message[0] != Kind.OPEN:
-            why = message[HEADER_NBYTES:].decode(errors="replace") or "it has closed"
-            raise SerialException(f"{self.url}: the bench refuses: {why}")
-        self._channel = HEADER.unpack_from(message)[1]
-        about: dict[str, Any] = json.loads(message[HEADER_NBYTES + _TABLE_NBYTES :])
-        if about["kind"] != "uart":
-            raise SerialException(
-                f"{self.url}: {about['name']} is a bus of kind {about['kind']}, no serial line"
-            )
-        return about
-
-    def _ask_stream(self) -> abi.State:
-        self._control.send(pack(Kind.UART, self._channel, payload=bytes([abi.Ask.STREAM])))
-        message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_NBYTES, 1)
-        if not descriptors:
-            raise SerialException(f"{self.url}: the bench gave no stream: is it another version?")
-        self.stream = socket.socket(fileno=descriptors[0])
-        self.stream.setblocking(False)
-        return self._state(message)
+            raise
 
     def ask(self, operation: abi.Ask, octets: bytes = b"") -> abi.State:
-        """Ask for something and return the state of the line then."""
+        """Ask the bench."""
         request = pack(Kind.UART, self._channel, payload=bytes([operation]) + octets)
         with self._lock:
             try:
                 self._control.send(request)
-                message = self._control.recv(_MESSAGE_NBYTES)
+                message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_NBYTES, 1)
             except OSError as error:
                 raise SerialException(f"{self.url}: the bench does not answer: {error}") from error
-        return self._state(message)
-
-    def _state(self, message: bytes) -> abi.State:
+            self._descriptors += descriptors
         if not message or message[0] != Kind.UART:
-            raise SerialException(f"{self.url}: the bench has ended: open the port again")
-        status, text = message[3], message[HEADER_NBYTES:]
-        if status != Status.OK:
-            raise SerialException(f"{self.url}: {text.decode(errors='replace')}")
-        try:
-            state = abi.unpack_state(text)
-        except (struct.error, CodecError) as error:
-            raise SerialException(f"{self.url}: a reply of {len(text)} octets is none") from error
+            raise SerialException(f"{self.url}: {_ENDED}")
+        if message[3] != Status.OK:
+            raise SerialException(f"{self.url}: {message[HEADER_NBYTES:].decode(errors='replace')}")
+        state = abi.unpack_state(message[HEADER_NBYTES:])
         if state.errno:
             raise OSError(state.errno, os.strerror(state.errno), self.url)
         return state
 
     def close(self) -> None:
         """Give the line back."""
-        for one in (self.stream, self._control):
-            if one is not None:
-                with contextlib.suppress(OSError):
-                    one.close()
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+        self._control.close()
+
+
+class PtyHandle:
+    """A handle on a pseudo-terminal: no rate, no modem lines, no counters."""
+
+    def __init__(self, url: str, about: dict[str, Any]) -> None:
+        self.url, self.about = url, about
+        try:
+            self.fd = os.open(about["pty"], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError as error:
+            raise SerialException(f"{url}: cannot open {about['pty']}: {error}") from error
+
+    def ask(self, operation: abi.Ask, octets: bytes = b"") -> abi.State:
+        """Tell what a terminal knows; settings have no effect, as on an adapter at USB."""
+        if operation == abi.Ask.FLUSH:
+            with contextlib.suppress(termios.error):
+                termios.tcflush(self.fd, termios.TCOFLUSH)
+        try:
+            queued = fcntl.ioctl(self.fd, termios.TIOCOUTQ, b"\0\0\0\0")
+        except OSError as error:
+            raise SerialException(
+                f"{self.url}: the bench has ended: open the port again"
+            ) from error
+        modem = abi.Modem.CTS | abi.Modem.DSR | abi.Modem.CD
+        return abi.State(0, int(modem), struct.unpack("i", queued)[0], 0, dict.fromkeys(ICOUNT, 0))
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        os.close(self.fd)

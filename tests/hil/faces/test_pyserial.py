@@ -134,7 +134,7 @@ def test_a_rig_is_found_by_each_of_its_lines() -> None:
         with port("hil://small/ttyAMA1", 115_200) as one:
             one.write(b"echo")
             assert one.read(4) == b"echo"
-        with pytest.raises(serial.SerialException, match="i2c has no stream"):
+        with pytest.raises(serial.SerialException, match="i2c-1 is a bus of kind i2c"):
             port("hil://small/i2c-1")
         with pytest.raises(serial.SerialException, match="no such device; there are /dev/i2c-1"):
             port("hil://small/ttyS9")
@@ -160,7 +160,7 @@ def test_the_bench_of_hil_run_is_found_by_rig_and_board(monkeypatch: pytest.Monk
     """HIL_BENCH is one bench: its rig and board are its names, others are refused."""
     with face.register("here", SmallRig(END_NS)) as served:
         monkeypatch.setenv("HIL_BENCH", str(served.path))
-        monkeypatch.setattr(benches, "_registered", {})
+        monkeypatch.setattr(benches, "registered", dict)
         for url in ("hil://ttyAMA1", "hil://small/ttyAMA1", "hil://none/ttyAMA1"):
             with port(url, 115_200) as one:
                 one.write(b"x")
@@ -178,6 +178,20 @@ def test_registering_what_is_no_line_is_refused(terminal: tuple[Terminal, face.S
     terminal[1].close()
     with pytest.raises(UsageError, match="'term' has ended"):
         terminal[1].do(lambda: None)
+
+
+def test_python_can_uses_the_serial_adapter_of_a_can_bus() -> None:
+    """``interface="slcan"`` on a hil:// channel sends and receives frames of the emulated bus."""
+    can = pytest.importorskip("can")
+    with face.register("small", SmallRig(END_NS)) as served:
+        assert served.lines() == ["ttyAMA1", "ttyCAN0"]
+        for channel in ("hil://ttyCAN0", "hil://small/ttyCAN0"):
+            options = {"bitrate": 500_000, "sleep_after_open": 0}
+            with can.Bus(interface="slcan", channel=channel, **options) as bus:
+                bus.send(can.Message(arbitration_id=0x120, data=b"abc", is_extended_id=False))
+                answer = bus.recv(60)
+                assert (answer.arbitration_id, bytes(answer.data)) == (0x121, b"abc")
+                assert bus.get_version(60) is not None
 
 
 # A port
