@@ -4,7 +4,7 @@ Figures are the median of single reads, in microseconds, bus time not waited for
 bare transport: the same octets sent to another process and back, over a Unix socket or, for ZeroMQ,
 from a REQ to a REP socket of pyzmq; or nothing where there is none. The peer is NASA's NOS Engine,
 whose published 170 to 260 us a transaction stand beside ours; it was not run here. All processes of
-one figure share a core.
+one figure share a core. Where python-can is installed, what a frame costs through it comes last.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import zmq
 
 from flightsw.codec import bus_payload
+from hil.benches import can_pair
 from hil.errors import HostError
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
@@ -97,6 +98,7 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
         rows.append(row("flight software over ZeroMQ ipc", ours, bare))
         ours = session_us("seqpacket", count // 3)
         rows.append(row("flight software over SEQPACKET", ours, echo_us(count)))
+        rows += can_pair.rows(count)
     return rows
 
 

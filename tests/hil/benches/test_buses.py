@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hil.faces
-from hil.benches import buses
+from hil.benches import buses, can_pair
 from hil.hosting import SHIM
 
 
@@ -22,3 +22,11 @@ def test_a_foreign_program_reads_through_the_shim() -> None:
     if not (Path(hil.faces.__path__[0]) / SHIM).is_file():
         pytest.skip("the preload shim was not built")
     assert buses.shim_us(100) > 0
+
+
+def test_a_frame_through_python_can_costs_something_on_each_way() -> None:
+    """Our two ways have a row each, beside a bus of python-can from the same run."""
+    pytest.importorskip("can", reason="python-can is not installed")
+    found = can_pair.rows(60)
+    assert ["in the process" in found[0]["op"], "across the bench" in found[1]["op"]] == [True] * 2
+    assert all(row["ratio_to_peer"] == row["ours"] / row["peer"] > 0 for row in found)
