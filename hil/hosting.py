@@ -113,12 +113,14 @@ def _serve(
     """Open the socket, start the program, serve it until it ends."""
     private = PrivateDirectory()
     try:
-        root = private.path / "root"
+        # The shim knows its folders by the names that the kernel gives them, which have no links.
+        home = private.path.resolve()
+        root = home / "root"
         parts, world = rig.wiring.parts, rig.world
         nodes = nodes_of(rig.exchange.lanes.values()).values()
         tree, look = tree_of(rig.board, nodes, parts, world)
         rig.watch = lambda rig: look()
-        host = _host(rig, options, private.path / "bench", tree)
+        host = _host(rig, options, home / "bench", tree)
         ttys = {path: line.path for path, line in host.lines.items()}
         write_overlay(root, host.nodes.values(), ttys)
         tree.write(root)
@@ -128,7 +130,7 @@ def _serve(
         try:
             # With little bus time to wait for, waking another core would be most of a transaction.
             with pinned(options.pin and options.pace != "real"):
-                code, over = _run(host, command, environment(private.path / "bench", shim))
+                code, over = _run(host, command, environment(home / "bench", shim))
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s

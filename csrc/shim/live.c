@@ -36,8 +36,9 @@ static int renew(hil_handle *handle, int fd)
     uint8_t *text;
     int result = ask(handle, handle->live.control, false, NULL, 0, &text);
     if (result >= 0) {
-        bool kept = syscall(SYS_ftruncate, fd, (off_t)0) == 0 &&
-                    syscall(SYS_pwrite64, fd, text, (size_t)result, (off_t)0) == result;
+        /* In this order: another process that shares it never finds it empty. */
+        bool kept = syscall(SYS_pwrite64, fd, text, (size_t)result, (off_t)0) == result &&
+                    syscall(SYS_ftruncate, fd, (off_t)result) == 0;
         result = kept ? 0 : -errno;
     }
     hil_end(handle);

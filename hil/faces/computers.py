@@ -56,8 +56,8 @@ class Computer(NamedTuple):
     compatible: tuple[str, ...]
     zones: tuple[Zone, ...]
     clusters: tuple[Cluster, ...]
-    #: of /proc/cpuinfo: part number of the cores (Arm), clock of the timer x 2 in MHz
-    core: tuple[int, float]
+    #: of /proc/cpuinfo: part number of the cores (Arm), clock of the timer x 2 in MHz, features
+    core: tuple[int, float, str]
     #: ends /proc/cpuinfo
     board: str = ""
     #: further files by path
@@ -77,7 +77,7 @@ COMPUTERS: Mapping[str, Computer] = {
         ("raspberrypi,4-model-b", "brcm,bcm2711"),
         (Zone("cpu-thermal", 487, 410_040, (("critical", 110_000),), hwmon=True),),
         (Cluster(0, 4, 600_000, 1_800_000, "cpufreq-dt", "ondemand"),),
-        (0xD08, 108.0),  # Cortex-A72
+        (0xD08, 108.0, "fp asimd evtstrm crc32 cpuid"),  # Cortex-A72
         f"Revision\t: {_PI_REVISION:x}\nSerial\t\t: {_PI_SERIAL}\n"
         "Model\t\t: Raspberry Pi 4 Model B Rev 1.5\n",
         {
@@ -94,7 +94,12 @@ COMPUTERS: Mapping[str, Computer] = {
             Cluster(0, 4, 115_200, 1_510_400, "tegra194", "schedutil"),
             Cluster(4, 2, 115_200, 1_510_400, "tegra194", "schedutil"),
         ),
-        (0xD42, 62.5),  # Cortex-A78AE
+        (  # Cortex-A78AE
+            0xD42,
+            62.5,
+            "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc "
+            "dcpop asimddp uscat ilrcpc flagm paca pacg",
+        ),
         "",
         {
             "/etc/nv_tegra_release": b"# R36 (release), REVISION: 4.3, GCID: 38968081, "
@@ -186,9 +191,14 @@ def add_computer(tree: Tree, name: str, world: WorldView) -> Firmware | None:
 
 
 def _cpuinfo(computer: Computer) -> str:
-    part, bogomips = computer.core
+    part, bogomips, features = computer.core
     cores = sum(cluster.cores for cluster in computer.clusters)
-    lines = (f"BogoMIPS\t: {bogomips:.2f}", "CPU implementer\t: 0x41", "CPU architecture: 8")
+    lines = (
+        f"BogoMIPS\t: {bogomips:.2f}",
+        f"Features\t: {features}",
+        "CPU implementer\t: 0x41",
+        "CPU architecture: 8",
+    )
     text = "\n".join((*lines, f"CPU part\t: {part:#x}"))
     return "".join(f"processor\t: {n}\n{text}\n\n" for n in range(cores)) + computer.board
 
