@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import serial
 import hil.faces.pyserial as face
 from hil.errors import UsageError
 from hil.faces.pyserial import benches
-from hil.faces.pyserial.address import parse
+from hil.faces.pyserial.address import OPTIONS, parse
 from hil.testing.small_rig import SmallRig
 
 END_NS = 3_600_000_000_000
@@ -416,3 +417,16 @@ print(port.read())
         check=True,
     )
     assert (done.stdout, done.stderr) == ("b'x'\n", "")
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_the_programs_of_the_manual_run(nth: int) -> None:
+    """What docs/serial.md shows works as it stands."""
+    text = (ROOT / "docs" / "serial.md").read_text()
+    exec(compile(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[nth], "serial.md", "exec"), {})
+
+
+def test_the_manual_names_every_option() -> None:
+    """Each setting that a URL takes stands in docs/serial.md."""
+    text = (ROOT / "docs" / "serial.md").read_text()
+    assert [option for option in OPTIONS if f"`{option}`" not in text] == []
