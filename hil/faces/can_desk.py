@@ -27,6 +27,7 @@ from hil.time.present import Present
 from hil.transactions import Lane
 
 _CAN, _REPLY, _INPUT = int(Kind.CAN), int(Flag.REPLY), int(Flag.INPUT)
+_LAST_OP: Final = max(Op)
 #: Failed tries of a frame that are run through without waiting, where bus time is not waited for.
 _TRIES: Final = 64
 #: How often it is looked whether a frame that somebody waits for was given up, virtual time.
@@ -134,7 +135,7 @@ class CanHandles:
 
     def request(self, client: Client, address: int, payload: bytes, t_ns: int) -> None:
         """Do what a program asks of its node."""
-        if not payload or payload[0] > max(Op):
+        if not payload or payload[0] > _LAST_OP:
             raise FieldRangeError(
                 f"a CAN request that begins with {payload[:1].hex() or 'nothing'}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -140,21 +141,34 @@ with can.Bus(interface="hil", channel="can0") as bus:
 """
 
 
+def below_hil_run(folder: Path, env: dict[str, str], *words: str) -> str:
+    """Run Python with ``words`` on the bench of the default board; return what it printed."""
+    ours = [sys.executable, "-m", "hil", "run", "--pace", "x20", "--out", str(folder / "run")]
+    done = subprocess.run(
+        [*ours, "--", sys.executable, *words], env=env, capture_output=True, text=True, cwd=folder
+    )
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    return done.stdout
+
+
 def test_a_program_on_the_bench_hears_the_board(
     tmp_path: Path, as_installed: dict[str, str]
 ) -> None:
     """Below `hil run` a python-can program hears the EPS of the Raspberry Pi board."""
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    words = [sys.executable, "-m", "hil", "run", "--pace", "x20", "--out", str(tmp_path / "run")]
-    done = subprocess.run(
-        [*words, "--", sys.executable, str(program)],
-        env=as_installed,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
-    lines = re.findall(r"^([0-9A-F]{3}) (\d) True False$", done.stdout, re.M)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    printed = below_hil_run(tmp_path, as_installed, "program.py")
+    lines = re.findall(r"^([0-9A-F]{3}) (\d) True False$", printed, re.M)
     assert len(lines) == 20
     assert all(int(length) <= 8 for _, length in lines)
+
+
+def test_the_player_of_python_can_plays_on_the_bench(
+    tmp_path: Path, as_installed: dict[str, str]
+) -> None:
+    """`can_player` puts the frames of a log file on the CAN bus of the board, each one of them."""
+    lines = (f"({1 + 0.001 * nth:.6f}) can0 7{nth:02X}#{nth:02X}55 R" for nth in range(50))
+    (tmp_path / "frames.log").write_text("\n".join(lines) + "\n")
+    words = ("-m", "can.player", "-i", "hil", "-c", "can0", "frames.log")
+    below_hil_run(tmp_path, as_installed, *words)
+    counters = json.loads((tmp_path / "run" / "run.json").read_text())["counters"]
+    assert counters["host.can"]["sent"] == 50
