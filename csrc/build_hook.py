@@ -47,6 +47,8 @@ LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 #: The preload shim stands in front of libc: it defines what fortified headers would redefine.
 SHIM_CFLAGS = ["-Os", "-g0", "-std=c11", "-fvisibility=hidden", "-U_FORTIFY_SOURCE"]
 SHIM_CFLAGS += ["-Wall", "-Wextra", "-fno-asynchronous-unwind-tables"]
+#: What a device does is the same code in the supervisor of static binaries, an executable.
+SUPERVISOR_SHARES = ("bench", "devices", "find", "gpio", "i2c", "live", "memory", "smbus", "spi")
 #: Before glibc 2.34 these were libraries of their own.
 SHIM_LDFLAGS = ["-Wl,-s", "-Wl,-z,noseparate-code", "-Wl,--as-needed", "-ldl", "-lpthread"]
 
@@ -80,7 +82,7 @@ def have_python_headers() -> bool:
 
 def install(built: Path, target: Path) -> Path:
     """Put a built file beside its Python face by rename: a running process keeps what it mapped."""
-    staged = target.with_suffix(".new")
+    staged = target.with_name(f"{target.name}.new")
     staged.write_bytes(built.read_bytes())
     staged.chmod(0o755)
     staged.replace(target)
@@ -126,18 +128,34 @@ def compile_plain(cflags: list[str]) -> Path:
         return install(library, TARGET / "_codec_plain.so")
 
 
-def compile_shim(compiler: str = "") -> Path | None:
-    """Compile the preload shim beside the faces; None where there is no Linux to preload it."""
+def shim_sources() -> list[Path]:
+    """Return the C sources of the preload shim."""
+    return sorted((CSRC / "shim").glob("*.c"))
+
+
+def supervisor_sources() -> list[Path]:
+    """Return the C sources of the supervisor, those that it shares with the shim included."""
+    shared = [CSRC / "shim" / f"{name}.c" for name in SUPERVISOR_SHARES]
+    return sorted((CSRC / "supervisor").glob("*.c")) + shared
+
+
+def compile_faces(compiler: str = "") -> list[Path]:
+    """Compile preload shim and supervisor beside the faces; nothing where there is no Linux."""
     if sys.platform != "linux":
-        return None
+        return []
     compiler = compiler or (sysconfig.get_config_var("CC") or "cc").split()[0]
-    target = FACES / "_shim.so"
-    with tempfile.TemporaryDirectory() as scratch:
-        built = Path(scratch) / target.name
-        command = [compiler, "-shared", "-fPIC", *SHIM_CFLAGS, "-o", str(built)]
-        command += [*map(str, sorted((CSRC / "shim").glob("*.c"))), *SHIM_LDFLAGS]
-        subprocess.run(command, check=True)
-        return install(built, target)
+    forms = {
+        "_shim.so": (["-shared", "-fPIC"], shim_sources()),
+        "_supervisor": (["-pie", "-fPIE"], supervisor_sources()),
+    }
+    made = []
+    for name, (form, files) in forms.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            built = Path(scratch) / name
+            command = [compiler, *form, *SHIM_CFLAGS, "-o", str(built), *map(str, files)]
+            subprocess.run([*command, *SHIM_LDFLAGS], check=True)
+            made.append(install(built, FACES / name))
+    return made
 
 
 def compile_module(extra_cflags: tuple[str, ...] = ()) -> Path:
@@ -182,7 +200,7 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel":
             return
         built = compile_module()
-        compile_shim()
+        compile_faces()
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         form = "cp311-abi3" if built.name.endswith("abi3.so") else "py3-none"
@@ -198,10 +216,10 @@ def main() -> None:
     if sys.argv[1:2] == ["--cross"]:
         compiler, include, into = sys.argv[2:]
         print(compile_cross(compiler, Path(include), Path(into)))
-        print(compile_shim(compiler))
+        print(*compile_faces(compiler), sep="\n")
     else:
         print(compile_module(tuple(sys.argv[1:])))
-        print(compile_shim() or "no preload shim: it needs Linux")
+        print(*compile_faces() or ["no preload shim: it needs Linux"], sep="\n")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from hil.errors import HostError, UsageError
 from hil.faces.attributes import Tree
 from hil.faces.host import Host
 from hil.faces.nodes import nodes_of, write_overlay
+from hil.faces.supervisor import is_static, supervisor_path
 from hil.faces.virtual_clock import VirtualHost
 from hil.faults.plan import apply
 from hil.missions import load as load_mission
@@ -71,14 +72,45 @@ def shim_path() -> Path:
     return path
 
 
-def host_program(options: Options, command: Sequence[str]) -> Ended:
-    """Run ``command`` on the bench of ``options``; return how it ended."""
+@dataclass(frozen=True)
+class Face:
+    """How a program reaches the bench: a preload shim, or the supervisor that starts it."""
+
+    path: Path
+    static: bool = False
+
+    @staticmethod
+    def of(command: Sequence[str], static: bool = False) -> Face:
+        """Return the face that ``command`` needs, or with ``static`` the supervisor.
+
+        Raises ``HostError`` where that is missing here.
+        """
+        static = static or is_static(command[0])
+        return Face(supervisor_path() if static else shim_path(), static)
+
+    def start(self, command: Sequence[str], bench: Path) -> tuple[list[str], dict[str, str]]:
+        """Return words and environment that start ``command`` on the socket ``bench``."""
+        if self.static:
+            return [str(self.path), *command], {**os.environ, "HIL_BENCH": str(bench)}
+        return list(command), environment(bench, self.path)
+
+
+def host_program(options: Options, command: Sequence[str], static: bool = False) -> Ended:
+    """Run ``command`` on the bench of ``options``; return how it ended.
+
+    ``static``: under the supervisor, also where the preload shim would do.
+    """
     plan = checked(options)
     if plan.kills:
         raise UsageError("fault 'kill' is for the flight software; a program here is its own")
     if not command:
         raise UsageError("no program behind `--`: as in `hil run -- i2cdetect -y 1`")
-    shim = shim_path()
+    face = Face.of(command, static)
+    if face.static and options.virtual_time:
+        raise UsageError(
+            f"virtual time does not reach {command[0]} under the supervisor of static programs, "
+            "which read the clock without asking anybody; leave --virtual-time away"
+        )
     mission, board = load_mission(options.mission), load_board(options.board)
     if options.out is not None:
         directory = RunDirectory(options.out).open()
@@ -95,7 +127,7 @@ def host_program(options: Options, command: Sequence[str]) -> Ended:
         with CaptureWriter(path, epoch_ns, names, about, clock=time.monotonic_ns) as writer:
             rig.stream.sink = writer.write
             writer.add_attachment("board.toml", "application/toml", board.source.encode())
-            ended = _serve(rig, options, command, shim, directory)
+            ended = _serve(rig, options, command, face, directory)
             rig.finish()
         known = {**about, "seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
         known |= {"digest": rig.stream.hexdigest(), "counters": books.counters(rig)}
@@ -108,7 +140,7 @@ def host_program(options: Options, command: Sequence[str]) -> Ended:
 
 
 def _serve(
-    rig: Rig, options: Options, command: Sequence[str], shim: Path, directory: RunDirectory
+    rig: Rig, options: Options, command: Sequence[str], face: Face, directory: RunDirectory
 ) -> Ended:
     """Open the socket, start the program, serve it until it ends."""
     private = PrivateDirectory()
@@ -130,7 +162,7 @@ def _serve(
         try:
             # With little bus time to wait for, waking another core would be most of a transaction.
             with pinned(options.pin and options.pace != "real"):
-                code, over = _run(host, command, environment(home / "bench", shim))
+                code, over = _run(host, *face.start(command, home / "bench"))
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s

@@ -322,7 +322,7 @@ void hil_tell(const char *what, unsigned long number, hil_handle *handle)
         }
     }
     char line[160];
-    int nbytes = snprintf(line, sizeof line, "hil-shim: %s %#lx on %s is not modelled (EOPNOTSUPP)\n",
+    int nbytes = snprintf(line, sizeof line, "%s: %s %#lx on %s is not modelled (EOPNOTSUPP)\n", hil_name,
                           what, number, handle->path);
     if (write(STDERR_FILENO, line, (size_t)nbytes) < 0) {
         return; /* nobody to tell */

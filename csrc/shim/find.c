@@ -128,12 +128,27 @@ hil_place hil_find(const char *path, char shown[HIL_PATH])
     return S_ISREG(found.stx_mode) && row_of(path) >= 0 ? PATH_DEVICE : PATH_FILE;
 }
 
+void hil_dress(struct statx *status, const char *path)
+{
+    uint64_t number = hil_number_of(path);
+    if (hil_device_of(path)) {
+        status->stx_mode = S_IFCHR | 0660;
+        status->stx_rdev_major = major(number);
+        status->stx_rdev_minor = minor(number);
+        status->stx_size = 0;
+    } else {
+        status->stx_mode &= (uint16_t)~S_ISVTX;
+        bool page = S_ISREG(status->stx_mode) && !strncmp(path, "/sys/", 5);
+        status->stx_size = page ? HIL_PAGE : status->stx_size;
+        status->stx_blocks = page ? HIL_PAGE / 512 : status->stx_blocks;
+    }
+}
+
 /* --- names that are relative to a folder ----------------------------------------------------------- */
 
 static _Atomic bool among_shown; /* whether the working folder is one that an overlay may show */
 
-/* Take the bench's own folder off the head of a name. */
-static void strip(char *name)
+void hil_strip(char *name)
 {
     const char *root = hil_root();
     size_t head = strlen(root);
@@ -146,7 +161,7 @@ ssize_t hil_here(char *name, size_t room)
 {
     ssize_t nbytes = syscall(SYS_getcwd, name, room);
     if (nbytes > 0 && hil_root()) {
-        strip(name);
+        hil_strip(name);
         return (ssize_t)strlen(name) + 1;
     }
     return nbytes;
@@ -172,7 +187,7 @@ bool hil_folder_of(int fd, char name[HIL_PATH])
         return false;
     }
     name[nbytes] = 0;
-    strip(name);
+    hil_strip(name);
     return hil_is_shown(name);
 }
 

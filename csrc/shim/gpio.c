@@ -64,6 +64,12 @@ static int ask_lines(hil_handle *lines, uint32_t request, void *argument)
     return handle ? ask(handle, control, lines->gpio.line, request, argument) : -ENODEV;
 }
 
+int hil_gpio_attach(hil_handle *lines)
+{
+    struct gpio_v2_line_values none = {0};
+    return ask_lines(lines, GPIO_V2_LINE_GET_VALUES_IOCTL, &none) == -ENODEV ? -ENODEV : 0;
+}
+
 /* Do what is asked with the struct at `argument`, a copy. Returns a negative errno, 0, or 1 where the
  * program is to have the struct back. */
 static int answer(hil_handle *handle, int fd, uint32_t request, void *argument)

@@ -26,3 +26,4 @@ static int give(hil_handle *handle, int fd)
 const hil_memory hil_own = {fetch, store};
 const hil_memory *hil_theirs = &hil_own;
 int (*hil_give)(hil_handle *handle, int fd) = give;
+const char *hil_name = "hil-shim";

@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -18,23 +17,6 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
 
 /* --- stat and its variants ---------------------------------------------------------------------- */
 
-/* Nobody is to see that a device is a file in the overlay, or that a tty is a link to a pty; nor the
- * marks of the overlay. */
-#define DRESS(status, path)                                         \
-    do {                                                            \
-        if (hil_device_of(path)) {                                  \
-            (status)->st_mode = S_IFCHR | 0660;                     \
-            (status)->st_rdev = hil_number_of(path);                \
-            (status)->st_size = 0;                                  \
-        } else {                                                    \
-            (status)->st_mode &= ~(mode_t)S_ISVTX;                  \
-            if (S_ISREG((status)->st_mode) && !strncmp(path, "/sys/", 5)) { \
-                (status)->st_size = HIL_PAGE;                       \
-                (status)->st_blocks = HIL_PAGE / 512; /* or cp looks for holes */ \
-            }                                                       \
-        }                                                           \
-    } while (0)
-
 #define STAT(name, follow, type)                                              \
     HIL_EXPORT int name(const char *path, struct type *status)                \
     {                                                                         \
@@ -45,7 +27,7 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
         bool node = there == shown && !strncmp(path, "/dev/", 5);             \
         int result = (node && follows ? follows : real)(there, status);       \
         if (there == shown && result == 0) {                                  \
-            DRESS(status, path);                                              \
+            HIL_DRESS(status, path);                                          \
         }                                                                     \
         return result;                                                        \
     }
@@ -58,7 +40,7 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
         const char *there = place_of(AT_FDCWD, &path, made, shown);           \
         int result = real(version, there, status);                            \
         if (result == 0 && there == shown) {                                  \
-            DRESS(status, path);                                              \
+            HIL_DRESS(status, path);                                          \
         }                                                                     \
         return result;                                                        \
     }
@@ -71,11 +53,11 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
         bool node = there == shown && !strncmp(path, "/dev/", 5);                        \
         int result = real(directory, there, status, node ? flags & ~AT_SYMLINK_NOFOLLOW : flags); \
         if (result == 0 && there == shown) {                                             \
-            DRESS(status, path);                                                         \
+            HIL_DRESS(status, path);                                                     \
         }                                                                                \
         return result;                                                                   \
     }
-#define FSTAT(name, by_name, type)                                                \
+#define FSTAT(name, by_name, type)                                            \
     HIL_EXPORT int name(int fd, struct type *status)                          \
     {                                                                         \
         HIL_REAL(name, int (*)(int, struct type *))                           \
@@ -85,7 +67,7 @@ static const char *place_of(int directory, const char **path, char made[HIL_PATH
         }                                                                     \
         int result = real(fd, status);                                        \
         if (result == 0 && handle && handle->device != DEVICE_LINE) {         \
-            DRESS(status, handle->path);                                      \
+            HIL_DRESS(status, handle->path);                                  \
         }                                                                     \
         return result;                                                        \
     }
@@ -115,17 +97,8 @@ HIL_EXPORT int statx(int directory, const char *path, int flags, unsigned mask, 
     bool node = there == shown && !strncmp(path, "/dev/", 5);
     int result = real(directory, there, node ? flags & ~AT_SYMLINK_NOFOLLOW : flags, mask, status);
     const char *name = handle ? handle->path : path;
-    if (result == 0 && (node || handle) && hil_device_of(name)) {
-        uint64_t number = hil_number_of(name);
-        status->stx_mode = S_IFCHR | 0660;
-        status->stx_rdev_major = major(number);
-        status->stx_rdev_minor = minor(number);
-        status->stx_size = 0;
-    } else if (result == 0 && there == shown) {
-        status->stx_mode &= (uint16_t)~S_ISVTX;
-        bool page = S_ISREG(status->stx_mode) && !strncmp(path, "/sys/", 5);
-        status->stx_size = page ? HIL_PAGE : status->stx_size;
-        status->stx_blocks = page ? HIL_PAGE / 512 : status->stx_blocks;
+    if (result == 0 && (there == shown || handle)) {
+        hil_dress(status, name);
     }
     return result;
 }

@@ -108,8 +108,9 @@ typedef struct {
 extern const hil_memory hil_own;     /* of this process: memory.c */
 extern const hil_memory *hil_theirs; /* of the program */
 /* Hand the descriptor of freshly requested lines to the program: the number that it has there, or a
- * negative errno. The shim's is the program's own. */
+ * negative errno and the lines are given back. The shim's is the program's own. */
 extern int (*hil_give)(hil_handle *handle, int fd);
+extern const char *hil_name; /* who tells what is not modelled */
 
 /* --- devices.c: what a call on a device does, whose result is a negative errno where it fails --- */
 
@@ -117,7 +118,7 @@ int hil_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
 ssize_t hil_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
 ssize_t hil_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
 
-/* --- overlay.c --------------------------------------------------------------------------------- */
+/* --- find.c ------------------------------------------------------------------------------------ */
 
 typedef enum { PATH_FOREIGN, PATH_FILE, PATH_DEVICE, PATH_LIVE } hil_place;
 /* Tell what the absolute `path` is; fills in `shown`, where it really lies. */
@@ -126,6 +127,26 @@ bool hil_is_shown(const char *path);
 unsigned hil_mode_of(const char *shown); /* st_mode with the overlay's marks, 0 if there is no file */
 hil_device hil_device_of(const char *path);
 uint64_t hil_number_of(const char *path);
+/* Nobody is to see that a device is a file in the overlay, or that a tty is a link to a pty; nor the
+ * marks of the overlay. */
+#define HIL_DRESS(status, path)                                         \
+    do {                                                            \
+        if (hil_device_of(path)) {                                  \
+            (status)->st_mode = S_IFCHR | 0660;                     \
+            (status)->st_rdev = hil_number_of(path);                \
+            (status)->st_size = 0;                                  \
+        } else {                                                    \
+            (status)->st_mode &= ~(mode_t)S_ISVTX;                  \
+            if (S_ISREG((status)->st_mode) && !strncmp(path, "/sys/", 5)) { \
+                (status)->st_size = HIL_PAGE;                       \
+                (status)->st_blocks = HIL_PAGE / 512; /* or cp looks for holes */ \
+            }                                                       \
+        }                                                           \
+    } while (0)
+struct statx;
+void hil_dress(struct statx *status, const char *path);
+/* Take the bench's own folder off the head of a name. */
+void hil_strip(char *name);
 /* Return `path` made absolute in `made` if it leads below a folder that may be shown, else itself. */
 const char *hil_absolute(int directory, const char *path, char made[HIL_PATH]);
 bool hil_folder_of(int fd, char name[HIL_PATH]);
@@ -148,6 +169,9 @@ ssize_t hil_spi_read(hil_handle *handle, int fd, void *octets, size_t nbytes);
 ssize_t hil_spi_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);
 
 int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument);
+/* Ask for the values of none of these lines: from then on the bench ends their control connection
+ * when they are given back. */
+int hil_gpio_attach(hil_handle *lines);
 bool hil_gpio_readable(const hil_handle *handle, size_t nbytes);
 
 FILE *hil_live_fopen(const char *path, const char *shown, const char *mode);

@@ -28,7 +28,7 @@ from hil.benches import can_pair
 from hil.errors import HostError
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
-from hil.hosting import environment, shim_path
+from hil.hosting import Face
 from hil.testing.check_bus import ADDRESS
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
@@ -91,7 +91,10 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
     with pinned(True):
         rows = [row("direct call of the bus", direct_us(count), None)]
         with contextlib.suppress(HostError):  # no shim on this machine
-            rows.append(row("ioctl through the shim", shim_us(count), echo_us(count)))
+            rows.append(row("ioctl through the shim", foreign_us(count), echo_us(count)))
+        with contextlib.suppress(HostError):  # no supervisor, or the kernel forbids it
+            ours = foreign_us(count, static=True)
+            rows.append(row("ioctl through the supervisor", ours, echo_us(count)))
         # By turns: what else the machine does then weighs on both.
         turns = [(session_us("ipc", count // 6), request_reply_us(count // 6)) for _ in range(3)]
         ours, bare = (min(column) for column in zip(*turns, strict=True))
@@ -132,15 +135,18 @@ def direct_us(count: int) -> float:
     return timed(count, lambda: bus.transfer(0, ADDRESS, b"\x10", 2))
 
 
-def shim_us(count: int) -> float:
-    """Return the cost of an ioctl of another process. Raises ``HostError`` without a shim."""
-    shim = shim_path()
+def foreign_us(count: int, static: bool = False) -> float:
+    """Return the cost of an ioctl of another process; ``static``: as of a static program.
+
+    Raises ``HostError`` without a shim or supervisor.
+    """
+    face = Face.of([sys.executable], static)
     with tempfile.TemporaryDirectory(prefix="hil-bench-") as folder:
         rig = SmallRig(END_NS)
         host = Host(rig.exchange, Path(folder) / "bench", "max")
         write_overlay(Path(folder) / "root", host.nodes.values(), {})
-        env = environment(Path(folder) / "bench", shim)
         words = [sys.executable, "-c", PROGRAM, str(count)]
+        words, env = face.start(words, Path(folder) / "bench")
         try:
             with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as child:
                 host.serve_until_exit(child.pid)

@@ -79,6 +79,18 @@ def preload_shim() -> Finding:
     return Finding("preload shim", GOOD, "`hil run -- CMD` works")
 
 
+def supervisor() -> Finding:
+    """The supervisor that static programs need is built, and this host lets it work."""
+    from hil.errors import HostError
+    from hil.faces.supervisor import supervisor_path
+
+    try:
+        supervisor_path()
+    except HostError as error:
+        return Finding("supervisor", WARN, str(error), "dynamically linked programs do without it")
+    return Finding("supervisor", GOOD, "`hil run --static -- CMD` works")
+
+
 def required_packages() -> Finding:
     """The packages that every run needs are there."""
     missing = [name for name in REQUIRED if _version(name) is None]
@@ -231,6 +243,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     python_version,
     codec,
     preload_shim,
+    supervisor,
     required_packages,
     orbit_packages,
     contributed_parts,

@@ -45,6 +45,11 @@ def parser() -> argparse.ArgumentParser:
         help="one fault of a bus: BUS:KIND,KEY=VALUE,...; repeatable",
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
+    p.add_argument(
+        "--static",
+        action="store_true",
+        help="under the supervisor instead of the preload shim; of itself where CMD is static",
+    )
     p.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
     return p
 
@@ -66,7 +71,7 @@ def main(argv: list[str], command: list[str]) -> int:
         virtual_time=args.virtual_time,
         pin=not args.no_pin,
     )
-    ended = host_program(options, command)
+    ended = host_program(options, command, static=args.static)
     if sys.stderr is not None and not args.quiet and (ended.over or sys.stderr.isatty()):
         why = ": the run is over (--duration)" if ended.over else ""
         print(

@@ -6,7 +6,9 @@ lines makes its connection their holder, to which each edge goes as the kernel's
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 from functools import partial
 from typing import Any
 
@@ -28,6 +30,8 @@ class GpioHandles:
         self.lines = Desk(clock)
         self.counters = self.lines.counters
         self._push = push
+        #: connections that have asked about a request for lines, by its number
+        self._askers: dict[int, list[Client]] = {}
 
     def open(self, client: Client, lane: Lane) -> dict[str, Any]:
         """Take a client in: the channel says it all."""
@@ -46,6 +50,10 @@ class GpioHandles:
             if held is not None:
                 held.send = partial(self._push, client)
         else:
+            if self.lines.held(address) is not None:
+                askers = self._askers.setdefault(address, [])
+                if client not in askers:
+                    askers.append(client)
             code, answer = self.lines.call(lane.bus, t_ns, address, number, asked)
         octets = code.to_bytes(4, "little") + answer
         self._push(client, pack(_GPIO, lane.index, _REPLY, t_ns=t_ns, payload=octets))
@@ -56,5 +64,8 @@ class GpioHandles:
         self.lines.edge(lane.bus, header[5], header[8], octets[HEADER_NBYTES])
 
     def release(self, client: Client, t_ns: int) -> None:
-        """Take back the lines of a client that is gone."""
+        """Take back the lines of a client that is gone, and end the connections about them."""
         self.lines.release(client.ident, t_ns)
+        for asker in self._askers.pop(client.ident, ()):
+            with contextlib.suppress(OSError):  # it may have ended by itself
+                asker.socket.shutdown(socket.SHUT_RDWR)  # the host drops it when it reads the end

@@ -8,6 +8,8 @@ import pytest
 
 import hil.faces
 from hil.benches import buses, can_pair
+from hil.errors import HostError
+from hil.faces.supervisor import supervisor_path
 from hil.hosting import SHIM
 
 
@@ -21,7 +23,16 @@ def test_a_foreign_program_reads_through_the_shim() -> None:
     """The program of the benchmark ends by itself and says what a read has cost."""
     if not (Path(hil.faces.__path__[0]) / SHIM).is_file():
         pytest.skip("the preload shim was not built")
-    assert buses.shim_us(100) > 0
+    assert buses.foreign_us(100) > 0
+
+
+def test_a_static_program_reads_through_the_supervisor() -> None:
+    """The same program as it would run without a dynamic loader."""
+    try:
+        supervisor_path()
+    except HostError as error:
+        pytest.skip(str(error))
+    assert buses.foreign_us(100, static=True) > 0
 
 
 def test_a_frame_through_python_can_costs_something_on_each_way() -> None:
