@@ -15,7 +15,7 @@ from foreign_sources import sdist
 
 from hil.testing.can_rig import in_thread
 
-pytest.importorskip("can", reason="python-can is not installed")
+can = pytest.importorskip("can", reason="python-can is not installed")
 
 VERSION = "4.6.1"
 SHA256 = "290fea135d04b8504ebff33889cc6d301e2181a54099116609f940825ffe5005"
@@ -62,9 +62,11 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module(f"{name}.back2back_test")
 
 
-def run(suite: ModuleType, case: str, test: str, channels: tuple[str, str]) -> None:
-    """Run one of the tests on two channels of our interface; fail as it fails."""
-    ours: dict[str, Any] = {"INTERFACE_1": "hil", "INTERFACE_2": "hil", "TIMEOUT": 0.5}
+def run(
+    suite: ModuleType, case: str, test: str, channels: tuple[str, str], interface: str = "hil"
+) -> None:
+    """Run one of the tests on two channels, the second of our interface; fail as it fails."""
+    ours: dict[str, Any] = {"INTERFACE_1": interface, "INTERFACE_2": "hil", "TIMEOUT": 0.5}
     ours |= {"CHANNEL_1": channels[0], "CHANNEL_2": channels[1]}
     for _ in range(TRIES if test in ON_THE_WALL else 1):
         result = unittest.TestResult()
@@ -123,3 +125,20 @@ def test_many_threads_across_the_bench(
     with in_thread(tmp_path / "bench"):
         monkeypatch.setenv("HIL_BENCH", str(tmp_path / "bench"))
         run(suite, "TestThreadSafeBus", test, ("can0", "can0:tester"))
+
+
+#: The library's slcan cannot be shut down twice; tests/oracles/test_slcan_python_can.py shows it.
+SERIAL = [test for test in BACK2BACK if test != "test_multiple_shutdown"]
+
+
+@pytest.mark.usefixtures("can_interface")
+@pytest.mark.parametrize("test", SERIAL)
+def test_back_to_back_with_a_serial_adapter(
+    suite: ModuleType, test: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's own ``slcan`` on the tty of the bus holds its own beside our interface."""
+    monkeypatch.setitem(can.rc, "sleep_after_open", 0)  # a real adapter restarts when it is opened
+    with in_thread(tmp_path / "bench", "real") as rig:
+        monkeypatch.setenv("HIL_BENCH", str(tmp_path / "bench"))
+        tty = rig.host.lines["/dev/ttyCAN0"].path
+        run(suite, "Back2BackTestCase", test, (tty, "can0:tester"), "slcan")

@@ -337,6 +337,7 @@ def test_a_fault_of_the_command_line_reaches_the_kernel(tmp_path: Path) -> None:
             cwd=tmp_path,
             timeout=2 * LIMIT_S,
         )
+        assert "hil run:" not in done.stderr
         guest.check(done.stdout + done.stderr)
         guest.check_done(done.stdout + done.stderr)
     assert done.returncode == 0
