@@ -12,8 +12,10 @@ does, nor on who is quick.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
+import signal
 import time
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -25,8 +27,12 @@ _STATUS = re.compile(
 )
 #: What a thread in the middle of its birth may take to appear.
 _BIRTH_S = 0.05
+#: What is ended has so long to end by itself, and is looked after this often, seconds.
+_GRACE_S, _LOOK_S = 0.5, 1e-3
 #: Numbers from which on the kernel starts again.
 _RESERVED = 300
+#: prctl(2), PR_SET_CHILD_SUBREAPER
+_SET_CHILD_SUBREAPER = 36
 #: States of a thread that will not run by itself: asleep, and gone.
 ASLEEP, _GONE = b"S", b"ZX"
 
@@ -96,6 +102,33 @@ class ProcessTree:
         """Return the processes that live, in order of their discovery."""
         self.refresh()
         return list(dict.fromkeys(task.pid for task in self.tasks.values()))
+
+    def end(self) -> None:
+        """End what lives: SIGTERM, and after ``_GRACE_S`` of the wall SIGKILL."""
+        until_s = time.monotonic() + _GRACE_S
+        number = signal.SIGTERM
+        asked: set[int] = set()
+        while living := [pid for pid in self.pids() if not self._reap(pid)]:
+            if time.monotonic() > until_s:
+                number = signal.SIGKILL
+                asked.clear()
+            for pid in living:
+                if pid not in asked:
+                    asked.add(pid)
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, number)
+            time.sleep(_LOOK_S)
+
+    def _reap(self, pid: int) -> bool:
+        """Tell whether a process has ended; a child of ours is then let go of."""
+        with contextlib.suppress(OSError):
+            os.waitpid(pid, os.WNOHANG)
+        mine = [task for task in self.tasks.values() if task.pid == pid]
+        for task in mine:
+            state, _ = task.look()
+            if not state or state in _GONE:
+                self._remove(task)
+        return not any(task.tid in self.tasks for task in mine)
 
     # --- who there is --------------------------------------------------------------------------
 
@@ -209,3 +242,9 @@ class ProcessTree:
 def _numbers_in(folder: Path) -> list[int]:
     """Return the names in a folder of /proc that are numbers, in order."""
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def adopt_orphans(wanted: bool) -> bool:
+    """Let what loses its parent become a child of this process, or no longer; tell whether so."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.prctl(_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) == 0)

@@ -29,7 +29,7 @@ from hil.faces.attributes import Tree
 from hil.faces.clock_page import PAGE, VirtualPresent
 from hil.faces.handles import Client
 from hil.faces.host import MESSAGE_LIMIT_NBYTES, Host
-from hil.faces.proctree import ASLEEP, Key, ProcessTree
+from hil.faces.proctree import ASLEEP, Key, ProcessTree, adopt_orphans
 from hil.time.kernel import NEVER_NS
 from hil.time.participant import Participant
 from hil.time.phase import Phase
@@ -85,8 +85,6 @@ class VirtualHost(Host):
         exchange.counted["host.clock"] = self.clock
         #: its threads; None until there is one
         self.program: ProcessTree | None = None
-        #: takes orphans for the program's: this process is where they end up
-        self.adopts = False
         self._takers: dict[int, Taker] = {}
         # by number: threads that have said what they wait for
         self._waiting: set[int] = set()
@@ -116,15 +114,17 @@ class VirtualHost(Host):
 
     def serve_until_exit(self, pid: int) -> None:
         """Serve until a child process has ended, or the run."""
-        self.program = ProcessTree(pid, self.adopts)
+        self.program = ProcessTree(pid, adopt_orphans(True))
         super().serve_until_exit(pid)
 
     def close(self) -> None:
-        """Drop every client and close the socket."""
+        """End what is left of the program, drop every client and close the socket."""
+        if self.program is not None:
+            self.program.end()
+            self.program.close()
+            adopt_orphans(False)
         super().close()
         self.shown.close()
-        if self.program is not None:
-            self.program.close()
 
     # --- the loop ------------------------------------------------------------------------------
 
