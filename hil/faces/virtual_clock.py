@@ -78,6 +78,8 @@ class VirtualHost(Host):
         self, exchange: Exchange, path: Path, epoch_ns: int, tree: Tree | None = None
     ) -> None:
         self._epoch_ns = epoch_ns
+        # (when, key, order, act): what happens next; drivers probe while the host is being made
+        self._items: list[tuple[int, Key, int, Callable[[int], None]]] = []
         super().__init__(exchange, path, "max", tree)
         self.clock = dict.fromkeys(
             ("threads", "sleeps", "waits", "spins", "watched_waits", "unseen_waits", "stalls"), 0
@@ -92,8 +94,6 @@ class VirtualHost(Host):
         self._unseeing: dict[int, tuple[int, float]] = {}
         # who waits for the reply on a device, by the number of the connection
         self._asking: dict[int, Taker] = {}
-        # (when, key, order, act): what happens next
-        self._items: list[tuple[int, Key, int, Callable[[int], None]]] = []
         # threads that wait without a limit for what the bench may bring
         self._hopeful: set[int] = set()
         self._look_s = _LOOK_S
@@ -316,6 +316,11 @@ class VirtualHost(Host):
         """Return the key of the thread that waits for an answer on a handle."""
         taker = self._asking.get(client.ident)
         return ((1 << 32, client.ident), 0) if taker is None else taker.key
+
+    def _ask(self, participant: Participant, header: tuple[int, ...], payload: bytes) -> None:
+        """Let time reach what a driver of the kernel asks of a bus, on whose end a thread waits."""
+        super()._ask(participant, header, payload)
+        self._at(header[5], ((1 << 32, participant.id), 0), lambda t_ns: None)
 
     def _attribute(self, client: Client, message: bytes, t_ns: int) -> None:
         if not client.participant.gone:

@@ -46,13 +46,18 @@ def jetson(tmp_path: Path) -> str:
 
 
 def run(
-    folder: Path, board: str, *command: str, mission: str = "tiansuan_bupt1", **env: str
+    folder: Path,
+    board: str,
+    *command: str,
+    mission: str = "tiansuan_bupt1",
+    time: tuple[str, ...] = ("--pace", "max"),
+    **env: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program on the bench of a board; skips where it is not installed."""
     if not shutil.which(command[0], path=PATH):
         pytest.skip(f"{command[0]} is not installed")
     folder.mkdir(exist_ok=True)
-    words = [sys.executable, "-m", "hil", "run", "--pace", "max", "-q", "--board", board]
+    words = [sys.executable, "-m", "hil", "run", *time, "-q", "--board", board]
     words += ["--mission", mission, "--out", str(folder / "run"), "--", *command]
     around = {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT), **env}
     return subprocess.run(
@@ -226,6 +231,21 @@ def test_a_limit_that_a_shell_writes_reaches_the_part(tmp_path: Path, jetson: st
     assert "Invalid argument" in done.stderr
     done = run(tmp_path / "again", jetson, "sh", "-c", f"echo 1 > {HWMON}/in1_input")
     assert "Permission denied" in done.stderr
+
+
+def test_a_read_takes_its_bus_time_on_the_clock_of_the_program(tmp_path: Path, jetson: str) -> None:
+    """On virtual time a read of 120 us is seen as such, and two runs give one digest."""
+    text = f"import os, time; fd = os.open('{HWMON}/in1_input', os.O_RDONLY)\n"
+    text += "for _ in range(3):\n    time.sleep(1); t = time.monotonic_ns(); os.pread(fd, 9, 0)\n"
+    text += "    print(time.monotonic_ns() - t)"
+    digests = set()
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        done = run(folder, jetson, sys.executable, "-c", text, time=("--virtual-time",))
+        assert all(120_000 <= int(line) < 125_000 for line in done.stdout.splitlines()), done
+        digests.add(json.loads((folder / "run" / "run.json").read_text())["digest"])
+    assert len(done.stdout.splitlines()) == 3
+    assert len(digests) == 1
 
 
 def test_i2cdetect_shows_what_a_driver_holds(tmp_path: Path, jetson: str) -> None:
