@@ -299,6 +299,23 @@ def test_a_supervisor_inside_another_is_refused_in_one_line(tmp_path: Path) -> N
     assert "another supervisor watches already" in done.stderr
 
 
+@pytest.mark.parametrize("compiler", ["gcc", "clang-14", "clang", "aarch64-linux-gnu-gcc"])
+def test_compilers_have_nothing_to_say(tmp_path: Path, compiler: str) -> None:
+    """Shim and supervisor compile without a warning, for ARM too."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    hook = (ROOT / "csrc" / "build_hook.py").read_text()
+    shared = re.findall(r"\w+", hook.split("SUPERVISOR_SHARES = (")[1].split(")")[0])
+    shim = sorted((ROOT / "csrc" / "shim").glob("*.c"))
+    supervised = sorted((ROOT / "csrc" / "supervisor").glob("*.c"))
+    supervised += [path for path in shim if path.stem in shared]
+    flags = ["-Os", "-std=c11", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra", "-Werror", "-fPIC"]
+    for form, sources in (["-shared"], shim), ([], supervised):
+        words = [compiler, *form, *flags, *map(str, sources), "-o", str(tmp_path / "made")]
+        done = subprocess.run([*words, "-ldl", "-lpthread"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_published_calls_are_those_of_the_source() -> None:
     """docs/shim.md lists exactly the system calls that the filter asks about."""
     page = (ROOT / "docs" / "shim.md").read_text().split("The system calls that it looks at")[1]
