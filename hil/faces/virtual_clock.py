@@ -94,6 +94,8 @@ class VirtualHost(Host):
         self._unseeing: dict[int, tuple[int, float]] = {}
         # who waits for the reply on a device, by the number of the connection
         self._asking: dict[int, Taker] = {}
+        # a line has brought octets: who said that it waits may run, and not have said so yet
+        self._stirred = False
         # threads that wait without a limit for what the bench may bring
         self._hopeful: set[int] = set()
         self._look_s = _LOOK_S
@@ -160,7 +162,7 @@ class VirtualHost(Host):
             taker.wait is not None or taker.tid in seen for taker in self._takers.values()
         ) and not any(self._may_see(tid) for tid in list(self._unseeing))
         if quiet and self.program is not None:
-            quiet = self.program.at_rest(self._waiting)
+            quiet = self.program.at_rest(() if self._stirred else self._waiting)
         if quiet is False:
             if time.monotonic() - self._still_s < STALL_S:
                 return False
@@ -168,7 +170,8 @@ class VirtualHost(Host):
             return True
         if self.program is not None and self._epoll.poll(0):
             return False
-        self.clock["watched_waits"] += quiet is None
+        self.clock["watched_waits"] += quiet is None and not self._stirred
+        self._stirred = False
         return True
 
     def _may_see(self, tid: int) -> bool:
@@ -367,5 +370,6 @@ class VirtualHost(Host):
         self.shown.show()
         super()._hear(index, octets)
         line = self._hearers.get(index)
-        if line is not None and line.is_open():
+        if line is not None and (line.aside or line.is_open()):
+            self._stirred = True
             self.kernel.halt()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -142,6 +143,28 @@ else:
 """
 
 
+def beside_a_bench(folder: Path, master: str, slave: str, *options: str) -> str:
+    """Run client and server beside a bench of two wired lines; return the digest of the run."""
+    if not (ROOT / "hil" / "faces" / SHIM).is_file():
+        pytest.skip("the preload shim was not built")
+    folder.mkdir(exist_ok=True)
+    (folder / "modbus.toml").write_text(BOARD)
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    words = [sys.executable, "-m", "hil", "run", "--board", str(folder / "modbus.toml"), *options]
+    words += ["--out", str(folder / "run"), "-q", "--", sys.executable, str(program)]
+    done = subprocess.run(
+        [*words, "client", master, slave],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    assert done.stdout == f"{[n * n for n in range(20)] + [7]}\n", done.stderr
+    assert done.returncode == 0
+    return str(json.loads((folder / "run" / "run.json").read_text())["digest"])
+
+
 @pytest.mark.parametrize(
     ("master", "slave"),
     [
@@ -152,19 +175,13 @@ else:
 )
 def test_two_processes_talk_beside_a_bench(tmp_path: Path, master: str, slave: str) -> None:
     """Under hil run client and server are two programs on two lines, by URL or by device file."""
-    if not (ROOT / "hil" / "faces" / SHIM).is_file():
-        pytest.skip("the preload shim was not built")
-    (tmp_path / "modbus.toml").write_text(BOARD)
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    words = [sys.executable, "-m", "hil", "run", "--board", str(tmp_path / "modbus.toml")]
-    words += ["--out", str(tmp_path / "run"), "-q", "--", sys.executable, str(program)]
-    done = subprocess.run(
-        [*words, "client", master, slave],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=120,
-    )
-    assert done.stdout == f"{[n * n for n in range(20)] + [7]}\n", done.stderr
-    assert done.returncode == 0
+    beside_a_bench(tmp_path, master, slave)
+
+
+def test_two_processes_on_virtual_time_do_the_same_each_time(tmp_path: Path) -> None:
+    """Every octet of client and server is at the same virtual time in each run."""
+    digests = {
+        beside_a_bench(tmp_path / f"run{n}", "hil://ttyS0", "hil://ttyS1", "--virtual-time")
+        for n in range(2)
+    }
+    assert len(digests) == 1
