@@ -7,6 +7,7 @@ them and as busybox is, runs under the supervisor instead (``csrc/supervisor``).
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import struct
 import subprocess
@@ -20,6 +21,8 @@ SUPERVISOR = "_supervisor"
 _SCRIPTS_MOST = 4
 _SCRIPT_LINE_NBYTES = 256
 _PT_INTERP = 3
+#: Machines whose 32-bit programs (EM_386, EM_ARM) run by themselves, with calls of their own.
+_OTHER_CALLS = {("x86_64", 3), ("aarch64", 40)}
 
 
 def supervisor_path() -> Path:
@@ -50,6 +53,7 @@ def is_static(command: str) -> bool:
     """Tell whether a command is an ELF file without a program interpreter, scripts resolved.
 
     A command that is not there or cannot be read is not: whoever starts it says what is wrong.
+    Raises ``HostError`` for one that would run unseen.
     """
     for _ in range(_SCRIPTS_MOST):
         path = shutil.which(command)
@@ -59,7 +63,13 @@ def is_static(command: str) -> bool:
             with Path(path).open("rb") as file:
                 head = file.read(_SCRIPT_LINE_NBYTES)
                 if head[:2] != b"#!":
-                    return head[:4] == b"\x7fELF" and not _has_interpreter(head, file.fileno())
+                    static = head[:4] == b"\x7fELF" and not _has_interpreter(head, file.fileno())
+                    if static and (platform.machine(), head[18]) in _OTHER_CALLS:
+                        raise HostError(
+                            f"{path} is a static 32-bit program, whose system calls the supervisor "
+                            "does not look at; build it for 64 bits"
+                        )
+                    return static
         except OSError:
             return False
         words = os.fsdecode(head[2:].split(b"\n", 1)[0]).split()

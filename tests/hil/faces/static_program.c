@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -287,6 +288,27 @@ static void often(void)
     printf("often %d\n", bad);
 }
 
+static void ring(int number)
+{
+    (void)number;
+}
+
+/* Signals all the time, whose calls are not taken up again: how many reads were right, and wrong. */
+static void storm(void)
+{
+    int fd = device(), good = 0, bad = 0;
+    struct sigaction act = {.sa_handler = ring};
+    struct itimerval often_us = {{0, 300}, {0, 300}};
+    sigaction(SIGALRM, &act, NULL);
+    setitimer(ITIMER_REAL, &often_us, NULL);
+    while (good < 1000) {
+        int found = identity(fd);
+        good += found == 0x0117;
+        bad += found != 0x0117 && found != -EINTR;
+    }
+    printf("storm %d %d\n", good, bad);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -294,7 +316,8 @@ int main(int argc, char **argv)
         const char *name;
         void (*act)(void);
     } acts[] = {{"i2c", i2c}, {"spi", spi}, {"gpio", gpio}, {"edges", edges}, {"tty", tty}, {"look", look},
-                {"wrong", wrong}, {"odd", odd}, {"threads", threads}, {"killed", killed}, {"often", often}};
+                {"wrong", wrong}, {"odd", odd}, {"threads", threads}, {"killed", killed}, {"often", often},
+                {"storm", storm}};
     for (unsigned i = 0; i < sizeof acts / sizeof *acts; i++) {
         if (!strcmp(what, acts[i].name)) {
             acts[i].act();

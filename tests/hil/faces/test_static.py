@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -173,6 +177,18 @@ def test_many_at_once_and_one_after_the_other(tmp_path: Path, program: Path, wha
 
 
 @needs_supervisor
+@pytest.mark.skipif(
+    tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < (5, 19),
+    reason="before Linux 5.19 a signal ends a call that is under way",
+)
+def test_a_signal_makes_no_transaction_twice(tmp_path: Path, program: Path) -> None:
+    """Under a storm of signals the bus has as many transactions as the program has answers."""
+    assert told(tmp_path, program, "storm", pace="real") == ["storm 1000 0"]
+    counters = json.loads((tmp_path / "run" / "run.json").read_text())["counters"]["host"]
+    assert counters["requests"] == 1000
+
+
+@needs_supervisor
 def test_a_program_that_is_killed_takes_nobody_with_it(tmp_path: Path, program: Path) -> None:
     """Children die by SIGKILL in the middle of transactions; the next one on the bus is right."""
     assert told(tmp_path, program, "killed") == ["killed 0117"]
@@ -205,6 +221,21 @@ def test_a_static_program_is_told_from_a_dynamic_one(tmp_path: Path, program: Pa
     assert not is_static("no-such-program")
     done = subprocess.run([*command(tmp_path), str(program), "i2c"], capture_output=True, text=True)
     assert done.stdout.startswith("rdwr 0117\n")
+
+
+@pytest.mark.skipif(os.uname().machine not in ("x86_64", "aarch64"), reason="other processor")
+def test_a_static_program_of_32_bits_is_refused(tmp_path: Path) -> None:
+    """Its system calls are others than those that are looked at: it is refused, not run unseen."""
+    kind = 3 if os.uname().machine == "x86_64" else 40
+    header = struct.pack(
+        "<4s3B9xHHIIIIIHHH", b"\x7fELF", 1, 1, 1, 2, kind, 1, 0, 52, 0, 0, 52, 32, 1
+    )
+    segment = struct.pack("<8I", 1, 0, 0, 0, 84, 84, 5, 4096)
+    program = tmp_path / "program"
+    program.write_bytes(header.ljust(52, b"\0") + segment)
+    program.chmod(0o755)
+    with pytest.raises(HostError, match="static 32-bit program"):
+        is_static(str(program))
 
 
 @needs_supervisor
@@ -247,6 +278,32 @@ def test_signals_go_to_the_program(tmp_path: Path, number: signal.Signals) -> No
         process.send_signal(number)
         assert process.stdout.read() == f"{name}\n"
     assert process.returncode == 5
+
+
+@needs_supervisor
+def test_an_interrupt_of_the_terminal_comes_once(tmp_path: Path) -> None:
+    """Control-C reaches the program by the terminal, and not a second time through `hil run`."""
+    script = "n=0; trap 'n=$((n+1))' INT; trap 'echo got $n; exit 4' TERM; echo ready; "
+    script += "while :; do sleep 0.01; [ $n = 0 ] || kill -TERM $$; done"
+    terminal, inner = pty.openpty()
+    with subprocess.Popen(
+        [*command(tmp_path, "--static", "--pace", "max"), "sh", "-c", script],
+        stdin=inner,
+        stdout=inner,
+        stderr=inner,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        heard = b""
+        while b"ready" not in heard:
+            heard += os.read(terminal, 100)
+        os.write(terminal, b"\x03")
+        while b"got" not in heard:
+            heard += os.read(terminal, 100)
+    assert b"got 1" in heard
+    assert process.returncode == 4
+    os.close(terminal)
+    os.close(inner)
 
 
 @needs_supervisor
