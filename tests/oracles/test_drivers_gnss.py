@@ -6,6 +6,7 @@ import io
 import queue
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -208,29 +209,30 @@ def test_pyubx2_parses_every_message(quiet: Serial, message: tuple[int, int]) ->
     quiet.run(1.0)
     quiet.reset_input_buffer()
     quiet.write(ubx.frame(message))
-    (found,) = quiet.messages(0.1)
-    assert found.identity.startswith(MESSAGES[message].name.split("_")[1])  # type: ignore[attr-defined]
+    found: Any = quiet.messages(0.1)[0]
+    assert found.identity.startswith(MESSAGES[message].name.split("_")[1])
     checks: dict[str, Callable[[], bool]] = {
-        "NAV-POSLLH": lambda: abs(found.lat - 45) < 2e-5 and abs(found.height - 4e8) < 3e3,  # type: ignore[attr-defined]
-        "NAV-VELNED": lambda: abs(found.velN - 700_000) < 9 and found.heading < 1,  # type: ignore[attr-defined]
-        "NAV-STATUS": lambda: found.gpsFix == 3 and found.gpsFixOk == 1,  # type: ignore[attr-defined]
-        "NAV-DOP": lambda: found.pDOP == 1.2 and found.hDOP == 0.8,  # type: ignore[attr-defined]
-        "NAV-TIMEUTC": lambda: found.validUTC == 1 and found.sec == 59,  # type: ignore[attr-defined]
-        "NAV-TIMEGPS": lambda: found.week == 2256 and found.leapS == 18,  # type: ignore[attr-defined]
-        "NAV-TIMELS": lambda: found.currLs == 18 and found.srcOfCurrLs == 2,  # type: ignore[attr-defined]
-        "NAV-SAT": lambda: found.numSvs == 18 and found.svUsed_01 == 1,  # type: ignore[attr-defined]
-        "MON-HW": lambda: found.aStatus == 2,  # type: ignore[attr-defined]
-        "TIM-TP": lambda: found.towMS % 1000 == 0 and found.utc == 1,  # type: ignore[attr-defined]
+        "NAV-POSLLH": lambda: abs(found.lat - 45) < 2e-5 and abs(found.height - 4e8) < 3e3,
+        "NAV-VELNED": lambda: abs(found.velN - 700_000) < 9 and found.heading < 1,
+        "NAV-STATUS": lambda: found.gpsFix == 3 and found.gpsFixOk == 1,
+        "NAV-DOP": lambda: found.pDOP == 1.2 and found.hDOP == 0.8,
+        "NAV-TIMEUTC": lambda: found.validUTC == 1 and found.sec == 59,
+        "NAV-TIMEGPS": lambda: found.week == 2256 and found.leapS == 18,
+        "NAV-TIMELS": lambda: found.currLs == 18 and found.srcOfCurrLs == 2,
+        "NAV-SAT": lambda: found.numSvs == 18 and found.svUsed_01 == 1,
+        "MON-HW": lambda: found.aStatus == 2,
+        "TIM-TP": lambda: found.towMS % 1000 == 0 and found.utc == 1,
     }
-    assert checks.get(found.identity, lambda: True)()  # type: ignore[attr-defined]
+    assert checks.get(found.identity, lambda: True)()
 
 
 @pytest.mark.parametrize("name", ["CFG-PRT", "CFG-RATE", "CFG-NAV5", "CFG-TP5", "CFG-GNSS"])
 def test_pyubx2_polls_and_returns_the_older_messages(quiet: Serial, name: str) -> None:
     """Each parses, and what was read is accepted when pyubx2 sends it back."""
+    value: Any
     value, acknowledged = quiet.ask(pyubx2.UBXMessage("CFG", name, pyubx2.POLL))
     assert identities([value, acknowledged]) == [name, "ACK-ACK"]
-    again = pyubx2.UBXMessage("CFG", name, pyubx2.SET, payload=value.payload)  # type: ignore[attr-defined]
+    again = pyubx2.UBXMessage("CFG", name, pyubx2.SET, payload=value.payload)
     assert identities(quiet.ask(again)) == ["ACK-ACK"]
 
 
