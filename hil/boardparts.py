@@ -31,6 +31,7 @@ WORLD_UNITS: Mapping[str, str] = {
     **{f"thermal.{what}_c": "degC" for what in ("chip", "board", "environment")},
     **{f"att.gyro_{axis}_rad_s": "rad/s" for axis in "xyz"},
     **{f"att.accel_{axis}_m_s2": "m/s2" for axis in "xyz"},
+    **{f"att.mag_{axis}_t": "T" for axis in "xyz"},
     "link.elevation_deg": "deg",
     "link.locked": "1",
 }

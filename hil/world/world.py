@@ -16,6 +16,7 @@ from hil.errors import ConfigError, UsageError
 from hil.missions.mission import Mission
 from hil.world.attitude import pitch_rate_rad_s
 from hil.world.eclipse import Eclipse, find_eclipses, illumination
+from hil.world.field import body_axes, decimal_year, field_ecef_t
 from hil.world.frames import (
     Array,
     Epoch,
@@ -54,6 +55,7 @@ _DECIMALS = {
     "sun.illumination": 9,
     "sun.beta_deg": 6,
     "att.gyro_y_rad_s": 12,
+    **dict.fromkeys(("att.mag_x_t", "att.mag_y_t", "att.mag_z_t"), 12),
     "link.elevation_deg": 9,
     "link.locked": 0,
     "available_w": 9,
@@ -99,6 +101,9 @@ class World:
         r_ecef = teme_to_ecef(r, gmst)
         latitude, longitude, height = ecef_to_geodetic(r_ecef)
         ned = north_east_down(velocity_to_ecef(r_ecef, v, gmst), latitude, longitude)
+        field = body_axes(
+            field_ecef_t(r_ecef, decimal_year(self.orbit.epoch)), r_ecef, teme_to_ecef(v, gmst)
+        )
         sun = sun_teme_km(self.orbit.epoch.days_since_j2000(t_s))
         light = illumination(r, sun)
         self.eclipses: list[Eclipse] = find_eclipses(self.orbit, t_s)
@@ -117,6 +122,9 @@ class World:
             "sun.illumination": light,
             "sun.beta_deg": _beta_deg(r, v, sun),
             "att.gyro_y_rad_s": pitch_rate_rad_s(r, v),
+            "att.mag_x_t": field.x,
+            "att.mag_y_t": field.y,
+            "att.mag_z_t": field.z,
             "link.elevation_deg": elevation,
             "link.locked": locked,
             "available_w": available_w(self.mission, light, r, sun),

@@ -71,7 +71,7 @@ def test_the_board_page_names_what_a_board_file_may_hold() -> None:
     assert {value for value in values if value not in text} == set()
 
 
-AXES = (("gyro", "rad_s"), ("accel", "m_s2"))
+AXES = (("gyro", "rad_s"), ("accel", "m_s2"), ("mag", "t"))
 
 
 def test_the_mission_page_names_every_group_and_evidence_mark() -> None:

@@ -24,7 +24,7 @@ GROUPS = {
     ),
     "thermal": ("chip_c", "board_c", "environment_c"),
     "att": ("gyro_x_rad_s", "gyro_y_rad_s", "gyro_z_rad_s", "accel_x_m_s2", "accel_y_m_s2",
-            "accel_z_m_s2"),
+            "accel_z_m_s2", "mag_x_t", "mag_y_t", "mag_z_t"),
     "link": ("elevation_deg", "locked"),
 }  # fmt: skip
 NAMES = [f"{group}.{name}" for group, names in GROUPS.items() for name in names]
