@@ -27,7 +27,7 @@ FRAME_EXPOSURE_US = 1000
 #: where a receiver that tells the time begins; a bench of one part has no mission
 EPOCH_UTC = datetime(2025, 1, 1, tzinfo=UTC)
 #: kinds of buses in the order in which a part that can sit on several is put on one
-PREFERENCE = ("i2c", "spi", "onewire", "uart", "can", "frames", "gpio")
+PREFERENCE = ("uart", "i2c", "spi", "onewire", "can", "frames", "gpio")
 NAMES = {"i2c": "i2c-1", "spi": "spi-0", "uart": "ttyAMA0", "can": "can0", "gpio": "gpiochip0"}
 
 
