@@ -208,6 +208,40 @@ def test_streams_of_c_and_cplusplus_read_and_write(tmp_path: Path, jetson: str) 
     assert known["host.attributes"]["reads"] == 5
 
 
+STATIC = r"""
+#include <dirent.h>
+#include <stdio.h>
+int main(void) {
+    char line[32];
+    FILE *limit = fopen("/sys/class/hwmon/hwmon0/curr1_crit", "w");
+    fputs("2000", limit);
+    fclose(limit);
+    fputs(fgets(line, sizeof line, fopen("/sys/class/hwmon/hwmon0/curr1_crit", "r")), stdout);
+    fputs(fgets(line, sizeof line, fopen("/sys/class/hwmon/hwmon0/in1_input", "r")), stdout);
+    int count = 0;
+    for (DIR *all = opendir("/sys/class/thermal"); readdir(all);) {
+        count++;
+    }
+    printf("%d", count);
+}
+"""
+
+
+def test_a_static_program_reads_and_writes(tmp_path: Path, jetson: str) -> None:
+    """Under the supervisor a static binary gets values, sets a limit and lists the zones."""
+    (tmp_path / "static.c").write_text(STATIC)
+    words = ["gcc", "-static", "-o", "static", "static.c"]
+    if (
+        not shutil.which("gcc")
+        or subprocess.run(words, cwd=tmp_path, capture_output=True).returncode
+    ):
+        pytest.skip("no gcc that links statically")
+    done = run(tmp_path, jetson, str(tmp_path / "static"))
+    if "supervisor" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.stdout.split() == ["2000", "5096", "11"], done.stderr
+
+
 def test_a_text_is_made_anew_from_the_start(tmp_path: Path, jetson: str) -> None:
     """pread at 0, seek to 0, folder descriptors and relative names work as on sysfs."""
     done = run(tmp_path, jetson, sys.executable, "-c", HANDLES)
