@@ -90,7 +90,7 @@ class Bme280(RegisterTarget):
 
     MAP = RegisterMap(
         (
-            *(ro(at, f"CALIB_{at:02X}") for at in (*range(0x88, 0xA2), *range(0xE1, 0xF0))),
+            *(ro(at, f"CALIB_{at:02X}") for at in (*range(0x88, 0xA2), *range(0xE1, 0xF1))),
             ro(ID, "ID", 0x60),
             Register(RESET, "RESET", clearing=0xFF),
             Register(CTRL_HUM, "CTRL_HUM", writable=0x07),
@@ -119,7 +119,7 @@ class Bme280(RegisterTarget):
             "CTRL_MEAS": "OSRS_T 7:5, OSRS_P 4:2, MODE 1:0",
             "CONFIG": "T_SB 7:5, FILTER 4:2, SPI3W 0",
         },
-        volatile={f"CALIB_{at:02X}": 0xFF for at in (*range(0x88, 0xA2), *range(0xE1, 0xF0))},
+        volatile={f"CALIB_{at:02X}": 0xFF for at in (*range(0x88, 0xA2), *range(0xE1, 0xF1))},
         spi=(0x80, 0x00),
         note="its counts become SI by trimming values that each part has of its own",
     )

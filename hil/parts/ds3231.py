@@ -35,6 +35,8 @@ CONTROL, STATUS, AGING, TEMPERATURE = 0x0E, 0x0F, 0x10, 0x11
 INTCN, CONV, OSF, BUSY, A2F, A1F = 1 << 2, 1 << 5, 1 << 7, 1 << 2, 1 << 1, 1 << 0
 SECOND_NS = 1_000_000_000
 CONVERSION_NS, EVERY_NS = 125_000_000, 64_000_000_000
+#: a conversion that CONV asked for does not show in BSY before
+BUSY_NS = 2_000_000
 #: frequency change of one step of the aging register at 25 degC ("Aging Offset")
 AGING_PPB = 100
 _EPOCH = date(2000, 1, 1).toordinal()
@@ -191,6 +193,10 @@ class Ds3231(RegisterTarget):
         self._temperature(t_ns)
         self._drive(t_ns)
 
+    @property
+    def _converting(self) -> bool:
+        return bool(self.file.values[STATUS] & BUSY) or self._asked.busy
+
     def _temperature(self, t_ns: int) -> None:
         values = self.file.values
         for converter in (self._converter, self._asked):
@@ -199,7 +205,9 @@ class Ds3231(RegisterTarget):
                 counts = round(inputs["temperature_c"] * 4)
                 values[TEMPERATURE], values[TEMPERATURE + 1] = counts >> 2 & 0xFF, (counts & 3) << 6
         by_itself = t_ns >= self._converter.due_ns - CONVERSION_NS
-        values[STATUS] = values[STATUS] & ~BUSY | (BUSY if by_itself or self._asked.busy else 0)
+        seen_ns = self._asked.due_ns - CONVERSION_NS + BUSY_NS
+        shown = by_itself or (self._asked.busy and t_ns >= seen_ns)
+        values[STATUS] = values[STATUS] & ~BUSY | (BUSY if shown else 0)
         if not self._asked.busy:
             values[CONTROL] &= ~CONV
 
@@ -271,13 +279,12 @@ class Ds3231(RegisterTarget):
 
     def on_write(self, t_ns: int, address: int, value: int) -> None:
         """Setting the seconds restarts the second; AGING changes the rate from now on."""
-        values = self.file.values
         if address == SECONDS:
             self._start_ns, self._counted = t_ns, 0
         elif address == AGING:
             self._start_ns, self._counted = t_ns - self._elapsed_ns(t_ns) % SECOND_NS, 0
             self._rate_ppb = self.drift_ppb - AGING_PPB * signed(value, 8)
-        elif address == CONTROL and value & CONV and not values[STATUS] & BUSY:
+        elif address == CONTROL and value & CONV and not self._converting:
             self._asked.once(t_ns, CONVERSION_NS, self.values)
         self._temperature(t_ns)
         self._drive(t_ns)

@@ -46,7 +46,10 @@ class Mmc5603(RegisterTarget):
             ro(0x39, "PRODUCT_ID", 0x10),
         ),
         size=64,
-        tagged=(*((0x1E + n, f"ST_{axis}_TH") for n, axis in enumerate("XYZ")),),
+        tagged=(
+            *((0x1E + n, f"ST_{axis}_TH") for n, axis in enumerate("XYZ")),
+            *((0x27 + n, f"ST_{axis}") for n, axis in enumerate("XYZ")),
+        ),
     )
     QUANTITIES: ClassVar[Mapping[str, Quantity]] = {
         **{

@@ -26,6 +26,13 @@ def test_contract() -> None:
     check_part(lambda: Bme280("env", 3))
 
 
+def test_the_trimming_registers_are_those_of_the_memory_map(part: Bme280) -> None:
+    """Table 18: calib00 to 25 at 88h to A1h, calib26 to 41 at E1h to F0h; reading them is fine."""
+    read(part, 0, 0x88, 26)
+    read(part, 0, 0xE1, 16)
+    assert not part.touched
+
+
 def test_compensation_example() -> None:
     """The worked example of Bosch's data sheets: 25.08 degC and 100653.27 Pa from its counts."""
     fine = t_fine(TYPICAL, 519888)

@@ -139,6 +139,18 @@ def test_temperature_every_64_seconds_and_on_demand() -> None:
     assert read(part, 63 * SECOND + 125_000_000, 0x11, 2) == b"\xff\xc0"
 
 
+def test_busy_shows_a_conversion_on_demand_two_milliseconds_late() -> None:
+    """Special-purpose registers, CONV: it does not affect BSY for about 2 ms; CONV itself stays."""
+    part = Ds3231("clock")
+    asked = 10 * SECOND
+    part.i2c_write(asked, b"\x0e\x3c")
+    assert read(part, asked + 1_999_999, 0x0E, 2) == b"\x3c\x88"
+    assert read(part, asked + 2_000_000, 0x0E, 2) == b"\x3c\x8c"
+    # Nor does asking again within those two milliseconds start it anew.
+    part.i2c_write(asked + 1_000_000, b"\x0e\x3c")
+    assert read(part, asked + 125_000_000, 0x0E, 2) == b"\x1c\x88"
+
+
 def test_drift_and_aging() -> None:
     """A crystal 10 ppm fast gains 0.864 s a day; 100 steps of aging take 10 ppm away."""
     part = Ds3231("clock", time="2026-01-01T00:00:00", drift_ppm=10)

@@ -172,6 +172,14 @@ def test_mmc5603_control_registers_read_zero() -> None:
     assert read(part, 0, 0x39) == b"\x10"
 
 
+def test_mmc5603_self_test_registers_are_named_when_touched() -> None:
+    """Thresholds at 1Eh to 20h and values at 27h to 29h are not modelled, which is counted."""
+    part = Mmc5603("mag", 5)
+    for address in (0x1E, 0x20, 0x27, 0x29):
+        read(part, 0, address)
+    assert set(part.touched) == {f"read ST_{name}" for name in ("X_TH", "Z_TH", "X", "Z")}
+
+
 def test_mmc5603_software_reset_stops_everything() -> None:
     """SW_RST gives up what is under way and clears the done bits."""
     part = Mmc5603("mag", 5)
