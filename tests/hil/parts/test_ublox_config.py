@@ -7,6 +7,7 @@ import struct
 import pytest
 from ublox_bench import SECOND_NS, Bench, key, valset
 
+from hil.parts.base import stream
 from hil.parts.ublox import nmea, ubx
 from hil.parts.ublox.items import ITEMS, KEYS
 
@@ -66,6 +67,31 @@ def test_layers_are_apart_until_a_start_puts_them_together() -> None:
     bench.command(ubx.CFG_RST, b"\0\0\0\0")
     bench.run(1.0)
     assert valget(bench, 0, nav) == {nav: 3}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_messages_leave_it_answering(seed: int) -> None:
+    """Whatever is configured, however malformed, a message is answered once and time goes on."""
+    random = stream(seed, "fuzz")
+    keys = [number for number in ITEMS if number >> 16 & 0xFF != 0x05]  # a pulse of 100 kHz is slow
+    for _ in range(8):
+        bench = Bench(ttff_s=0.0)
+        for _ in range(40):
+            item = ITEMS[keys[int(random.integers(len(keys)))]]
+            value = bytes(random.integers(0, 3, item.nbytes, dtype="u1"))
+            head = bytes(random.integers(0, 4, 4, dtype="u1"))
+            bench.command(ubx.CFG_VALSET, head + item.key.to_bytes(4, "little") + value)
+            number, size = int(random.integers(0x40)), int(random.integers(40))
+            if number not in (ubx.CFG_RST[1], ubx.CFG_TP5[1]):
+                bench.receiver.store.set_all(TALKING)
+                bench.run(0.5)
+                octets = bytes(random.integers(0, 3, size, dtype="u1"))
+                answers = bench.ask((0x06, number), octets)
+                assert sum(answer in (ubx.ACK_ACK, ubx.ACK_NAK) for answer in answers) <= 1
+        bench.receiver.store.start()
+        bench.receiver.store.set_all(TALKING)
+        bench.run(3.0)
+        assert bench.ask(ubx.MON_VER) == [ubx.MON_VER]
 
 
 def test_a_group_is_read_64_items_at_a_time() -> None:
