@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import queue
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -419,6 +422,35 @@ def test_sparkfun_ublox_gps_sweeps_by_polls() -> None:
         gps.stopping = True
         port.end()
         gps.thread.join()
+
+
+# --- gpsdecode ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_gpsdecode_tells_the_world(share: float) -> None:
+    """Of all messages at once gpsd's decoder makes one fix, in orbit, and the sky it came from."""
+    tool = shutil.which("gpsdecode")
+    if tool is None:
+        pytest.skip("gpsdecode (gpsd-tools) is not installed")
+    serial = Serial(tx_buffer=8192)
+    for row in MESSAGES.values():
+        serial.receiver.store.set_all({f"MSGOUT-{row.name}_UART1": 1})
+    wanted = {}
+    for name in ("lat_deg", "lon_deg", "alt_m"):
+        quantity = Ublox.QUANTITIES[name]
+        wanted[name] = quantity.lower + share * (quantity.upper - quantity.lower)
+        serial.receiver.set(name, wanted[name])
+    serial.run(4.5)
+    octets = serial.read(100_000)
+    done = subprocess.run([tool, "-j"], input=octets, capture_output=True, check=True)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    fix = [one for one in told if one["class"] == "TPV"][-1]
+    assert (fix["mode"], fix["leapseconds"]) == (3, 18)
+    for name, key in (("lat_deg", "lat"), ("lon_deg", "lon"), ("alt_m", "altHAE")):
+        assert abs(fix[key] - wanted[name]) <= Ublox.QUANTITIES[name].epsilon
+    sky = [one for one in told if one["class"] == "SKY"][-1]
+    assert (sky["nSat"], sky["uSat"], sky["pdop"]) == (18, 14, 1.2)
 
 
 # --- I2C ------------------------------------------------------------------------------------------

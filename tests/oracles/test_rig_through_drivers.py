@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from io import BytesIO
+from pathlib import Path
 
 import adafruit_ina3221
 import adafruit_lsm6ds
@@ -20,6 +21,7 @@ from hil.missions import load
 from hil.rig import Rig
 from hil.time.transports.direct import DirectPort
 
+ROOT = Path(__file__).resolve().parents[2]
 SECOND = 1_000_000_000
 SHUNT_OHM = 0.01
 
@@ -27,8 +29,8 @@ SHUNT_OHM = 0.01
 class RigBench:
     """The default rig and a foreign program on its payload computer's buses."""
 
-    def __init__(self) -> None:
-        self.rig = Rig(load_board("raspberrypi4"), load("tiansuan_bupt1"), seed=3, duration_s=900)
+    def __init__(self, board: str = "raspberrypi4") -> None:
+        self.rig = Rig(load_board(board), load("tiansuan_bupt1"), seed=3, duration_s=900)
         exchange = self.rig.exchange
         self.hal = DirectHal(DirectPort(exchange, exchange.join("foreign")))
         self.i2c = I2C(self.hal.i2c("i2c-1").transfer, self.hal.clock)
@@ -86,6 +88,28 @@ def test_adafruit_lsm6dsox_reads_the_motion_of_the_world(bench):
         mean = math.fsum(sample[axis] for sample in accelerations) / len(accelerations)
         epsilon = quantities[f"accel_{letter}_m_s2"].epsilon
         assert mean == pytest.approx(state[f"att.accel_{letter}_m_s2"], abs=epsilon)
+
+
+def test_adafruit_lis3mdl_reads_the_field_of_the_world(tmp_path):
+    """A magnetometer added to the board feels the Earth's field along the orbit, in body axes."""
+    adafruit_lis3mdl = pytest.importorskip("adafruit_lis3mdl", reason="it is not installed")
+    board = (ROOT / "boards" / "raspberrypi4.toml").read_text()
+    (tmp_path / "b.toml").write_text(
+        f'{board}\n[part.mag]\ntype = "lis3mdl"\nbus = "i2c-1"\naddress = 0x1C\n[part.mag.world]\n'
+        + "".join(f'mag_{axis}_t = "att.mag_{axis}_t"\n' for axis in "xyz")
+    )
+    bench = RigBench(str(tmp_path / "b.toml"))
+    clock = bench.hal.clock
+    with virtual_sleep(clock, adafruit_lis3mdl):
+        driver = adafruit_lis3mdl.LIS3MDL(bench.i2c)
+        for minute in (2, 7, 12):
+            clock.sleep_until(minute * 60 * SECOND + SECOND // 2)
+            told = driver.magnetic  # microtesla
+            state, part = bench.rig.world.state, bench.rig.wiring.parts["mag"]
+            for axis, microtesla in zip("xyz", told, strict=True):
+                epsilon = part.QUANTITIES[f"mag_{axis}_t"].epsilon
+                assert microtesla * 1e-6 == pytest.approx(state[f"att.mag_{axis}_t"], abs=epsilon)
+            assert 20 < math.hypot(*told) < 60
 
 
 def test_pyubx2_and_pynmea2_read_the_orbit_of_the_world(bench):
