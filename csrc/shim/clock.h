@@ -17,6 +17,8 @@
 bool hil_clock_is(clockid_t clock, uint64_t *offset_ns);
 /* Return the virtual time of this thread and charge it for looking. */
 uint64_t hil_clock_read(void);
+/* Who looks at the clock between taking locks does not wait for it to go on. */
+void hil_clock_locks(void);
 
 /* How a thread waits: for the bench alone, or also for something that the bench cannot see, either
  * hearing the bench at once or looking for its word from time to time. */

@@ -77,6 +77,16 @@ static int virtual_sem(sem_t *semaphore, clockid_t clock, const struct timespec 
     return error ? -1 : 0;
 }
 
+#define SEM(name)                                   \
+    HIL_EXPORT int name(sem_t *semaphore)           \
+    {                                               \
+        HIL_REAL(name, int (*)(sem_t *))            \
+        hil_clock_locks();                          \
+        return real(semaphore);                     \
+    }
+SEM(sem_wait)
+SEM(sem_trywait)
+
 HIL_EXPORT int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict limit)
 {
     HIL_REAL(sem_timedwait, sem_type)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
+import termios
 import tty
 from collections.abc import Callable, MutableMapping
 
@@ -24,6 +26,8 @@ class Terminal:
         tty.setraw(slave)
         prepare(slave)
         os.close(slave)
+        #: called before a program is given octets
+        self.announce: Callable[[], None] = lambda: None
         self._counters = counters
         os.set_blocking(self.master, False)
         self._open = False
@@ -50,7 +54,24 @@ class Terminal:
 
     def write(self, octets: bytes) -> int:
         """Give octets to a program; return how many of them had room."""
+        self.announce()
         taken = 0
         with contextlib.suppress(BlockingIOError):
             taken = os.write(self.master, octets)
         return taken
+
+    def delivered(self) -> bool:
+        """Tell whether octets lie where a program finds them; the kernel takes its time."""
+        try:
+            tty_fd = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # a program has it for itself
+            return False
+        try:
+            return bool(int.from_bytes(fcntl.ioctl(tty_fd, termios.FIONREAD, bytes(4)), "little"))
+        finally:
+            os.close(tty_fd)
+
+    @property
+    def in_use(self) -> bool:
+        """A program had it open when that was last looked at."""
+        return self._open

@@ -30,6 +30,7 @@ from hil.faces.clock_page import PAGE, VirtualPresent
 from hil.faces.handles import Client
 from hil.faces.host import MESSAGE_LIMIT_NBYTES, Host
 from hil.faces.proctree import ASLEEP, Key, ProcessTree, adopt_orphans
+from hil.faces.terminal import Terminal
 from hil.time.kernel import NEVER_NS
 from hil.time.participant import Participant
 from hil.time.phase import Phase
@@ -55,6 +56,10 @@ OUTSIDE_S = 1.0
 CHUNK_NS = 60_000_000_000
 #: How long to let a thread run before looking again, seconds: at first and at most.
 _LOOK_S, _LOOK_MOST_S = 20e-6, 2e-3
+#: The same for the only thread there is, which need not be looked at in a hurry.
+_ALONE_S = 1e-3
+#: What the kernel may take to move octets through a terminal: as a rule, and at most.
+_TERMINAL_S, _TERMINAL_MOST_S = 100e-6, 5e-3
 
 
 class Taker:
@@ -99,8 +104,13 @@ class VirtualHost(Host):
         # threads that wait without a limit for what the bench may bring
         self._hopeful: set[int] = set()
         self._look_s = _LOOK_S
-        self._still_s = self._outside_s = time.monotonic()
+        self._still_s = time.monotonic()
         self._outside = False
+        # a program was told something since time last passed; since terminals were last looked at
+        self._spoken = self._ran = False
+        self._delivering: dict[Terminal, float] = {}
+        for line in self.lines.values():
+            line.terminal.announce = partial(self._announce, line.terminal)
 
     def _make_present(self, path: Path, pace: str) -> Present:
         self.shown = VirtualPresent(self.kernel, path.with_name(PAGE), self._epoch_ns)
@@ -132,23 +142,32 @@ class VirtualHost(Host):
 
     def step(self, most_s: float = 3600.0) -> None:
         """Serve whoever asks; when nobody can run, let time pass to what happens next."""
-        if self._serve_ready(0.0):
+        served = self._serve_ready(0.0 if self.program is None else self._first_s())
+        if served:
             self._look_s = _LOOK_S
             self._still_s = time.monotonic()
             self._outside = False
-        elif not (self._items or self._hopeful):
-            self._idle(most_s)
+        if not (self._items or self._hopeful):
+            if not served:
+                self._idle(most_s)
         elif self._at_rest():
             self._pass()
-        else:
+        elif not served:
             self._serve_ready(min(self._look_s, most_s))
             self._look_s = min(2 * self._look_s, _LOOK_MOST_S)
 
+    def _first_s(self) -> float:
+        """Return how long a thread that was just woken is given before it is looked at."""
+        alone = self._spoken and self.program is not None and len(self.program.tasks) == 1
+        self._spoken = False
+        return _ALONE_S if alone else 0.0
+
     def _serve_ready(self, wait_s: float) -> bool:
         """Serve those who ask within ``wait_s``; tell whether there were any."""
-        if wait_s:
+        if wait_s and wait_s != _ALONE_S:
             select.select([self._epoll], [], [], wait_s)
-        events = self._epoll.poll(0)
+            wait_s = 0.0
+        events = self._epoll.poll(wait_s)
         for fd, _ in events:
             ready = self._watched.get(fd)
             if ready is not None:
@@ -168,11 +187,33 @@ class VirtualHost(Host):
                 return False
             self.clock["stalls"] += 1
             return True
-        if self.program is not None and self._epoll.poll(0):
+        if self.program is not None and (self._epoll.poll(0) or self._written()):
             return False
         self.clock["watched_waits"] += quiet is None and not self._stirred
         self._stirred = False
         return True
+
+    def _written(self) -> bool:
+        """Tell whether octets are still on their way through a terminal, to or from a program."""
+        now_s = time.monotonic()
+        for terminal, since_s in list(self._delivering.items()):
+            if now_s - since_s < _TERMINAL_MOST_S and not terminal.delivered():
+                return True
+            del self._delivering[terminal]
+        if not self._ran or not any(line.terminal.in_use for line in self.lines.values()):
+            return False
+        self._ran = False
+        return bool(select.select([self._epoll], [], [], _TERMINAL_S)[0])
+
+    def _announce(self, terminal: Terminal) -> None:
+        self._delivering[terminal] = time.monotonic()
+        self._speak()
+
+    def _speak(self) -> None:
+        """Note that a program is being told something: time stands until all wait again."""
+        self.shown.show()
+        self._spoken = self._ran = True
+        self.kernel.halt()
 
     def _may_see(self, tid: int) -> bool:
         """Tell whether a thread that it is time for will see that by itself."""
@@ -191,16 +232,21 @@ class VirtualHost(Host):
         """Let time pass until something happens for a program, or to ``most_ns``."""
         self._look_s = _LOOK_S
         self._still_s = time.monotonic()
-        kernel, items = self.kernel, self._items
-        due_ns = items[0][0] if items else NEVER_NS
-        until_ns = min(due_ns, kernel.now_ns + CHUNK_NS, most_ns, self.exchange.end_ns)
-        kernel.run_before(until_ns, _CHECK)
-        now_ns = self.shown.show()
-        if now_ns >= self.exchange.end_ns:
-            self.exchange.finish()
-        elif now_ns >= due_ns:
-            _, _, _, act = heappop(items)
-            act(now_ns)
+        kernel, items, end_ns = self.kernel, self._items, self.exchange.end_ns
+        self._spoken = False
+        while not self._spoken:
+            due_ns = items[0][0] if items else NEVER_NS
+            until_ns = min(due_ns, kernel.now_ns + CHUNK_NS, most_ns, end_ns)
+            kernel.run_before(until_ns, _CHECK)
+            now_ns = self.shown.show()
+            if now_ns >= end_ns:
+                self.exchange.finish()
+                return
+            if now_ns >= due_ns:
+                _, _, _, act = heappop(items)
+                act(now_ns)
+            elif now_ns >= until_ns:
+                return
 
     def _idle(self, most_s: float) -> None:
         """Let programs compute; where all wait for something else, time follows the wall."""
@@ -289,6 +335,7 @@ class VirtualHost(Host):
             self._send(taker.client, pack(_GRANT, t_ns=t_ns, seq=number))
 
     def _runs(self, taker: Taker) -> None:
+        self._spoken = self._ran = True
         taker.wait = None
         self._waiting.discard(taker.tid)
         self._hopeful.discard(taker.client.ident)
@@ -357,19 +404,11 @@ class VirtualHost(Host):
 
     def _send(self, client: Client, octets: bytes) -> None:
         self._replied(client)
+        self._spoken = True
         super()._send(client, octets)
 
     def push(self, client: Client, octets: bytes) -> bool:
         """Send what a desk has to say; time stands until the program has taken it."""
         self._replied(client)
-        self.shown.show()
-        self.kernel.halt()
+        self._speak()
         return super().push(client, octets)
-
-    def _hear(self, index: int, octets: bytes) -> None:
-        self.shown.show()
-        super()._hear(index, octets)
-        line = self._hearers.get(index)
-        if line is not None and (line.aside or line.is_open()):
-            self._stirred = True
-            self.kernel.halt()
