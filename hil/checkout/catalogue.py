@@ -57,6 +57,18 @@ def address(text: str) -> int:
     return value
 
 
+def _argument(name: str, default: Any, value: float) -> Any:
+    """Return a number as a parameter takes it; all members of a list are the same.
+
+    Raises ``UsageError`` for a parameter that is no number.
+    """
+    if isinstance(default, list | tuple):
+        return [value] * len(default)
+    if isinstance(default, str):
+        raise UsageError(f"--set {name}: takes a word; put the part on a board and give --board")
+    return type(default)(value) if isinstance(default, bool | int) else value
+
+
 @dataclass
 class Opener:
     """How to reach the part that the command line names."""
@@ -114,14 +126,20 @@ class Opener:
             )
         if self.on is not None and not hasattr(part, KINDS[self.on].face):
             raise UsageError(f"--on {self.on}: a {self.part} does not sit on a bus of that kind")
+        if self.address is not None and self.address not in (part.ADDRESSES or (self.address,)):
+            known = ", ".join(f"{one:#04x}" for one in part.ADDRESSES)
+            raise UsageError(f"--address {self.address:#04x}: a {self.part} can have {known}")
         board = lone_board(self.part, self._params(self.part), self.on or "", self.address)
-        return self.part, Emulated(board, board.parts[0], self.seed)
+        try:
+            return self.part, Emulated(board, board.parts[0], self.seed)
+        except (TypeError, ValueError, IndexError) as wrong:
+            raise UsageError(f"{self.part} refuses this: {wrong}") from wrong
 
     def _params(self, type_name: str) -> dict[str, Any]:
         """Return the constructor arguments among what was given."""
         params = part_class(type_name).PARAMS
         return {
-            name: int(value) if isinstance(params[name].default, int) else value
+            name: _argument(name, params[name].default, value)
             for name, value in self.given.items()
             if name in params
         }

@@ -1,5 +1,8 @@
 """Real parts on Linux: ``/dev/i2c-N`` by I2C_RDWR, ``/dev/spidevB.C`` by SPI_IOC_MESSAGE, a tty.
 
+An adapter that knows SMBus only, as those of most PCs, is asked for I2C block transfers: registers
+of up to 32 octets behind one octet of address.
+
 The structures are those of ``linux/i2c.h``, ``linux/i2c-dev.h`` and ``linux/spi/spidev.h``.
 """
 
@@ -10,13 +13,19 @@ import fcntl
 import os
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from hil.boardparts import KINDS
 from hil.checkout.links import Heard
 from hil.errors import DeviceError, HostError, UsageError
 from hil.parts.base import Part
 
-I2C_RDWR, I2C_M_RD = 0x0707, 1
+I2C_SLAVE, I2C_FUNCS, I2C_RDWR, I2C_SMBUS = 0x0703, 0x0705, 0x0707, 0x0720
+I2C_M_RD, FUNC_I2C = 1, 1
+#: sizes of SMBus transfers (linux/i2c.h), and the most octets of a block
+SMBUS_BYTE, SMBUS_I2C_BLOCK, BLOCK_MAX = 1, 8, 32
 SPI_IOC_MESSAGE, SPI_IOC_WR_MODE, SPI_IOC_WR_SPEED = 0x40206B00, 0x40016B01, 0x40046B04
 
 
@@ -31,6 +40,15 @@ class _I2CMessage(ctypes.Structure):
 
 class _I2CMessages(ctypes.Structure):
     _fields_ = (("msgs", ctypes.POINTER(_I2CMessage)), ("nmsgs", ctypes.c_uint32))
+
+
+class _SMBusCall(ctypes.Structure):
+    _fields_ = (
+        ("read_write", ctypes.c_uint8),
+        ("command", ctypes.c_uint8),
+        ("size", ctypes.c_uint32),
+        ("data", ctypes.c_char_p),
+    )
 
 
 class _SPITransfer(ctypes.Structure):
@@ -88,15 +106,51 @@ class Device:
         os.close(self.fd)
 
 
+@contextmanager
+def host_errors(device: Device) -> Iterator[None]:
+    """Close the file and raise ``HostError`` when its driver does not take a setting."""
+    try:
+        yield
+    except OSError as error:
+        device.close()
+        raise HostError(
+            f"{device.path}: {error.strerror}; it is no device of this kind, or cannot be set so"
+        ) from None
+
+
 class I2CDevice(Device):
     """A target on an I2C adapter of the kernel."""
 
     def __init__(self, path: str, address: int) -> None:
         super().__init__(path, "i2c", f"address {address:#04x} of {path}")
         self.address = address
+        functions = bytearray(8)
+        with host_errors(self):
+            fcntl.ioctl(self.fd, I2C_FUNCS, functions)
+        self._smbus_only = not functions[0] & FUNC_I2C
 
     def transfer(self, write: bytes, nread: int) -> bytes:
-        """Run one I2C_RDWR call."""
+        """Run one I2C_RDWR call, or what SMBus has in its place."""
+        return self._smbus(write, nread) if self._smbus_only else self._rdwr(write, nread)
+
+    def _smbus(self, write: bytes, nread: int) -> bytes:
+        sends, block = len(write) - 1, bytearray(BLOCK_MAX + 2)
+        reads = nread > 0
+        if not write or (sends and reads) or max(sends, nread) > BLOCK_MAX:
+            raise UsageError(
+                f"{self.path} knows SMBus only: it reads or writes up to {BLOCK_MAX} octets behind "
+                "one octet of address"
+            )
+        block[0] = nread if reads else sends
+        block[1 : 1 + sends] = write[1:]
+        data = ctypes.create_string_buffer(bytes(block), len(block))
+        size = SMBUS_I2C_BLOCK if reads or sends else SMBUS_BYTE
+        pointer = ctypes.cast(data, ctypes.c_char_p)
+        fcntl.ioctl(self.fd, I2C_SLAVE, self.address)
+        fcntl.ioctl(self.fd, I2C_SMBUS, _SMBusCall(reads, write[0], size, pointer))
+        return data.raw[1 : 1 + nread]
+
+    def _rdwr(self, write: bytes, nread: int) -> bytes:
         out = ctypes.create_string_buffer(write, len(write))
         into = ctypes.create_string_buffer(max(nread, 1))
         messages = []
@@ -119,8 +173,9 @@ class SPIDevice(Device):
     def __init__(self, path: str, mode: int, speed_hz: int) -> None:
         super().__init__(path, "spi", f"{path}, mode {mode}, {speed_hz:,} Hz")
         self.speed_hz = speed_hz
-        fcntl.ioctl(self.fd, SPI_IOC_WR_MODE, bytes((mode,)))
-        fcntl.ioctl(self.fd, SPI_IOC_WR_SPEED, speed_hz.to_bytes(4, "little"))
+        with host_errors(self):
+            fcntl.ioctl(self.fd, SPI_IOC_WR_MODE, bytes((mode,)))
+            fcntl.ioctl(self.fd, SPI_IOC_WR_SPEED, speed_hz.to_bytes(4, "little"))
 
     def transfer(self, write: bytes, nread: int) -> bytes:
         """Exchange what is written, then zeros, under one chip select."""
@@ -173,6 +228,10 @@ def open_device(
 ) -> I2CDevice | SPIDevice | TTY:
     """Open a device file by its name. Raises ``UsageError`` for a name of another sort."""
     name = Path(path).name
+    kinds = {"i2c-": "i2c", "spidev": "spi", "tty": "uart"}
+    for prefix, kind in kinds.items():
+        if name.startswith(prefix) and not hasattr(part, KINDS[kind].face):
+            raise UsageError(f"--on {path}: a {part.__name__} does not sit on a bus of kind {kind}")
     if name.startswith("i2c-"):
         if address is None:
             known = ", ".join(f"{one:#04x}" for one in part.ADDRESSES)

@@ -157,8 +157,14 @@ def _only(board: Board, spec: PartSpec) -> Board:
 
 
 def face_of(part: type[Part]) -> str:
-    """Return the kind of bus that a part is put on when nobody says which."""
-    return next(kind for kind in PREFERENCE if hasattr(part, KINDS[kind].face))
+    """Return the kind of bus that a part is put on when nobody says which.
+
+    Raises ``UsageError`` for a part without a bus face.
+    """
+    for kind in PREFERENCE:
+        if hasattr(part, KINDS[kind].face):
+            return kind
+    raise UsageError(f"{part.__name__} sits on no bus: it has no i2c_write, spi_exchange, ...")
 
 
 def lone_board(

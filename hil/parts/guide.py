@@ -106,6 +106,8 @@ class Guide(NamedTuple):
     volatile: Mapping[str, int] = {}
     #: registers that a self-test does not write, and why
     careful: Mapping[str, str] = {}
+    #: registers that a read takes something out of: a self-test of a real part leaves them alone
+    consumed: tuple[str, ...] = ()
     #: on SPI: bits added to the address for a read, for a write
     spi: tuple[int, int] = (0x80, 0x00)
     #: further register tables that REG_BANK_SEL shows, by its value; the first is MAP

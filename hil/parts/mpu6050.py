@@ -142,7 +142,8 @@ class Mpu6050(RegisterTarget):
         },
         # awake, in the widest full scales
         setup=(("PWR_MGMT_1", 0), ("GYRO_CONFIG", 0x18), ("ACCEL_CONFIG", 0x18)),
-        careful={"FIFO_R_W": "it takes octets out of the FIFO"},
+        careful={"FIFO_R_W": "it is the FIFO"},
+        consumed=("FIFO_R_W",),
     )
 
     def __init__(self, name: str, seed: int = 0) -> None:

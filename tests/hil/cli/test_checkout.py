@@ -79,7 +79,7 @@ def test_what_a_guide_names_is_there(name: str) -> None:
     """Registers, fields and settings of a guide are those of the table, and inside its widths."""
     subject = catalogue.Opener(name).fresh()
     guide = subject.guide
-    named = {*guide.identity, *guide.fields, *guide.volatile, *guide.careful}
+    named = {*guide.identity, *guide.fields, *guide.volatile, *guide.careful, *guide.consumed}
     named |= {register for register, _ in guide.setup}
     named |= {reading.register for reading in guide.readings.values()}
     table = {entry.name: entry for entry in subject.entries}
@@ -109,6 +109,13 @@ def test_parameters_are_set_as_inputs_are(said: Said) -> None:
     given = ("--set", "shunt=0.01", "--set", "current_a=20")
     (reading,) = said("ina219", *given, "read", "current_a")
     assert reading["value"] == pytest.approx(20.0, abs=1e-3)
+
+
+def test_a_list_parameter_takes_one_number_for_all(said: Said) -> None:
+    """The shunts of the INA3221 are all set, and scale each channel's reading."""
+    given = ("--set", "shunts=0.01", "--set", "current3_a=10")
+    (reading,) = said("ina3221", *given, "read", "current3_a")
+    assert reading["value"] == pytest.approx(10.0, abs=4e-3)
 
 
 def test_actions_follow_each_other_on_one_part(said: Said) -> None:
@@ -251,6 +258,10 @@ def test_a_wrong_identity_fails(
         (("ina219", "--set", "bus_v"), "there is no value"),
         (("ina219", "--address", "0x04"), "0x08 to 0x77"),
         (("ina219", "--on", "spi"), "does not sit on"),
+        (("ina219", "--on", "/dev/spidev0.0"), "does not sit on"),
+        (("ina219", "--address", "0x33"), "can have 0x40"),
+        (("ina219", "--set", "shunt=-1"), "shunt"),
+        (("mcp2515", "--set", "can_bus=1"), "takes a word"),
         (("ina219", "watch"), "watch what"),
         (("at24c02", "dump"), "has no registers to dump"),
         (("w25q16", "write", "0", "00"), "does not write it"),
@@ -278,10 +289,13 @@ def test_numbers_are_taken_as_data_sheets_write_them() -> None:
     assert [number(word) for word in ("0x1F", "1Fh", "0b11111", "31")] == [31] * 4
 
 
-def through_the_shim(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the verb as a program on the bench of the default board."""
+def through_the_shim(
+    folder: Path, *words: str, board: str = "raspberrypi4"
+) -> subprocess.CompletedProcess[str]:
+    """Run the verb as a program on the bench of a board."""
     python = [sys.executable, "-m", "hil"]
-    bench = [*python, "run", "--pace", "max", "--out", str(folder / "run"), "-q", "--"]
+    bench = [*python, "run", "--board", board, "--pace", "max", "--out", str(folder / "run")]
+    bench += ["-q", "--"]
     return subprocess.run(
         [*bench, *python, "checkout", *words],
         capture_output=True,
@@ -313,6 +327,26 @@ def test_a_real_part_gets_its_values_back(tmp_path: Path) -> None:
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["value"] for one in told[-2:]] == [0x7FFF, 0x7FF8]
     assert "WARNING_LIMIT_2" in {one.get("what") for one in told if one.get("check") == "holds"}
+
+
+@needs_shim
+def test_an_adapter_of_smbus_only_reads_by_blocks(tmp_path: Path) -> None:
+    """Registers are read and written by I2C block transfers; what SMBus cannot do is told."""
+    board = tmp_path / "b.toml"
+    board.write_text(
+        '[board]\nname = "b"\ntitle = "b"\nadapter = "smbus"\n[bus.i2c-1]\nkind = "i2c"\n'
+        '[part.t]\ntype = "tmp117"\nbus = "i2c-1"\naddress = 0x48\n'
+    )
+    words = ("tmp117", "--on", "/dev/i2c-1", "--address", "0x48")
+    actions = ("write", "high_limit", "0x1234", "read", "high_limit", "device_id", "--json")
+    done = through_the_shim(tmp_path, *words, *actions, board=str(board))
+    assert (done.returncode, done.stderr) == (0, "")
+    values = [json.loads(line)["value"] for line in done.stdout.splitlines()]
+    assert values == [0x1234, 0x1234, 0x0117]
+    (tmp_path / "2").mkdir()
+    done = through_the_shim(tmp_path / "2", *words, "send", "0102", "2", board=str(board))
+    assert done.returncode == 2
+    assert "knows SMBus only" in done.stderr
 
 
 @needs_shim
