@@ -10,10 +10,10 @@ Without ``time`` the part has lost its battery: it counts from 2000-01-01 00:00:
 The pin ``int`` is INT/SQW with INTCN set: low while an alarm that is enabled stands, from the
 second of the alarm on while the part is started.
 
-Not modelled: the square wave (RS2, RS1 are tagged) and the 32kHz pin, the switch to the battery and
-EOSC and BBSQW with it (EOSC stops nothing while there is a supply), RST, the start-up of the
-crystal. An illogical date, of which the data sheet says nothing, counts on from the nearest logical
-one.
+Not modelled: the square wave (RS2, RS1) and the 32kHz pin (EN32kHz; both tagged), the switch to the
+battery and EOSC and BBSQW with it (EOSC stops nothing while there is a supply), RST, the start of
+the crystal. An illogical date, of which the data sheet says nothing, counts on from the nearest
+logical one.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ds3231(RegisterTarget):
             *(Register(ALARM1 + n, f"ALARM1_{n}") for n in range(4)),
             *(Register(ALARM2 + n, f"ALARM2_{n}") for n in range(3)),
             Register(CONTROL, "CONTROL", 0x1C, unmodelled=0xD8),
-            Register(STATUS, "STATUS", 0x08, writable=0x08, w0c=OSF | A1F | A2F),
+            Register(STATUS, "STATUS", 0x08, 0x08, unmodelled=0x08, w0c=OSF | A1F | A2F),
             Register(AGING, "AGING"),
             ro(TEMPERATURE, "TEMPERATURE_MSB"),
             ro(TEMPERATURE + 1, "TEMPERATURE_LSB"),

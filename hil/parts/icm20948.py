@@ -70,7 +70,7 @@ BANKS = (
             ro(0x00, "WHO_AM_I", 0xEA),
             Register(USER_CTRL, "USER_CTRL", writable=0xFE, clearing=0x0E, unmodelled=0xDC),
             Register(LP_CONFIG, "LP_CONFIG", 0x40, 0x70, unmodelled=0x30),
-            Register(PWR_MGMT_1, "PWR_MGMT_1", 0x41, 0xEF, clearing=0x80, unmodelled=0x20),
+            Register(PWR_MGMT_1, "PWR_MGMT_1", 0x41, 0xEF, clearing=0x80, unmodelled=0x27),
             Register(PWR_MGMT_2, "PWR_MGMT_2", writable=0x3F),
             Register(INT_PIN_CFG, "INT_PIN_CFG", writable=0xFE, unmodelled=0xEC),
             *(Register(0x10 + n, f"INT_ENABLE_{n}", unmodelled=0xFF) for n in range(4)),
@@ -101,7 +101,7 @@ BANKS = (
     RegisterMap(
         (
             Register(auxiliary_i2c.ODR_CONFIG, "I2C_MST_ODR_CONFIG", writable=0x0F),
-            Register(0x01, "I2C_MST_CTRL"),
+            Register(0x01, "I2C_MST_CTRL", writable=0x9F, unmodelled=0x9F),
             Register(auxiliary_i2c.DELAY_CTRL, "I2C_MST_DELAY_CTRL", unmodelled=0x80),
             *_slaves(),
             Register(0x13, "I2C_SLV4_ADDR"),

@@ -157,16 +157,23 @@ class Max31865(Part):
                 self._write(t_ns, address, octet)
                 rx.append(0xFF)
             else:
-                rx.append(self.file.load(address, self) if address <= FAULTS else 0xFF)
+                rx.append(
+                    self.file.load(address, self) if address <= FAULTS else self._none(address)
+                )
             self._head = self._head & 0x80 | (address + 1) & 0x7F
         return bytes(rx)
 
     def spi_deselect(self, t_ns: int) -> None:
         """See chip select become inactive."""
 
+    def _none(self, address: int) -> int:
+        self.touch(f"read {self.file.names[address]}")
+        return 0xFF
+
     def _write(self, t_ns: int, address: int, octet: int) -> None:
-        """Write a register; addresses beyond the table are ignored."""
+        """Write a register; addresses beyond the table are ignored and counted."""
         if address > FAULTS:
+            self.touch(f"write {self.file.names[address]}")
             return
         values = self.file.values
         before = values[CONFIG]

@@ -30,7 +30,7 @@ class Mcp9808(RegisterTarget):
     MAP = RegisterMap(
         (
             ro(0, "RFU", 0x001F),
-            Register(CONFIG, "CONFIG", writable=0x07CF, clearing=0x0020, unmodelled=0x060F),
+            Register(CONFIG, "CONFIG", writable=0x07CF, clearing=0x0020, unmodelled=0x062F),
             Register(UPPER, "T_UPPER", writable=0x1FFC),
             Register(LOWER, "T_LOWER", writable=0x1FFC),
             Register(CRITICAL, "T_CRIT", writable=0x1FFC),

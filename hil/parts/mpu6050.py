@@ -74,7 +74,7 @@ class Mpu6050(RegisterTarget):
             *(ro(OUT + n, f"OUT_{n:X}") for n in range(14)),
             Register(SIGNAL_PATH_RESET, "SIGNAL_PATH_RESET", clearing=0xFF),
             Register(USER_CTRL, "USER_CTRL", writable=0x77, clearing=0x07, unmodelled=0x32),
-            Register(PWR_MGMT_1, "PWR_MGMT_1", SLEEP, 0xEF, clearing=DEVICE_RESET),
+            Register(PWR_MGMT_1, "PWR_MGMT_1", SLEEP, 0xEF, 0, DEVICE_RESET, unmodelled=0x07),
             Register(PWR_MGMT_2, "PWR_MGMT_2"),
             ro(FIFO_COUNT, "FIFO_COUNTH"),
             ro(FIFO_COUNT + 1, "FIFO_COUNTL"),

@@ -6,7 +6,7 @@ Source: data sheet PCA9685 (revision 4, April 2015), sections 7.3 (registers), 7
 
 06h to the general call resets the part (section 7.1.4).
 
-Not modelled: the All Call and sub-addresses (SUB1 to SUB3 and ALLCALL are tagged), the EXTCLK pin
+Not modelled: the All Call and sub-addresses (their bits and registers are tagged), the EXTCLK pin
 (tagged), the OE pin and OUTNE, open-drain against totem-pole outputs (tagged), the 500 us of the
 oscillator's start.
 """
@@ -40,8 +40,11 @@ class Pca9685(RegisterTarget):
         (
             Register(MODE1, "MODE1", 0x11, writable=0x7F, unmodelled=0x4F),
             Register(MODE2, "MODE2", 0x04, writable=0x1F, unmodelled=0x0F),
-            *(Register(2 + n, f"SUBADR{n + 1}", 0xE2 + (0, 2, 6)[n], 0xFE) for n in range(3)),
-            Register(5, "ALLCALLADR", 0xE0, 0xFE),
+            *(
+                Register(2 + n, f"SUBADR{n + 1}", 0xE2 + (0, 2, 6)[n], 0xFE, unmodelled=0xFE)
+                for n in range(3)
+            ),
+            Register(5, "ALLCALLADR", 0xE0, 0xFE, unmodelled=0xFE),
             *_LED_ROWS,
             *(Register(ALL_LED + k, f"ALL_LED_{k}", clearing=0xFF) for k in range(4)),
             Register(PRESCALE, "PRE_SCALE", 0x1E, writable=0),

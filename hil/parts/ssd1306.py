@@ -32,8 +32,10 @@ ARGUMENTS = {
     **dict.fromkeys((0x29, 0x2A), 5),
     **dict.fromkeys((0x26, 0x27), 6),
 }
-#: commands that are taken and change nothing that can be seen here
-SILENT = frozenset((0xAD, 0xD5, 0xD9, 0xDA, 0xDB, 0xE3, 0x2E))
+#: commands that are taken and are to change nothing
+SILENT = frozenset((0xE3, 0x2E))
+#: settings of what drives the glass, which an image does not show
+DRIVING = frozenset((0xAD, 0xD5, 0xD9, 0xDA, 0xDB))
 SCROLLS = frozenset((0x26, 0x27, 0x29, 0x2A, 0x2F, 0xA3))
 
 
@@ -199,6 +201,8 @@ class Ssd1306(Part):
         """Run one command (table 9-1)."""
         if code in SCROLLS:
             self.touch(f"scroll {code:02X}h")
+        elif code in DRIVING:
+            self.touch(f"setting {code:02X}h")
         elif code < 0x20:
             if self._mode == PAGE:
                 low, high = self._column & 0x0F, self._column & 0xF0

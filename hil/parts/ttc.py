@@ -33,7 +33,7 @@ ASSEMBLY_LIMIT_NS: Final = 1_000_000_000
 class Ttc(Part):
     """The transceiver; ``on_downlink(t_ns, duration_ns, octets)`` gets each CADU once sent."""
 
-    QUANTITIES: ClassVar[Mapping[str, Quantity]] = {"locked": Quantity("1", 0.0, 1.0, 0.0)}
+    QUANTITIES: ClassVar[Mapping[str, Quantity]] = {"locked": Quantity("1", 0.0, 1.0, 0.5)}
     PARAMS: ClassVar[Mapping[str, Param]] = {
         "downlink_bps": Param("bit/s", 9600),
         "uplink_bps": Param("bit/s", 4800),

@@ -9,9 +9,10 @@ Dual and quad instructions want their address and data on that many lines: a bus
 hands them over with :meth:`W25Q.spi_exchange_wide`; on one line they read nothing.
 
 Not modelled (touches are counted): QPI and continuous read mode, individual block locks (WPS), the
-/WP, /HOLD and /RESET pins, wear out. A page takes the typical page time whatever its length. Erase
-and program are whole: their result stands from the start, also in what is read while they are
-suspended, and a reset does not leave them half done.
+/WP, /HOLD and /RESET pins (SRP), the output drive (DRV). Not modelled either: wear out. A page
+takes the typical page time whatever its length. Erase and program are whole: their result stands
+from the start, also in what is read while they are suspended, and a reset does not leave them half
+done.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from hil.parts.w25q_data import (
     RESUME,
     STATUS_NS,
     STATUS_READS,
+    STATUS_UNMODELLED,
     STATUS_WRITABLE,
     SUSPEND,
     SUSPEND_NS,
@@ -353,8 +355,9 @@ class W25Q(Part):
             mask = STATUS_WRITABLE[number]
             if number == 1:
                 octet |= self.status[1] & 0x38  # LB1..LB3 can be set once only
-            if number == 2 and octet & 0x04:
-                self.touch("WPS individual block locks")
+            changed = (self.status[number] ^ octet) & STATUS_UNMODELLED[number]
+            if changed:
+                self.touch(f"write status {number + 1} bits {changed:02X}h")
             self.status[number] = (self.status[number] & ~mask) | (octet & mask)
             if not volatile:
                 self._kept[number] = self.status[number] & ~(BUSY | WEL if number == 0 else 0)

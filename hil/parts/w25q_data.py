@@ -135,3 +135,5 @@ ACTIONS = {
 }
 #: bits of status 1, 2, 3 that a write changes; the rest are fixed or set by the part
 STATUS_WRITABLE = (0xFC, 0x7B, 0x64)
+#: of these, SRP, and DRV and WPS, which are stored and have no effect
+STATUS_UNMODELLED = (0x80, 0x00, 0x64)

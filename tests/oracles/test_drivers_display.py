@@ -76,7 +76,7 @@ def test_adafruit_ssd1306_shows_what_it_draws(face: str, width: int, height: int
         assert (part.image() == np.asarray(picture)[::-1, ::-1]).all()
         driver.poweroff()
         assert not part.image().any()
-    assert not part.touched
+    assert {what.split()[0] for what in part.touched} <= {"setting"}
 
 
 class Lines:
@@ -120,4 +120,4 @@ def test_luma_shows_what_it_draws(face: str, width: int, height: int) -> None:
         display.hide()
         assert not part.image().any()
         display.persist = True
-    assert not part.touched
+    assert {what.split()[0] for what in part.touched} <= {"setting"}
