@@ -32,6 +32,8 @@ SHUNT_LSB_V, BUS_LSB_V, TEMPERATURE_LSB_C = 312.5e-9, 195.3125e-6, 7.8125e-3
 CONVERSION_NS = (50_000, 84_000, 150_000, 280_000, 540_000, 1_052_000, 2_074_000, 4_120_000)
 AVERAGES = (1, 4, 16, 64, 128, 256, 512, 1024)
 _FULL = 1 << 19
+#: where the accumulators roll over, in LSB of power and of current times nanoseconds
+_ENERGY_END, _CHARGE_END = 16_000_000_000 << 40, 1_000_000_000 << 39
 
 
 class Ina228(RegisterTarget):
@@ -181,12 +183,14 @@ class Ina228(RegisterTarget):
         values = self.file.values
         self._energy += values[POWER] * time_ns
         self._charge += (signed(values[CURRENT], 24) >> 4) * time_ns
-        energy, charge = self._energy // 16_000_000_000, self._charge // 1_000_000_000
-        values[ENERGY], values[CHARGE] = energy & (1 << 40) - 1, charge & (1 << 40) - 1
-        if energy >> 40:
+        if self._energy >= _ENERGY_END:
+            self._energy %= _ENERGY_END
             values[DIAG] |= ENERGYOF
-        if not -1 << 39 <= charge < 1 << 39:
+        if not -_CHARGE_END <= self._charge < _CHARGE_END:
+            self._charge = (self._charge + _CHARGE_END) % (2 * _CHARGE_END) - _CHARGE_END
             values[DIAG] |= CHARGEOF
+        values[ENERGY] = self._energy // 16_000_000_000
+        values[CHARGE] = self._charge // 1_000_000_000 & (1 << 40) - 1
 
     # Side effects of the bus --------------------------------------------------------------------
 

@@ -143,3 +143,17 @@ def test_arithmetic_overflow(part: Ina228) -> None:
     part.set("current_a", 8.0)
     assert read(part, CYCLE_NS, 7) == 0x7FFFF0
     assert read(part, CYCLE_NS, 11) & 0x200
+
+
+@pytest.mark.parametrize("amperes", [16.0, -16.0])
+def test_accumulators_roll_over_and_tell_of_it_once(part: Ina228, amperes: float) -> None:
+    """Section 7.3.2: ENERGY and CHARGE go on from the other end; reading each clears its flag."""
+    part.set("bus_v", 85.0)
+    part.set("current_a", amperes)
+    later = 4 * 10**17 // CYCLE_NS * CYCLE_NS
+    read(part, CYCLE_NS, 11)
+    whole = [part.file.values[8], (part.file.values[7] >> 4) - (amperes < 0) * (1 << 20)]
+    assert read(part, later, 11) & 0xC00 == 0xC00
+    assert read(part, later, 9) == whole[0] * later // (16 * SECOND) % (1 << 40)
+    assert read(part, later, 10) == whole[1] * later // SECOND % (1 << 40)
+    assert not read(part, later + SECOND, 11) & 0xC00
