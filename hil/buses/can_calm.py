@@ -31,7 +31,7 @@ class CalmCANBus(CANBus):
     @property
     def pending(self) -> bool:
         """Whether a frame waits or is on the bus."""
-        return self._flight is not None or any(node.ready or node.waiting for node in self.nodes)
+        return self._flight is not None or any(node.pending for node in self.nodes)
 
     def carry(self, node: Node, t_ns: int, can_id: int, data: bytes) -> bool:
         """Send a frame of ``node`` at once, up to its last bit; tell whether that could be done.
@@ -47,7 +47,7 @@ class CalmCANBus(CANBus):
             return False
         heard = False
         for other in self.nodes:
-            if other.tec or other.rec or other.state or other.ready or other.waiting:
+            if other.tec or other.rec or other.state or other.pending:
                 return False
             if can_id & FD_FLAG and not other.fd:
                 return False

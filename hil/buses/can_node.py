@@ -116,6 +116,11 @@ class Node:
         """Whether the node acknowledges and flags errors at all."""
         return self.state != State.BUS_OFF and not self.listen_only
 
+    @property
+    def pending(self) -> bool:
+        """Whether a frame waits or is on the bus."""
+        return bool(self.ready or self.waiting)
+
     def holds(self, order: int) -> bool:
         """Tell whether a frame waits here."""
         return any(order == frame[1] for frame in (*self.ready, *self.waiting))

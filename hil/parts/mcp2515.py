@@ -9,7 +9,8 @@ bus (more than 1.5 % off) it neither hears nor sends; a real one would destroy f
 nothing acknowledges it. In loopback a frame comes back after its unstuffed time.
 
 Not modelled (touches are counted): one-shot mode, withdrawal of the frame that is offered (others
-are aborted), RTS and buffer-full pins, clock output, time stamps, the delay of a change of mode.
+are aborted), RTS and buffer-full pins, clock output, the wake-up filter. Not modelled either: the
+flag MLOA, time stamps, the delay of a change of mode.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ CANSTAT, CANCTRL, TEC, REC = 0x0E, 0x0F, 0x1C, 0x1D
 CNF3, CNF2, CNF1, CANINTE, CANINTF, EFLG = 0x28, 0x29, 0x2A, 0x2B, 0x2C, 0x2D
 TXB, RXB = (0x30, 0x40, 0x50), (0x60, 0x70)
 NORMAL, SLEEP, LOOPBACK, LISTEN, CONFIG = range(5)
-TXREQ, ABTF, RXM_ANY, ROLL_OVER = 0x08, 0x40, 0x60, 0x04
+TXREQ, TXERR, ABTF, RXM_ANY, ROLL_OVER = 0x08, 0x10, 0x40, 0x60, 0x04
 ERRIF, WAKIF, MERRF = 0x20, 0x40, 0x80
 #: registers that BIT MODIFY takes a mask for (table 11-1); elsewhere it writes all bits
 MASKED = frozenset((0x0C, 0x0D, 0x0F, CNF3, CNF2, CNF1, CANINTE, CANINTF, EFLG, *TXB, *RXB))
 #: registers that can be written, and filters and masks that can be read, in configuration only
 CONFIG_ONLY = frozenset((0x0D, *range(12), *range(16, 28), *range(32, 43)))
 READ_ONLY = frozenset((CANSTAT, TEC, REC, *range(0x61, 0x6E), *range(0x71, 0x7E)))
+#: bits of registers that are stored and have no effect: the pins RXnBF and TXnRTS, one-shot mode
+#: and clock output, start of frame on it, the wake-up filter and the number of samples
+UNMODELLED = {0x0C: 0x3F, 0x0D: 0x07, CANCTRL: 0x0F, CNF3: 0xC0, CNF2: 0x40}
 RESET, READ, WRITE, MODIFY, STATUS, RX_STATUS = 0xC0, 0x03, 0x02, 0x05, 0xA0, 0xB0
 _ICOD = ((ERRIF, 1), (WAKIF, 2), (0x04, 3), (0x08, 4), (0x10, 5), (0x01, 6), (0x02, 7))
 
@@ -43,6 +47,10 @@ class Confinement(Protocol):
     tec: int
     rec: int
     listen_only: bool
+
+    @property
+    def pending(self) -> bool:
+        """Whether a frame of it waits or is on the bus."""
 
 
 class Mcp2515(Part):
@@ -112,6 +120,11 @@ class Mcp2515(Part):
         quanta = 1 + (two & 7) + 1 + phase1 + phase2
         return self.oscillator / (2 * ((one & 0x3F) + 1) * quanta)
 
+    @property
+    def _is_off(self) -> bool:
+        """Whether the node is in bus off."""
+        return self._node is not None and self._node.tec > 255
+
     def _fits(self) -> bool:
         """Tell whether the bit timing is that of the bus."""
         return abs(self.bitrate_hz - self._bus_hz) <= 0.015 * self._bus_hz
@@ -155,6 +168,23 @@ class Mcp2515(Part):
             self._offer(t_ns)
         self._show(t_ns)
 
+    def can_state(self, t_ns: int) -> None:
+        """Take part again after bus off, which made the bus forget the frame that it was offered.
+
+        The request of that frame stands, so it is offered anew.
+        """
+        if self._is_off:
+            self._offered = -1
+        else:
+            self._offer(t_ns)
+
+    def can_error(self, t_ns: int, kind: str, sending: bool) -> None:
+        """See an error in a frame (sections 3.4 and 7.4)."""
+        self.registers[CANINTF] |= MERRF
+        if sending and self._offered >= 0:
+            self.registers[TXB[self._offered]] |= TXERR
+        self._show(t_ns)
+
     def _done(self, buffer: int) -> None:
         self.registers[TXB[buffer]] &= ~TXREQ
         self.registers[CANINTF] |= 4 << buffer
@@ -175,6 +205,7 @@ class Mcp2515(Part):
                     target = 1
                 else:
                     flags[EFLG] |= 0x40 << number
+                    flags[CANINTF] |= ERRIF  # section 7.6: an overflow is an error too
                     self.counters["overflow"] += 1
                     return
             base = RXB[target]
@@ -199,11 +230,18 @@ class Mcp2515(Part):
             self.registers[TEC] = 128  # nobody acknowledges: error passive, for ever trying
             self.registers[CANINTF] |= MERRF
         elif self.mode == NORMAL and self._fits():
-            self._offered = best
-            can_id, data = from_registers(self.registers, TXB[best] + 1)
-            self.can_send(t_ns, can_id, data)
+            if not self._is_off:
+                self._hand_over(t_ns, best)
         elif self.mode == NORMAL:
             self.counters["mismatch"] += 1
+
+    def _hand_over(self, t_ns: int, buffer: int) -> None:
+        """Offer a buffer to the bus; of a frame that gets lost on the way it believes it sent."""
+        assert self._node is not None, "only a node offers"
+        self._offered = buffer
+        self.can_send(t_ns, *from_registers(self.registers, TXB[buffer] + 1))
+        if not self._node.pending:
+            self.can_sent(t_ns, 0, b"")
 
     def _loop(self, t_ns: int, waiting: list[int]) -> None:
         pending = [buffer for _, buffer in self._looped]
@@ -226,9 +264,8 @@ class Mcp2515(Part):
         if self._node is not None:
             values[TEC], values[REC] = min(self._node.tec, 255), self._node.rec
         sent, heard = values[TEC], values[REC]
-        off = self._node is not None and self._node.tec > 255
         errors = (max(sent, heard) >= 96) | (heard >= 96) << 1 | (sent >= 96) << 2
-        errors |= (heard >= 128) << 3 | (sent >= 128) << 4 | off << 5
+        errors |= (heard >= 128) << 3 | (sent >= 128) << 4 | self._is_off << 5
         if errors != values[EFLG] & 0x3F:
             values[EFLG] = values[EFLG] & 0xC0 | errors
             values[CANINTF] |= ERRIF
@@ -326,15 +363,19 @@ class Mcp2515(Part):
             if old & TXREQ and not octet & TXREQ:
                 self._abort(TXB.index(address))
             elif octet & TXREQ:
-                self.registers[address] &= ~ABTF
+                self.registers[address] &= ~(ABTF | TXERR)
                 self._offer(t_ns)
             return
         if address in RXB:
-            octet = old & (0x09 if address == RXB[0] else 0x0F) | octet & 0x64
+            if address == RXB[0]:  # BUKT1 is a copy of BUKT
+                octet = old & 0x09 | octet & 0x64 | (octet & ROLL_OVER) >> 1
+            else:
+                octet = old & 0x0F | octet & 0x60
         elif address == EFLG:
             octet = old & 0x3F | octet & 0xC0
-        elif address in (0x0C, 0x0D) and octet:
-            self.touch(f"register {address:02X}h")
+        unmodelled = (old ^ octet) & UNMODELLED.get(address, 0)
+        if unmodelled:
+            self.touch(f"write register {address:02X}h bits {unmodelled:02X}h")
         self.registers[address] = octet
         if address == CANCTRL:
             self._control(t_ns, octet)
@@ -342,8 +383,6 @@ class Mcp2515(Part):
 
     def _control(self, t_ns: int, octet: int) -> None:
         """Change the mode, or abort everything."""
-        if octet & 0x08:
-            self.touch("one-shot mode")
         if octet & 0x10:
             for buffer in range(3):
                 if self.registers[TXB[buffer]] & TXREQ:
@@ -380,4 +419,6 @@ class Mcp2515(Part):
         extended = self.registers[base + 2] >> 3 & 1
         remote = self.registers[base] >> 3 & 1
         hit = self.registers[base] & (1 if full & 1 else 7)
+        if not full & 1 and hit < 2:
+            hit += 6  # a filter of buffer 0, rolled over
         return full << 6 | extended << 4 | remote << 3 | hit

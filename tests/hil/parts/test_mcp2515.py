@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from hil.buses.can import CANBus
+from hil.buses.can_faults import CANFault
 from hil.buses.spi import SPIBus
 from hil.errors import ConfigError
 from hil.parts.mcp2515 import Mcp2515
@@ -305,10 +306,67 @@ def test_sleep_ends_with_traffic(can: Controller) -> None:
     assert can.read(0x2C) == b"\x40"
 
 
+def test_bus_off_keeps_the_request(can: Controller) -> None:
+    """A frame that drives the part to bus off is sent once it has come back, and TXERR goes."""
+    can.bus.faults.add(CANFault("bus_off", until_ns=can.t_ns + MS))
+    can.send(0, 0x55, b"\x01")
+    can.wait()
+    assert can.read(0x2D)[0] & 0x20
+    assert can.read(0x30)[0] & 0x18 == 0x18
+    assert can.read(0x2C)[0] & 0x80
+    assert not can.peer.heard
+    can.wait(10 * MS)
+    assert can.peer.heard == [(0x55, b"\x01")]
+    assert can.read(0x30)[0] & 0x08 == 0
+    can.send(1, 0x56, b"")
+    can.wait()
+    assert can.peer.heard[1:] == [(0x56, b"")]
+    assert can.read(0x40) == b"\x00"
+
+
+def test_a_frame_lost_on_the_way_does_not_block_the_next(can: Controller) -> None:
+    """Frames that a fault drops count as sent, and the buffers behind them go out."""
+    can.bus.faults.add(CANFault("drop", can_id=0x55))
+    can.send(2, 0x55, b"")
+    can.send(1, 0x55, b"")
+    can.send(0, 0x56, b"")
+    can.wait()
+    assert can.peer.heard == [(0x56, b"")]
+    assert can.part.counters["sent"] == 3
+
+
+def test_an_error_in_a_frame_of_others_sets_merrf(can: Controller) -> None:
+    """Section 7.4: MERRF tells of an error in a frame that the part receives, too."""
+    can.bus.faults.add(CANFault("crc", until_ns=can.t_ns + 1))
+    can.peer.can_send(can.t_ns, 0x55, b"")
+    can.wait()
+    assert can.read(0x2C) == b"\x81"
+
+
+def test_an_overflow_is_an_error_interrupt(can: Controller) -> None:
+    """Section 7.6: a frame that finds both buffers full sets RX1OVR and ERRIF."""
+    for n in range(3):
+        can.peer.can_send(can.t_ns, 0x55, bytes((n,)))
+    can.wait(2 * MS)
+    assert can.read(0x2D) == b"\x40"
+    assert can.read(0x2C) == b"\x23"
+
+
+def test_roll_over_shows(can: Controller) -> None:
+    """BUKT1 mirrors BUKT, and RX STATUS has codes of its own for what has rolled over."""
+    can.start(receive=0x04)
+    assert can.read(0x60) == b"\x06"
+    for n in range(2):
+        can.peer.can_send(can.t_ns, 0x55, bytes((n,)))
+    can.wait()
+    can(0x05, 0x2C, 0x01, 0x00)
+    assert can(0xB0, nread=1) == b"\x86"
+
+
 def test_unknown_instructions_are_counted(can: Controller) -> None:
     """An instruction that there is not shows in the report."""
     can(0xFF)
-    assert can.part.touched == {"instruction FFh": 1}
+    assert can.part.touched["instruction FFh"] == 1
 
 
 BOARD = """
