@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import Any
 
 from flightsw.codec.wire import Status
@@ -137,9 +138,12 @@ class Serial(File):
         least = min(self._vmin, length)
         gap_s = self._vtime or None
         while (count := len(self._input)) < least:
-            if not self.machine.wait(gap_s, lambda had=count: len(self._input) > had):  # type: ignore[misc]
+            if not self.machine.wait(gap_s, partial(self._has_more, count)):
                 break
         return self._take(length)
+
+    def _has_more(self, count: int) -> bool:
+        return len(self._input) > count
 
     def write(self, data: Data) -> int:
         """Queue octets for the line; return how many."""
