@@ -113,8 +113,11 @@ class Docket:
             call = self._transactor.call(kind, lane, address, payload, participant.name)
         except CodecError as error:
             raise unreadable(participant, error) from error
-        job = (participant, last, call)
-        self._kernel.at(t_ns, _FLIGHT, participant.source, partial(self._start, lane, job))
+        self.put(lane, (participant, last, call), t_ns)
+
+    def put(self, lane: Lane | None, job: Job, t_ns: int) -> None:
+        """Do a job at its time, or when its bus is free then."""
+        self._kernel.at(t_ns, _FLIGHT, job[0].source, partial(self._start, lane, job))
 
     def _start(self, lane: Lane | None, job: Job, t_ns: int) -> None:
         """Begin a transaction, or queue it behind the one that the bus is busy with."""

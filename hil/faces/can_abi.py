@@ -36,7 +36,7 @@ STAMP: Final = struct.Struct("<q")
 STATE: Final = struct.Struct("<BBHH")
 
 #: keys of JOIN and what holds without them
-OPTIONS: Final = {
+OPTIONS: Final[dict[str, str | int]] = {
     "node": "",  # a node of its own by this name; empty: the payload computer's controller
     "own": False,  # hear one's own frames too
     "fd": False,

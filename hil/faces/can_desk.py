@@ -32,6 +32,8 @@ _LAST_OP: Final = max(Op)
 _TRIES: Final = 64
 #: How often it is looked whether a frame that somebody waits for was given up, virtual time.
 _LOOK_NS: Final = 1_000_000
+#: Most of a number in JOIN; as much as frames that may wait where nothing is said.
+_MOST: Final = 2**31 - 1
 _OVERFLOW: Final = bytes((0, 0x01, 0, 0, 0, 0, 0, 0))
 _REFUSALS: Final = {
     "bus_off": Status.BUS_OFF,
@@ -39,6 +41,22 @@ _REFUSALS: Final = {
     "invalid": Status.INVALID,
     "listen_only": Status.PROTOCOL,
 }
+
+
+def _options(octets: bytes) -> dict[str, Any]:
+    """Return what a JOIN asks for. Raises ``FieldRangeError``, which names the key."""
+    try:
+        asked = json.loads(octets or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise FieldRangeError(f"JOIN of no JSON: {error}") from error
+    if not isinstance(asked, dict):
+        raise FieldRangeError(f"JOIN of a {type(asked).__name__}: an object with keys expected")
+    for key, value in asked.items():
+        if type(value) is not type(OPTIONS.get(key)):
+            raise FieldRangeError(f"JOIN: {key} is none of {', '.join(OPTIONS)} or of another type")
+        if isinstance(value, int) and not 0 <= value <= _MOST:
+            raise FieldRangeError(f"JOIN: {key} = {value} is not in 0 to {_MOST}")
+    return {**OPTIONS, **asked}
 
 
 class Listener:
@@ -49,8 +67,8 @@ class Listener:
     def __init__(self, client: Client, place: Place, options: dict[str, Any]) -> None:
         self.client = client
         self.place = place
-        self.own = bool(options["own"])
-        self.tx_queue_size = int(options["tx_queue_size"]) or 2**62
+        self.own: bool = options["own"]
+        self.tx_queue_size: int = options["tx_queue_size"] or _MOST
         #: frames were lost since the last one that it took
         self.lossy = False
 
@@ -59,10 +77,10 @@ class Place(CanController):
     """A node that programs have joined: of its own, or (without a name) the bus's controller."""
 
     def __init__(self, desk: CanHandles, lane: Lane, options: dict[str, Any]) -> None:
-        name = str(options["node"])
-        super().__init__(name, int(options["restart_ms"]), bool(options["bus_errors"]))
+        name = options["node"]
+        super().__init__(name, options["restart_ms"], options["bus_errors"])
         for mode in ("fd", "fd_tolerant", "listen_only", "one_shot"):
-            setattr(self, f"can_{mode}", bool(options[mode]))
+            setattr(self, f"can_{mode}", options[mode])
         self.lane = lane
         self.bus: CANBus = lane.bus
         self.listeners: list[Listener] = []
@@ -208,15 +226,10 @@ class CanHandles:
     def _join(self, client: Client, octets: bytes) -> None:
         lane = client.lane
         assert lane is not None, "a client that asks has opened a bus"
-        try:
-            asked = json.loads(octets or b"{}")
-            options = {**OPTIONS, **asked}
-        except (ValueError, TypeError) as error:
-            raise FieldRangeError(f"JOIN of no JSON object: {error}") from error
-        unknown = set(asked) - set(OPTIONS)
-        if unknown or client.ident in self._listeners:
-            raise FieldRangeError(f"JOIN: {', '.join(sorted(unknown)) or 'joined already'}")
-        name = str(options["node"])
+        if client.ident in self._listeners:
+            raise FieldRangeError("JOIN: joined already; open another connection")
+        options = _options(octets)
+        name = options["node"]
         place = self._places.get((lane.index, name))
         if place is None:
             if name and any(node.name == name for node in lane.bus.nodes):

@@ -96,7 +96,12 @@ class Desk:
             asked = abi.config_of_1(flags | 1, b"\0", 1, wanted)
             bad = not wanted or bool(flags & 2)
         offsets = offsets[:count]
-        if asked is None or bad or any(offset >= chip.nlines for offset in offsets):
+        if (
+            ident in self._held
+            or asked is None
+            or bad
+            or any(offset >= chip.nlines for offset in offsets)
+        ):
             return errno.EINVAL, b""
         if len(set(offsets)) != count:
             return errno.EBUSY, b""

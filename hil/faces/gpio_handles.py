@@ -66,6 +66,9 @@ class GpioHandles:
     def release(self, client: Client, t_ns: int) -> None:
         """Take back the lines of a client that is gone, and end the connections about them."""
         self.lines.release(client.ident, t_ns)
+        for askers in self._askers.values():
+            if client in askers:
+                askers.remove(client)
         for asker in self._askers.pop(client.ident, ()):
             with contextlib.suppress(OSError):  # it may have ended by itself
                 asker.socket.shutdown(socket.SHUT_RDWR)  # the host drops it when it reads the end

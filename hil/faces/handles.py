@@ -25,7 +25,10 @@ STREAM = 1
 class Client:
     """One connection: one handle on one device."""
 
-    __slots__ = ("attribute", "desk", "kind", "lane", "node", "participant", "socket", "take")
+    __slots__ = (
+        *("asks", "attribute", "desk", "kind", "lane", "node"),
+        *("participant", "socket", "take"),
+    )
 
     def __init__(self, connection: socket.socket | None, participant: Participant) -> None:
         if connection is not None:
@@ -34,6 +37,8 @@ class Client:
         self.node: Node | None = None
         self.lane: Lane | None = None
         self.kind = 0
+        #: a transaction is under way, whose reply it has not been sent
+        self.asks = False
         #: who serves its requests; None: the host, as transactions
         self.desk: Desk | None = None
         #: the live attribute that it has open, instead of a device

@@ -19,7 +19,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class Host:
             (
                 "clients",
                 "clients_most",
+                "turned_away",
                 "requests",
                 "refused",
                 "unheard",
@@ -98,6 +99,8 @@ class Host:
         self._ident = 0
         self._by_participant: dict[int, Client] = {}
         self._epoll = select.epoll()
+        # Given up to hang up on who comes when there are no more descriptors.
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._watched: dict[int, Callable[[], None]] = {}
         self._hearers: dict[int, PtyLine] = {}
         for node in self.nodes.values():
@@ -178,6 +181,7 @@ class Host:
         self.unwatch(self._listener.fileno())
         self._listener.close()
         self._epoll.close()
+        os.close(self._spare)
 
     # --- the loop ------------------------------------------------------------------------------
 
@@ -245,17 +249,30 @@ class Host:
     # --- clients -------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             connection, _ = self._listener.accept()
-            connection.setblocking(False)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_LIMIT_NBYTES)
-            self._ident += 1
-            client = Client(connection, Participant(self._ident, f"client {self._ident}"))
-            self._clients[connection.fileno()] = client
-            self._by_participant[self._ident] = client
-            self.counters["clients"] += 1
-            self.counters["clients_most"] = max(self.counters["clients_most"], len(self._clients))
-            self.watch(connection.fileno(), lambda: self._serve(client))
+        except BlockingIOError:
+            return
+        except OSError:
+            self._turn_away()
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_LIMIT_NBYTES)
+        self._ident += 1
+        client = Client(connection, Participant(self._ident, f"client {self._ident}"))
+        self._clients[connection.fileno()] = client
+        self._by_participant[self._ident] = client
+        self.counters["clients"] += 1
+        self.counters["clients_most"] = max(self.counters["clients_most"], len(self._clients))
+        self.watch(connection.fileno(), lambda: self._serve(client))
+
+    def _turn_away(self) -> None:
+        """Hang up on a program for which there is no descriptor left: the loop would turn on it."""
+        self.counters["turned_away"] += 1
+        os.close(self._spare)
+        with contextlib.suppress(OSError):
+            self._listener.accept()[0].close()
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _drop(self, client: Client) -> None:
         """Let go of a client: it will hear nothing more, and what it waits for is abandoned."""
@@ -273,6 +290,7 @@ class Host:
         client.socket.close()
 
     def _send(self, client: Client, octets: bytes) -> None:
+        client.asks = False
         if client.take is not None:
             client.take(octets)
             return
@@ -308,7 +326,10 @@ class Host:
             self._settle(client, client.node, message[HEADER_NBYTES:])
         elif header[0] != client.kind or header[1] != client.lane.index or header[2]:
             self._refuse(client, f"no request of {client.lane.kind} {client.lane.bus.name!r}")
+        elif client.asks:
+            self._refuse(client, "a request of this handle is under way: wait for its reply")
         else:
+            client.asks = client.desk is None
             self._request(client, client.lane, header, message[HEADER_NBYTES:])
 
     def _refuse(self, client: Client, why: str) -> None:
@@ -429,15 +450,18 @@ class Host:
                 lane.busy_ns = now_ns + duration_ns
                 self._answer(client.participant, lane.busy_ns, octets)
                 return
-            stamped = (client.kind, lane.index, 0, 0, 0, now_ns, 0, 0, header[8])
-            self._docket.request(client.participant, stamped, payload, True)
+            call = self.exchange.transactor.call(client.kind, lane, header[8], payload, "")
+            self._docket.put(lane, (client.participant, True, call), now_ns)
         except CodecError as error:
             self._invalid(client, header, error)
 
-    def push(self, client: Client, octets: bytes) -> bool:
+    def push(self, client: Client, octets: bytes, fds: Sequence[int] = ()) -> bool:
         """Send what a desk has to say; a program that reads none loses the newest, counted."""
         try:
-            client.socket.send(octets)
+            if fds:
+                socket.send_fds(client.socket, [octets], fds)
+            else:
+                client.socket.send(octets)
         except BlockingIOError:
             self.counters["unread"] += 1
         except OSError:

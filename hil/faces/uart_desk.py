@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any, Final
 
 from flightsw.codec.errors import SyncError
@@ -64,10 +63,8 @@ class UartDesk:
         octets = pack(
             _UART, client.lane.index, _REPLY, t_ns=t_ns, payload=line.state(code, t_ns).pack()
         )
-        if operation == abi.Ask.STREAM:
-            socket.send_fds(client.socket, [octets], [stream.theirs.fileno()])
-        else:
-            self._loop.push(client, octets)
+        fds = [stream.theirs.fileno()] if operation == abi.Ask.STREAM else []
+        self._loop.push(client, octets, fds)
 
     def hear(self, lane: Lane, octets: bytes) -> None:
         """Hand what came in to those who have the line open."""

@@ -17,7 +17,7 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from flightsw.codec.wire import Flag, Kind, Status
@@ -58,8 +58,8 @@ class Loop(Protocol):
     def unwatch(self, fd: int) -> None:
         """Do so no more."""
 
-    def push(self, client: Client, octets: bytes) -> bool:
-        """Send a message to a client now."""
+    def push(self, client: Client, octets: bytes, fds: Sequence[int] = ()) -> bool:
+        """Send a message to a client now, with descriptors."""
 
 
 def unread(end: socket.socket) -> int:

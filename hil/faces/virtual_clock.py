@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
@@ -407,8 +407,8 @@ class VirtualHost(Host):
         self._spoken = True
         super()._send(client, octets)
 
-    def push(self, client: Client, octets: bytes) -> bool:
+    def push(self, client: Client, octets: bytes, fds: Sequence[int] = ()) -> bool:
         """Send what a desk has to say; time stands until the program has taken it."""
         self._replied(client)
         self._speak()
-        return super().push(client, octets)
+        return super().push(client, octets, fds)

@@ -93,7 +93,7 @@ class BenchPort:
 
     def _joined(self, node: str, settings: Settings) -> int:
         given = {**asdict(settings), "own": settings.receive_own_messages, "node": node}
-        options = {name: given[name] for name in OPTIONS}
+        options = {name: type(usual)(given[name]) for name, usual in OPTIONS.items()}
         payload = bytes((Op.JOIN,)) + json.dumps(options).encode()
         self._listening.send(pack(_CAN, self._index, payload=payload))
         message = self._listening.recv(_MESSAGE_NBYTES)
