@@ -21,7 +21,7 @@ NOTES = {
     "uart": "it speaks by itself: watch; send HEX tells it something",
     "can": "it speaks by itself: watch; send ID#HEX tells it something",
     "gpio": "a part with pins only: watch tells their edges",
-    "frames": "watch takes frames",
+    "frames": "watch takes frames; it has a scene only where a mission gives it one",
 }
 
 

@@ -155,6 +155,9 @@ class Opener:
             if self.on in (None, spec.bus) and self.address in (None, spec.address)
         ]
         if len(found) == 1:
+            fixed = [name for name in self.given if name in part_class(found[0].type).PARAMS]
+            if fixed:
+                raise UsageError(f"--set {fixed[0]}: the board file {board.path} gives it")
             return found[0].type, Emulated(board, found[0], self.seed)
         if found:
             names = ", ".join(spec.name for spec in found)

@@ -268,6 +268,7 @@ def test_a_wrong_identity_fails(
         (("at24c02", "read", "0xff:2"), "octets 0 to 0xff"),
         (("tmp117", "--board", "raspberrypi4"), "temp_board, temp_chip; name one"),
         (("nobody", "--board", "raspberrypi4"), "has no part 'nobody'"),
+        (("ina3221", "--board", "raspberrypi4", "--set", "shunts=1"), "raspberrypi4.toml gives it"),
         (("ina219", "--on", "/dev/i2c-9"), "give --address"),
     ],
 )
