@@ -2,7 +2,7 @@
  *
  * A program holds one end of a socket pair, the server the other one and the connection to the
  * bench. Which device a descriptor is, its socket's number in /proc tells: it stays the same through
- * fork, exec, dup and SCM_RIGHTS, of which we need not hear. When the last of these descriptors is
+ * fork, exec, dup and SCM_RIGHTS, of which we hear only to look again. When the last of these descriptors is
  * closed, by whatever way, the pair hangs up. Requested GPIO lines are the connection itself, on
  * which the bench sends their edges; there the bench hangs up the control connection. */
 #include "supervisor.h"
@@ -16,14 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-typedef struct {
-    uint64_t socket; /* number of the program's end; 0: this place is free */
-    int connection;  /* its handle's descriptor here */
-    int watch;       /* what hangs up with the program's end */
-    bool gone;
-    unsigned users; /* calls under way */
-} sv_file;
 
 enum { FILES = 256 };
 static sv_file files[FILES];
@@ -79,8 +71,7 @@ static uint64_t socket_of(int fd)
     return number;
 }
 
-/* Find the file behind a descriptor of the program and hold it until let_go. */
-static sv_file *hold(int fd)
+sv_file *sv_hold(int fd)
 {
     uint64_t number = socket_of(fd);
     if (!number) {
@@ -98,7 +89,7 @@ static sv_file *hold(int fd)
     return found;
 }
 
-static void let_go(sv_file *file)
+void sv_let_go(sv_file *file)
 {
     pthread_mutex_lock(&lock);
     bool over = --file->users == 0 && file->gone;
@@ -148,7 +139,7 @@ void sv_gone(uint32_t place, uint32_t events)
         hil_tell("write on a descriptor below", RESERVED, handle);
         recv(file->watch, &octet, 1, MSG_DONTWAIT);
     }
-    let_go(file);
+    sv_let_go(file);
 }
 
 /* Enter a file whose end for the program is `fd`; NULL where there is no place left. */
@@ -170,8 +161,7 @@ static sv_file *enter(int fd, int connection, int watched)
     return file;
 }
 
-/* Put `fd` at a free number of the program from `least` on. */
-static int install(int fd, int least, bool close_on_exec)
+int sv_install_at(int fd, int least, bool close_on_exec)
 {
     char name[HIL_PATH];
     int result = -EMFILE;
@@ -204,10 +194,10 @@ int sv_open(const char *path, bool close_on_exec)
         shutdown(pair[1], SHUT_WR); /* ready, as a device without poll is, and no read blocks */
     }
     sv_file *file = enter(pair[0], connection, pair[1]);
-    int number = file ? install(pair[0], RESERVED, close_on_exec) : -EMFILE;
+    int number = file ? sv_install_at(pair[0], RESERVED, close_on_exec) : -EMFILE;
     if (file) {
         watch(file, pair[1], EPOLLIN); /* where nobody got it, closing our end of it hangs up */
-        let_go(file);
+        sv_let_go(file);
     } else {
         hil_close(connection);
         close(pair[1]);
@@ -226,12 +216,12 @@ static int give(hil_handle *handle, int fd)
         hil_share(fd, keeper);
         file = enter(fd, keeper, -1);
     }
-    int number = file ? install(fd, RESERVED, true) : -EMFILE;
+    int number = file ? sv_install_at(fd, RESERVED, true) : -EMFILE;
     hil_close(fd);
     if (file) {
         watch(file, handle->gpio.control, 0);
         number = hil_gpio_attach(handle) < 0 ? -ENODEV : number;
-        let_go(file);
+        sv_let_go(file);
     } else if (keeper >= 0) {
         hil_close(keeper);
     }
@@ -257,108 +247,13 @@ int sv_copy(int fd)
 
 bool sv_device_path(int fd, char path[HIL_PATH])
 {
-    sv_file *file = hold(fd);
+    sv_file *file = sv_hold(fd);
     if (!file) {
         return false;
     }
     hil_handle *handle = hil_of(file->connection);
     bool device = handle->device != DEVICE_LINE;
     snprintf(path, HIL_PATH, "%s", handle->path);
-    let_go(file);
+    sv_let_go(file);
     return device;
-}
-
-/* --- calls on descriptors ----------------------------------------------------------------------- */
-
-int64_t sv_ioctl(const uint64_t *args)
-{
-    sv_file *file = hold((int)args[0]);
-    if (!file) {
-        return GO_ON;
-    }
-    hil_handle *handle = hil_of(file->connection);
-    int result = hil_ioctl(handle, file->connection, (uint32_t)args[1], (void *)(uintptr_t)args[2]);
-    let_go(file);
-    return result;
-}
-
-int64_t sv_read(const uint64_t *args)
-{
-    sv_file *file = hold((int)args[0]);
-    if (!file) {
-        return GO_ON;
-    }
-    hil_handle *handle = hil_of(file->connection);
-    int64_t result = GO_ON; /* edges lie in the program's own socket */
-    if (!hil_gpio_readable(handle, args[2])) {
-        result = hil_read(handle, file->connection, (void *)(uintptr_t)args[1], args[2]);
-    }
-    let_go(file);
-    return result;
-}
-
-int64_t sv_write(const uint64_t *args)
-{
-    sv_file *file = hold((int)args[0]);
-    if (!file) {
-        return GO_ON;
-    }
-    hil_handle *handle = hil_of(file->connection);
-    int64_t result = hil_write(handle, file->connection, (const void *)(uintptr_t)args[1], args[2]);
-    let_go(file);
-    return result;
-}
-
-/* Tell that a call on a device is not modelled; what GPIO descriptors are, the kernel can do. */
-static int64_t refuse(int fd, const char *what, unsigned long number)
-{
-    sv_file *file = hold(fd);
-    if (!file) {
-        return GO_ON;
-    }
-    hil_handle *handle = hil_of(file->connection);
-    bool socket = handle->device == DEVICE_LINE || handle->device == DEVICE_CHIP;
-    if (!socket && what) {
-        hil_tell(what, number, handle);
-    }
-    let_go(file);
-    return socket ? GO_ON : -EOPNOTSUPP;
-}
-
-int64_t sv_refuse(const uint64_t *args)
-{
-    return refuse((int)args[0], sv_now.row->name, (unsigned long)sv_now.row->number);
-}
-
-static int64_t duplicate(int fd, int least, bool close_on_exec)
-{
-    int64_t plain = refuse(fd, NULL, 0);
-    if (plain == GO_ON) {
-        return GO_ON;
-    }
-    int copy = sv_copy(fd);
-    if (copy < 0) {
-        return copy;
-    }
-    int64_t number = install(copy, least < RESERVED ? RESERVED : least, close_on_exec);
-    close(copy);
-    return number;
-}
-
-int64_t sv_dup(const uint64_t *args)
-{
-    return duplicate((int)args[0], RESERVED, false);
-}
-
-int64_t sv_fcntl(const uint64_t *args)
-{
-    return duplicate((int)args[0], (int)args[2], args[1] == F_DUPFD_CLOEXEC);
-}
-
-/* Below the reserved numbers reads and writes would not be seen. */
-int64_t sv_dup_to(const uint64_t *args)
-{
-    int target = (int)args[1];
-    bool seen = target >= RESERVED && target < RESERVED_END;
-    return seen ? sv_changes(args) : refuse((int)args[0], "dup2 to descriptor", args[1]);
 }

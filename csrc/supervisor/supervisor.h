@@ -96,6 +96,20 @@ int sv_path_at(int directory, uint64_t address, char path[HIL_PATH]);
 
 /* --- files.c: the devices that programs have open ---------------------------------------------- */
 
+/* The device behind descriptors of programs. */
+typedef struct {
+    uint64_t socket; /* number of the program's end; 0: this place is free */
+    int connection;  /* its handle's descriptor here */
+    int watch;       /* what hangs up with the program's end */
+    bool gone;
+    unsigned users; /* calls under way */
+} sv_file;
+/* Find the file behind a descriptor of the program and hold it until it is let go. */
+sv_file *sv_hold(int fd);
+void sv_let_go(sv_file *file);
+/* Put `fd` at a free number of the program from `least` on. */
+int sv_install_at(int fd, int least, bool close_on_exec);
+
 /* Watch over them with this epoll instance, whose events name the place of a file. */
 void sv_start_files(int epoll);
 /* Hand requested lines over: the supervisor's hil_give. */
@@ -104,7 +118,7 @@ extern int (*const sv_give)(hil_handle *handle, int fd);
 int sv_open(const char *path, bool close_on_exec);
 /* Look after the devices whose last descriptor has been closed, as told by `events` of epoll. */
 void sv_gone(uint32_t place, uint32_t events);
-/* The file behind a descriptor of the program, as in /proc: octets of `name`, or a negative errno. */
+/* The name of what is behind a descriptor of the program, as in /proc: octets of `name`, or a negative errno. */
 int sv_name_of(int fd, char *name, size_t room);
 /* A copy of a descriptor of the program, sharing its place in the file; or a negative errno. */
 int sv_copy(int fd);
