@@ -97,6 +97,7 @@ class UartHandle:
             self.ask(abi.Ask.STREAM)
             self.fd = self._descriptors[0]
             os.set_blocking(self.fd, False)
+            os.set_inheritable(self.fd, False)
         except BaseException:
             self.close()
             raise

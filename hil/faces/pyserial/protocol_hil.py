@@ -46,10 +46,14 @@ class Serial(SerialBase):  # type: ignore[misc]  # pySerial has no types
     def port(self, port: str | None) -> None:
         """Take a URL; settings in it are taken over, later ones win."""
         address = parse(port) if isinstance(port, str) else None
+        was_open = self.is_open
+        self.close()
         for name, value in address.settings.items() if address else ():
             setattr(self, name, value)
         self._address = address
         SerialBase.port.fset(self, port)
+        if was_open and address:
+            self.open()
 
     def open(self) -> None:
         """Open the line with the settings of this port."""
@@ -58,7 +62,8 @@ class Serial(SerialBase):  # type: ignore[misc]  # pySerial has no types
         if self._address is None:
             raise SerialException("the port has no URL yet: set port to hil://LINE")
         self._handle, self._release = connect(self._address)
-        self._cancels = (os.eventfd(0, os.EFD_NONBLOCK), os.eventfd(0, os.EFD_NONBLOCK))
+        flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
+        self._cancels = (os.eventfd(0, flags), os.eventfd(0, flags))
         self._settled = b""
         try:
             self._reconfigure_port()

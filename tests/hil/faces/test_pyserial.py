@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import select
 import subprocess
@@ -207,6 +208,8 @@ def test_a_port_needs_a_url_and_opens_once() -> None:
     one.open()
     with pytest.raises(serial.SerialException, match="already open"):
         one.open()
+    one.port = "hil://loop?baud=1200"
+    assert (one.is_open, one.baudrate) == (True, 1200)
     one.close()
     one.close()
     one.port = None
@@ -324,6 +327,7 @@ def test_closing_sends_what_was_written_unless_it_is_held_back() -> None:
 def test_the_descriptor_can_be_selected() -> None:
     """fileno() is ready for reading exactly while there are octets, and for writing while idle."""
     with port("hil://loop", 115_200) as one:
+        assert not os.get_inheritable(one.fileno())
         assert select.select([one], [one], [], 0) == ([], [one], [])
         one.write(b"abc")
         assert select.select([one], [], [], 60)[0] == [one]
