@@ -21,6 +21,7 @@ from flightsw.codec.wire import Status
 from hil.buses.faults import ONEWIRE_KINDS, BusFault, FaultTable, flip_bit
 from hil.buses.intercept import Crossing, Interceptor, Result, through
 from hil.errors import ConfigError
+from hil.parts.onewire import crc8
 
 RESET: Final = 0
 WRITE: Final = 1
@@ -75,7 +76,7 @@ class OneWireBus:
         self.faults = FaultTable(name, ONEWIRE_KINDS)
         self.faulted = False
         self.counters = dict.fromkeys(
-            ("transfers", "resets", "bits", "unanswered", "faulted", "intercepted"), 0
+            ("transfers", "resets", "bits", "unanswered", "bad_codes", "faulted", "intercepted"), 0
         )
         self._targets: list[OneWireTarget] = []
         self._interceptor: Interceptor | None = None
@@ -145,6 +146,7 @@ class OneWireBus:
 
         ``command`` ECh finds those with an alarm. The search is that of Maxim's application note
         187: at each place where parts differ it goes the way of zero first and comes back for one.
+        A code whose CRC is wrong is left out and counted, as there and in the w1 core of Linux.
         """
         found: list[bytes] = []
         now_ns, last = t_ns, -1
@@ -155,28 +157,36 @@ class OneWireBus:
             now_ns += duration_ns
             if status != Status.OK:
                 return status, now_ns - t_ns, found
-            rom, last, duration_ns = self._pass(now_ns, rom, last)
+            status, rom, last, duration_ns = self._pass(now_ns, rom, last)
             now_ns += duration_ns
             if rom < 0:
-                return int(Status.OK), now_ns - t_ns, found
-            found.append(rom.to_bytes(8, "little"))
+                return status, now_ns - t_ns, found
+            code = rom.to_bytes(8, "little")
+            if crc8(code):
+                self.counters["bad_codes"] += 1
+            else:
+                found.append(code)
             if last < 0:
                 return int(Status.OK), now_ns - t_ns, found
 
-    def _pass(self, t_ns: int, rom: int, last: int) -> tuple[int, int, int]:
-        """Walk once down the tree; return (ROM or -1, last place with a way left, duration)."""
+    def _pass(self, t_ns: int, rom: int, last: int) -> tuple[int, int, int, int]:
+        """Walk down the tree: (status, ROM or -1, last place with a way left, duration)."""
         now_ns, left = t_ns, -1
         for place in range(ROM_NBITS):
             way = 1 if place == last else rom >> place & 1 if place < last else 0
-            _, duration_ns, (seen,) = self.transfer(now_ns, [(TRIPLET, way)])
+            status, duration_ns, seen = self.transfer(now_ns, [(TRIPLET, way)])
             now_ns += duration_ns
-            bit, complement, way = seen[0] & 1, seen[0] >> 1 & 1, seen[0] >> 2
+            if status != Status.OK:
+                return status, -1, -1, now_ns - t_ns
+            octet = seen[0][0]
+            bit, complement, way = octet & 1, octet >> 1 & 1, octet >> 2
             if bit and complement:
-                return -1, -1, now_ns - t_ns
+                self.counters["bad_codes"] += place > 0
+                return status, -1, -1, now_ns - t_ns
             if bit == complement and not way:
                 left = place
             rom = rom & ~(1 << place) | way << place
-        return rom, left, now_ns - t_ns
+        return int(Status.OK), rom, left, now_ns - t_ns
 
     def _run(self, t_ns: int, steps: list[Step]) -> tuple[int, int, list[bytes]]:
         now_ns = t_ns

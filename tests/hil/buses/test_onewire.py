@@ -95,6 +95,25 @@ def test_the_search_finds_every_part_once(serials: set[int]) -> None:
     assert found == roms
 
 
+@pytest.mark.parametrize("kind", ["absent", "stuck", "truncate", "bit_flip", "delay", "duplicate"])
+def test_a_search_never_tells_of_a_part_that_is_not_there(kind: str) -> None:
+    """Whichever transaction fails, codes are true ones, and if one is missing something says so."""
+    for n in range(140):
+        bus, parts = make(5, 9)
+        bus.add_fault(BusFault("w1", kind, first=n, last=n))
+        status, _, found = bus.search(0)
+        assert set(found) <= {part.rom for part in parts}
+        assert len(found) == 2 or status or bus.counters["bad_codes"], f"{kind} {n}: {found}"
+    assert len(found) == 2
+
+
+def test_a_blocked_triplet_ends_a_search() -> None:
+    """An interceptor that lets nothing through ends a search with its status."""
+    bus, _ = make(5)
+    bus.intercept(lambda crossing, forward: BLOCKED if crossing.content[0][0] == TRIPLET else None)
+    assert bus.search(0)[::2] == (BLOCKED[0], [])
+
+
 def test_a_search_of_one_part_takes_64_triplets() -> None:
     """One reset, one command, 64 times two reads and a write."""
     bus, _ = make(5)
