@@ -27,6 +27,7 @@ from hil.buses.can_frame import (
     STANDARD_MASK,
     stuff,
 )
+from hil.buses.crc import crc_table
 
 #: x^17 + x^16 + x^14 + x^13 + x^11 + x^6 + x^4 + x^3 + x + 1
 CRC17: Final = (17, 0x1685B)
@@ -47,18 +48,7 @@ class Extent(NamedTuple):
     head: int
 
 
-def _table(width: int, polynomial: int) -> tuple[int, ...]:
-    top, mask = 1 << (width - 1), (1 << width) - 1
-    table = []
-    for octet in range(256):
-        register = octet << (width - 8)
-        for _ in range(8):
-            register = (register << 1 & mask) ^ (polynomial if register & top else 0)
-        table.append(register)
-    return tuple(table)
-
-
-_TABLES: Final = {kind: _table(*kind) for kind in (CRC17, CRC21)}
+_TABLES: Final = {kind: crc_table(*kind) for kind in (CRC17, CRC21)}
 
 
 def crc(bits: str, kind: tuple[int, int], register: int = -1) -> int:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hil.buses.crc import crc_table
+
 EXTENDED_FLAG: Final = 0x8000_0000
 REMOTE_FLAG: Final = 0x4000_0000
 ERROR_FLAG: Final = 0x2000_0000
@@ -67,14 +69,7 @@ def arbitration_key(can_id: int) -> int:
     return (can_id & STANDARD_MASK) << 21 | remote << 20
 
 
-def _crc_of_octet(octet: int) -> int:
-    crc = octet << 7
-    for _ in range(8):
-        crc = crc << 1 ^ (CRC_POLYNOMIAL if crc & 0x4000 else 0)
-    return crc & 0x7FFF
-
-
-CRC_TABLE: Final = tuple(_crc_of_octet(octet) for octet in range(256))
+CRC_TABLE: Final = crc_table(15, CRC_POLYNOMIAL)
 
 
 def crc15(bits: str) -> int:

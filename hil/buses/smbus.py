@@ -16,6 +16,7 @@ from typing import Final
 
 from flightsw.codec.wire import Status
 from hil.buses.base import I2CController
+from hil.buses.crc import crc_table
 from hil.buses.i2c_messages import BLOCK_LIMIT, LENGTH_FIRST, READ, Message
 from hil.buses.i2c_reserved import ALERT_RESPONSE
 from hil.parts.base import I2CTarget
@@ -25,13 +26,7 @@ PEC_POLYNOMIAL: Final = 0x07
 BLOCK: Final = -1
 
 
-def _crc_of_octet(octet: int) -> int:
-    for _ in range(8):
-        octet = octet << 1 ^ (0x100 | PEC_POLYNOMIAL if octet & 0x80 else 0)
-    return octet
-
-
-_CRC_TABLE: Final = tuple(_crc_of_octet(octet) for octet in range(256))
+_CRC_TABLE: Final = crc_table(8, PEC_POLYNOMIAL)
 
 #: (status, duration_ns, octets read)
 Answer = tuple[int, int, bytes]

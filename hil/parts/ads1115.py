@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from hil.parts.base import Param, Quantity, Scheduler
+from hil.parts.base import Param, Quantity, Scheduler, unwired
 from hil.parts.conversion import NEVER_NS, Converter
 from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
@@ -85,7 +85,7 @@ class Ads1115(RegisterTarget):
         self.values = dict.fromkeys(self.QUANTITIES, 0.0)
         self._converter = Converter()
         self._active = QUEUE.index(0)  # settings of the conversion under way
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
         self._scheduler: Scheduler | None = None
         self._source = 0
         self._check_ns = NEVER_NS  # when the one outstanding look is due
@@ -224,7 +224,3 @@ class Ads1115(RegisterTarget):
         self.file.reset()
         self._drive(t_ns)
         return 1
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a pin that the board does not connect."""

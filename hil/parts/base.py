@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from hil.errors import ConfigError
 from hil.parts.guide import Guide
 
 
@@ -46,6 +47,10 @@ def stream(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
 
 
+def unwired(t_ns: int, *_: object) -> None:
+    """Stand for a pin, a line or a listener that a part has and its board does not connect."""
+
+
 class Part:
     """Base of every emulated part. Subclasses declare QUANTITIES and implement one bus face."""
 
@@ -68,9 +73,22 @@ class Part:
         self.clamped: Counter[str] = Counter()
 
     def set(self, quantity: str, value: float) -> None:
-        """Set a physical input, clamped to its range (a clamp is counted, as silicon saturates)."""
-        spec = self.QUANTITIES[quantity]
+        """Set a physical input, clamped to its range (a clamp is counted, as silicon saturates).
+
+        Raises :class:`~hil.errors.ConfigError` for a quantity that the part has not, and for what
+        is no number.
+        """
+        spec = self.QUANTITIES.get(quantity)
+        if spec is None:
+            known = ", ".join(self.QUANTITIES) or "none"
+            raise ConfigError(f"part {self.name!r} has no {quantity!r}; what can be set: {known}")
         if not spec.lower <= value <= spec.upper:
+            if value != value:
+                was = self.values.get(quantity)
+                raise ConfigError(
+                    f"part {self.name!r}: {quantity} is {was} and cannot become {value}; give "
+                    f"{spec.lower:g} to {spec.upper:g} {spec.unit}"
+                )
             self.clamped[quantity] += 1
             value = min(max(value, spec.lower), spec.upper)
         self.values[quantity] = value

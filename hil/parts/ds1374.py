@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from hil.parts.base import Param, Quantity, Scheduler
+from hil.parts.base import Param, Quantity, Scheduler, unwired
 from hil.parts.conversion import NEVER_NS
 from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget
@@ -57,8 +57,8 @@ class Ds1374(RegisterTarget):
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
-        self.on_reset: Callable[[int], None] = _unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
+        self.on_reset: Callable[[int], None] = unwired
         self.counters = {"feeds": 0, "resets": 0, "interrupts": 0}
         self._scheduler: Scheduler | None = None
         self._source = 0
@@ -209,7 +209,3 @@ class Ds1374(RegisterTarget):
             if value & WACE and value & WATCHDOG and values[STATUS] & AF and not self._pulse[0]:
                 self._fire(t_ns)
         self._follow(t_ns)
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a pin that the board does not connect."""

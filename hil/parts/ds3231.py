@@ -23,7 +23,7 @@ from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from hil.errors import ConfigError
-from hil.parts.base import Param, Quantity, Scheduler
+from hil.parts.base import Param, Quantity, Scheduler, unwired
 from hil.parts.conversion import Converter
 from hil.parts.guide import Guide, Reading
 from hil.parts.limits import check_limits
@@ -126,7 +126,7 @@ class Ds3231(RegisterTarget):
             values[STATUS] |= OSF
         self._converter = Converter()
         self._converter.start(0, EVERY_NS, CONVERSION_NS)
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
         self._scheduler: Scheduler | None = None
         self._source = 0
         self._ticking = False  # a look at the next second is outstanding
@@ -304,7 +304,3 @@ def _first_from(start: int, hour: int | None, minute: int | None, second: int | 
             if s <= 59 and at + s >= start:
                 return at + s
     return None
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a pin that the board does not connect."""

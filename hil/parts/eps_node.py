@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from flightsw.codec import eps_frames as eps
 from flightsw.codec.errors import TruncatedError
-from hil.parts.base import Param, Part, Quantity, Scheduler
+from hil.parts.base import Param, Part, Quantity, Scheduler, unwired
 from hil.parts.limits import check_limits
 from hil.time.phase import Phase
 
@@ -65,8 +65,8 @@ class EpsNode(Part):
             },
         )
         self.values.update(dict.fromkeys(self.QUANTITIES, 0.0))
-        self.can_send: Callable[[int, int, bytes], None] = _unwired
-        self.on_switch: Callable[[int, int, bool], None] = _unwired
+        self.can_send: Callable[[int, int, bytes], None] = unwired
+        self.on_switch: Callable[[int, int, bool], None] = unwired
         #: bit n is set while switch n is on
         self.switches = switches_on
         #: a silent node neither broadcasts nor answers, as one that hangs
@@ -183,7 +183,3 @@ class EpsNode(Part):
 
     def _reply(self, answer: eps.Acknowledge, t_ns: int) -> None:
         self.can_send(t_ns, *eps.encode(answer))
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a bus or supply that the rig has not connected."""

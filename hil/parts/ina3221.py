@@ -17,7 +17,7 @@ from typing import ClassVar
 from hil.errors import ConfigError
 from hil.parts.base import Param, Quantity
 from hil.parts.guide import Guide, Reading
-from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
+from hil.parts.registers import Register, RegisterMap, RegisterTarget, clamp, ro, signed
 
 CONFIG, SHUNT_SUM, SUM_LIMIT, MASK_ENABLE = 0x00, 0x0D, 0x0E, 0x0F
 POWER_VALID_UPPER, POWER_VALID_LOWER = 0x10, 0x11
@@ -32,11 +32,6 @@ CVRF, TCF, PVF, SF = 1 << 0, 1 << 1, 1 << 2, 1 << 6
 #: flags that reading MASK_ENABLE clears (section 8.6.2.16)
 FLAGS = 0x03F8 | SF | CVRF
 CEN, WEN = 1 << 10, 1 << 11
-
-
-def _signed(word: int, shift: int) -> int:
-    """Return a left-aligned two's complement word as a number of LSB."""
-    return (word - 0x10000 if word & 0x8000 else word) >> shift
 
 
 def _limits(channel: int) -> tuple[Register, Register]:
@@ -165,10 +160,10 @@ class Ina3221(RegisterTarget):
                 continue
             if config & 1:
                 volts = inputs[f"current{channel + 1}_a"] * self.shunts[channel]
-                counts = min(max(round(volts / SHUNT_LSB_V), -4096), 4095)
+                counts = clamp(round(volts / SHUNT_LSB_V), -4096, 4095)
                 registers[1 + 2 * channel] = (counts << 3) & 0xFFFF
             if config & 2:
-                counts = min(max(round(inputs[f"bus{channel + 1}_v"] / BUS_LSB_V), -4096), 4095)
+                counts = clamp(round(inputs[f"bus{channel + 1}_v"] / BUS_LSB_V), -4096, 4095)
                 registers[2 + 2 * channel] = (counts << 3) & 0xFFFF
         self._alerts(config)
 
@@ -183,16 +178,16 @@ class Ina3221(RegisterTarget):
         raised = CVRF
         total = 0
         for channel in range(3):
-            shunt = _signed(registers[1 + 2 * channel], 3)
+            shunt = signed(registers[1 + 2 * channel]) >> 3
             if config >> (14 - channel) & 1:
-                if shunt > _signed(registers[7 + 2 * channel], 3):
+                if shunt > signed(registers[7 + 2 * channel]) >> 3:
                     raised |= 1 << (9 - channel)
-                if shunt > _signed(registers[8 + 2 * channel], 3):
+                if shunt > signed(registers[8 + 2 * channel]) >> 3:
                     raised |= 1 << (5 - channel)
             if mask >> (14 - channel) & 1:
                 total += shunt
         registers[SHUNT_SUM] = (total << 1) & 0xFFFF
-        if total > _signed(registers[SUM_LIMIT], 1):
+        if total > signed(registers[SUM_LIMIT]) >> 1:
             raised |= SF
         if config & 2:
             mask = self._power_valid(config, mask)
@@ -203,13 +198,13 @@ class Ina3221(RegisterTarget):
         """Section 8.3.2.3: valid once all channels passed the upper limit, until one is below."""
         registers = self.file.values
         volts = [
-            _signed(registers[2 + 2 * channel], 3)
+            signed(registers[2 + 2 * channel]) >> 3
             for channel in range(3)
             if config >> (14 - channel) & 1
         ]
-        if volts and all(v > _signed(registers[POWER_VALID_UPPER], 3) for v in volts):
+        if volts and all(v > signed(registers[POWER_VALID_UPPER]) >> 3 for v in volts):
             mask |= PVF
-        elif any(v < _signed(registers[POWER_VALID_LOWER], 3) for v in volts):
+        elif any(v < signed(registers[POWER_VALID_LOWER]) >> 3 for v in volts):
             mask &= ~PVF
         return mask
 

@@ -27,6 +27,7 @@ import numpy as np
 from hil.parts.base import Param, Quantity, stream
 from hil.parts.guide import Guide, Reading
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
+from hil.parts.sampling import NOISE_MEAN, NOISE_SIGMA, STANDARD_GRAVITY, peak
 
 FUNC_CFG_ACCESS, CTRL1_XL, CTRL2_G, CTRL3_C = 0x01, 0x10, 0x11, 0x12
 CTRL6_C, CTRL8_XL, CTRL10_C, STATUS = 0x15, 0x17, 0x19, 0x1E
@@ -39,7 +40,6 @@ BASE_NS = 149_993
 _GYRO = ("gyro_x_rad_s", "gyro_y_rad_s", "gyro_z_rad_s")
 _ACCEL = ("accel_x_m_s2", "accel_y_m_s2", "accel_z_m_s2")
 TIMESTAMP_LSB_NS = 25_000
-STANDARD_GRAVITY = 9.80665
 #: g per LSB by FS_XL: 2, 16, 4, 8 g
 ACCEL_LSB_G = (0.061e-3, 0.488e-3, 0.122e-3, 0.244e-3)
 #: g per root hertz by FS_XL, high-performance mode
@@ -50,11 +50,6 @@ GYRO_NOISE_DPS = 3.8e-3
 
 #: samples of noise drawn at a time, and samples quantised at a time
 BLOCK, CHUNK = 1024, 32
-#: Noise is the sum of the eight octets of a random word: bounded at 4.9 standard deviations,
-#: exact in integers, and the same on every machine.
-_NOISE_MEAN = 8 * 255 // 2
-_NOISE_SIGMA = math.sqrt(8 * (256 * 256 - 1) / 12)
-_PEAK = _NOISE_MEAN / _NOISE_SIGMA
 #: fractional bits of the fixed-point sum of input and noise, in LSB
 _FRACTION = 8
 _SHIFT, _WORD = np.int64(_FRACTION), np.dtype("<i2")
@@ -82,11 +77,6 @@ _TAGGED = (
     (0x73, "X_OFS_USR"),
     (0x78, "FIFO_DATA_OUT_TAG"),
 )
-
-
-def epsilon(density: float, lsb: float, rate_hz: float) -> float:
-    """Return how far a sample can be from its input: the peak of the noise and half an LSB."""
-    return _PEAK * density * math.sqrt(rate_hz / 2) + lsb / 2
 
 
 class Lsm6dsox(RegisterTarget):
@@ -122,7 +112,7 @@ class Lsm6dsox(RegisterTarget):
                 "rad/s",
                 math.radians(-2000.0),
                 math.radians(2000.0),
-                math.radians(epsilon(GYRO_NOISE_DPS, 70e-3, 104.2)),
+                math.radians(peak(GYRO_NOISE_DPS, 104.2 / 2, 70e-3)),
             )
             for name in _GYRO
         },
@@ -131,7 +121,7 @@ class Lsm6dsox(RegisterTarget):
                 "m/s2",
                 -16 * STANDARD_GRAVITY,
                 16 * STANDARD_GRAVITY,
-                epsilon(110e-6, 0.488e-3, 104.2) * STANDARD_GRAVITY,
+                peak(110e-6, 104.2 / 2, 0.488e-3) * STANDARD_GRAVITY,
             )
             for name in _ACCEL
         },
@@ -198,7 +188,7 @@ class Lsm6dsox(RegisterTarget):
 
     def set(self, quantity: str, value: float) -> None:
         """Set a physical input; the next sample sees it."""
-        before = self.values[quantity]
+        before = self.values.get(quantity)
         super().set(quantity, value)
         if self.values[quantity] != before:
             self._stale = True
@@ -249,7 +239,7 @@ class Lsm6dsox(RegisterTarget):
             round(values["accel_z_m_s2"] * scale_a) + half,
         )
         self._base = np.frombuffer(_ROW.pack(*base), np.int64)  # half the time of np.array
-        room = (0x7FFF << _FRACTION) - (_NOISE_MEAN * max(self._sigma_g, self._sigma_a) >> 16)
+        room = (0x7FFF << _FRACTION) - (NOISE_MEAN * max(self._sigma_g, self._sigma_a) >> 16)
         self._inside = -room < min(base) and max(base) < room
         self._stale = False
 
@@ -260,7 +250,7 @@ class Lsm6dsox(RegisterTarget):
         low = np.uint64(0x00FF00FF00FF00FF)
         pairs = (words & low) + ((words >> np.uint64(8)) & low)
         total = ((pairs * np.uint64(0x0001000100010001)) >> np.uint64(48)).astype(np.int64)
-        scaled = ((total - _NOISE_MEAN) * sigma + (1 << 15)) >> 16
+        scaled = ((total - NOISE_MEAN) * sigma + (1 << 15)) >> 16
         self._noise[:, columns] = scaled.reshape(BLOCK, 3)
 
     # Sampling -----------------------------------------------------------------------------------
@@ -434,4 +424,4 @@ def _sigma(density_lsb: float, shift: int) -> int:
     """Return the factor from a sum of octets to fixed-point LSB, times 65536."""
     rate_hz = 1e9 / (BASE_NS << max(shift, 0))
     sigma_lsb = density_lsb * math.sqrt(rate_hz / 2)
-    return round(sigma_lsb * (1 << _FRACTION) / _NOISE_SIGMA * 65536)
+    return round(sigma_lsb * (1 << _FRACTION) / NOISE_SIGMA * 65536)

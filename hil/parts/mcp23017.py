@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from hil.parts.base import Param, Quantity, Scheduler
+from hil.parts.base import Param, Quantity, Scheduler, unwired
 from hil.parts.guide import Guide
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 
@@ -80,7 +80,7 @@ class Mcp23017(RegisterTarget):
         self._driven = [0, 0]  # pins that the world drives, and their levels
         self._levels = [0, 0]
         self._was = [0, 0]  # what the interrupt logic saw last
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
         self._scheduler: Scheduler | None = None
         self._shown = [1, 1]  # levels of INTA and INTB
         self._off_map = False  # the pointer is at an address that is not there
@@ -195,7 +195,3 @@ class Mcp23017(RegisterTarget):
             # A change of the pins by set-up is no event.
             self._was[port] = self._pins(port) ^ values[IPOL + port] & values[IODIR + port]
         self._look(port)
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a pin that the board does not connect."""

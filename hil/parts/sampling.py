@@ -11,12 +11,12 @@ from hil.parts.base import stream
 
 STANDARD_GRAVITY = 9.80665
 _BLOCK = 256
-#: Noise is the sum of the eight octets of a random word: bounded, exact in integers, and the same
-#: on every machine.
-_MEAN = 8 * 255 // 2
-_SIGMA = math.sqrt(8 * (256 * 256 - 1) / 12)
+#: Noise is the sum of the eight octets of a random word: bounded at 4.9 standard deviations, exact
+#: in integers, and the same on every machine.
+NOISE_MEAN = 8 * 255 // 2
+NOISE_SIGMA = math.sqrt(8 * (256 * 256 - 1) / 12)
 #: how far from zero a draw can be, in standard deviations
-PEAK = _MEAN / _SIGMA
+PEAK = NOISE_MEAN / NOISE_SIGMA
 
 
 class Noise:
@@ -35,9 +35,9 @@ class Noise:
             seed, name = self._key
             words = stream(seed, f"{name}/{block}").bit_generator.random_raw(_BLOCK * self._columns)
             sums = words.view("u1").reshape(_BLOCK, self._columns, 8).sum(axis=2, dtype=np.int64)
-            self._rows = (sums - _MEAN).tolist()
+            self._rows = (sums - NOISE_MEAN).tolist()
             self._block = block
-        return [draw / _SIGMA for draw in self._rows[at]]
+        return [draw / NOISE_SIGMA for draw in self._rows[at]]
 
 
 def peak(density: float, bandwidth_hz: float, lsb: float) -> float:

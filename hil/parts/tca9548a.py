@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from hil.errors import ConfigError
-from hil.parts.base import I2CPlace, I2CTarget, Part
+from hil.parts.base import I2CPlace, I2CTarget, Part, unwired
 from hil.parts.guide import Command, Guide
 
 
@@ -60,7 +60,7 @@ class Tca9548a(Part):
 
     def __init__(self, name: str, seed: int = 0) -> None:
         super().__init__(name, seed)
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
         #: the control register: channels that are on
         self.enabled = 0
         self.counters = {"switched": 0, "resets": 0}
@@ -166,6 +166,14 @@ class Forwarder:
                 )
         return out
 
+    @property
+    def i2c_device_id(self) -> int:
+        """The identity of what is reached, as one that has none has no such attribute."""
+        for one in self._switch.reached(self._address):
+            if hasattr(one, "i2c_device_id"):
+                return int(one.i2c_device_id)
+        raise AttributeError(f"nothing at {self.name} tells its identity")
+
     def i2c_general_call(self, t_ns: int, data: bytes) -> int:
         """Pass the general call on."""
         reached = self._switch.reached(self._address)
@@ -193,7 +201,3 @@ class Forwarder:
 
 def _name(target: I2CTarget) -> str:
     return str(getattr(target, "name", "another part"))
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a pin that the board does not connect."""

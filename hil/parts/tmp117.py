@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
 from hil.parts.guide import Guide, Reading
-from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
+from hil.parts.registers import Register, RegisterMap, RegisterTarget, clamp, ro, signed
 
 RESULT, CONFIG, HIGH_LIMIT, LOW_LIMIT, UNLOCK = 0x00, 0x01, 0x02, 0x03, 0x04
 EEPROM1, EEPROM2, OFFSET, EEPROM3, DEVICE_ID = 0x05, 0x06, 0x07, 0x08, 0x0F
@@ -45,10 +45,6 @@ THERM, SOFT_RESET = 1 << 4, 1 << 1
 SHUTDOWN, ONE_SHOT = 1, 3
 #: registers that the EEPROM keeps (section 7.5.1.4)
 STORED = (CONFIG, HIGH_LIMIT, LOW_LIMIT, EEPROM1, EEPROM2, OFFSET, EEPROM3)
-
-
-def _signed(word: int) -> int:
-    return word - 0x10000 if word & 0x8000 else word
 
 
 class Tmp117(RegisterTarget):
@@ -158,21 +154,21 @@ class Tmp117(RegisterTarget):
 
     def _latch(self, temperature_c: float) -> None:
         values = self.file.values
-        counts = round(temperature_c / LSB_C) + _signed(values[OFFSET])
-        counts = min(max(counts, -0x8000), 0x7FFF)
+        counts = round(temperature_c / LSB_C) + signed(values[OFFSET])
+        counts = clamp(counts, -0x8000, 0x7FFF)
         values[RESULT] = counts & 0xFFFF
         config = values[CONFIG] | DATA_READY
         if config & THERM:
             # Section 7.4.5: one flag with hysteresis between the two limits.
-            if counts > _signed(values[HIGH_LIMIT]):
+            if counts > signed(values[HIGH_LIMIT]):
                 config |= HIGH_ALERT
-            elif counts < _signed(values[LOW_LIMIT]):
+            elif counts < signed(values[LOW_LIMIT]):
                 config &= ~HIGH_ALERT
             config &= ~LOW_ALERT
         else:
-            if counts > _signed(values[HIGH_LIMIT]):
+            if counts > signed(values[HIGH_LIMIT]):
                 config |= HIGH_ALERT
-            if counts < _signed(values[LOW_LIMIT]):
+            if counts < signed(values[LOW_LIMIT]):
                 config |= LOW_ALERT
         values[CONFIG] = config
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from hil.parts.base import Param, Part, Quantity, Scheduler
+from hil.parts.base import Param, Part, Quantity, Scheduler, unwired
 from hil.parts.limits import check_limits
 from hil.time.phase import Phase
 
@@ -64,9 +64,9 @@ class Ttc(Part):
             },
         )
         self.values["locked"] = 0.0
-        self.uart_send: Callable[[int, bytes], None] = _unwired
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
-        self.on_downlink: Callable[[int, int, bytes], None] = _unwired
+        self.uart_send: Callable[[int, bytes], None] = unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
+        self.on_downlink: Callable[[int, int, bytes], None] = unwired
         self.counters: dict[str, int] = dict.fromkeys(
             (
                 "cadus",
@@ -233,7 +233,3 @@ def _partial_marker(octets: bytearray) -> int:
         if octets.endswith(SYNC_MARKER[:size]):
             return size
     return 0
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a line or pin that the board does not connect."""

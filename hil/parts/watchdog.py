@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from hil.parts.base import Param, Part, Scheduler
+from hil.parts.base import Param, Part, Scheduler, unwired
 from hil.parts.limits import check_limits
 from hil.time.phase import Phase
 
@@ -52,8 +52,8 @@ class Watchdog(Part):
                 "pulse_s": (pulse_s, 1e-6, 1e3),
             },
         )
-        self.gpio_drive: Callable[[int, str, int], None] = _unwired
-        self.on_reset: Callable[[int], None] = _unwired
+        self.gpio_drive: Callable[[int, str, int], None] = unwired
+        self.on_reset: Callable[[int], None] = unwired
         self.counters: dict[str, int] = dict.fromkeys(("kicks", "ignored", "resets"), 0)
         self._timeout_ns = round(timeout_s * 1e9)
         self._startup_ns = round(startup_s * 1e9)
@@ -123,7 +123,3 @@ class Watchdog(Part):
         self._low = False
         self.gpio_drive(t_ns, "reset", 1)
         self._begin(t_ns)
-
-
-def _unwired(t_ns: int, *_: object) -> None:
-    """Stand for a pin that the board does not connect."""

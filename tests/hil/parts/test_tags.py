@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hil.errors import ConfigError
 from hil.parts import PART_TYPES, part_class
 from hil.parts.base import Part
 from hil.parts.registers import RegisterFile, RegisterMap
@@ -127,3 +128,16 @@ def test_the_world_face_stands_on_its_own(name: str) -> None:
         for value in (spec.lower - 1.0, spec.upper + 1.0):
             part.set(quantity, value)
         assert part.clamped[quantity] == 2, quantity
+
+
+@pytest.mark.parametrize("name", PART_TYPES)
+def test_what_cannot_be_set_is_refused_by_name(name: str) -> None:
+    """A quantity that a part has not, and what is no number, raise an error with the remedy."""
+    part: Part = part_class(name)("part", 3)
+    with pytest.raises(ConfigError, match="'part' has no 'colour'; what can be set"):
+        part.set("colour", 1.0)
+    for quantity, spec in part.QUANTITIES.items():
+        before = dict(part.values)
+        with pytest.raises(ConfigError, match=f"{quantity} is .* cannot become nan; give"):
+            part.set(quantity, float("nan"))
+        assert part.values == before, spec

@@ -12,6 +12,7 @@ from hil.buses.i2c import READ, I2CBus
 from hil.digest import RecordStream
 from hil.errors import ConfigError
 from hil.exchange import Exchange
+from hil.parts.mb85rc import Mb85rc256
 from hil.parts.tca9548a import Tca9546a, Tca9548a
 from hil.parts.tmp117 import Tmp117
 from hil.testing.check_part import check_part
@@ -115,6 +116,19 @@ def test_calls_to_all_reach_what_is_switched_on() -> None:
     assert [part.heard for part in parts] == [0, 1]
     assert bus.transfer(0, 0x0C, b"", 1)[2] == bytes((0x49 << 1,))
     assert [part.alerts for part in parts] == [True, False]
+
+
+def test_the_identity_of_a_part_behind_it_can_be_asked_for() -> None:
+    """UM10204 section 3.1.17: the reserved address tells of what is reached and of nothing else."""
+    switch = Tca9548a("switch")
+    switch.segment(0).attach(0x50, Mb85rc256("fram"))
+    switch.segment(1).attach(0x51, Tmp117("temp"))
+    bus = bus_with(switch)
+    ask = [(0x7C, 0, b"\xa0"), (0x7C, READ, 3)]
+    assert bus.transfer_messages(0, ask)[0] != OK
+    bus.transfer(0, 0x70, b"\x03", 0)
+    assert bus.transfer_messages(0, ask)[2] == [b"\x00\xa5\x10"]
+    assert bus.transfer_messages(0, [(0x7C, 0, b"\xa2"), ask[1]])[0] != OK
 
 
 def test_reset_switches_off() -> None:
