@@ -11,19 +11,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define DESCRIPTORS 4096
 #define HANDLES 256
 
-static _Atomic uint16_t place_of[DESCRIPTORS]; /* 1 + place in `handles`, 0: not ours */
+static _Atomic uint16_t place_of[HIL_DESCRIPTORS]; /* 1 + place in `handles`, 0: not ours */
 static hil_handle handles[HANDLES];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sockaddr_un bench;
 static char root[sizeof bench.sun_path + 8];
+static pid_t owner; /* of the table: the child of a vfork runs in its parent's memory */
 
 /* In the child of a fork other threads' locks are held by nobody, and the connections are those of
  * the parent: each gets its own at its next use. */
 static void forked(void)
 {
+    owner = getpid();
     pthread_mutex_init(&table_lock, NULL);
     for (int i = 0; i < HANDLES; i++) {
         if (handles[i].descriptors) {
@@ -43,6 +44,7 @@ __attribute__((constructor)) static void begin(void)
     strcpy(bench.sun_path, path);
     snprintf(root, sizeof root, "%.*s/root", slash ? (int)(slash - path) : 0, path);
     bench.sun_family = AF_UNIX;
+    owner = getpid();
     pthread_atfork(NULL, NULL, forked);
     hil_moved();
 }
@@ -57,7 +59,7 @@ const char *hil_root(void)
 
 hil_handle *hil_of(int fd)
 {
-    uint16_t place = (unsigned)fd < DESCRIPTORS ? atomic_load(&place_of[fd]) : 0;
+    uint16_t place = (unsigned)fd < HIL_DESCRIPTORS ? atomic_load(&place_of[fd]) : 0;
     return place ? &handles[place - 1] : NULL;
 }
 
@@ -197,7 +199,7 @@ int hil_connect(const char *path, hil_device device)
         return hil_result(fd);
     }
     pthread_mutex_lock(&table_lock);
-    hil_handle *handle = fd < DESCRIPTORS ? take_place(path, device) : NULL;
+    hil_handle *handle = fd < HIL_DESCRIPTORS ? take_place(path, device) : NULL;
     pthread_mutex_unlock(&table_lock);
     int error = handle ? greet(handle, fd) : -EMFILE;
     if (error < 0) {
@@ -211,14 +213,19 @@ int hil_connect(const char *path, hil_device device)
     return fd;
 }
 
+bool hil_borrowed(void)
+{
+    return getpid() != owner;
+}
+
 void hil_share(int from, int to)
 {
     hil_handle *handle = hil_of(from);
-    if (from == to || to < 0) {
+    if (from == to || to < 0 || ((handle || hil_of(to)) && hil_borrowed())) {
         return;
     }
     hil_forget(to);
-    if (handle && to < DESCRIPTORS) {
+    if (handle && to < HIL_DESCRIPTORS) {
         pthread_mutex_lock(&table_lock);
         handle->descriptors++;
         atomic_store(&place_of[to], atomic_load(&place_of[from]));
@@ -229,7 +236,7 @@ void hil_share(int from, int to)
 void hil_forget(int fd)
 {
     hil_handle *handle = hil_of(fd);
-    if (!handle) {
+    if (!handle || hil_borrowed()) {
         return;
     }
     pthread_mutex_lock(&table_lock);
@@ -266,7 +273,7 @@ static void redial(hil_handle *handle)
     if (handle->live.control >= 0) {
         syscall(SYS_dup3, fresh, handle->live.control, O_CLOEXEC); /* its descriptors are no connections */
     }
-    for (int fd = 0; fd < DESCRIPTORS && handle->live.control < 0; fd++) {
+    for (int fd = 0; fd < HIL_DESCRIPTORS && handle->live.control < 0; fd++) {
         if (atomic_load(&place_of[fd]) == place) {
             int flags = fcntl(fd, F_GETFD);
             syscall(SYS_dup3, fresh, fd, flags >= 0 && flags & FD_CLOEXEC ? O_CLOEXEC : 0);

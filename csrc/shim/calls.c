@@ -5,7 +5,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef SYS_close_range /* libc and headers older than Linux 5.9 */
+#define SYS_close_range 436
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4
+#endif
 
 typedef int (*open_type)(const char *, int, ...);
 typedef int (*openat_type)(int, const char *, int, ...);
@@ -97,7 +105,8 @@ OPENAT_2(__openat64_2)
         path = hil_absolute(AT_FDCWD, path, made);                            \
         switch (hil_find(path, shown)) {                                      \
         case PATH_LIVE:                                                       \
-            return hil_live_fopen(path, shown, mode);                         \
+        case PATH_DEVICE:                                                     \
+            return hil_fopen(path, mode);                                     \
         case PATH_FILE:                                                       \
             return real(shown, mode);                                         \
         default:                                                              \
@@ -116,6 +125,39 @@ HIL_EXPORT int close(int fd)
     hil_clock_mark(fd, MARK_NONE);
     hil_forget(fd);
     return real(fd);
+}
+
+/* As close on each of them; what nobody is to close is passed over. */
+HIL_EXPORT int close_range(unsigned first, unsigned last, int flags);
+HIL_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    bool closes = !(flags & CLOSE_RANGE_CLOEXEC) && first <= last;
+    if (!closes || (syscall(SYS_close_range, 1u, 0u, 0) < 0 && errno == ENOSYS)) {
+        return (int)syscall(SYS_close_range, first, last, flags);
+    }
+    for (unsigned fd = first; fd <= last && fd < HIL_DESCRIPTORS; fd++) {
+        if (hil_clock_marked((int)fd) == MARK_HIDDEN) {
+            if (fd > first) {
+                syscall(SYS_close_range, first, fd - 1, flags);
+            }
+            first = fd + 1;
+        } else {
+            hil_clock_mark((int)fd, MARK_NONE);
+            hil_forget((int)fd);
+        }
+    }
+    return first <= last ? (int)syscall(SYS_close_range, first, last, flags) : 0;
+}
+
+HIL_EXPORT void closefrom(int first);
+HIL_EXPORT void closefrom(int first)
+{
+    HIL_REAL(closefrom, void (*)(int))
+    int before = errno;
+    if (close_range(first < 0 ? 0 : (unsigned)first, ~0u, 0) < 0) {
+        real(first);
+    }
+    errno = before;
 }
 
 HIL_EXPORT int dup(int fd)

@@ -13,7 +13,6 @@ enum { KIND_NEXT = 0x03, KIND_GRANT = 0x04, FLAG_WAKE = 8 };
 enum { ADDRESS_SPIN = 1, ADDRESS_SLICED = 2 };
 /* Out of the way of programs that close, or count on, low numbers. */
 #define HIGH_FD 900
-#define MARKS 4096
 /* Looks at the clock that a thread has for nothing from one wait to the next, and those of them in a
  * row: an interpreter looks at it whenever it takes a lock. Each further look costs what the page
  * says, but at least this part of the time that the thread has already spent looking, so that every
@@ -32,7 +31,7 @@ typedef struct {
 
 static clock_page *page;
 static bool looked;
-static _Atomic uint8_t marks[MARKS];
+static _Atomic uint8_t marks[HIL_DESCRIPTORS];
 static pthread_key_t at_exit;
 
 static __thread struct {
@@ -48,14 +47,14 @@ static __thread struct {
 
 static void mark(int fd, uint8_t as)
 {
-    if ((unsigned)fd < MARKS) {
+    if ((unsigned)fd < HIL_DESCRIPTORS && atomic_load(&marks[fd]) != as && !hil_borrowed()) {
         atomic_store(&marks[fd], as);
     }
 }
 
 uint8_t hil_clock_marked(int fd)
 {
-    return page && (unsigned)fd < MARKS ? atomic_load(&marks[fd]) : MARK_NONE;
+    return page && (unsigned)fd < HIL_DESCRIPTORS ? atomic_load(&marks[fd]) : MARK_NONE;
 }
 
 int hil_clock_mark(int fd, uint8_t as)
@@ -81,7 +80,7 @@ static void thread_ends(void *connection)
 /* The child of a fork is a thread of its own. */
 static void forked(void)
 {
-    for (int fd = 0; fd < MARKS; fd++) {
+    for (int fd = 0; fd < HIL_DESCRIPTORS; fd++) {
         if (atomic_load(&marks[fd]) == MARK_HIDDEN) {
             hang_up(fd);
         }

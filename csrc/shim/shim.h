@@ -25,6 +25,7 @@
 
 #define HIL_EXPORT __attribute__((visibility("default")))
 #define HIL_PATH 512
+#define HIL_DESCRIPTORS 4096 /* those below this can be devices */
 #define HIL_NAME 192  /* of what can be open: a device, an attribute */
 #define HIL_PAGE 4096 /* size of an attribute, as stat tells it, and the most octets of its text */
 
@@ -83,6 +84,9 @@ const char *hil_root(void); /* folder of the overlay, NULL without a bench */
 hil_handle *hil_of(int fd); /* NULL: not a descriptor of ours */
 int hil_dial(void);         /* a new connection, or a negative errno */
 int hil_connect(const char *path, hil_device device);
+/* Tell whether this is the child of a vfork, whose descriptors are its own and whose memory is not:
+ * it notes nothing. */
+bool hil_borrowed(void);
 void hil_share(int from, int to);
 void hil_forget(int fd);
 void hil_close(int fd);
@@ -174,7 +178,9 @@ int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
 int hil_gpio_attach(hil_handle *lines);
 bool hil_gpio_readable(const hil_handle *handle, size_t nbytes);
 
-FILE *hil_live_fopen(const char *path, const char *shown, const char *mode);
+/* A stream on a device or an attribute, NULL with errno; where it is closed so is `fd`. */
+FILE *hil_stream(int fd, const char *mode);
+FILE *hil_fopen(const char *path, const char *mode);
 int hil_live_open(const char *path, const char *shown, int flags);
 ssize_t hil_live_read(hil_handle *handle, int fd, void *octets, size_t nbytes, off_t at);
 ssize_t hil_live_write(hil_handle *handle, int fd, const void *octets, size_t nbytes);

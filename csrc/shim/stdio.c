@@ -1,5 +1,5 @@
-/* Streams on live attributes. libc reads and writes on behalf of a stream without passing by our
- * read and write, so a stream on an attribute is one of our own making. */
+/* Streams on devices and live attributes. libc reads, writes and closes on behalf of a stream without
+ * passing by our calls, so such a stream is one of our own making. */
 #include "shim.h"
 
 #include <fcntl.h>
@@ -58,22 +58,12 @@ static int close_stream(void *cookie)
     return close(fd);
 }
 
-FILE *hil_live_fopen(const char *path, const char *shown, const char *mode)
+FILE *hil_stream(int fd, const char *mode)
 {
-    int way = strchr(mode, '+') ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY;
-    int fd = hil_live_open(path, shown, way | O_CLOEXEC);
-    if (fd < 0) {
-        errno = -fd;
-        return NULL;
-    }
     cookie_io_functions_t calls = {read_stream, write_stream, seek_stream, close_stream};
     FILE *stream = fopencookie((void *)(intptr_t)fd, mode, calls);
-    if (!stream) {
-        close(fd);
-        return NULL;
-    }
     pthread_mutex_lock(&streams_lock);
-    for (int i = 0; i < STREAMS; i++) {
+    for (int i = 0; stream && i < STREAMS; i++) {
         if (!streams[i].stream) {
             streams[i].stream = stream;
             streams[i].fd = fd;
@@ -82,6 +72,23 @@ FILE *hil_live_fopen(const char *path, const char *shown, const char *mode)
     }
     pthread_mutex_unlock(&streams_lock);
     return stream;
+}
+
+FILE *hil_fopen(const char *path, const char *mode)
+{
+    int way = strchr(mode, '+') ? O_RDWR : *mode == 'r' ? O_RDONLY : O_WRONLY;
+    int fd = open(path, way | O_CLOEXEC);
+    FILE *stream = fd < 0 ? NULL : hil_stream(fd, mode);
+    if (fd >= 0 && !stream) {
+        close(fd);
+    }
+    return stream;
+}
+
+HIL_EXPORT FILE *fdopen(int fd, const char *mode)
+{
+    HIL_REAL(fdopen, FILE * (*)(int, const char *))
+    return hil_of(fd) ? hil_stream(fd, mode) : real(fd, mode);
 }
 
 /* C++ streams read and write by the descriptor of the C stream below them. */
