@@ -12,7 +12,7 @@
 enum { KIND_NEXT = 0x03, KIND_GRANT = 0x04, FLAG_WAKE = 8 };
 enum { ADDRESS_SPIN = 1, ADDRESS_SLICED = 2 };
 /* Out of the way of programs that close, or count on, low numbers. */
-#define HIGH_FD 900
+#define HIGH_FD 512
 /* Looks at the clock that a thread has for nothing from one wait to the next, and those of them in a
  * row: an interpreter looks at it whenever it takes a lock. Each further look costs what the page
  * says, but at least this part of the time that the thread has already spent looking, so that every

@@ -5,6 +5,7 @@
 
 #include <alloca.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -15,16 +16,29 @@
 
 /* More descriptors than this are waited for in the wall's time. */
 #define MOST_FDS 4096
+#define NOW_AND_THEN_NS 10000000u
 
 /* One wait. `look` returns how many descriptors are ready, -1 with errno: at once where `bench` is
  * negative, else when there is one or the bench says so. */
 typedef struct watch {
     int (*look)(struct watch *, int bench);
     void *of;
-    int most;
+    int most, highest; /* descriptor of the bench that `look` can take */
     const sigset_t *mask;
     fd_set *sets[3];
 } watch;
+
+/* The same where the bench's word cannot be waited for. */
+static int look_now_and_then(watch *one, uint64_t until_ns)
+{
+    int ready = 0, error = 0;
+    while (!ready && !error && hil_clock_now() < until_ns) {
+        uint64_t next_ns = hil_clock_after(NOW_AND_THEN_NS);
+        error = hil_clock_sleep(next_ns < until_ns ? next_ns : until_ns);
+        ready = one->look(one, -1);
+    }
+    return ready || !error ? ready : hil_result(error);
+}
 
 /* Wait until something is ready or it is `until_ns`. */
 static int await(watch *one, uint64_t until_ns)
@@ -35,6 +49,10 @@ static int await(watch *one, uint64_t until_ns)
         return ready;
     }
     int bench = hil_clock_begin(until_ns, WAIT_HEARING), over = bench < 0;
+    if (bench > one->highest) {
+        hil_clock_leave();
+        return look_now_and_then(one, until_ns);
+    }
     while (!over) {
         ready = one->look(one, bench);
         over = hil_clock_over();
@@ -74,7 +92,7 @@ static int virtual_poll(struct pollfd *fds, nfds_t count, uint64_t until_ns, con
 {
     struct pollfd *more = alloca((count + 1) * sizeof *fds);
     memcpy(more, fds, count * sizeof *fds);
-    watch one = {.look = look_poll, .of = more, .most = (int)count, .mask = mask};
+    watch one = {.look = look_poll, .of = more, .most = (int)count, .highest = INT_MAX, .mask = mask};
     int ready = await(&one, until_ns);
     for (nfds_t i = 0; ready >= 0 && i < count; i++) {
         fds[i].revents = more[i].revents;
@@ -156,7 +174,7 @@ static int look_select(watch *one, int bench)
 static int virtual_select(int most, fd_set *sets[3], uint64_t until_ns, const sigset_t *mask)
 {
     fd_set results[3];
-    watch one = {.look = look_select, .of = results, .most = most, .mask = mask};
+    watch one = {.look = look_select, .of = results, .most = most, .highest = FD_SETSIZE - 1, .mask = mask};
     memcpy(one.sets, sets, sizeof one.sets);
     int ready = await(&one, until_ns);
     for (int i = 0; ready >= 0 && i < 3; i++) {
@@ -237,7 +255,7 @@ static int look_epoll(watch *one, int bench)
 static int virtual_epoll(int epoll, struct epoll_event *events, int most, int timeout_ms, const sigset_t *mask)
 {
     epoll_wait_of of = {epoll, events};
-    watch one = {.look = look_epoll, .of = &of, .most = most, .mask = mask};
+    watch one = {.look = look_epoll, .of = &of, .most = most, .highest = INT_MAX, .mask = mask};
     return await(&one, timeout_ms < 0 ? HIL_NEVER : hil_clock_after((uint64_t)timeout_ms * 1000000));
 }
 
@@ -284,7 +302,7 @@ void hil_clock_await_input(int fd)
         until_ns = hil_clock_after(settings.c_cc[VTIME] * UINT64_C(100000000));
     }
     struct pollfd one[2] = {{.fd = fd, .events = POLLIN}};
-    watch input = {.look = look_poll, .of = one, .most = 1};
+    watch input = {.look = look_poll, .of = one, .most = 1, .highest = INT_MAX};
     int before = errno;
     await(&input, until_ns);
     errno = before;

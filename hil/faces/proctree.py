@@ -208,15 +208,18 @@ class ProcessTree:
 
     # --- who can run ---------------------------------------------------------------------------
 
-    def at_rest(self, waiting: Container[int]) -> bool | None:
+    def at_rest(
+        self, waiting: Container[int], hearing: Container[int] = frozenset()
+    ) -> bool | None:
         """Tell whether no thread can run until the bench does something.
 
-        ``waiting``: threads that have said what they wait for. Others may wake them all the same,
-        if only by a signal. None: it rests, but some wait for what the bench does not know of.
+        ``waiting``: threads that have said what they wait for, ``hearing``: those of them that may
+        also be woken otherwise. Other threads may wake all of them, if only by a signal. None: it
+        rests, but some wait for what the bench does not know of.
         """
         self.refresh()
         tasks = list(self.tasks.values())
-        if len(tasks) == 1 and tasks[0].tid in waiting:
+        if len(tasks) == 1 and tasks[0].tid in waiting and tasks[0].tid not in hearing:
             return True
         first = self._look(tasks, waiting)
         if first is None or self.refresh() or self._look(tasks, waiting) != first:

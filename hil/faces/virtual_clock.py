@@ -17,6 +17,8 @@ host, time stands for ``OUTSIDE_S`` and then follows the wall; counted as an uns
 from __future__ import annotations
 
 import select
+import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -48,6 +50,8 @@ SPIN = 1
 SLICED = 2
 #: A thread that should have looked, and has not run for so long, waits for another one.
 _UNSEEING_S = 0.02
+#: In keys: a process that is not of the program, and a thread that does not say who it is.
+NOBODY = UNNAMED = 1 << 32
 #: How long a thread may compute while others wait, seconds of the wall.
 STALL_S = 20.0
 #: How long all may wait for what is not of the bench before time follows the wall.
@@ -93,14 +97,15 @@ class VirtualHost(Host):
         #: its threads; None until there is one
         self.program: ProcessTree | None = None
         self._takers: dict[int, Taker] = {}
-        # by number: threads that have said what they wait for
+        # by number: threads that have said what they wait for; those that others may wake, too
         self._waiting: set[int] = set()
+        self._hearing: set[int] = set()
         # threads that it is time for, but that have not seen it: (how often they had run, since)
         self._unseeing: dict[int, tuple[int, float]] = {}
         # who waits for the reply on a device, by the number of the connection
         self._asking: dict[int, Taker] = {}
-        # a line has brought octets: who said that it waits may run, and not have said so yet
-        self._stirred = False
+        # keys of clients that do not say which thread they are
+        self._foreign: dict[int, Key] = {}
         # threads that wait without a limit for what the bench may bring
         self._hopeful: set[int] = set()
         self._look_s = _LOOK_S
@@ -181,7 +186,7 @@ class VirtualHost(Host):
             taker.wait is not None or taker.tid in seen for taker in self._takers.values()
         ) and not any(self._may_see(tid) for tid in list(self._unseeing))
         if quiet and self.program is not None:
-            quiet = self.program.at_rest(() if self._stirred else self._waiting)
+            quiet = self.program.at_rest(self._waiting, self._hearing)
         if quiet is False:
             if time.monotonic() - self._still_s < STALL_S:
                 return False
@@ -189,8 +194,7 @@ class VirtualHost(Host):
             return True
         if self.program is not None and (self._epoll.poll(0) or self._written()):
             return False
-        self.clock["watched_waits"] += quiet is None and not self._stirred
-        self._stirred = False
+        self.clock["watched_waits"] += quiet is None
         return True
 
     def _written(self) -> bool:
@@ -262,7 +266,7 @@ class VirtualHost(Host):
             )
             if self.shown.show() >= self.exchange.end_ns:
                 self.exchange.finish()
-        resting = self.program is not None and self.program.at_rest(self._waiting)
+        resting = self.program is not None and self.program.at_rest(self._waiting, self._hearing)
         if resting is False:
             self._still_s = now_s
             self._outside = False
@@ -308,7 +312,7 @@ class VirtualHost(Host):
             return
         tid = header[8]
         key = None if self.program is None else self.program.key(tid)
-        self._takers[client.ident] = Taker(client, tid, key or ((1 << 32, client.ident), 0))
+        self._takers[client.ident] = Taker(client, tid, key or ((NOBODY, client.ident), 0))
         self.clock["threads"] += 1
         self._send(client, pack(_OPEN, flags=Flag.REPLY, seq=client.ident, t_ns=self.shown.show()))
 
@@ -318,6 +322,8 @@ class VirtualHost(Host):
         taker.wait, taker.sliced = number, header[8] == SLICED
         self._unseeing.pop(taker.tid, None)
         self._waiting.add(taker.tid)
+        if watches:
+            self._hearing.add(taker.tid)
         if until_ns >= NEVER_NS:
             self._hopeful.add(taker.client.ident)
         else:
@@ -338,6 +344,7 @@ class VirtualHost(Host):
         self._spoken = self._ran = True
         taker.wait = None
         self._waiting.discard(taker.tid)
+        self._hearing.discard(taker.tid)
         self._hopeful.discard(taker.client.ident)
 
     def _drop(self, client: Client) -> None:
@@ -345,6 +352,7 @@ class VirtualHost(Host):
         if taker is not None:
             self._runs(taker)
         self._replied(client)
+        self._foreign.pop(client.ident, None)
         super()._drop(client)
 
     # --- devices -------------------------------------------------------------------------------
@@ -363,9 +371,22 @@ class VirtualHost(Host):
         self._at(max(header[5], self.kernel.now_ns), self._key(client), act)
 
     def _key(self, client: Client) -> Key:
-        """Return the key of the thread that waits for an answer on a handle."""
+        """Return the key of who asks on a handle: a thread, or a process that names none."""
         taker = self._asking.get(client.ident)
-        return ((1 << 32, client.ident), 0) if taker is None else taker.key
+        if taker is not None:
+            return taker.key
+        own = self._foreign.get(client.ident)
+        if own is None:
+            own = self._foreign[client.ident] = self._key_of_process(client)
+        return own
+
+    def _key_of_process(self, client: Client) -> Key:
+        if client.socket is not None and self.program is not None:
+            asked = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+            key = self.program.key(int.from_bytes(asked[:4], sys.byteorder))
+            if key is not None:
+                return key[0], UNNAMED
+        return (NOBODY, client.ident), 0
 
     def _ask(self, participant: Participant, header: tuple[int, ...], payload: bytes) -> None:
         """Let time reach what a driver of the kernel asks of a bus, on whose end a thread waits."""
@@ -412,3 +433,9 @@ class VirtualHost(Host):
         self._replied(client)
         self._speak()
         return super().push(client, octets, fds)
+
+    def _hear(self, index: int, octets: bytes) -> None:
+        line = self._hearers.get(index)
+        if line is not None and line.aside:  # by a stream, which the desk of serial lines writes to
+            self._speak()
+        super()._hear(index, octets)
