@@ -31,7 +31,8 @@ from hil.faces.attributes import Tree
 from hil.faces.clock_page import PAGE, VirtualPresent
 from hil.faces.handles import Client
 from hil.faces.host import MESSAGE_LIMIT_NBYTES, Host
-from hil.faces.proctree import ASLEEP, Key, ProcessTree, adopt_orphans
+from hil.faces.proctree import Key, ProcessTree, adopt_orphans
+from hil.faces.stillness import Stillness
 from hil.faces.terminal import Terminal
 from hil.time.kernel import NEVER_NS
 from hil.time.participant import Participant
@@ -48,8 +49,6 @@ CLOCK = b"clock"
 SPIN = 1
 #: ``address`` of a NEXT of a thread that only looks from time to time whether it is time
 SLICED = 2
-#: A thread that should have looked, and has not run for so long, waits for another one.
-_UNSEEING_S = 0.02
 #: In keys: a process that is not of the program, and a thread that does not say who it is.
 NOBODY = UNNAMED = 1 << 32
 #: How long a thread may compute while others wait, seconds of the wall.
@@ -62,8 +61,6 @@ CHUNK_NS = 60_000_000_000
 _LOOK_S, _LOOK_MOST_S = 20e-6, 2e-3
 #: The same for the only thread there is, which need not be looked at in a hurry.
 _ALONE_S = 1e-3
-#: What the kernel may take to move octets through a terminal: as a rule, and at most.
-_TERMINAL_S, _TERMINAL_MOST_S = 100e-6, 5e-3
 
 
 class Taker:
@@ -94,14 +91,8 @@ class VirtualHost(Host):
             ("threads", "sleeps", "waits", "spins", "watched_waits", "unseen_waits", "stalls"), 0
         )
         exchange.counted["host.clock"] = self.clock
-        #: its threads; None until there is one
-        self.program: ProcessTree | None = None
+        self.still = Stillness([line.terminal for line in self.lines.values()])
         self._takers: dict[int, Taker] = {}
-        # by number: threads that have said what they wait for; those that others may wake, too
-        self._waiting: set[int] = set()
-        self._hearing: set[int] = set()
-        # threads that it is time for, but that have not seen it: (how often they had run, since)
-        self._unseeing: dict[int, tuple[int, float]] = {}
         # who waits for the reply on a device, by the number of the connection
         self._asking: dict[int, Taker] = {}
         # keys of clients that do not say which thread they are
@@ -111,9 +102,8 @@ class VirtualHost(Host):
         self._look_s = _LOOK_S
         self._still_s = time.monotonic()
         self._outside = False
-        # a program was told something since time last passed; since terminals were last looked at
-        self._spoken = self._ran = False
-        self._delivering: dict[Terminal, float] = {}
+        # a program was told something since time last passed
+        self._spoken = False
         for line in self.lines.values():
             line.terminal.announce = partial(self._announce, line.terminal)
 
@@ -131,14 +121,15 @@ class VirtualHost(Host):
 
     def serve_until_exit(self, pid: int) -> None:
         """Serve until a child process has ended, or the run."""
-        self.program = ProcessTree(pid, adopt_orphans(True))
+        self.still.program = ProcessTree(pid, adopt_orphans(True))
         super().serve_until_exit(pid)
 
     def close(self) -> None:
         """End what is left of the program, drop every client and close the socket."""
-        if self.program is not None:
-            self.program.end()
-            self.program.close()
+        program = self.still.program
+        if program is not None:
+            program.end()
+            program.close()
             adopt_orphans(False)
         super().close()
         self.shown.close()
@@ -147,7 +138,7 @@ class VirtualHost(Host):
 
     def step(self, most_s: float = 3600.0) -> None:
         """Serve whoever asks; when nobody can run, let time pass to what happens next."""
-        served = self._serve_ready(0.0 if self.program is None else self._first_s())
+        served = self._serve_ready(0.0 if self.still.program is None else self._first_s())
         if served:
             self._look_s = _LOOK_S
             self._still_s = time.monotonic()
@@ -163,7 +154,8 @@ class VirtualHost(Host):
 
     def _first_s(self) -> float:
         """Return how long a thread that was just woken is given before it is looked at."""
-        alone = self._spoken and self.program is not None and len(self.program.tasks) == 1
+        program = self.still.program
+        alone = self._spoken and program is not None and len(program.tasks) == 1
         self._spoken = False
         return _ALONE_S if alone else 0.0
 
@@ -181,56 +173,28 @@ class VirtualHost(Host):
 
     def _at_rest(self) -> bool:
         """Tell whether time may pass: nobody can run, and nobody has spoken meanwhile."""
-        seen = () if self.program is None else self.program.tasks
-        quiet: bool | None = all(
-            taker.wait is not None or taker.tid in seen for taker in self._takers.values()
-        ) and not any(self._may_see(tid) for tid in list(self._unseeing))
-        if quiet and self.program is not None:
-            quiet = self.program.at_rest(self._waiting, self._hearing)
+        still = self.still
+        running = (taker.tid for taker in self._takers.values() if taker.wait is None)
+        quiet = still.threads(running)
         if quiet is False:
             if time.monotonic() - self._still_s < STALL_S:
                 return False
             self.clock["stalls"] += 1
             return True
-        if self.program is not None and (self._epoll.poll(0) or self._written()):
+        if still.program is not None and (self._epoll.poll(0) or still.octets(self._epoll)):
             return False
         self.clock["watched_waits"] += quiet is None
         return True
 
-    def _written(self) -> bool:
-        """Tell whether octets are still on their way through a terminal, to or from a program."""
-        now_s = time.monotonic()
-        for terminal, since_s in list(self._delivering.items()):
-            if now_s - since_s < _TERMINAL_MOST_S and not terminal.delivered():
-                return True
-            del self._delivering[terminal]
-        if not self._ran or not any(line.terminal.in_use for line in self.lines.values()):
-            return False
-        self._ran = False
-        return bool(select.select([self._epoll], [], [], _TERMINAL_S)[0])
-
     def _announce(self, terminal: Terminal) -> None:
-        self._delivering[terminal] = time.monotonic()
+        self.still.brings(terminal)
         self._speak()
 
     def _speak(self) -> None:
         """Note that a program is being told something: time stands until all wait again."""
         self.shown.show()
-        self._spoken = self._ran = True
+        self._spoken = self.still.ran = True
         self.kernel.halt()
-
-    def _may_see(self, tid: int) -> bool:
-        """Tell whether a thread that it is time for will see that by itself."""
-        task = None if self.program is None else self.program.tasks.get(tid)
-        state, count = (b"", 0) if task is None else task.look()
-        before, since_s = self._unseeing[tid]
-        if state and (count != before or state != ASLEEP):
-            self._unseeing[tid] = (count, time.monotonic())
-            return True
-        if state and time.monotonic() - since_s < _UNSEEING_S:
-            return True
-        del self._unseeing[tid]
-        return False
 
     def _pass(self, most_ns: int = NEVER_NS) -> None:
         """Let time pass until something happens for a program, or to ``most_ns``."""
@@ -266,7 +230,7 @@ class VirtualHost(Host):
             )
             if self.shown.show() >= self.exchange.end_ns:
                 self.exchange.finish()
-        resting = self.program is not None and self.program.at_rest(self._waiting, self._hearing)
+        resting = self.still.program is not None and self.still.threads(())
         if resting is False:
             self._still_s = now_s
             self._outside = False
@@ -300,7 +264,7 @@ class VirtualHost(Host):
         if header[0] == _NEXT:
             self._wait(taker, header)
         elif header[0] == _GRANT:
-            self._unseeing.pop(taker.tid, None)
+            self.still.unseeing.pop(taker.tid, None)
             if taker.wait == header[7]:
                 self._runs(taker)
         else:
@@ -311,7 +275,8 @@ class VirtualHost(Host):
             super()._open(client, header, payload)
             return
         tid = header[8]
-        key = None if self.program is None else self.program.key(tid)
+        program = self.still.program
+        key = None if program is None else program.key(tid)
         self._takers[client.ident] = Taker(client, tid, key or ((NOBODY, client.ident), 0))
         self.clock["threads"] += 1
         self._send(client, pack(_OPEN, flags=Flag.REPLY, seq=client.ident, t_ns=self.shown.show()))
@@ -320,10 +285,10 @@ class VirtualHost(Host):
         """Take what a thread says it waits for."""
         number, until_ns, watches = header[7], header[5], bool(header[2] & _WAKE)
         taker.wait, taker.sliced = number, header[8] == SLICED
-        self._unseeing.pop(taker.tid, None)
-        self._waiting.add(taker.tid)
+        self.still.unseeing.pop(taker.tid, None)
+        self.still.waiting.add(taker.tid)
         if watches:
-            self._hearing.add(taker.tid)
+            self.still.hearing.add(taker.tid)
         if until_ns >= NEVER_NS:
             self._hopeful.add(taker.client.ident)
         else:
@@ -337,14 +302,14 @@ class VirtualHost(Host):
         if taker.wait == number:
             self._runs(taker)
             if taker.sliced:
-                self._unseeing[taker.tid] = (-1, 0.0)
+                self.still.unseeing[taker.tid] = (-1, 0.0)
             self._send(taker.client, pack(_GRANT, t_ns=t_ns, seq=number))
 
     def _runs(self, taker: Taker) -> None:
-        self._spoken = self._ran = True
+        self._spoken = self.still.ran = True
         taker.wait = None
-        self._waiting.discard(taker.tid)
-        self._hearing.discard(taker.tid)
+        self.still.waiting.discard(taker.tid)
+        self.still.hearing.discard(taker.tid)
         self._hopeful.discard(taker.client.ident)
 
     def _drop(self, client: Client) -> None:
@@ -366,7 +331,7 @@ class VirtualHost(Host):
         taker = self._takers.get(header[7])
         if taker is not None:
             taker.wait = -1
-            self._waiting.add(taker.tid)
+            self.still.waiting.add(taker.tid)
             self._asking[client.ident] = taker
         self._at(max(header[5], self.kernel.now_ns), self._key(client), act)
 
@@ -381,9 +346,10 @@ class VirtualHost(Host):
         return own
 
     def _key_of_process(self, client: Client) -> Key:
-        if client.socket is not None and self.program is not None:
+        program = self.still.program
+        if client.socket is not None and program is not None:
             asked = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            key = self.program.key(int.from_bytes(asked[:4], sys.byteorder))
+            key = program.key(int.from_bytes(asked[:4], sys.byteorder))
             if key is not None:
                 return key[0], UNNAMED
         return (NOBODY, client.ident), 0
