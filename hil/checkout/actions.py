@@ -13,6 +13,8 @@ from hil.parts.guide import Reading
 
 #: what an action yields: JSON on demand, and its text
 Told = tuple[dict[str, Any], str]
+#: what one transaction reads at most
+MOST_NBYTES = 65_536
 ACTIONS = ("list", "read", "write", "dump", "watch", "wait", "set", "send", "self-test")
 
 
@@ -205,15 +207,25 @@ def octets_of(text: str) -> bytes:
 def _send(subject: Subject, words: list[str], asked: Request) -> Iterator[Told]:
     _needs(words, 1, "send 9f 3")
     if subject.link.kind in ("uart", "can"):
-        ident, mark, data = words[0].rpartition("#")
-        octets = octets_of(data) if data else b""
-        subject.link.say(int(ident, 16) if mark else 0, octets)
+        ident, octets = _frame(words[0]) if subject.link.kind == "can" else (0, octets_of(words[0]))
+        subject.link.say(ident, octets)
         yield {"octets": octets.hex()}, f"sent {words[0]}"
         return
     nread = number(words[1]) if len(words) > 1 else 0
+    if not 0 <= nread <= MOST_NBYTES:
+        raise UsageError(f"send: {nread} octets cannot be read at once; give 0 to {MOST_NBYTES}")
     octets = octets_of(words[0])
     answer = subject.transfer(octets, nread, f"send {words[0]}")
     yield {"octets": octets.hex(), "answer": answer.hex()}, f"sent {words[0]}: {answer.hex(' ')}"
+
+
+def _frame(word: str) -> tuple[int, bytes]:
+    """Return identifier and data of ``ID#HEX``. Raises ``UsageError`` for anything else."""
+    ident, mark, data = word.partition("#")
+    try:
+        return int(mark and ident, 16), octets_of(data) if data else b""
+    except ValueError:
+        raise UsageError(f"{word!r} is no frame; as in `send 123#0102`, hexadecimal") from None
 
 
 def _with_field(entry: Entry, value: int, word: str) -> int:

@@ -97,6 +97,12 @@ class Emulated:
     def say(self, ident: int, octets: bytes) -> None:
         """Send octets over a serial line, or a frame over CAN."""
         if self.kind == "can":
+            reason = self.bus.refusal(self.bus.controller, ident, octets)
+            if reason:
+                raise UsageError(
+                    f"send {ident:X}#{octets.hex()}: the bus refuses it ({reason}); an identifier "
+                    "has up to 29 bits, a frame up to 8 octets"
+                )
             self.bus.send(self.kernel.now_ns, ident, octets)
         elif self.kind == "uart":
             self.bus.write(self.kernel.now_ns, octets)

@@ -41,6 +41,7 @@ class Served:
         self._private = PrivateDirectory()
         #: where it listens, as ``HIL_BENCH`` says of one in another process
         self.path: Path = self._private.path / "bench"
+        self._owner = os.getpid()
         self._host = Host(exchange, self.path, pace)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._gate = threading.Lock()
@@ -60,9 +61,11 @@ class Served:
 
         Raises what it raises, and :class:`~hil.errors.UsageError` when the bench is closed.
         """
+        if threading.current_thread() is self._thread:
+            return act()
         done: Future[T] = Future()
         with self._gate:
-            if self._ended or self._closed:
+            if self._ended or self._closed or os.getpid() != self._owner:
                 raise UsageError(f"bench {self.name!r} has ended: register it again")
             self._acts.append((done, act))
             os.eventfd_write(self._wake, 1)
@@ -73,6 +76,8 @@ class Served:
         with _lock:
             if _registered.get(self.name) is self:
                 del _registered[self.name]
+        if os.getpid() != self._owner:
+            return  # the child of a fork: the bench goes on in its parent
         with self._gate:
             if self._closed:
                 return

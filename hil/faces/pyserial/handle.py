@@ -108,7 +108,9 @@ class UartHandle:
         with self._lock:
             try:
                 self._control.send(request)
-                message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_NBYTES, 1)
+                message, descriptors, _, _ = socket.recv_fds(
+                    self._control, _MESSAGE_NBYTES, 1, socket.MSG_CMSG_CLOEXEC
+                )
             except OSError as error:
                 raise SerialException(f"{self.url}: the bench does not answer: {error}") from error
             self._descriptors += descriptors

@@ -34,7 +34,7 @@ class PrivateDirectory:
         self.path = base / f"hil-{secrets.token_hex(6)}"
         locks: list[int] = []
         # Before it is there: a signal between making it and knowing it would leave it behind.
-        self.remove = weakref.finalize(self, _remove, self.path, locks)
+        self.remove = weakref.finalize(self, _remove, self.path, locks, os.getpid())
         try:
             self.path.mkdir(mode=0o700)
         except FileExistsError:
@@ -54,8 +54,9 @@ class PrivateDirectory:
         fresh.rename(self.path / OWNER)
 
 
-def _remove(path: Path, locks: list[int]) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+def _remove(path: Path, locks: list[int], owner: int) -> None:
+    if os.getpid() == owner:  # and not the child of a fork, which ends before its parent
+        shutil.rmtree(path, ignore_errors=True)
     while locks:
         os.close(locks.pop())
 

@@ -270,6 +270,13 @@ def test_a_wrong_identity_fails(
         (("nobody", "--board", "raspberrypi4"), "has no part 'nobody'"),
         (("ina3221", "--board", "raspberrypi4", "--set", "shunts=1"), "raspberrypi4.toml gives it"),
         (("ina219", "--on", "/dev/i2c-9"), "give --address"),
+        (("ina219", "send", "05", "--", "-3"), "0 to 65536"),
+        (("max31865", "send", "00", "99999999999"), "0 to 65536"),
+        (("ublox", "send", "zz#11"), "hexadecimal"),
+        (("eps_node", "send", "zz#11"), "is no frame"),
+        (("eps_node", "send", "11"), "is no frame"),
+        (("eps_node", "send", "FFFFFFFFFF#00"), "the bus refuses it"),
+        (("eps_node", "send", "1#112233445566778899"), "the bus refuses it"),
     ],
 )
 def test_wrong_words_are_one_line(

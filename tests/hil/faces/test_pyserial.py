@@ -403,6 +403,38 @@ def test_the_loop_is_one_line_for_all_and_goes_with_the_last() -> None:
     assert threading.active_count() == before
 
 
+def test_a_child_that_ends_leaves_the_bench_to_its_parent() -> None:
+    """The child of a fork takes no bench along when it ends, and no descriptor of a port."""
+    program = """
+import os, sys, serial
+import hil.faces.pyserial as face
+
+class Echo:
+    def uart_receive(self, t_ns, data):
+        self.uart_send(t_ns, data)
+
+with face.register("term", Echo()) as served:
+    if os.fork() == 0:
+        served.close()
+        sys.exit()
+    os.wait()
+    with serial.serial_for_url("hil://term", 115200, timeout=5) as port:
+        port.write(b"x")
+        print(port.read(1), any(map(os.get_inheritable, (port.fileno(), *port._cancels))))
+"""
+    run = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("b'x' False\n", "")
+
+
+def test_what_the_bench_itself_does_may_ask_it_too(
+    terminal: tuple[Terminal, face.Served],
+) -> None:
+    """``do`` within ``do`` is done at once: the thread of the bench waits for nobody."""
+    served = terminal[1]
+    assert served.do(lambda: served.do(lambda: 7)) == 7
+
+
 def test_a_process_that_forgets_its_ports_ends() -> None:
     """Neither an open port nor a registered bench keeps a program from its end."""
     program = """
