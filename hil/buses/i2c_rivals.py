@@ -38,13 +38,18 @@ class Wish(NamedTuple):
 def waveform(messages: list[Message]) -> str:
     """Return what a controller drives: bits, ``1`` where it lets go, ``S`` and ``P`` conditions."""
     out = []
+    selected = -1  # the 10-bit address that has been written to
     for address, flags, what in messages:
         read = flags & READ
         if flags & TEN_BIT:
-            head = f"11110{address >> 8:02b}{read}1{address & 0xFF:08b}1"
+            first = f"S11110{address >> 8:02b}"
+            # Section 3.1.11: a read selects by both octets of a write, unless one has just done so.
+            both = f"{first}01{address & 0xFF:08b}1" if not read or selected != address else ""
+            out.append(both + (f"{first}11" if read else ""))
+            selected = address
         else:
-            head = f"{address:07b}{read}1"
-        out.append("S" + head)
+            out.append(f"S{address:07b}{read}1")
+            selected = -1
         if isinstance(what, int):
             # Of a read it drives only the acknowledges: zero, but for the last octet.
             out.append("111111110" * (what - 1) + "1" * 9 if what else "")

@@ -62,7 +62,7 @@ class Wire:
                     bits += 9  # the second octet of the address
                 elif ten_bit_open != address:
                     bits += 19  # both octets as a write, then a repeated start
-                ten_bit_open = address
+            ten_bit_open = address if flags & TEN_BIT else -1
             if target not in seen:
                 seen.append(target)
             if not isinstance(what, int) and taken < len(what):

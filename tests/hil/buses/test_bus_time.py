@@ -82,6 +82,19 @@ def test_i2c_with_ten_bits(write: bytes, nread: int) -> None:
     assert off_by_bits(duration_ns, i2c_nbits(messages), 400_000) <= 1
 
 
+def test_i2c_forgets_who_was_selected() -> None:
+    """3.1.11: once another address has come, a 10-bit part must be selected by both octets."""
+    bus = I2CBus("i2c-1", 400_000, "ideal")
+    bus.attach(0x250, I2CMemory())
+    bus.attach(0x50, I2CMemory())
+    messages: list[tuple[int, int, Any]] = [
+        (0x250, TEN_BIT, b"\1"),
+        (0x50, 0, b"\2"),
+        (0x250, TEN_BIT | READ, 1),
+    ]
+    assert off_by_bits(bus.transfer_messages(0, messages)[1], i2c_nbits(messages), 400_000) <= 1
+
+
 def test_i2c_that_nobody_answers() -> None:
     """An address without acknowledge takes S, nine bits and P."""
     bus = I2CBus("i2c-1", 400_000, "ideal")

@@ -29,6 +29,9 @@ def test_a_waveform_is_what_a_controller_drives() -> None:
     """Start, address and direction, acknowledges let go; of a read the last octet is not taken."""
     assert waveform([(0x50, 0, b"\x0f")]) == "S" + "10100000" + "1" + "00001111" + "1" + "P"
     assert waveform([(0x50, READ, 2)]) == "S" + "10100001" + "1" + "111111110" + "1" * 9 + "P"
+    both, again = "S11110010" + "1" + "01010000" + "1", "S11110011" + "1" + "1" * 9
+    assert waveform([(0x150, 2 | READ, 1)]) == both + again + "P"
+    assert waveform([(0x150, 2, b""), (0x150, 2 | READ, 1)]) == both + again + "P"
     assert waveform([(0x150, 2, b"")]) == "S" + "11110010" + "1" + "01010000" + "1" + "P"
 
 
