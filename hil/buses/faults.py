@@ -33,6 +33,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from hil.errors import ConfigError
+from hil.parts.fault_windows import check_argument
 
 FOREVER = 1 << 63
 
@@ -120,6 +121,7 @@ class FaultTable:
             if key not in self.kinds[fault.kind]:
                 known = ", ".join(self.kinds[fault.kind]) or "none"
                 raise ConfigError(f"{where}: argument {key!r} is not known; it takes {known}")
+            check_argument(where, key, fault.args[key])
         if fault.unit not in ("index", "t_ns"):
             raise ConfigError(f"{where}: unit {fault.unit!r} is neither 'index' nor 't_ns'")
         if fault.first > fault.last:

@@ -51,7 +51,9 @@ class GPIOChip(GPIOUsers):
         self.scheduler = scheduler
         self.source = source
         self.nlines = nlines
-        self.faults: FaultWindows[PinFault] = FaultWindows(f"gpio {name}", FAULT_KINDS)
+        self.faults: FaultWindows[PinFault] = FaultWindows(
+            f"gpio {name}", FAULT_KINDS, {"line": (0, nlines - 1)}
+        )
         self.counters: dict[str, int] = dict.fromkeys(
             (
                 *FAULT_KINDS,

@@ -305,3 +305,18 @@ def test_an_interceptor_passes_blocks_modifies_and_mimics() -> None:
     assert bench.records[-1] == (2_000, 0, Flag.FAULTED, 0, 0, b"\x01")
     assert bench.parts[0].seen == [(2_000, 1)]
     assert chip.counters["intercepted"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (PinFault("stuck", 99), "fault 'stuck' has line 99; give 0 to"),
+        (PinFault("stuck", 1, level=7), "has level 7; give 0 to 1"),
+        (PinFault("bounce", 1, times=-4), "has times -4"),
+    ],
+)
+def test_a_fault_of_no_line_is_refused(fault: PinFault, message: str) -> None:
+    """A line that the chip has not, and numbers out of range, never get into the list."""
+    bench = Bench()
+    with pytest.raises(ConfigError, match=message):
+        bench.chip.faults.add(fault)

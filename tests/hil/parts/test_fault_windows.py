@@ -38,10 +38,14 @@ def test_faults_hold_from_start_to_before_end() -> None:
         (LineFault("drop", 20, 10), "ends at 10 ns before it starts"),
         (LineFault("drop", rate=0.0), "has rate 0.0"),
         (LineFault("drop", rate=1.5), "has rate 1.5"),
+        (LineFault("bit_flip", bit=9), "uart a: fault 'bit_flip' has bit 9; give -1 to 7"),
+        (LineFault("spam", times=-1), "has times -1; give 0 to 10000"),
+        (LineFault("delay", value_ns=-5), "has value_ns -5"),
+        (LineFault("drop", direction="up"), "has direction 'up'; give one of rx, tx, both"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(fault: LineFault, message: str) -> None:
-    """Unknown kinds, reversed windows and impossible rates never get into the list."""
+    """Unknown kinds, reversed windows and impossible numbers never get into the list."""
     faults: FaultWindows[LineFault] = FaultWindows("uart a", KINDS)
     with pytest.raises(ConfigError, match=message):
         faults.add(fault)
