@@ -31,6 +31,8 @@ Ask = Callable[[Participant, tuple[int, ...], bytes], None]
 _I2C, _ATTRIBUTE, _REPLY = int(Kind.I2C), int(Kind.ATTRIBUTE), int(Flag.REPLY)
 #: sysfs gives a text one page.
 PAGE_NBYTES = 4096
+#: Accesses that may wait for one device; a program that sends on without reading fills no memory.
+WAITING_LIMIT = 256
 #: Names in a path, those of links included; more is a ring.
 _STEPS_LIMIT = 400
 
@@ -196,6 +198,8 @@ class Attributes:
             steps = attribute.store and attribute.store(text)
         if steps is None:
             done(errno.EIO, "", t_ns)  # as sysfs answers where a driver has no such call
+        elif attribute.device is not None and len(attribute.device.waiting) >= WAITING_LIMIT:
+            done(errno.EBUSY, "", t_ns)
         else:
             self._begin(attribute, steps, done, t_ns)
 

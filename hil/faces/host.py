@@ -370,7 +370,11 @@ class Host:
         if header[8] == STREAM or node.path not in self.lines:
             client.kind, client.desk = _KIND_OF.get(lane.kind, 0), desk
         if client.desk is not None:
-            about = client.desk.open(client, lane)
+            try:
+                about = client.desk.open(client, lane)
+            except OSError as error:  # no descriptors left
+                self._refuse(client, f"open {name!r}: {error.strerror}; close some and try again")
+                return
         self._tell(client, node, Status.OK, about)
 
     def _tell(self, client: Client, node: Node, status: int, settings: dict[str, Any]) -> None:

@@ -171,9 +171,10 @@ class Line:
 
     def open(self, ident: int) -> None:
         """Add a handle; the first one raises RTS and DTR."""
+        stream = Stream(self)
         if not self.streams:
             self.bus.set_modem(self.loop.present.now_ns(), rts=1, dtr=1)
-        self.streams[ident] = Stream(self)
+        self.streams[ident] = stream
         self._set_aside()
 
     def release(self, ident: int, t_ns: int) -> None:

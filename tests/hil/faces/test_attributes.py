@@ -16,7 +16,7 @@ from hil.board import load_board
 from hil.boardparts import COMPUTER_NAMES, KERNEL_DRIVERS
 from hil.buses.faults import BusFault
 from hil.errors import ConfigError
-from hil.faces.attributes import Tree
+from hil.faces.attributes import WAITING_LIMIT, Tree
 from hil.faces.computers import COMPUTERS, Firmware
 from hil.faces.host import ERRNO_TABLE, Host
 from hil.faces.hwmon import DRIVERS, rounded
@@ -321,6 +321,18 @@ def test_accesses_of_one_device_wait_for_each_other(tmp_path: Path) -> None:
     assert [int(reply.payload[4:]) for reply in replies] == [5000, 3296] * 3
     done = sorted(reply.t_ns for reply in replies)
     assert all(later - earlier >= 120_000 for earlier, later in pairwise(done))
+    bench.close()
+
+
+def test_what_waits_for_a_device_has_an_end(tmp_path: Path) -> None:
+    """A program that writes on and on while the bus is slow gets EBUSY, and fills no memory."""
+    bench = Bench(tmp_path, "x0.001")
+    one = bench.open(f"{bench.folder('rails')}/curr1_crit")
+    for _ in range(WAITING_LIMIT + 9):
+        one.send(b"1000\n")
+        bench.host.step(0.0)
+    assert max(len(device.waiting) for device in bench.host.tree.devices) == WAITING_LIMIT
+    assert bench.host.attributes.counters["failed"] == 9
     bench.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import socket
@@ -132,6 +133,35 @@ def test_a_bench_without_descriptors_turns_programs_away(tmp_path: Path) -> None
     assert 20 < bench.host.counters["turned_away"] < 40
     assert waiting[-1].recv(1) == b""
     assert bench.i2c(bench.open("/dev/i2c-1")).status == Status.OK
+    for one in bench.sockets:
+        one.close()
+    bench.host.close()
+
+
+def test_a_stream_for_which_no_descriptor_is_left_is_refused(tmp_path: Path) -> None:
+    """Opening a line as a stream needs descriptors; without them it is refused and why is said."""
+    bench = Bench(tmp_path)
+    one = bench.connect()
+    bench.host.step(0.0)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, before[1]))
+    spent, modem = [], dict(bench.rig.uart.modem)
+    try:
+        while True:
+            try:
+                spent.append(os.open(os.devnull, os.O_RDONLY))
+            except OSError:
+                break
+        one.send(pack(Kind.OPEN, address=1, payload=b"ttyAMA1"))
+        reply = unpack_from(bench.answer(one))[0]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for fd in spent:
+            os.close(fd)
+    assert reply.kind == Kind.REFUSE
+    assert b"Too many open files" in reply.payload
+    assert bench.rig.uart.modem == modem
     for one in bench.sockets:
         one.close()
     bench.host.close()
