@@ -52,7 +52,7 @@ def _flag(bit: int) -> Any:
         return bool(self._mode & bit)
 
     def put(self: SpiDev, value: bool) -> None:
-        self._set_mode(self._mode | bit if value else self._mode & ~bit)
+        self._set("_mode", self._mode | bit if value else self._mode & ~bit)
 
     return property(get, put)
 
@@ -122,13 +122,15 @@ class SpiDev:
                 lsb_first=bool(self._mode & _LSB_FIRST),
             )
 
-    def _set_mode(self, mode: int) -> None:
+    def _set(self, name: str, value: int) -> None:
+        """Change a setting; what the controller cannot do is EINVAL, and changes nothing."""
         self._open()
-        before, self._mode = self._mode, mode
+        before = getattr(self, name)
+        setattr(self, name, value)
         try:
             self._apply()
-        except ConfigError as wrong:  # the controller cannot do this
-            self._mode = before
+        except ConfigError as wrong:
+            setattr(self, name, before)
             raise OSError(errno.EINVAL, str(wrong)) from None
 
     @property
@@ -140,7 +142,7 @@ class SpiDev:
     def mode(self, value: int) -> None:
         if not 0 <= value <= 3:
             raise TypeError("The mode attribute must be an integer between 0 and 3.")
-        self._set_mode((self._mode & ~3) | value)
+        self._set("_mode", (self._mode & ~3) | value)
 
     cshigh = _flag(_CS_HIGH)
     lsbfirst = _flag(_LSB_FIRST)
@@ -157,9 +159,7 @@ class SpiDev:
     def bits_per_word(self, value: int) -> None:
         if not 8 <= value <= 32:
             raise TypeError("invalid bits_per_word (8 to 32)")
-        self._open()
-        self._bits = value
-        self._apply()
+        self._set("_bits", value)
 
     @property
     def max_speed_hz(self) -> int:
@@ -168,9 +168,7 @@ class SpiDev:
 
     @max_speed_hz.setter
     def max_speed_hz(self, value: int) -> None:
-        self._open()
-        self._speed_hz = value
-        self._apply()
+        self._set("_speed_hz", value)
 
     # Transfers -----------------------------------------------------------------------------------
 

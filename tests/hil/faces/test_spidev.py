@@ -151,3 +151,17 @@ def test_it_stands_in_for_the_module(bench: Bench, monkeypatch: pytest.MonkeyPat
     scope: dict[str, Any] = {}
     exec("import spidev\nspi = spidev.SpiDev(0, 1)\ngot = spi.xfer2([5, 6])", scope)
     assert scope["got"] == [0, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("bits_per_word", 12), ("max_speed_hz", 0), ("lsbfirst", True)]
+)
+def test_a_setting_that_the_controller_cannot_do_changes_nothing(name: str, value: int) -> None:
+    """What is refused is EINVAL; the settings before it hold, and further ones are taken."""
+    device = spidev.bound(Bench("bcm2835").connect)(0, 1)
+    before = getattr(device, name)
+    with pytest.raises(OSError, match=r"\[Errno 22\]"):
+        setattr(device, name, value)
+    assert getattr(device, name) == before
+    device.max_speed_hz, device.mode = 1_000_000, 1
+    assert device.xfer2([1, 2]) == [0, 1]
