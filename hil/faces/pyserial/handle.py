@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 import struct
@@ -15,14 +14,12 @@ from typing import Any, Final, Protocol
 
 from serial import SerialException
 
-from flightsw.codec.wire import HEADER, HEADER_NBYTES, Kind, Status, pack
+from flightsw.codec.wire import HEADER_NBYTES, Kind, Status, pack
 from hil.buses.uart_modem import ICOUNT
+from hil.faces import asking
 from hil.faces import uart_abi as abi
 from hil.faces.handles import STREAM
 
-_MESSAGE_NBYTES: Final = 1 << 16
-#: What precedes the JSON of an OPEN reply: the errno of each status.
-_TABLE_NBYTES: Final = 32
 _ENDED: Final = "the bench has ended: open the port again"
 
 
@@ -48,7 +45,7 @@ def open_line(url: str, path: Path | str, name: str) -> Handle:
     ``/dev/ttyCANN`` is. Raises ``SerialException``.
     """
     with _connected(url, path) as one:
-        about, _ = _opened(url, one, name, 0)
+        _, about = _opened(url, one, name, 0)
     if about["kind"] == "uart":
         return UartHandle(url, path, name)
     if about["kind"] == "can" and "pty" in about:
@@ -59,29 +56,21 @@ def open_line(url: str, path: Path | str, name: str) -> Handle:
 
 
 def _connected(url: str, path: Path | str) -> socket.socket:
-    # Without a time limit: on virtual time a limit would be a wait that may be over first.
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        one.connect(str(path))
+        return asking.connect(path)
     except OSError as error:
-        one.close()
         raise SerialException(
             f"{url}: no bench answers at {path} ({error.strerror}): is `hil run` still there?"
         ) from error
-    return one
 
 
-def _opened(url: str, one: socket.socket, name: str, address: int) -> tuple[dict[str, Any], int]:
-    """Open a device on a connection; return what the bench says of it, and its channel."""
+def _opened(url: str, one: socket.socket, name: str, address: int) -> tuple[int, dict[str, Any]]:
+    """Open a device on a connection; return its channel, and what the bench says of it."""
     try:
-        one.send(pack(Kind.OPEN, address=address, payload=name.encode()))
-        message = one.recv(_MESSAGE_NBYTES)
+        return asking.open_device(one, name, address)
     except OSError as error:
-        raise SerialException(f"{url}: the bench does not answer: {error}") from error
-    if not message or message[0] != Kind.OPEN:
-        why = message[HEADER_NBYTES:].decode(errors="replace") or "it has closed"
-        raise SerialException(f"{url}: the bench refuses: {why}")
-    return json.loads(message[HEADER_NBYTES + _TABLE_NBYTES :]), HEADER.unpack_from(message)[1]
+        why = error.strerror or error
+        raise SerialException(f"{url}: the bench does not open it: {why}") from error
 
 
 class UartHandle:
@@ -93,7 +82,7 @@ class UartHandle:
         self._control = _connected(url, path)
         self._descriptors: list[int] = []
         try:
-            self.about, self._channel = _opened(url, self._control, name, STREAM)
+            self._channel, self.about = _opened(url, self._control, name, STREAM)
             self.ask(abi.Ask.STREAM)
             self.fd = self._descriptors[0]
             os.set_blocking(self.fd, False)
@@ -109,7 +98,7 @@ class UartHandle:
             try:
                 self._control.send(request)
                 message, descriptors, _, _ = socket.recv_fds(
-                    self._control, _MESSAGE_NBYTES, 1, socket.MSG_CMSG_CLOEXEC
+                    self._control, asking.ANSWER_NBYTES, 1, socket.MSG_CMSG_CLOEXEC
                 )
             except OSError as error:
                 raise SerialException(f"{self.url}: the bench does not answer: {error}") from error

@@ -9,49 +9,40 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from can import CanInitializationError, CanOperationError, CanTimeoutError
 
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
 from hil.buses.can_frame import ERROR_FLAG, FD_FLAG
 from hil.buses.can_node import State
+from hil.faces import asking
 from hil.faces.can_abi import OF, OPTIONS, STAMP, STATE, WAIT, Op
 from hil.faces.python_can.filters import Filters
 from hil.faces.python_can.port import REFUSALS, Heard
 from hil.faces.python_can.settings import Settings
 
-_CAN, _OPEN, _REFUSE = int(Kind.CAN), int(Kind.OPEN), int(Kind.REFUSE)
+_CAN, _REFUSE = int(Kind.CAN), int(Kind.REFUSE)
 _INPUT = int(Flag.INPUT)
-_MESSAGE_NBYTES: Final = 64 * 1024
-#: errno values that stand in front of the JSON of an OPEN reply
-_ERRNO_NBYTES: Final = 32
-#: How long a bench may take to answer, seconds of the wall.
-_ANSWER_S: Final = 60.0
 
 
 def _connected(path: str, what: str) -> socket.socket:
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        one.connect(path)
+        return asking.connect(path)
     except OSError as error:
-        one.close()
         raise CanInitializationError(
             f"{what}: no bench at {path}: {error.strerror}; start the program with `hil run --`, "
             'or open with bench="" for a bus in this process'
         ) from error
-    one.settimeout(_ANSWER_S)
-    return one
 
 
 def _opened(one: socket.socket, name: str) -> tuple[int, dict[str, Any]]:
     """Open a bus by name; return its channel and what the bench tells of it."""
-    one.send(pack(_OPEN, payload=name.encode()))
-    message = one.recv(_MESSAGE_NBYTES)
-    if not message or message[0] == _REFUSE:
-        why = message[HEADER_NBYTES:].decode(errors="replace") or "the bench has ended"
-        raise CanInitializationError(why)
-    return message[1], json.loads(message[HEADER_NBYTES + _ERRNO_NBYTES :])
+    try:
+        return asking.open_device(one, name)
+    except OSError as error:
+        why = error.strerror or error
+        raise CanInitializationError(f"{name}: the bench does not open it: {why}") from error
 
 
 def can_buses(path: str) -> list[str]:
@@ -95,8 +86,11 @@ class BenchPort:
         given = {**asdict(settings), "own": settings.receive_own_messages, "node": node}
         options = {name: type(usual)(given[name]) for name, usual in OPTIONS.items()}
         payload = bytes((Op.JOIN,)) + json.dumps(options).encode()
-        self._listening.send(pack(_CAN, self._index, payload=payload))
-        message = self._listening.recv(_MESSAGE_NBYTES)
+        try:
+            self._listening.send(pack(_CAN, self._index, payload=payload))
+            message = self._listening.recv(asking.ANSWER_NBYTES)
+        except OSError as error:
+            raise CanInitializationError(f"{self.name}: the bench has ended: {error}") from error
         if not message or message[3] != Status.OK:
             why = message[HEADER_NBYTES:].decode(errors="replace") or "the bench has ended"
             raise CanInitializationError(f"{self.name}: {why}")
@@ -109,7 +103,7 @@ class BenchPort:
         end_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             try:
-                message = self._listening.recv(_MESSAGE_NBYTES)
+                message = self._listening.recv(asking.ANSWER_NBYTES)
             except BlockingIOError:
                 left_s = None if end_s is None else end_s - time.monotonic()
                 if left_s is not None and left_s <= 0:
@@ -169,7 +163,7 @@ class BenchPort:
             ) from error
 
     def _answer(self) -> tuple[int, bytes]:
-        message = self._asking.recv(_MESSAGE_NBYTES)
+        message = self._asking.recv(asking.ANSWER_NBYTES)
         if not message or message[0] == _REFUSE:
             raise CanOperationError(f"{self.name}: the bench has ended; start the program again")
         return message[3], message[HEADER_NBYTES:]
@@ -209,14 +203,14 @@ class BenchPort:
             self._asking.send(pack(_CAN, self._index, address=address, payload=payload))
             return self._answer()
         except TimeoutError:
-            self._asking.settimeout(_ANSWER_S)
+            self._asking.settimeout(None)
             return self._ask(Op.WITHDRAW)
         except OSError as error:
             raise CanOperationError(
                 f"{self.name}: the bench does not answer ({error}); start the program again"
             ) from error
         finally:
-            self._asking.settimeout(_ANSWER_S)
+            self._asking.settimeout(None)
 
     def _state(self) -> tuple[int, int, int, int]:
         with self._lock:
@@ -248,7 +242,7 @@ class BenchPort:
         """Leave the bus; what the socket still holds is counted."""
         self._closed = True
         with suppress(OSError):  # no more of them, or the bench has ended
-            while self._listening.recv(_MESSAGE_NBYTES):
+            while self._listening.recv(asking.ANSWER_NBYTES):
                 self.counters["unread"] += 1
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)

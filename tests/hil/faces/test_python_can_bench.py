@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import select
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,3 +233,20 @@ def test_the_end_of_the_bench_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(can.CanOperationError, match="bench"):
             act()
     one.shutdown()
+
+
+def test_a_bench_that_hangs_up_while_a_bus_opens_is_told(tmp_path: Path) -> None:
+    """What listens and goes away without an answer is a failure to open, of python-can's sort."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(tmp_path / "bench"))
+        listener.listen()
+
+        def hang_up() -> None:
+            one, _ = listener.accept()
+            one.close()
+
+        going = threading.Thread(target=hang_up)
+        going.start()
+        with pytest.raises(can.CanInitializationError, match="does not open it"):
+            HilBus("can0", bench=str(tmp_path / "bench"))
+        going.join()
