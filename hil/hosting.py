@@ -27,6 +27,7 @@ from hil.errors import HostError, UsageError
 from hil.faces.attributes import Tree
 from hil.faces.host import Host
 from hil.faces.nodes import nodes_of, write_overlay
+from hil.faces.pace_page import PAGE, PacedPresent
 from hil.faces.supervisor import is_static, supervisor_path
 from hil.faces.virtual_clock import VirtualHost
 from hil.faults.plan import apply
@@ -35,6 +36,7 @@ from hil.options import Options, checked
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
 from hil.sysfs import tree_of
+from hil.time.pacing import parse_pace
 from hil.time.pinning import pinned
 from hil.time.transports.private import PrivateDirectory
 
@@ -58,6 +60,7 @@ class Ended:
     run_dir: Path
     wall_s: float
     pace: Mapping[str, int | str]
+    clock: str
     over: bool
 
 
@@ -132,7 +135,7 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         known = {**about, "seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
         known |= {"digest": rig.stream.hexdigest(), "counters": books.counters(rig)}
         known |= {"virtual_s": rig.kernel.now_ns / SECOND, "command": list(command)}
-        known |= {"pace": ended.pace, "clock": "virtual" if options.virtual_time else "wall"}
+        known |= {"pace": ended.pace, "clock": ended.clock}
         directory.write_json("run.json", known)
         directory.write_lines("events.jsonl", rig.events)
         directory.finish()
@@ -152,7 +155,7 @@ def _serve(
         nodes = nodes_of(rig.exchange.lanes.values()).values()
         tree, look = tree_of(rig.board, nodes, parts, world)
         rig.watch = lambda rig: look()
-        host = _host(rig, options, home / "bench", tree)
+        host = _host(rig, options, home / "bench", tree, face.static)
         ttys = {path: line.path for path, line in host.lines.items()}
         write_overlay(root, host.nodes.values(), ttys)
         tree.write(root)
@@ -166,16 +169,21 @@ def _serve(
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
-        return Ended(code, directory.final, wall_s, dict(host.present.snapshot()), over)
+        present = host.present
+        return Ended(code, directory.final, wall_s, dict(present.snapshot()), present.clock, over)
     finally:
         private.remove()
 
 
-def _host(rig: Rig, options: Options, path: Path, tree: Tree) -> Host:
-    if not options.virtual_time:
-        return Host(rig.exchange, path, options.pace, tree)
-    epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
-    return VirtualHost(rig.exchange, path, epoch_ns, tree)
+def _host(rig: Rig, options: Options, path: Path, tree: Tree, static: bool) -> Host:
+    if options.virtual_time:
+        epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
+        return VirtualHost(rig.exchange, path, epoch_ns, tree)
+    present = None
+    # Static programs read the clock without asking anybody: theirs stays that of the wall.
+    if parse_pace(options.pace) not in (None, 1.0) and not static:
+        present = PacedPresent(rig.kernel, options.pace, path.with_name(PAGE))
+    return Host(rig.exchange, path, options.pace, tree, present)
 
 
 def environment(bench: Path, shim: Path) -> dict[str, str]:

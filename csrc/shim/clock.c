@@ -91,27 +91,34 @@ static void forked(void)
     self.busy = false;
 }
 
-__attribute__((constructor)) static void look(void)
+void *hil_map(const char *name, size_t nbytes)
 {
-    const char *root = looked ? NULL : hil_root();
-    looked = true;
+    const char *root = hil_root();
     if (!root) {
-        return;
+        return NULL;
     }
     char path[HIL_PATH];
-    snprintf(path, sizeof path, "%.*sclock", (int)(strlen(root) - strlen("root")), root);
+    snprintf(path, sizeof path, "%.*s%s", (int)(strlen(root) - strlen("root")), root, name);
     int before = errno;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    void *mapped = MAP_FAILED;
     if (fd >= 0) {
-        void *mapped = mmap(NULL, sizeof *page, PROT_READ, MAP_SHARED, fd, 0);
+        mapped = mmap(NULL, nbytes, PROT_READ, MAP_SHARED, fd, 0);
         syscall(SYS_close, fd);
-        if (mapped != MAP_FAILED) {
-            pthread_key_create(&at_exit, thread_ends);
-            pthread_atfork(NULL, NULL, forked);
-            page = mapped;
-        }
     }
     errno = before;
+    return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+__attribute__((constructor)) static void look(void)
+{
+    void *mapped = looked ? NULL : hil_map("clock", sizeof *page);
+    looked = true;
+    if (mapped) {
+        pthread_key_create(&at_exit, thread_ends);
+        pthread_atfork(NULL, NULL, forked);
+        page = mapped;
+    }
 }
 
 bool hil_virtual(void)

@@ -38,6 +38,32 @@ int hil_clock_sleep(uint64_t until_ns);
 uint64_t hil_clock_after(uint64_t span_ns);
 uint64_t hil_clock_at(const struct timespec *instant, uint64_t offset_ns);
 
+/* Map the file of this name beside the bench's socket; NULL where there is none. */
+void *hil_map(const char *name, size_t nbytes);
+
+/* The next definition of a function that has to do with time: libc's, or that of the pace (pace.c). */
+typedef void (*hil_function)(void);
+hil_function hil_paced(const char *name); /* NULL: libc's will do */
+#define HIL_TIMED_BY(otherwise, name, type)             \
+    static __typeof__(type) real;                       \
+    if (!real) {                                        \
+        real = (__typeof__(type))hil_paced(#name);      \
+    }                                                   \
+    if (!real) {                                        \
+        otherwise(name, next, type)                     \
+        real = next;                                    \
+    }
+#define HIL_TIMED(name, type) HIL_TIMED_BY(HIL_REAL_AS, name, type)
+#define HIL_TIMED_COND(name, type) HIL_TIMED_BY(HIL_REAL_COND, name, type)
+
+/* dlsym may find the condition variables of 2002 before today's. */
+#define HIL_REAL_COND(name, variable, type)                              \
+    static __typeof__(type) variable;                                    \
+    if (!variable) {                                                     \
+        void *found = dlvsym(RTLD_NEXT, #name, "GLIBC_2.3.2");           \
+        *(void **)(&variable) = found ? found : dlsym(RTLD_NEXT, #name); \
+    }
+
 static inline uint64_t hil_ns(const struct timespec *time)
 {
     return time->tv_sec < 0 ? 0
@@ -54,6 +80,12 @@ static inline struct timespec hil_timespec(uint64_t ns)
 static inline bool hil_valid(const struct timespec *time)
 {
     return time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000;
+}
+
+/* Return the clock of a limit that does not name one: monotonic clocks show less than this. */
+static inline clockid_t hil_clock_of(const struct timespec *limit)
+{
+    return limit->tv_sec < 500000000 ? CLOCK_MONOTONIC : CLOCK_REALTIME;
 }
 
 #endif

@@ -10,8 +10,6 @@
 /* Cut into waits of 0.1 ms at first, of 2 ms in the end. */
 #define SLICE_NS 100000u
 #define SLICE_MOST_NS 2000000u
-/* Monotonic clocks show less than this, calendar clocks more. */
-#define CALENDAR_S 500000000
 
 /* What to wait for: `once` waits until `limit` of the wall and returns 0, ETIMEDOUT, or an errno. */
 typedef struct wanted {
@@ -45,11 +43,6 @@ static int wait_for(wanted *one, const struct timespec *limit)
         hil_clock_leave();
     }
     return result;
-}
-
-static clockid_t clock_of(const struct timespec *limit)
-{
-    return limit->tv_sec < CALENDAR_S ? CLOCK_MONOTONIC : CLOCK_REALTIME;
 }
 
 /* --- semaphores --------------------------------------------------------------------------------- */
@@ -89,7 +82,7 @@ SEM(sem_trywait)
 
 HIL_EXPORT int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restrict limit)
 {
-    HIL_REAL(sem_timedwait, sem_type)
+    HIL_TIMED(sem_timedwait, sem_type)
     return hil_virtual() && hil_valid(limit) ? virtual_sem(semaphore, CLOCK_REALTIME, limit)
                                              : real(semaphore, limit);
 }
@@ -97,7 +90,7 @@ HIL_EXPORT int sem_timedwait(sem_t *restrict semaphore, const struct timespec *r
 HIL_EXPORT int sem_clockwait(sem_t *restrict semaphore, clockid_t clock, const struct timespec *restrict limit);
 HIL_EXPORT int sem_clockwait(sem_t *restrict semaphore, clockid_t clock, const struct timespec *restrict limit)
 {
-    HIL_REAL(sem_clockwait, sem_clock_type)
+    HIL_TIMED(sem_clockwait, sem_clock_type)
     return hil_virtual() && hil_valid(limit) ? virtual_sem(semaphore, clock, limit)
                                              : real(semaphore, clock, limit);
 }
@@ -107,14 +100,6 @@ HIL_EXPORT int sem_clockwait(sem_t *restrict semaphore, clockid_t clock, const s
 typedef int (*cond_type)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
 typedef int (*cond_clock_type)(pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *);
 typedef int (*signal_type)(pthread_cond_t *);
-
-/* dlsym may find the condition variables of 2002 before today's. */
-#define REAL_COND(name, variable, type)                                   \
-    static __typeof__(type) variable;                                     \
-    if (!variable) {                                                      \
-        void *found = dlvsym(RTLD_NEXT, #name, "GLIBC_2.3.2");            \
-        *(void **)(&variable) = found ? found : dlsym(RTLD_NEXT, #name);  \
-    }
 
 /* Signals so far, by condition: one that comes between two slices is not to be missed. */
 static _Atomic uint32_t signals[64];
@@ -126,7 +111,7 @@ static _Atomic uint32_t *signals_of(const void *condition)
 
 static int cond_once(wanted *one, const struct timespec *limit)
 {
-    REAL_COND(pthread_cond_timedwait, real, cond_type)
+    HIL_REAL_COND(pthread_cond_timedwait, real, cond_type)
     return real(one->of, one->mutex, limit);
 }
 
@@ -163,8 +148,8 @@ static int virtual_cond(wanted one, const struct timespec *limit)
 HIL_EXPORT int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
                                       const struct timespec *restrict limit)
 {
-    REAL_COND(pthread_cond_timedwait, real, cond_type)
-    wanted one = {.once = cond_once, .of = cond, .mutex = mutex, .clock = clock_of(limit)};
+    HIL_TIMED_COND(pthread_cond_timedwait, cond_type)
+    wanted one = {.once = cond_once, .of = cond, .mutex = mutex, .clock = hil_clock_of(limit)};
     return hil_virtual() && hil_valid(limit) ? virtual_cond(one, limit) : real(cond, mutex, limit);
 }
 
@@ -173,21 +158,21 @@ HIL_EXPORT int pthread_cond_clockwait(pthread_cond_t *restrict cond, pthread_mut
 HIL_EXPORT int pthread_cond_clockwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict mutex,
                                       clockid_t clock, const struct timespec *restrict limit)
 {
-    HIL_REAL(pthread_cond_clockwait, cond_clock_type)
+    HIL_TIMED(pthread_cond_clockwait, cond_clock_type)
     wanted one = {.once = cond_clock_once, .of = cond, .mutex = mutex, .clock = clock};
     return hil_virtual() && hil_valid(limit) ? virtual_cond(one, limit) : real(cond, mutex, clock, limit);
 }
 
 HIL_EXPORT int pthread_cond_signal(pthread_cond_t *cond)
 {
-    REAL_COND(pthread_cond_signal, real, signal_type)
+    HIL_REAL_COND(pthread_cond_signal, real, signal_type)
     atomic_fetch_add(signals_of(cond), 1);
     return real(cond);
 }
 
 HIL_EXPORT int pthread_cond_broadcast(pthread_cond_t *cond)
 {
-    REAL_COND(pthread_cond_broadcast, real, signal_type)
+    HIL_REAL_COND(pthread_cond_broadcast, real, signal_type)
     atomic_fetch_add(signals_of(cond), 1);
     return real(cond);
 }
@@ -204,7 +189,7 @@ static int mutex_once(wanted *one, const struct timespec *limit)
 
 HIL_EXPORT int pthread_mutex_timedlock(pthread_mutex_t *restrict mutex, const struct timespec *restrict limit)
 {
-    HIL_REAL(pthread_mutex_timedlock, mutex_type)
+    HIL_TIMED(pthread_mutex_timedlock, mutex_type)
     if (!hil_virtual() || !hil_valid(limit)) {
         return real(mutex, limit);
     }

@@ -7,7 +7,7 @@
 
 HIL_EXPORT int clock_gettime(clockid_t clock, struct timespec *time)
 {
-    HIL_REAL(clock_gettime, int (*)(clockid_t, struct timespec *))
+    HIL_TIMED(clock_gettime, int (*)(clockid_t, struct timespec *))
     uint64_t offset_ns;
     if (!hil_clock_is(clock, &offset_ns)) {
         return real(clock, time);
@@ -18,7 +18,7 @@ HIL_EXPORT int clock_gettime(clockid_t clock, struct timespec *time)
 
 HIL_EXPORT int gettimeofday(struct timeval *restrict time, void *restrict zone)
 {
-    HIL_REAL(gettimeofday, int (*)(struct timeval *, void *))
+    HIL_TIMED(gettimeofday, int (*)(struct timeval *, void *))
     uint64_t offset_ns;
     if (!hil_clock_is(CLOCK_REALTIME, &offset_ns)) {
         return real(time, zone);
@@ -30,7 +30,7 @@ HIL_EXPORT int gettimeofday(struct timeval *restrict time, void *restrict zone)
 
 HIL_EXPORT time_t time(time_t *place)
 {
-    HIL_REAL(time, time_t(*)(time_t *))
+    HIL_TIMED(time, time_t(*)(time_t *))
     uint64_t offset_ns;
     if (!hil_clock_is(CLOCK_REALTIME, &offset_ns)) {
         return real(place);
@@ -44,7 +44,7 @@ HIL_EXPORT time_t time(time_t *place)
 
 HIL_EXPORT int timespec_get(struct timespec *time, int base)
 {
-    HIL_REAL(timespec_get, int (*)(struct timespec *, int))
+    HIL_TIMED(timespec_get, int (*)(struct timespec *, int))
     return base == TIME_UTC && hil_virtual() ? (clock_gettime(CLOCK_REALTIME, time), base) : real(time, base);
 }
 
@@ -64,7 +64,7 @@ typedef int (*sleep_type)(clockid_t, int, const struct timespec *, struct timesp
 
 HIL_EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *asked, struct timespec *left)
 {
-    HIL_REAL(clock_nanosleep, sleep_type)
+    HIL_TIMED(clock_nanosleep, sleep_type)
     uint64_t offset_ns;
     if (!asked || !hil_valid(asked) || !hil_clock_is(clock, &offset_ns)) {
         return real(clock, flags, asked, left);
@@ -83,7 +83,7 @@ HIL_EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec
 
 HIL_EXPORT int nanosleep(const struct timespec *asked, struct timespec *left)
 {
-    HIL_REAL(nanosleep, int (*)(const struct timespec *, struct timespec *))
+    HIL_TIMED(nanosleep, int (*)(const struct timespec *, struct timespec *))
     if (!hil_virtual()) {
         return real(asked, left);
     }
@@ -92,14 +92,14 @@ HIL_EXPORT int nanosleep(const struct timespec *asked, struct timespec *left)
 
 HIL_EXPORT int usleep(useconds_t us)
 {
-    HIL_REAL(usleep, int (*)(useconds_t))
+    HIL_TIMED(usleep, int (*)(useconds_t))
     struct timespec asked = hil_timespec((uint64_t)us * 1000);
     return hil_virtual() ? nanosleep(&asked, NULL) : real(us);
 }
 
 HIL_EXPORT unsigned sleep(unsigned seconds)
 {
-    HIL_REAL(sleep, unsigned (*)(unsigned))
+    HIL_TIMED(sleep, unsigned (*)(unsigned))
     struct timespec asked = {.tv_sec = (time_t)seconds}, left = {0};
     if (!hil_virtual()) {
         return real(seconds);

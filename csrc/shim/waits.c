@@ -114,7 +114,7 @@ static bool concerns(const struct pollfd *fds, nfds_t count, bool limited)
 
 HIL_EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-    HIL_REAL(poll, poll_type)
+    HIL_TIMED(poll, poll_type)
     if (!concerns(fds, count, timeout_ms >= 0)) {
         return real(fds, count, timeout_ms);
     }
@@ -131,7 +131,7 @@ HIL_EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size
 
 HIL_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit, const sigset_t *mask)
 {
-    HIL_REAL(ppoll, ppoll_type)
+    HIL_TIMED(ppoll, ppoll_type)
     if (!concerns(fds, count, limit != NULL)) {
         return real(fds, count, limit, mask);
     }
@@ -200,7 +200,7 @@ static bool selects(int most, fd_set *sets[3], bool limited)
 
 HIL_EXPORT int select(int most, fd_set *readable, fd_set *writable, fd_set *other, struct timeval *limit)
 {
-    HIL_REAL(select, select_type)
+    HIL_TIMED(select, select_type)
     fd_set *sets[3] = {readable, writable, other};
     if (!selects(most, sets, limit != NULL)) {
         return real(most, readable, writable, other, limit);
@@ -221,7 +221,7 @@ HIL_EXPORT int select(int most, fd_set *readable, fd_set *writable, fd_set *othe
 HIL_EXPORT int pselect(int most, fd_set *readable, fd_set *writable, fd_set *other,
                        const struct timespec *limit, const sigset_t *mask)
 {
-    HIL_REAL(pselect, pselect_type)
+    HIL_TIMED(pselect, pselect_type)
     fd_set *sets[3] = {readable, writable, other};
     if (!selects(most, sets, limit != NULL)) {
         return real(most, readable, writable, other, limit, mask);
@@ -266,14 +266,14 @@ static bool waits(int epoll, int timeout_ms)
 
 HIL_EXPORT int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout_ms)
 {
-    HIL_REAL(epoll_wait, epoll_type)
+    HIL_TIMED(epoll_wait, epoll_type)
     return waits(epoll, timeout_ms) ? virtual_epoll(epoll, events, most, timeout_ms, NULL)
                                     : real(epoll, events, most, timeout_ms);
 }
 
 HIL_EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int most, int timeout_ms, const sigset_t *mask)
 {
-    HIL_REAL(epoll_pwait, epoll_pwait_type)
+    HIL_TIMED(epoll_pwait, epoll_pwait_type)
     return waits(epoll, timeout_ms) ? virtual_epoll(epoll, events, most, timeout_ms, mask)
                                     : real(epoll, events, most, timeout_ms, mask);
 }

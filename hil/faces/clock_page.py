@@ -27,6 +27,8 @@ AHEAD_NS = 100_000
 class VirtualPresent(Present):
     """Virtual time as the kernel has it; the wall clock plays no part."""
 
+    clock = "virtual"
+
     def __init__(self, kernel: Kernel, path: Path, epoch_ns: int) -> None:
         """``path``: where to make the page; ``epoch_ns``: CLOCK_REALTIME at virtual time 0."""
         super().__init__(kernel, "max")

@@ -56,12 +56,20 @@ class Host:
     """The loop of a bench that foreign programs use. Close it when they are done."""
 
     def __init__(
-        self, exchange: Exchange, path: Path, pace: str = "real", tree: Tree | None = None
+        self,
+        exchange: Exchange,
+        path: Path,
+        pace: str = "real",
+        tree: Tree | None = None,
+        present: Present | None = None,
     ) -> None:
-        """Listen at ``path``; ``tree`` is what the computer shows of itself and of its sensors."""
+        """Listen at ``path``; ``tree`` is what the computer shows of itself and of its sensors.
+
+        ``present`` says which time it is, instead of one at this ``pace``.
+        """
         self.exchange = exchange
         self.kernel = exchange.kernel
-        self.present = self._make_present(path, pace)
+        self.present = present or self._make_present(path, pace)
         self.nodes = nodes_of(exchange.lanes.values())
         self.counters = dict.fromkeys(
             (

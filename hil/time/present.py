@@ -17,6 +17,9 @@ from hil.time.pacing import OVERRUN_NS, Histogram, parse_pace
 class Present:
     """Virtual time as a function of the wall clock; never goes back."""
 
+    #: the clock that programs read: ``wall``, ``paced`` or ``virtual``
+    clock = "wall"
+
     def __init__(
         self, kernel: Kernel, pace: str = "real", clock: Callable[[], int] = time.monotonic_ns
     ) -> None:
