@@ -1,4 +1,4 @@
-/* Programs at another pace: `hil run --pace xN`, docs/pace.md.
+/* Programs at another pace: `hil run --pace xN`, docs/shim.md.
  *
  * Where a file `pace` lies beside the bench's socket, a program's clocks run N times as fast as the
  * wall's, and what it waits for lasts a Nth of that. These are libc's functions for such a program:

@@ -28,7 +28,10 @@ def parser() -> argparse.ArgumentParser:
         default="6 h",
         help="end after this much virtual time, by SIGTERM (default 6 h)",
     )
-    p.add_argument("--pace", help="real, xN, or max: bus time is not waited for (default real)")
+    p.add_argument(
+        "--pace",
+        help="real, xN (and the program's clock), max: bus time is not waited for (default real)",
+    )
     p.add_argument(
         "--virtual-time",
         action="store_true",

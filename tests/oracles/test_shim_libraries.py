@@ -169,7 +169,7 @@ with gpiod.request_lines(chip, consumer="test", config={18: pps, 24: out}) as li
         print(error.errno)
     events = lines.read_edge_events() + lines.read_edge_events()
     apart = (events[1].timestamp_ns - events[0].timestamp_ns) / 1e9
-    print(events[0].line_offset, events[1].line_seqno, round(apart * 30, 1))
+    print(events[0].line_offset, events[1].line_seqno, round(apart, 1))
     print(begin < events[0].timestamp_ns < events[1].timestamp_ns <= time.monotonic_ns())
 print(gpiod.request_lines(chip, config={18: None}).offsets)
 """

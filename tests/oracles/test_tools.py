@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -124,12 +125,41 @@ def test_gpio_tools_find_read_and_hear(tmp_path: Path) -> None:
     assert [line.split()[1] for line in lines[3:]] == ["RISING", "FALLING"]
 
 
+def flash_board(folder: Path) -> str:
+    """Return a board with a W25Q16, and how flashrom reaches it."""
+    board = (ROOT / "boards" / "raspberrypi4.toml").read_text()
+    (folder / "small.toml").write_text(board.replace('"w25q128"', '"w25q16"'))
+    return "linux_spi:dev=/dev/spidev0.0,spispeed=20000"
+
+
+def test_flashrom_rewrites_a_whole_w25q16(tmp_path: Path) -> None:
+    """An image over another one: every sector is erased once, written and verified."""
+    programmer = flash_board(tmp_path)
+    for seed in (1, 2):
+        (tmp_path / f"image{seed}").write_bytes(random.Random(seed).randbytes(2 << 20))
+    write = f"flashrom -p {programmer} -w {tmp_path}/image"
+    if not shutil.which("flashrom", path=PATH):
+        pytest.skip("flashrom is not installed")
+    done = run(
+        tmp_path,
+        *("sh", "-c", f"{write}1 && echo FIRST && {write}2"),
+        pace="x300",
+        board=str(tmp_path / "small.toml"),
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split("FIRST")
+    assert "VERIFIED" in first
+    assert "VERIFIED" in second
+    counters = json.loads((tmp_path / "run" / "run.json").read_text())["counters"]
+    flash = next(part for part in counters.values() if "erases" in part)
+    assert (flash["erases"], flash["most_erased"]) == (512, 1)
+    assert flash["sectors_in_use"] == 512
+
+
 def test_flashrom_writes_and_verifies_a_w25q16(tmp_path: Path) -> None:
     """flashrom reads, erases, writes and verifies 2 MiB, of which it changes 64 KiB here."""
-    board = (ROOT / "boards" / "raspberrypi4.toml").read_text()
-    (tmp_path / "small.toml").write_text(board.replace('"w25q128"', '"w25q16"'))
+    programmer = flash_board(tmp_path)
     (tmp_path / "image").write_bytes((bytes(range(256)) * 256).ljust(2 << 20, b"\xff"))
-    programmer = "linux_spi:dev=/dev/spidev0.0,spispeed=20000"
     done = run(
         tmp_path,
         "flashrom",

@@ -34,7 +34,7 @@ STEPS = [
 def test_ubxtool_sets_reads_back_and_polls(tmp_path: Path) -> None:
     """A rate is set and read, one is refused; version and satellites are told."""
     tool = "ubxtool -f /dev/ttyAMA1 -s 115200 -P 32.01 -w 3 -v 2"
-    script = "".join(f"echo STEP; {tool} {step} 2>/dev/null;" for step, _ in STEPS)
+    script = "sleep 40; " + "".join(f"echo STEP; {tool} {step} 2>/dev/null;" for step, _ in STEPS)
     words = [sys.executable, "-m", "hil", "run", "--pace", "x20", "--out", str(tmp_path / "run")]
     done = subprocess.run(
         [*words, "-q", "--", "sh", "-c", script],
