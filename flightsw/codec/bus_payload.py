@@ -174,3 +174,16 @@ def unpack_onewire(payload: bytes, reply: bool) -> list[OneWireStep]:
     if not steps:
         raise SyncError("1-Wire record without a step: the least is a reset")
     return steps
+
+
+def crc8(octets: bytes) -> int:
+    """Return the CRC of 1-Wire parts over ``octets`` (Maxim 19-7487, "CRC generation").
+
+    Over octets and their CRC it is 0.
+    """
+    register = 0
+    for octet in octets:
+        register ^= octet
+        for _ in range(8):  # x^8 + x^5 + x^4 + 1, low bit first
+            register = register >> 1 ^ (0x8C if register & 1 else 0)
+    return register

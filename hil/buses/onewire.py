@@ -17,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from flightsw.codec.bus_payload import crc8
 from flightsw.codec.wire import Status
 from hil.buses.faults import ONEWIRE_KINDS, BusFault, FaultTable, flip_bit
 from hil.buses.intercept import Crossing, Interceptor, Result, through
 from hil.errors import ConfigError
-from hil.parts.onewire import crc8
 
 RESET: Final = 0
 WRITE: Final = 1

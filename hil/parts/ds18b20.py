@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+from flightsw.codec.bus_payload import crc8
 from hil.parts.base import Param, Quantity
 from hil.parts.guide import Command, Guide
-from hil.parts.onewire import OneWirePart, crc8
+from hil.parts.onewire import OneWirePart
 
 CONVERT, WRITE_SCRATCHPAD, READ_SCRATCHPAD = 0x44, 0x4E, 0xBE
 COPY_SCRATCHPAD, RECALL, READ_POWER = 0x48, 0xB8, 0xB4

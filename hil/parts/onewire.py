@@ -8,23 +8,12 @@ for the next reset.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
+from flightsw.codec.bus_payload import crc8
 from hil.parts.base import Part
 
 SEARCH_ROM, READ_ROM, MATCH_ROM, SKIP_ROM, ALARM_SEARCH = 0xF0, 0x33, 0x55, 0xCC, 0xEC
-#: x^8 + x^5 + x^4 + 1, low bit first
-CRC_POLYNOMIAL: Final = 0x8C
-
-
-def crc8(octets: bytes) -> int:
-    """Return the CRC of Maxim over ``octets``."""
-    register = 0
-    for octet in octets:
-        register ^= octet
-        for _ in range(8):
-            register = register >> 1 ^ (CRC_POLYNOMIAL if register & 1 else 0)
-    return register
 
 
 class OneWirePart(Part):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flightsw.codec import bus_payload
+from flightsw.codec.bus_payload import crc8
 from flightsw.codec.wire import Kind, Record, Status, pack, unpack_all
 from flightsw.errors import BusError
 from flightsw.hal.bench import DirectHal
@@ -17,7 +18,6 @@ from hil.buses.intercept import BLOCKED
 from hil.buses.onewire import READ, RESET, TRIPLET, WRITE, OneWireBus, Step
 from hil.errors import ConfigError, ParticipantError
 from hil.parts.ds18b20 import Ds18b20
-from hil.parts.onewire import crc8
 from hil.testing.small_rig import SmallRig
 from hil.time.transports.direct import DirectPort
 
