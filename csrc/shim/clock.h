@@ -44,6 +44,12 @@ void *hil_map(const char *name, size_t nbytes);
 /* The next definition of a function that has to do with time: libc's, or that of the pace (pace.c). */
 typedef void (*hil_function)(void);
 hil_function hil_paced(const char *name); /* NULL: libc's will do */
+bool hil_is_paced(void);
+/* Return how long a span of the program lasts on the wall, how long one of the wall is to the program,
+ * and when an instant of the program is on the wall's clock of that name. */
+struct timespec hil_paced_span(const struct timespec *span);
+struct timespec hil_paced_own(const struct timespec *wall);
+struct timespec hil_paced_instant(clockid_t clock, const struct timespec *limit);
 #define HIL_TIMED_BY(otherwise, name, type)             \
     static __typeof__(type) real;                       \
     if (!real) {                                        \

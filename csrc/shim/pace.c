@@ -91,21 +91,21 @@ static uint64_t lasts_ns(uint64_t span_ns)
     return wall > 2e18 ? HIL_NEVER / 4 : (uint64_t)wall + (span_ns != 0);
 }
 
-static struct timespec lasts(const struct timespec *span)
+struct timespec hil_paced_span(const struct timespec *span)
 {
-    return hil_valid(span) ? hil_timespec(lasts_ns(hil_ns(span))) : *span;
+    return page && hil_valid(span) ? hil_timespec(lasts_ns(hil_ns(span))) : *span;
 }
 
-static struct timespec left_of(const struct timespec *wall)
+struct timespec hil_paced_own(const struct timespec *wall)
 {
     return hil_timespec((uint64_t)((double)hil_ns(wall) * page->factor));
 }
 
 /* Return when an instant of the program is, on the wall's clock of that name. */
-static struct timespec instant(clockid_t clock, const struct timespec *limit)
+struct timespec hil_paced_instant(clockid_t clock, const struct timespec *limit)
 {
     uint64_t began_ns;
-    if (!hil_valid(limit) || !follows(clock, &began_ns)) {
+    if (!page || !hil_valid(limit) || !follows(clock, &began_ns)) {
         return *limit;
     }
     uint64_t limit_ns = hil_ns(limit), now_ns = shown_ns(began_ns), real_ns = wall_ns(clock);
@@ -164,10 +164,10 @@ static int paced_clock_nanosleep(clockid_t clock, int flags, const struct timesp
         return real(clock, flags, asked, left);
     }
     bool absolute = flags & TIMER_ABSTIME;
-    struct timespec wall = absolute ? instant(clock, asked) : lasts(asked), rest;
+    struct timespec wall = absolute ? hil_paced_instant(clock, asked) : hil_paced_span(asked), rest;
     int result = real(clock, flags, &wall, &rest);
     if (result == EINTR && !absolute && left) {
-        *left = left_of(&rest);
+        *left = hil_paced_own(&rest);
     }
     return result;
 }
@@ -197,7 +197,7 @@ typedef int (*pselect_type)(int, fd_set *, fd_set *, fd_set *, const struct time
 static int paced_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit, const sigset_t *mask)
 {
     HIL_REAL(ppoll, ppoll_type)
-    struct timespec wall = limit ? lasts(limit) : (struct timespec){0};
+    struct timespec wall = limit ? hil_paced_span(limit) : (struct timespec){0};
     return real(fds, count, limit ? &wall : NULL, mask);
 }
 
@@ -211,7 +211,7 @@ static int paced_pselect(int most, fd_set *readable, fd_set *writable, fd_set *o
                          const struct timespec *limit, const sigset_t *mask)
 {
     HIL_REAL(pselect, pselect_type)
-    struct timespec wall = limit ? lasts(limit) : (struct timespec){0};
+    struct timespec wall = limit ? hil_paced_span(limit) : (struct timespec){0};
     return real(most, readable, writable, other, limit ? &wall : NULL, mask);
 }
 
@@ -261,14 +261,14 @@ static int paced_epoll_wait(int epoll, struct epoll_event *events, int most, int
 static int paced_sem_timedwait(sem_t *semaphore, const struct timespec *limit)
 {
     HIL_REAL(sem_timedwait, int (*)(sem_t *, const struct timespec *))
-    struct timespec wall = instant(CLOCK_REALTIME, limit);
+    struct timespec wall = hil_paced_instant(CLOCK_REALTIME, limit);
     return real(semaphore, &wall);
 }
 
 static int paced_sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *limit)
 {
     HIL_REAL(sem_clockwait, int (*)(sem_t *, clockid_t, const struct timespec *))
-    struct timespec wall = instant(clock, limit);
+    struct timespec wall = hil_paced_instant(clock, limit);
     return real(semaphore, clock, &wall);
 }
 
@@ -277,7 +277,7 @@ static int paced_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *m
 {
     HIL_REAL_COND(pthread_cond_timedwait, real,
                   int (*)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *))
-    struct timespec wall = instant(hil_clock_of(limit), limit);
+    struct timespec wall = hil_paced_instant(hil_clock_of(limit), limit);
     return real(cond, mutex, &wall);
 }
 
@@ -286,14 +286,14 @@ static int paced_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *m
 {
     HIL_REAL(pthread_cond_clockwait,
              int (*)(pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *))
-    struct timespec wall = instant(clock, limit);
+    struct timespec wall = hil_paced_instant(clock, limit);
     return real(cond, mutex, clock, &wall);
 }
 
 static int paced_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *limit)
 {
     HIL_REAL(pthread_mutex_timedlock, int (*)(pthread_mutex_t *, const struct timespec *))
-    struct timespec wall = instant(CLOCK_REALTIME, limit);
+    struct timespec wall = hil_paced_instant(CLOCK_REALTIME, limit);
     return real(mutex, &wall);
 }
 
@@ -325,10 +325,15 @@ static const struct {
     PACED(pthread_mutex_timedlock),
 };
 
-hil_function hil_paced(const char *name)
+bool hil_is_paced(void)
 {
     look(); /* somebody's constructor may have read the clock before ours has run */
-    for (size_t i = 0; page && i < sizeof PACED_CALLS / sizeof *PACED_CALLS; i++) {
+    return page != NULL;
+}
+
+hil_function hil_paced(const char *name)
+{
+    for (size_t i = 0; hil_is_paced() && i < sizeof PACED_CALLS / sizeof *PACED_CALLS; i++) {
         if (!strcmp(PACED_CALLS[i].name, name)) {
             return PACED_CALLS[i].function;
         }

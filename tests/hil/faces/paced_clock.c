@@ -4,10 +4,12 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,8 +69,39 @@ static void descriptors(void)
     close(epoll);
 }
 
+static void timers(void)
+{
+    struct itimerspec span = {.it_value = {WAIT_S, 0}}, at = {.it_value = from_now(CLOCK_MONOTONIC)}, left;
+    struct itimerval soon = {.it_value = {WAIT_S, 0}}, before;
+    uint64_t times;
+    sigset_t alarms;
+    int number, fd = timerfd_create(CLOCK_MONOTONIC, 0);
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    sigprocmask(SIG_BLOCK, &alarms, NULL);
+    TOOK("timerfd", timerfd_settime(fd, 0, &span, NULL); if (read(fd, &times, sizeof times) < 0) return);
+    at.it_value = from_now(CLOCK_MONOTONIC);
+    TOOK("timerfd_at", timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
+         if (read(fd, &times, sizeof times) < 0) return);
+    TOOK("setitimer", setitimer(ITIMER_REAL, &soon, NULL); sigwait(&alarms, &number));
+    TOOK("alarm", alarm(WAIT_S); sigwait(&alarms, &number));
+    span.it_value.tv_sec = LONG_S;
+    timerfd_settime(fd, 0, &span, NULL);
+    timerfd_gettime(fd, &left);
+    printf("left_timerfd %.6f\n", LONG_S - left.it_value.tv_sec - left.it_value.tv_nsec / 1e9);
+    alarm(LONG_S);
+    setitimer(ITIMER_REAL, &soon, &before);
+    printf("left_alarm %.6f\n", LONG_S - before.it_value.tv_sec - before.it_value.tv_usec / 1e6);
+    alarm(0);
+    close(fd);
+}
+
 static void *lock(void *unused)
 {
+    pthread_rwlock_t both = PTHREAD_RWLOCK_INITIALIZER;
+    struct timespec until = from_now(CLOCK_REALTIME);
+    pthread_rwlock_rdlock(&both);
+    TOOK("rwlock", pthread_rwlock_timedwrlock(&both, &until));
     struct timespec limit = from_now(CLOCK_REALTIME);
     TOOK("mutex", pthread_mutex_timedlock(&held, &limit));
     return unused;
@@ -152,6 +185,7 @@ int main(void)
     clocks();
     sleeps();
     descriptors();
+    timers();
     threads();
     left();
     return 0;

@@ -51,12 +51,13 @@ def test_every_wait_of_a_program_in_c_lasts_what_it_asks_for(tmp_path: Path) -> 
     out, about = run(tmp_path, str(program))
     took = {name: float(text) for name, text in map(str.split, out.splitlines())}
     assert 0 <= took.pop("past") < MOST_S
-    assert 0 <= took.pop("left") < MOST_S
-    assert -1e-6 <= took.pop("left_select") < MOST_S
-    assert len(took) == 20
+    for name in ("left", "left_select", "left_timerfd", "left_alarm"):
+        # Microseconds of the wall are as coarse as they are many of the program.
+        assert -2e-6 * PACE <= took.pop(name) < MOST_S
+    assert len(took) == 25
     assert {name: s for name, s in took.items() if not LEAST_S <= s < MOST_S} == {}
     assert about["clock"] == "paced"
-    assert about["virtual_s"] >= 17 * LEAST_S
+    assert about["virtual_s"] >= 22 * LEAST_S
 
 
 @shimmed
