@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import json
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
@@ -30,11 +27,11 @@ from hil.exchange import Exchange
 from hil.faces.attributes import Attributes, Tree
 from hil.faces.can_desk import CanHandles
 from hil.faces.gpio_handles import GpioHandles
-from hil.faces.handles import STREAM, Client, Desk
+from hil.faces.handles import Client, Desk
 from hil.faces.nodes import Node, nodes_of
 from hil.faces.ptyline import PtyLine
+from hil.faces.reception import Reception, RefusedError
 from hil.faces.slcan_line import SlcanLine
-from hil.faces.spi_settings import SpiSettings
 from hil.faces.uart_desk import UartDesk
 from hil.time.participant import Participant
 from hil.time.phase import Phase
@@ -44,10 +41,8 @@ from hil.transactions import Lane
 _CHECK = int(Phase.CHECK)
 _I2C, _SPI, _OPEN = int(Kind.I2C), int(Kind.SPI), int(Kind.OPEN)
 _REPLY = int(Flag.REPLY)
-_KIND_OF = {kind: int(Kind[kind.upper()]) for kind in ("i2c", "spi", "gpio", "uart", "can")}
 #: Octets of one message: 42 I2C messages of 8192 octets with their heads.
 MESSAGE_LIMIT_NBYTES = 360 * 1024
-ERRNO_TABLE = struct.Struct("<16h")
 #: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
 _SPIN_S = 60e-6
 
@@ -89,7 +84,6 @@ class Host:
         self._docket = Docket(
             self.kernel, exchange.lanes, exchange.transactor, exchange.counters, self._answer
         )
-        self._spi = SpiSettings()
         #: the tty of each UART and CAN bus, by its device path
         self.lines: dict[str, PtyLine | SlcanLine] = {}
         #: who serves the handles that are more than transactions, by the kind of their bus
@@ -123,6 +117,7 @@ class Host:
         self.watch(self._listener.fileno(), self._accept)
         self.tree = tree or Tree()
         self.attributes = Attributes(self.tree, exchange.lanes.values(), self._ask)
+        self._reception = Reception(exchange, self.nodes, self.lines, self.desks, self.tree)
         exchange.counted["host.attributes"] = self.attributes.counters
         self.attributes.probe(self._insiders(), self.kernel.now_ns)
 
@@ -331,7 +326,7 @@ class Host:
         elif client.node is None or client.lane is None:
             self._open(client, header, message[HEADER_NBYTES:])
         elif header[0] == _OPEN:
-            self._settle(client, client.node, message[HEADER_NBYTES:])
+            self._send(client, self._reception.settle(client.node, message[HEADER_NBYTES:]))
         elif header[0] != client.kind or header[1] != client.lane.index or header[2]:
             self._refuse(client, f"no request of {client.lane.kind} {client.lane.bus.name!r}")
         elif client.asks:
@@ -349,89 +344,10 @@ class Host:
 
     def _open(self, client: Client, header: tuple[int, ...], payload: bytes) -> None:
         """Give a client the device that it names; without a name, tell it the channels."""
-        if header[0] == _OPEN and not payload:
-            known = [self.exchange.channel(lane) for lane in self.exchange.lanes.values()]
-            octets = bytes(ERRNO_TABLE.size) + json.dumps({"channels": known}).encode()
-            self._send(client, pack(_OPEN, 0, _REPLY, payload=octets))
-            return
-        name = payload.decode(errors="replace")
-        client.attribute = self.tree.find(name) if header[0] == _OPEN else None
-        if client.attribute is not None:
-            text = json.dumps({"path": name, "mode": f"{client.attribute.mode:o}"})
-            octets = ERRNO_TABLE.pack(*[0] * 16) + text.encode()
-            self._send(client, pack(_OPEN, 0, _REPLY, t_ns=self.kernel.now_ns, payload=octets))
-            return
-        node = self.nodes.get(name) or self.nodes.get(f"/dev/{name}") or self._node_of_bus(name)
-        if header[0] != _OPEN or node is None:
-            lanes = self.exchange.lanes.values()
-            fileless = [lane.bus.name for lane in lanes if lane.kind == "can"]
-            there = ", ".join([*self.nodes, *fileless])
-            self._refuse(client, f"open {name!r}: no such device; there are {there}")
-            return
-        lane = node.lane
-        desk = self.desks.get(lane.kind)
-        if header[8] == STREAM and desk is None:
-            self._refuse(client, f"open {name!r}: a {lane.kind} has no stream")
-            return
-        client.node, client.lane = node, lane
-        about = self._settings(node)
-        if header[8] == STREAM or node.path not in self.lines:
-            client.kind, client.desk = _KIND_OF.get(lane.kind, 0), desk
-        if client.desk is not None:
-            try:
-                about = client.desk.open(client, lane)
-            except OSError as error:  # no descriptors left
-                self._refuse(client, f"open {name!r}: {error.strerror}; close some and try again")
-                return
-        self._tell(client, node, Status.OK, about)
-
-    def _tell(self, client: Client, node: Node, status: int, settings: dict[str, Any]) -> None:
-        """Tell a client what it has opened."""
-        lane = node.lane
-        table = [lane.errno.get(status, 0) for status in range(16)]
-        about = {**self.exchange.channel(lane), "path": node.path, **settings}
-        about |= {key: self.exchange.identity.get(key, "") for key in ("rig", "board")}
-        text = json.dumps(about, separators=(",", ":")).encode()
-        octets = pack(
-            _OPEN,
-            lane.index,
-            _REPLY,
-            int(status),
-            t_ns=self.kernel.now_ns,
-            address=node.chip_select,
-            payload=ERRNO_TABLE.pack(*table) + text,
-        )
-        self._send(client, octets)
-
-    def _settings(self, node: Node) -> dict[str, Any]:
-        """Return what a program may know besides the channel, or change."""
-        if node.path in self.lines:
-            return {"pty": self.lines[node.path].path}
-        held = self.tree.held(node.lane.bus.name)
-        if held and node.lane.kind == "i2c":
-            return {"held": held}
-        return self._spi.of(node) if node.lane.kind == "spi" else {}
-
-    def _settle(self, client: Client, node: Node, payload: bytes) -> None:
-        """Change the settings of an open device; without a payload only tell them again."""
-        status = Status.OK
-        if payload:
-            spi = node.lane.kind == "spi"
-            status = self._spi.change(node, payload) if spi else Status.INVALID
-        self._tell(client, node, status, self._settings(node))
-
-    def _node_of_bus(self, name: str) -> Node | None:
-        """Return the first device of a bus; one without files is its own, if a desk serves it.
-
-        The tty of a CAN bus is only one way to it: its name means the bus.
-        """
-        for node in self.nodes.values():
-            if node.lane.bus.name == name and node.lane.kind != "can":
-                return node
-        for lane in self.exchange.lanes.values():
-            if lane.bus.name == name and lane.kind in self.desks:
-                return Node(name, lane)
-        return None
+        try:
+            self._send(client, self._reception.open(client, header, payload))
+        except RefusedError as why:
+            self._refuse(client, str(why))
 
     # --- requests ------------------------------------------------------------------------------
 

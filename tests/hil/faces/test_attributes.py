@@ -18,9 +18,10 @@ from hil.buses.faults import BusFault
 from hil.errors import ConfigError
 from hil.faces.attributes import WAITING_LIMIT, Tree
 from hil.faces.computers import COMPUTERS, Firmware
-from hil.faces.host import ERRNO_TABLE, Host
+from hil.faces.host import Host
 from hil.faces.hwmon import DRIVERS, rounded
 from hil.faces.nodes import nodes_of
+from hil.faces.reception import ERRNO_TABLE
 from hil.missions import load
 from hil.rig import Rig
 from hil.sysfs import tree_of

@@ -12,7 +12,8 @@ import pytest
 
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record, Status, pack, unpack_all, unpack_from
-from hil.faces.host import ERRNO_TABLE, Host
+from hil.faces.host import Host
+from hil.faces.reception import ERRNO_TABLE
 from hil.testing.check_bus import ADDRESS
 from hil.testing.small_rig import SmallRig
 

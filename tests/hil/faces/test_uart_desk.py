@@ -18,7 +18,8 @@ from hil.digest import RecordStream
 from hil.exchange import Exchange
 from hil.faces import uart_abi as abi
 from hil.faces.handles import STREAM
-from hil.faces.host import ERRNO_TABLE, Host
+from hil.faces.host import Host
+from hil.faces.reception import ERRNO_TABLE
 from hil.time.kernel import Kernel
 
 BAUD = 1_000_000
