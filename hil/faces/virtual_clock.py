@@ -181,7 +181,10 @@ class VirtualHost(Host):
                 return False
             self.clock["stalls"] += 1
             return True
-        if still.program is not None and (self._epoll.poll(0) or still.octets(self._epoll)):
+        # select and not poll, which would take the edge of a tty from whoever serves it.
+        if still.program is not None and (
+            select.select([self._epoll], [], [], 0)[0] or still.octets(self._epoll)
+        ):
             return False
         self.clock["watched_waits"] += quiet is None
         return True
