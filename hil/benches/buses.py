@@ -4,7 +4,8 @@ Figures are the median of single reads, in microseconds, bus time not waited for
 bare transport: the same octets sent to another process and back, over a Unix socket or, for ZeroMQ,
 from a REQ to a REP socket of pyzmq; or nothing where there is none. The peer is NASA's NOS Engine,
 whose published 170 to 260 us a transaction stand beside ours; it was not run here. All processes of
-one figure share a core. Where python-can is installed, what a frame costs through it comes last.
+one figure share a core. Where python-can is installed, what a frame costs through it comes
+next; and where flashrom is, how long it takes to rewrite a flash.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from typing import Any
 import zmq
 
 from flightsw.codec import bus_payload
-from hil.benches import can_pair
+from hil.benches import can_pair, flash
 from hil.errors import HostError
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
-from hil.hosting import Face
+from hil.hosting import Face, shim_path
 from hil.testing.check_bus import ADDRESS
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
@@ -102,6 +103,10 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
         ours = session_us("seqpacket", count // 3)
         rows.append(row("flight software over SEQPACKET", ours, echo_us(count)))
         rows += can_pair.rows(count)
+        if not quick:
+            with contextlib.suppress(HostError):  # no shim on this machine
+                shim_path()
+                rows += flash.rows(lambda: echo_us(count))
     return rows
 
 

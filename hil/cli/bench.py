@@ -16,7 +16,7 @@ from hil.errors import UsageError
 #: name -> (module with ``run(quick) -> list[dict]``, what it measures)
 BENCHES = {
     "time": ("hil.benches.time", "lock-step speed over each transport, barriers"),
-    "buses": ("hil.benches.buses", "one register read, by each way to a bus"),
+    "buses": ("hil.benches.buses", "one register read, by each way to a bus; a flash rewritten"),
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
     "codec": ("hil.benches.codec", "each operation of the codec, by tier, memcpy and peers"),
 }

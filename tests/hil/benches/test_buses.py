@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hil.faces
-from hil.benches import buses, can_pair
+from hil.benches import buses, can_pair, flash
 from hil.errors import HostError
 from hil.faces.supervisor import supervisor_path
 from hil.hosting import SHIM
@@ -41,3 +41,15 @@ def test_a_frame_through_python_can_costs_something_on_each_way() -> None:
     found = can_pair.rows(60)
     assert ["in the process" in found[0]["op"], "across the bench" in found[1]["op"]] == [True] * 2
     assert all(row["ratio_to_peer"] == row["ours"] / row["peer"] > 0 for row in found)
+
+
+def test_flashrom_rewrites_a_flash_for_its_row() -> None:
+    """Two images go through the shim, in at least one message a page, and the ratio is theirs."""
+    if not (Path(hil.faces.__path__[0]) / SHIM).is_file():
+        pytest.skip("the preload shim was not built")
+    found = flash.rows(lambda: 10.0)
+    if not found:
+        pytest.skip("flashrom is not installed")
+    (row,) = found
+    assert row["floor"] > flash.NBYTES / 256 * 10e-6
+    assert row["ratio_to_floor"] == row["ours"] / row["floor"] > 0
