@@ -9,6 +9,7 @@ import socket
 import struct
 import termios
 import threading
+import tty
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -128,6 +129,9 @@ class PtyHandle:
             self.fd = os.open(about["pty"], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         except OSError as error:
             raise SerialException(f"{url}: cannot open {about['pty']}: {error}") from error
+        # A terminal keeps its settings: with VMIN 0, as a program may have left it, a read of
+        # nothing would look like its end.
+        tty.setraw(self.fd, termios.TCSANOW)
 
     def ask(self, operation: abi.Ask, octets: bytes = b"") -> abi.State:
         """Tell what a terminal knows; settings have no effect, as on an adapter at USB."""

@@ -196,6 +196,17 @@ def test_python_can_uses_the_serial_adapter_of_a_can_bus() -> None:
                 assert bus.get_version(60) is not None
 
 
+def test_a_serial_adapter_waits_whatever_the_terminal_was_left_with() -> None:
+    """A port on /dev/ttyCAN0 leaves VMIN 0; hil://ttyCAN0 opened after it still has its answer."""
+    with face.register("small", SmallRig(END_NS)):
+        with port("hil://small/ttyCAN0") as one:
+            path = os.ttyname(one.fileno())
+        serial.Serial(path).close()
+        with port("hil://small/ttyCAN0") as one:
+            one.write(b"V\r")
+            assert one.read(6).startswith(b"V")
+
+
 # A port
 
 
