@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import struct
+import termios
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -46,11 +47,11 @@ class PtyLine:
 
     @staticmethod
     def _set_baud(fd: int, baud: int) -> None:
-        """Set a terminal to any rate, BOTHER with a number."""
+        """Set a terminal to any rate; BOTHER, which libc cannot read, only where it has no name."""
         settings = bytearray(_TERMIOS2.size)
         fcntl.ioctl(fd, _TCGETS2, settings)
         iflag, oflag, cflag, lflag, line, characters, _, _ = _TERMIOS2.unpack(settings)
-        cflag = cflag & ~0o010017 | 0o010000
+        cflag = cflag & ~0o010017 | getattr(termios, f"B{baud}", 0o010000)
         new = _TERMIOS2.pack(iflag, oflag, cflag, lflag, line, characters, baud, baud)
         fcntl.ioctl(fd, 0x402C542B, new)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_what_is_written_comes_back_and_is_recorded(bench: Bench) -> None:
     assert bench.rig.uart.counters["tx_octets"] == 13
     line_ns = bench.rig.uart.line_time_ns(26)
     assert bench.rig.kernel.now_ns >= line_ns
+
+
+def test_the_rate_of_the_terminal_is_one_that_libc_knows(bench: Bench) -> None:
+    """tcgetattr tells the device's rate by its name, as of a UART, until a program sets another."""
+    tty_fd = os.open(bench.line.path, os.O_RDWR | os.O_NOCTTY)
+    try:
+        assert bench.rig.uart.baud == 115_200
+        assert termios.tcgetattr(tty_fd)[4:6] == [termios.B115200, termios.B115200]
+    finally:
+        os.close(tty_fd)
 
 
 def test_another_rate_is_read_from_the_terminal_and_garbles(bench: Bench) -> None:
