@@ -47,7 +47,8 @@ def host_errors(path: Path) -> Iterator[None]:
         }.get(error.errno or 0, "choose another place with --out")
         inside = path.with_name(path.name + PARTIAL)
         named = error.filename if isinstance(error.filename, str) else ""
-        what = "" if not named or Path(named).is_relative_to(inside) else f"{named}: "
+        ours = not named or Path(named) == path or Path(named).is_relative_to(inside)
+        what = "" if ours else f"{named}: "
         what += os.strerror(error.errno) if error.errno else str(error)
         raise RunDirectoryError(f"run directory {path}: {what}; {remedy}") from error
 

@@ -96,7 +96,11 @@ def main(argv: list[str]) -> int:
 
         at = argv.index("--")
         return run_program.main(argv[:at], argv[at + 1 :])
-    args = parser().parse_args(argv)
+    args, rest = parser().parse_known_args(argv)
+    if rest:
+        hint = "; a program goes behind `--`, as in `hil run -- i2cdetect -y 1`"
+        words = " ".join(rest)
+        parser().error(f"unrecognized arguments: {words}{'' if rest[0][0:1] == '-' else hint}")
     # Only now: who asks for help or mistypes an option need not wait for the bench to load.
     from hil.session import fly
 

@@ -56,6 +56,14 @@ def test_wrong_options_are_one_line_and_write_nothing(capsys, tmp_path, args, co
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_program_without_dashes_is_told_where_it_goes(capsys):
+    """Words that no option takes are a program without its `--`; an option is only named."""
+    for words, told in ((["i2cdetect", "-y", "1"], True), (["--boards", "x"], False)):
+        with pytest.raises(SystemExit, match="2"):
+            main(["run", *words])
+        assert ("a program goes behind `--`" in capsys.readouterr().err) == told
+
+
 def test_an_unknown_verb_names_the_nearest(capsys):
     """A verb that does not exist is a usage error with a hint."""
     code, lines = run(capsys, "runn")
