@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +27,8 @@ import zmq
 
 from flightsw.codec import bus_payload
 from hil.benches import can_pair, flash
-from hil.errors import HostError
+from hil.benches.time import ended
+from hil.errors import HostError, ParticipantError
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
 from hil.hosting import Face, shim_path
@@ -184,15 +186,22 @@ def echo_us(count: int) -> float:
         os.waitpid(pid, 0)
 
 
-def session_us(transport: str, count: int) -> float:
-    """Return the cost of a register read of flight software in a process of its own."""
+def session_us(transport: str, count: int, program: str = FLIGHT) -> float:
+    """Return the cost of a register read of flight software in a process of its own.
+
+    Raises ``HostError`` where that process ends before the run.
+    """
     rig = SmallRig(count * duration_ns())
     with listen(transport) as listener:
-        words = [sys.executable, "-c", FLIGHT, listener.endpoint]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as child:
+        words = [sys.executable, "-c", program, listener.endpoint]
+        with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
             coordinator = Coordinator(rig.exchange)
-            coordinator.add(listener.channel(), "reader", died=lambda: None)
-            coordinator.run()
+            coordinator.add(listener.channel(), "reader", died=partial(ended, child))
+            try:
+                coordinator.run()
+            except ParticipantError as error:
+                child.kill()
+                raise HostError(f"the reader of the benchmark: {error}") from error
             assert child.stdout is not None
             return float(child.stdout.read())
 

@@ -19,6 +19,18 @@ def test_every_way_gives_a_figure() -> None:
     assert buses.echo_us(100) > 0
 
 
+def test_flight_software_reads_over_zeromq() -> None:
+    """A session over ipc, and a bare REQ and REP pair on the same transport, take some time."""
+    assert buses.session_us("ipc", 100) > 0
+    assert buses.request_reply_us(100) > 0
+
+
+def test_flight_software_that_does_not_start_is_told_of() -> None:
+    """A program that ends before it has connected ends the measurement with its exit code."""
+    with pytest.raises(HostError, match="ended with code 3"):
+        buses.session_us("ipc", 100, "raise SystemExit(3)")
+
+
 def test_a_foreign_program_reads_through_the_shim() -> None:
     """The program of the benchmark ends by itself and says what a read has cost."""
     if not (Path(hil.faces.__path__[0]) / SHIM).is_file():
