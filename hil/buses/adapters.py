@@ -44,6 +44,8 @@ class AdapterProfile(NamedTuple):
     timeout_ns: int = 1_000_000_000
     #: SPI: most octets in one message (spidev's ``bufsiz``)
     spi_max_octets: int = 4096
+    #: SPI: the slowest clock, which is taken for one still slower, Hz; 1: there is no limit
+    spi_min_hz: int = 1
     #: SPI: bits per word that the controller can do
     spi_bits: frozenset[int] = frozenset({8})
     #: SPI: most data lines on which it sends or receives at once
@@ -94,7 +96,8 @@ PROFILES: Mapping[str, AdapterProfile] = {
         # function refuses a read that is not last; quirk I2C_AQ_NO_CLK_STRETCH, and the silicon
         # bug behind it spoils the bit after the stretch (raspberrypi/linux 254).
         # drivers/spi/spi-bcm2835.c: 8 bits per word, most significant bit first, one data line each
-        # way or one for both (SPI_3WIRE).
+        # way or one for both (SPI_3WIRE). Its divider is 65536 at most (BCM2835 ARM Peripherals,
+        # 10.5, CLK), of a core clock of 250 MHz; the driver takes that for any slower clock.
         AdapterProfile(
             "bcm2835",
             _codes(
@@ -108,6 +111,7 @@ PROFILES: Mapping[str, AdapterProfile] = {
             i2c_length_first=False,
             i2c_functions=0x0EFF_0009,
             i2c_stretch="corrupt",
+            spi_min_hz=3815,
             spi_three_wire=True,
         ),
         # drivers/i2c/busses/i2c-tegra.c: NAK is EREMOTEIO, lost arbitration EAGAIN; quirk

@@ -2,7 +2,7 @@
 
 Bus time: the bits of a segment at its clock, and half a clock period between chip select and the
 first edge and again between the last edge and chip select. Gaps that a controller leaves between
-words are not charged.
+words are not charged. A clock slower than the adapter can do is the slowest that it can do.
 
 A mode that the part does not take, or a clock above what it stands, samples each bit one late:
 both directions arrive shifted by one bit, the same way every time. The bit order is the
@@ -210,7 +210,7 @@ class SPIBus:
         received = []
         for number, segment in enumerate(segments, 1):
             tx, speed_hz, _, flags, delay_us = segment
-            clock_hz = speed_hz or (DEFAULT_HZ if device is None else device.speed_hz)
+            clock_hz = self._clock_hz(device, speed_hz)
             half_ns = (500_000_000 + clock_hz // 2) // clock_hz
             if not selected:
                 if peripheral is not None:
@@ -233,8 +233,12 @@ class SPIBus:
     def _time_ns(self, chip_select: int, segment: Segment, octets: int) -> int:
         """Return how long ``octets`` of a segment take on its lines."""
         device = self._devices.get(chip_select)
-        clock_hz = segment[1] or (DEFAULT_HZ if device is None else device.speed_hz)
-        return _segment_ns(device, segment, octets, clock_hz)
+        return _segment_ns(device, segment, octets, self._clock_hz(device, segment[1]))
+
+    def _clock_hz(self, device: Device | None, speed_hz: int) -> int:
+        """Return the clock of a segment that asks for ``speed_hz``; 0: that of its device."""
+        asked_hz = speed_hz or (DEFAULT_HZ if device is None else device.speed_hz)
+        return max(asked_hz, self.profile.spi_min_hz)
 
     def _release(self, t_ns: int) -> None:
         """Deactivate the chip select that an earlier transaction left active."""

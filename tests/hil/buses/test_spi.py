@@ -98,6 +98,17 @@ def test_clock_above_the_parts_limit_corrupts() -> None:
     assert bus.transfer_segments(0, 0, [(bytes(2), 20_000_001, 0, 0, 0)])[2] == [b"\x40\x00"]
 
 
+@pytest.mark.parametrize(("profile", "clock_hz"), [("bcm2835", 3815), ("ideal", 1)])
+def test_a_clock_that_the_adapter_cannot_do_is_its_slowest(profile: str, clock_hz: int) -> None:
+    """An octet at 1 Hz takes 9 clocks of the slowest there is, also if it is cut short."""
+    want_ns = pytest.approx(9e9 / clock_hz, abs=2)
+    bus = make(profile=profile, speed_hz=1)
+    assert bus.transfer(0, 0, b"\x01")[1] == want_ns
+    assert bus.transfer_segments(0, 0, [(b"\x01", 1, 0, 0, 0)])[1] == want_ns
+    bus.add_fault(BusFault("spi-0", "truncate", args={"after": 0}))
+    assert bus.transfer(0, 0, b"\x01")[1] == want_ns
+
+
 def test_low_bit_first_reverses_each_octet() -> None:
     """A controller set to the low bit first talks past a part that is not."""
     part = Listener(b"\x01\x03")
