@@ -70,7 +70,7 @@ def perform(subject: Subject, action: str, words: list[str], asked: Request) -> 
 
 def _needs(words: list[str], least: int, usage: str) -> None:
     if len(words) < least:
-        raise UsageError(f"as in `{usage}`")
+        raise UsageError(f"`{usage.split()[0]}` needs more words, as in `{usage}`")
 
 
 # Reading ------------------------------------------------------------------------------------------

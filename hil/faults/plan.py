@@ -116,7 +116,8 @@ def _rows_of(doc: Document) -> list[Row]:
             return doc.error((*place, key) if key else place, message)
 
         if not on and kind != KILL:
-            raise complain("", "key 'on' is missing: the bus that fails")
+            has = ", ".join(["kind", *values])
+            raise complain("", f"key 'on' is missing: the bus that fails; there is {has}")
         found.append(Row(on, kind, values, complain))
     return found
 

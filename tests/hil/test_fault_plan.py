@@ -119,6 +119,7 @@ def test_a_wrong_row_is_named(rig: Rig, text: str, words: str) -> None:
     [
         ("fault = 3\n", "array of tables"),
         ("[[fault]]\nkind = 'crc'\n", "plan.toml:1: fault[0]: key 'on'"),
+        ("[[fault]]\nonn = 'can0'\nkind = 'crc'\n", "the bus that fails; there is kind, onn"),
         ("[[fault]]\non = 'can0'\nkind = 'crc'\nrate = true\n", "plan.toml:4: fault[0].rate"),
         ("[[faults]]\n", "did you mean 'fault'"),
     ],

@@ -247,6 +247,7 @@ def test_a_wrong_identity_fails(
         (("ina21",), "did you mean 'ina219'"),
         (("ina219", "raed", "config"), "did you mean 'read'"),
         (("ina219", "read", "confg"), "did you mean 'config'"),
+        (("ina219", "read"), "`read` needs more words, as in `read CONFIG`"),
         (("ina219", "read", "bus"), "may be bus_voltage, bus_v"),
         (("ina219", "read", "0x99"), "is no register"),
         (("ina219", "write", "config", "0x12345"), "does not fit"),
