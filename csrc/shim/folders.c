@@ -14,6 +14,17 @@ static struct {
 } both[16];
 static pthread_mutex_t both_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Whoever held the lock is not there in the child of a fork. */
+static void forked(void)
+{
+    pthread_mutex_init(&both_lock, NULL);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    pthread_atfork(NULL, NULL, forked);
+}
+
 static DIR *added_to(DIR *directory, bool forget)
 {
     DIR *added = NULL;

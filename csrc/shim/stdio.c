@@ -13,6 +13,17 @@ static struct {
 } streams[STREAMS];
 static pthread_mutex_t streams_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Whoever held the lock is not there in the child of a fork. */
+static void forked(void)
+{
+    pthread_mutex_init(&streams_lock, NULL);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    pthread_atfork(NULL, NULL, forked);
+}
+
 /* Return the descriptor of a stream of ours, -1 for any other. */
 static int fd_of(FILE *stream)
 {

@@ -1,9 +1,11 @@
 /* What programs do with the descriptor of a device besides ioctl, read and write. Prints a line for
  * each: a name, and 1 where a device or file behaved as the kernel's. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/i2c-dev.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +111,44 @@ static int vectors(void)
     return good && wrong;
 }
 
+static void *asks_for_streams(void *nothing)
+{
+    while (fileno(stdout) >= 0) {
+    }
+    return nothing;
+}
+
+static void *asks_for_folders(void *nothing)
+{
+    DIR *folder = opendir("/sys");
+    while (folder) {
+        readdir(folder);
+    }
+    return nothing;
+}
+
+/* A child goes on whatever other threads of its parent were about when it was forked. */
+static int forked(void)
+{
+    DIR *folder = opendir("/");
+    pthread_t thread;
+    int good = folder && pthread_create(&thread, NULL, asks_for_streams, NULL) == 0 &&
+               pthread_create(&thread, NULL, asks_for_folders, NULL) == 0;
+    while (good && readdir(folder)) {
+    }
+    for (int i = 0; good && i < 300; i++) {
+        int status = 1;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20); /* for one that would wait for ever */
+            readdir(folder);
+            _exit(fileno(stdout) < 0);
+        }
+        good = waitpid(child, &status, 0) == child && status == 0;
+    }
+    return good;
+}
+
 int main(int count, char **words)
 {
     file = words[count - 1];
@@ -119,5 +159,6 @@ int main(int count, char **words)
     printf("closefrom %d\n", range_closed());
     printf("fopen %d\n", opened_as_stream());
     printf("vectors %d\n", vectors());
+    printf("fork %d\n", forked());
     return 0;
 }

@@ -27,7 +27,9 @@ def lines(tmp_path: Path) -> dict[str, str]:
         pytest.skip(str(error))
     source, program = Path(__file__).with_name("descriptors.c"), tmp_path / "descriptors"
     assert CC is not None
-    subprocess.run([CC, "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
+    subprocess.run(
+        [CC, "-pthread", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True
+    )
     (tmp_path / "file").write_text("descriptors\n")
     bench = Bench(tmp_path)
     write_overlay(tmp_path / "root", bench.host.nodes.values(), {})
@@ -45,6 +47,6 @@ def test_a_descriptor_stays_a_device_until_it_is_closed_and_no_longer(
     lines: dict[str, str],
 ) -> None:
     """A child of vfork takes nothing from its parent; close_range, closefrom and fclose close;
-    streams and vectors reach the device."""
-    names = ("vfork", "close_range", "fdopen", "closefrom", "fopen", "vectors")
+    streams and vectors reach the device; a child of fork waits for no thread of its parent."""
+    names = ("vfork", "close_range", "fdopen", "closefrom", "fopen", "vectors", "fork")
     assert lines == dict.fromkeys(names, "1")
