@@ -70,10 +70,10 @@ class Lm75(RegisterTarget):
         values[TEMP] = counts << 5 & 0xFFFF
         conf = values[CONF]
         waiting = self._wants_cold if conf & INTERRUPT else self.os_active
-        limit = signed(values[THYST if waiting else TOS]) >> 5
-        self._beyond = (
-            self._beyond + count if (counts < limit if waiting else counts >= limit) else 0
-        )
+        # Section 7.4.4: limits have 9 bits, and only as many of the temperature are compared.
+        limit, counts = signed(values[THYST if waiting else TOS]) >> 7, counts >> 2
+        beyond = counts < limit if waiting else counts > limit
+        self._beyond = self._beyond + count if beyond else 0
         if self._beyond >= QUEUE[conf >> 3 & 3]:
             self._beyond = 0
             self._wants_cold = not waiting

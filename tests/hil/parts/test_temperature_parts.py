@@ -65,6 +65,16 @@ def test_lm75_fault_queue() -> None:
     assert part.os_active
 
 
+def test_lm75_compares_nine_bits() -> None:
+    """Sections 7.4.4, 7.6: OS is for more than T_OS, until less than T_HYST, in half degrees."""
+    part = Lm75("t")
+    steps = ((80.375, False), (80.5, True), (75.0, True), (74.875, False))
+    for n, (celsius, active) in enumerate(steps):
+        part.set("temperature_c", celsius)
+        read(part, (10 + 100 * n) * MS, 0)
+        assert part.os_active == active, celsius
+
+
 def test_lm75_interrupt_mode() -> None:
     """In interrupt mode OS is an event at either limit, and any read clears it."""
     part = Lm75("t")
