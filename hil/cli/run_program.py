@@ -76,7 +76,7 @@ def main(argv: list[str], command: list[str]) -> int:
     )
     ended = host_program(options, command, static=args.static)
     if sys.stderr is not None and not args.quiet and (ended.over or sys.stderr.isatty()):
-        why = ": the run is over (--duration)" if ended.over else ""
+        why = f": the run of {args.duration} is over (--duration)" if ended.over else ""
         print(
             f"hil run: {command[0]} ended with {ended.code} after {ended.wall_s:.1f} s{why}; "
             f"run {ended.run_dir}",

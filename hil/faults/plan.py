@@ -190,6 +190,11 @@ def apply(plan: Plan, rig: Faulty) -> None:
             known += [name for name, part in wired.parts.items() if hasattr(part, "pulse")]
             hint = nearest(row.on, known) or f"; there are {', '.join(known)}"
             raise row.complain("on", f"nothing here is called {row.on!r}{hint}")
+        nodes = [str(node.name) for node in getattr(bus, "nodes", ())]
+        node = getattr(fault, "node", "")
+        if node and node not in nodes:
+            hint = nearest(node, nodes) or f"; there are {', '.join(nodes) or 'none'}"
+            raise row.complain("node", f"no node of {row.on!r} is called {node!r}{hint}")
         try:
             add(fault)
         except ConfigError as error:

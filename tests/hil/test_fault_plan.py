@@ -104,6 +104,7 @@ def test_a_file_says_the_same(rig: Rig, tmp_path: Path) -> None:
         ("ttyAMA1:framing,from=9 kg", "seconds"),
         ("gpiochip0:stuck", "'line'"),
         ("csi0:timeout,value=1.5", "whole number"),
+        ("can0:crc,node=epps", "did you mean 'eps'"),
     ],
 )
 def test_a_wrong_row_is_named(rig: Rig, text: str, words: str) -> None:
