@@ -74,7 +74,7 @@ def test_the_end_of_the_run_ends_the_program(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 128 + signal.SIGTERM
-    assert "the run is over" in done.stderr
+    assert "the run of 1 is over" in done.stderr
     assert json.loads((tmp_path / "run" / "run.json").read_text())["virtual_s"] == 1.0
 
 
