@@ -146,6 +146,7 @@ class Host:
         line: PtyLine | SlcanLine
         if node.lane.kind == "can":
             line = SlcanLine(self.kernel, bus, self.present.now_ns)
+            self.watch(line.room, line.flush, select.EPOLLOUT | select.EPOLLET)
         else:
             line = PtyLine(bus, self.present.now_ns)
             self._hearers[node.lane.index] = line
@@ -180,6 +181,8 @@ class Host:
         self.exchange.hearers.remove(self._hear)
         for line in self.lines.values():
             self.unwatch(line.master)
+            if isinstance(line, SlcanLine):
+                self.unwatch(line.room)
             line.close()
         self.unwatch(self._listener.fileno())
         self._listener.close()

@@ -1,12 +1,14 @@
 """A serial CAN adapter behind a pseudo-terminal: ``/dev/ttyCAN0`` of a bench.
 
 What it says while nobody has the tty open is dropped and counted, as are lines for which the tty
-has no room: these as a whole, so that no line is ever cut. The rate of the tty means nothing, as
+has no room: these as a whole, and one that goes in only in part has its rest as soon as the program
+has read some, so that no line is ever cut. The rate of the tty means nothing, as
 with an adapter on USB. An adapter stays as it is when the program closes the tty.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from hil.buses.can import CANBus
@@ -29,6 +31,8 @@ class SlcanLine:
         self.counters |= {"opened": 0, "unopened": 0, "unread": 0}
         self.terminal = Terminal(self.counters)
         self.master, self.path = self.terminal.master, self.terminal.path
+        #: becomes writable when there is room again: then :meth:`flush`
+        self.room = os.dup(self.master)
         self._kernel = kernel
         self._present = present
         self._rest = b""  # of a line that the tty could not take as a whole
@@ -36,6 +40,7 @@ class SlcanLine:
     def close(self) -> None:
         """Take the terminal away, and give the controller of the bus back."""
         self.terminal.close()
+        os.close(self.room)
         self.adapter.node.device = None
 
     def pump(self) -> None:
@@ -54,12 +59,19 @@ class SlcanLine:
         # At the phase of whoever acts, not in the middle of what the bus does.
         self._kernel.at(t_ns, Phase.FLIGHT, FIRST_SOURCE, self._pump)
 
+    def flush(self) -> None:
+        """Give the program the rest of a line, as far as there is room; nobody else gets it."""
+        if self._rest and not self.terminal.is_open():
+            self.counters["unopened"] += 1
+            self._rest = b""
+        if self._rest:
+            self._rest = self._rest[self.terminal.write(self._rest) :]
+
     def _write(self, line: bytes) -> None:
+        self.flush()
         if not self.terminal.is_open():
             self.counters["unopened"] += 1
             return
-        if self._rest:
-            self._rest = self._rest[self.terminal.write(self._rest) :]
         if self._rest:
             self.counters["unread"] += 1
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +139,49 @@ def test_a_program_that_does_not_read_loses_whole_lines(bench: Bench) -> None:
     assert bench.counters["unread"] == 4001 - len(lines) > 0
     assert {len(line) for line in lines[:-1]} == {9}
     assert lines[-1] == b"t7FF46C617374"
+
+
+def overfill(rig: SmallRig, host: Host) -> int:
+    """Open the tty of a host and let it hear more than there is room for; return the descriptor."""
+    fd = os.open(host.lines["/dev/ttyCAN0"].path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    tty.setraw(fd)
+    os.write(fd, b"O\r")
+    host.step(0)
+    peer = Peer()
+    rig.can.attach(peer)
+    counters = host.lines["/dev/ttyCAN0"].counters
+    while not counters["unread"]:
+        peer.can_send(rig.kernel.now_ns, 0x123, b"12345678")
+        rig.kernel.run_until(rig.kernel.now_ns + 1_000_000)
+    return fd
+
+
+def test_the_rest_of_a_line_follows_when_the_program_reads(tmp_path: Path) -> None:
+    """A program that empties a full tty has the whole of its last line with no other behind it."""
+    rig = SmallRig(1000 * SECOND)
+    host = Host(rig.exchange, tmp_path / "bench", "max")
+    fd = overfill(rig, host)
+    counters = host.lines["/dev/ttyCAN0"].counters
+    whole, said = counters["received"] - counters["unread"], b""
+    while len(said) < 1 + 22 * whole and select.select([fd], [], [], 5)[0]:
+        said += os.read(fd, 65536)
+        host.step(0)
+    os.close(fd)
+    host.close()
+    lines = said.split(b"\r")
+    assert (lines[0], lines[-1], {len(line) for line in lines[1:-1]}) == (b"", b"", {21})
+    assert len(lines) == whole + 2
+
+
+def test_the_rest_of_a_line_is_for_nobody_else(tmp_path: Path) -> None:
+    """Who opens the tty next reads no line without its head; the line is counted."""
+    rig = SmallRig(1000 * SECOND)
+    host = Host(rig.exchange, tmp_path / "bench", "max")
+    os.close(overfill(rig, host))
+    line = host.lines["/dev/ttyCAN0"]
+    host.step(0)
+    assert line.counters["unopened"] == 1
+    host.close()
 
 
 def test_the_bus_can_be_served_again_when_a_host_has_gone(tmp_path: Path) -> None:
