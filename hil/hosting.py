@@ -28,6 +28,7 @@ from hil.faces.attributes import Tree
 from hil.faces.host import Host
 from hil.faces.nodes import nodes_of, write_overlay
 from hil.faces.pace_page import PAGE, PacedPresent
+from hil.faces.proctree import ProcessTree
 from hil.faces.supervisor import is_static, supervisor_path
 from hil.faces.virtual_clock import VirtualHost
 from hil.faults.plan import apply
@@ -205,16 +206,28 @@ def _run(host: Host, command: Sequence[str], env: Mapping[str, str]) -> tuple[in
             host.serve_until_exit(child.pid)
             late = not host.stopped
             if late:
-                child.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(GRACE_S)
-                child.kill()
+                _end(child, f"HIL_BENCH={env['HIL_BENCH']}")
             code = child.wait()
     finally:
         if child.poll() is None:
             child.kill()
             child.wait()
     return (code if code >= 0 else 128 - code), late
+
+
+def _end(child: subprocess.Popen[bytes], variable: str) -> None:
+    """End a program, then what it has started: children, and who has ``variable`` from it."""
+    tree = ProcessTree(child.pid)
+    try:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE_S)
+        child.kill()
+        child.wait()
+        tree.take(variable)
+        tree.end()
+    finally:
+        tree.close()
 
 
 @contextmanager

@@ -79,10 +79,7 @@ class ProcessTree:
         self._loadavg = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
         self._last = self._newest()
         self._add_process(root, ())
-        everyone = _numbers_in(Path("/proc"))
-        for _ in everyone:  # until no process has a parent that was found only now
-            if not [pid for pid in everyone if self._consider(pid)]:
-                break
+        self._add_children()
 
     def close(self) -> None:
         """Let go of every thread."""
@@ -102,6 +99,24 @@ class ProcessTree:
         """Return the processes that live, in order of their discovery."""
         self.refresh()
         return list(dict.fromkeys(task.pid for task in self.tasks.values()))
+
+    def take(self, variable: str) -> None:
+        """Take in who was started with ``variable`` ("NAME=value") and all that they have started.
+
+        So what has lost its parent is found, too, if it belongs to this user.
+        """
+        for pid in _numbers_in(Path("/proc")):
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                if variable.encode() in words and pid not in self._paths:
+                    self._add_process(pid, ())
+        self._add_children()
+
+    def _add_children(self) -> None:
+        everyone = _numbers_in(Path("/proc"))
+        for _ in everyone:  # until no process has a parent that was found only now
+            if not [pid for pid in everyone if self._consider(pid)]:
+                break
 
     def end(self) -> None:
         """End what lives: SIGTERM, and after ``_GRACE_S`` of the wall SIGKILL."""

@@ -28,6 +28,14 @@ def words(folder: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "hil", "run", "--out", str(folder / "run"), *options, "--"]
 
 
+def runs(pid: str) -> bool:
+    """Tell whether a process lives; one whose parent has not asked for its end does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 @needs_shim
 def test_streams_are_those_of_the_program(tmp_path: Path) -> None:
     """What goes in comes out, and the bench adds nothing to either stream."""
@@ -76,6 +84,22 @@ def test_the_end_of_the_run_ends_the_program(tmp_path: Path) -> None:
     assert done.returncode == 128 + signal.SIGTERM
     assert "the run of 1 is over" in done.stderr
     assert json.loads((tmp_path / "run" / "run.json").read_text())["virtual_s"] == 1.0
+
+
+@needs_shim
+def test_the_end_of_the_run_ends_what_the_program_has_left(tmp_path: Path) -> None:
+    """A child, an orphan in a session of its own and one deaf to SIGTERM end with the run."""
+    deaf = "(trap '' TERM; echo $(exec sh -c 'echo $PPID'); while :; do sleep 0.01; done) &"
+    script = f"sleep 60 & echo $!; (setsid sleep 60 & echo $!); {deaf} wait"
+    with subprocess.Popen(
+        [*words(tmp_path, "--duration", "1", "--pace", "x2"), "sh", "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        pids = process.stdout.read().split()  # ends when nobody can write any more
+    assert process.returncode == 128 + signal.SIGTERM
+    assert [runs(pid) for pid in pids] == [False] * 3
 
 
 @needs_shim
