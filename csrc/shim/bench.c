@@ -29,7 +29,7 @@ static void forked(void)
     for (int i = 0; i < HANDLES; i++) {
         if (handles[i].descriptors) {
             pthread_mutex_init(&handles[i].lock, NULL);
-            handles[i].stale = handles[i].device != DEVICE_LINE; /* edges go to whoever reads */
+            handles[i].stale = !handles[i].gpio.readable; /* events go to whoever reads */
         }
     }
 }

@@ -57,6 +57,46 @@ static int request_lines(hil_handle *chip, uint32_t request, uint8_t *argument)
     return theirs < 0 ? theirs : 0;
 }
 
+/* Ask about a chip: beside the connection on which it tells what becomes of lines, if it does. */
+static int ask_chip(hil_handle *chip, int fd, uint32_t request, void *argument)
+{
+    if (chip->gpio.control < 0) {
+        return ask(chip, fd, 0, request, argument);
+    }
+    hil_handle *handle = hil_of(chip->gpio.control);
+    return handle ? ask(handle, chip->gpio.control, 0, request, argument) : -ENODEV;
+}
+
+/* Watch a line: from the first one on, the chip's descriptor is what the bench tells of them. */
+static int watch(hil_handle *chip, int fd, uint32_t request, struct gpio_v2_line_info *info)
+{
+    if (hil_theirs != &hil_own) {
+        return -ENOTTY; /* the supervisor's program has another descriptor than the bench's */
+    }
+    int control = chip->gpio.control, result = -ENODEV;
+    if (control >= 0) {
+        hil_handle *handle = hil_of(control);
+        result = handle ? ask(handle, control, chip->gpio.line, request, info) : -ENODEV;
+    } else if ((control = hil_connect(chip->path, DEVICE_CHIP)) >= 0) {
+        result = ask(chip, fd, 0, request, info);
+        if (result < 0) {
+            hil_close(control);
+        } else {
+            chip->gpio.line = info->padding[0];
+            chip->gpio.readable = sizeof(struct gpio_v2_line_info_changed);
+            chip->gpio.control = control;
+        }
+    }
+    memset(info->padding, 0, sizeof info->padding);
+    return result;
+}
+
+static int unwatch(hil_handle *chip, uint32_t request, void *offset)
+{
+    hil_handle *handle = chip->gpio.control < 0 ? NULL : hil_of(chip->gpio.control);
+    return handle ? ask(handle, chip->gpio.control, chip->gpio.line, request, offset) : -EBUSY;
+}
+
 static int ask_lines(hil_handle *lines, uint32_t request, void *argument)
 {
     int control = lines->gpio.control;
@@ -80,8 +120,13 @@ static int answer(hil_handle *handle, int fd, uint32_t request, void *argument)
     case GPIO_GET_CHIPINFO_IOCTL:
     case GPIO_GET_LINEINFO_IOCTL:
     case GPIO_V2_GET_LINEINFO_IOCTL:
-        result = lines ? -ENOTTY : ask(handle, fd, 0, request, argument);
+        result = lines ? -ENOTTY : ask_chip(handle, fd, request, argument);
         return result < 0 ? result : 1;
+    case GPIO_V2_GET_LINEINFO_WATCH_IOCTL:
+        result = lines ? -ENOTTY : watch(handle, fd, request, argument);
+        return result < 0 ? result : 1;
+    case GPIO_GET_LINEINFO_UNWATCH_IOCTL:
+        return lines ? -ENOTTY : unwatch(handle, request, argument);
     case GPIO_V2_GET_LINE_IOCTL:
     case GPIO_GET_LINEHANDLE_IOCTL:
     case GPIO_GET_LINEEVENT_IOCTL:
@@ -115,8 +160,8 @@ int hil_gpio_ioctl(hil_handle *handle, int fd, uint32_t request, void *argument)
     return result == 1 ? hil_theirs->store(argument, copy, nbytes) : result;
 }
 
-/* An edge is read whole or not at all, as from the kernel. */
+/* An edge, or a change of a line, is read whole or not at all, as from the kernel. */
 bool hil_gpio_readable(const hil_handle *handle, size_t nbytes)
 {
-    return handle->device == DEVICE_LINE && nbytes >= handle->gpio.readable;
+    return handle->gpio.readable && nbytes >= handle->gpio.readable;
 }

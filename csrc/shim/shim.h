@@ -69,9 +69,9 @@ typedef struct {
         bool writable;
     } live;
     struct {
-        uint32_t line;    /* the bench's number of the lines requested */
-        int control;      /* connection for what is asked about them */
-        uint8_t readable; /* octets of one event: 48 of version 2, 16 of version 1 */
+        uint32_t line;     /* the bench's number of the lines requested, or of a chip that is watched */
+        int control;       /* connection for what is asked about them */
+        uint16_t readable; /* octets of one event, 0: there are none */
     } gpio;
 } hil_handle;
 

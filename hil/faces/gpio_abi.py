@@ -32,6 +32,9 @@ _ATTR_FLAGS, _ATTR_VALUES, _ATTR_DEBOUNCE = 1, 2, 3
 
 CHIP_INFO: Final = struct.Struct("<32s32sI")
 LINE_INFO: Final = struct.Struct("<32s32sIIQ160s16x")
+#: info, u64 when (CLOCK_MONOTONIC), u32 what has happened
+INFO_CHANGED: Final = struct.Struct("<256sQI20x")
+LINE_OFFSET: Final = struct.Struct("<I")
 LINE_INFO_1: Final = struct.Struct("<II32s32s")
 REQUEST: Final = struct.Struct("<64I32s272sII20si")
 CONFIG: Final = struct.Struct("<QI20s240s")
@@ -55,6 +58,8 @@ GET_LINE_INFO_1 = _number(3, 0x02, LINE_INFO_1)
 GET_HANDLE_1 = _number(3, 0x03, HANDLE_REQUEST_1)
 GET_EVENT_1 = _number(3, 0x04, EVENT_REQUEST_1)
 GET_LINE_INFO = _number(3, 0x05, LINE_INFO)
+WATCH_LINE_INFO = _number(3, 0x06, LINE_INFO)
+UNWATCH_LINE_INFO = _number(3, 0x0C, LINE_OFFSET)
 GET_LINE = _number(3, 0x07, REQUEST)
 GET_VALUES_1 = _number(3, 0x08, VALUES_1)
 SET_VALUES_1 = _number(3, 0x09, VALUES_1)
@@ -123,3 +128,7 @@ def fits(flags: int) -> bool:
         or (bias and not way)
         or bias & (bias - 1)
     )
+
+
+#: what has happened to a line that is watched (GPIO_V2_LINE_CHANGED_...)
+REQUESTED, RELEASED, RECONFIGURED = 1, 2, 3

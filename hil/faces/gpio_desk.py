@@ -3,8 +3,8 @@
 A program asks with the structs of ``linux/gpio.h`` and is answered with an errno as gpiolib has it.
 Time stamps of edges are those of the program's clock, CLOCK_MONOTONIC or CLOCK_REALTIME.
 
-Not modelled: line names, changes of line info (``gpionotify``), hardware time stamps, event buffers
-of another size than the socket's.
+Changes of line info (``gpionotify``) are told in version 2. Not modelled: line names, hardware time
+stamps, event buffers of another size than the socket's.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Desk:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._held: dict[int, Lines] = {}
-        self.counters = dict.fromkeys(("requests", "busy", "edges"), 0)
+        #: (connection, chip, line) -> takes what becomes of it as the kernel's struct
+        self._watches: dict[tuple[int, Any, int], Callable[[bytes], object]] = {}
+        self.counters = dict.fromkeys(("requests", "busy", "edges", "changes"), 0)
 
     def call(
         self, chip: Any, t_ns: int, ident: int, number: int, octets: bytes
@@ -115,6 +117,7 @@ class Desk:
             return code, b""
         self.counters["requests"] += 1
         self._held[ident] = lines
+        self._changed(lines, t_ns, abi.REQUESTED)
         return 0, octets[:-4] + ident.to_bytes(4, "little")
 
     def _apply(self, lines: Lines, t_ns: int, config: abi.Config) -> int:
@@ -139,6 +142,7 @@ class Desk:
         lines = self._held.pop(ident, None)
         if lines is not None:
             self._free(lines, t_ns)
+            self._changed(lines, t_ns, abi.RELEASED)
 
     @staticmethod
     def _free(lines: Lines, t_ns: int) -> None:
@@ -192,6 +196,31 @@ class Desk:
         flags, consumer, _ = self._about(chip, offset)
         return 0, abi.LINE_INFO_1.pack(offset, abi.info_of_1(flags), b"", consumer)
 
+    def watch(self, ident: int, chip: Any, octets: bytes, send: Callable[[bytes], object]) -> int:
+        """Tell connection ``ident`` from now on what becomes of a line; return an errno."""
+        place = ident, chip, int(abi.LINE_INFO.unpack(octets)[2])
+        if place in self._watches:
+            return errno.EBUSY
+        self._watches[place] = send
+        return 0
+
+    def unwatch(self, ident: int, chip: Any, offset: int) -> int:
+        """Tell it no longer; return an errno."""
+        return 0 if self._watches.pop((ident, chip, offset), None) is not None else errno.EBUSY
+
+    def unwatch_all(self, ident: int) -> None:
+        """Tell a connection that is gone nothing more."""
+        for place in [place for place in self._watches if place[0] == ident]:
+            del self._watches[place]
+
+    def _changed(self, lines: Lines, t_ns: int, what: int) -> None:
+        for (_, chip, offset), send in list(self._watches.items()):
+            if chip is lines.chip and offset in lines.offsets:
+                asked = abi.LINE_INFO.pack(b"", b"", offset, 0, 0, b"")
+                info = self._line_info(chip, asked)[1]
+                self.counters["changes"] += 1
+                send(abi.INFO_CHANGED.pack(info, self._clock(t_ns, False), what))
+
     # --- values --------------------------------------------------------------------------------
 
     @staticmethod
@@ -230,13 +259,18 @@ class Desk:
         return self._put(lines, t_ns, values), octets
 
     def _configure(self, lines: Lines, t_ns: int, octets: bytes) -> tuple[int, bytes]:
-        config = abi.unpack_config(octets, len(lines.offsets))
-        return (errno.EINVAL if config is None else self._apply(lines, t_ns, config)), octets
+        return self._reconfigure(lines, t_ns, abi.unpack_config(octets, len(lines.offsets))), octets
 
     def _configure_1(self, lines: Lines, t_ns: int, octets: bytes) -> tuple[int, bytes]:
         flags, values, _ = abi.CONFIG_1.unpack(octets)
         config = abi.config_of_1(flags, values, len(lines.offsets))
-        return (errno.EINVAL if config is None else self._apply(lines, t_ns, config)), octets
+        return self._reconfigure(lines, t_ns, config), octets
+
+    def _reconfigure(self, lines: Lines, t_ns: int, config: abi.Config | None) -> int:
+        code = errno.EINVAL if config is None else self._apply(lines, t_ns, config)
+        if code == 0:
+            self._changed(lines, t_ns, abi.RECONFIGURED)
+        return code
 
     # --- edges ---------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ class GpioHandles:
         self._push = push
         #: connections that have asked about a request for lines, by its number
         self._askers: dict[int, list[Client]] = {}
+        #: connections that watch lines, by their number
+        self._watchers: dict[int, Client] = {}
 
     def open(self, client: Client, lane: Lane) -> dict[str, Any]:
         """Take a client in: the channel says it all."""
@@ -49,6 +51,8 @@ class GpioHandles:
             held = self.lines.held(client.ident)
             if held is not None:
                 held.send = partial(self._push, client)
+        elif number in (gpio_abi.WATCH_LINE_INFO, gpio_abi.UNWATCH_LINE_INFO):
+            code, answer = self._watch(client, lane, address, number, asked)
         else:
             if self.lines.held(address) is not None:
                 askers = self._askers.setdefault(address, [])
@@ -58,6 +62,26 @@ class GpioHandles:
         octets = code.to_bytes(4, "little") + answer
         self._push(client, pack(_GPIO, lane.index, _REPLY, t_ns=t_ns, payload=octets))
 
+    def _watch(
+        self, client: Client, lane: Lane, address: int, number: int, asked: bytes
+    ) -> tuple[int, bytes]:
+        """Begin or end to watch a line for connection ``address``, 0: the one that asks.
+
+        The number of the connection that hears of it stands in the padding of the answer.
+        """
+        ident = address or client.ident
+        if number == gpio_abi.UNWATCH_LINE_INFO:
+            return self.lines.unwatch(ident, lane.bus, int.from_bytes(asked, "little")), asked
+        watcher = client if not address else self._watchers.get(address)
+        if watcher is None:
+            return errno.ENODEV, b""
+        code, info = self.lines.call(lane.bus, 0, 0, gpio_abi.GET_LINE_INFO, asked)
+        code = code or self.lines.watch(ident, lane.bus, asked, partial(self._push, watcher))
+        if code:
+            return code, b""
+        self._watchers[ident] = watcher
+        return 0, info[:-16] + ident.to_bytes(16, "little")
+
     def hear(self, lane: Lane, octets: bytes) -> None:
         """Hand an edge to the holder of its line."""
         header = HEADER.unpack_from(octets)
@@ -65,6 +89,8 @@ class GpioHandles:
 
     def release(self, client: Client, t_ns: int) -> None:
         """Take back the lines of a client that is gone, and end the connections about them."""
+        self.lines.unwatch_all(client.ident)
+        self._watchers.pop(client.ident, None)
         self.lines.release(client.ident, t_ns)
         for askers in self._askers.values():
             if client in askers:

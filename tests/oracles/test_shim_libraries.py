@@ -177,6 +177,39 @@ print(gpiod.request_lines(chip, config={18: None}).offsets)
     assert lines == ["True 58", "1 test", "0", "16", "18 2 1.0", "True", "[18]"]
 
 
+def test_gpiod_watches_lines(tmp_path: Path) -> None:
+    """libgpiod 2 is told when lines that it watches are requested, set up anew and released."""
+    program = """
+import gpiod, time
+from gpiod.line import Direction
+begin = time.monotonic_ns()
+with gpiod.Chip("/dev/gpiochip0") as chip:
+    print(chip.watch_line_info(5).used, chip.watch_line_info(7).used)
+    with chip.request_lines({5: None, 6: None}, consumer="a") as lines:
+        out = gpiod.LineSettings(direction=Direction.OUTPUT)
+        lines.reconfigure_lines({5: out, 6: out})
+    seen = []
+    for _ in range(3):
+        event = chip.read_info_event()
+        info = event.line_info
+        seen.append(event.timestamp_ns)
+        print(event.event_type.name, info.offset, info.used, info.consumer, info.direction.name)
+    print(begin < seen[0] <= seen[1] <= seen[2] <= time.monotonic_ns(), chip.get_line_info(5).used)
+    chip.unwatch_line_info(5)
+    try:
+        chip.unwatch_line_info(5)
+    except OSError as error:
+        print(error.errno)
+    with chip.request_lines({5: None, 7: None}):
+        event = chip.read_info_event()
+        print(event.line_info.offset, chip.wait_info_event(0.01))
+"""
+    lines = run(tmp_path, program, "gpiod").splitlines()
+    assert lines[:2] == ["False False", "LINE_REQUESTED 5 True a INPUT"]
+    assert lines[2:4] == ["LINE_CONFIG_CHANGED 5 True a OUTPUT", "LINE_RELEASED 5 False None INPUT"]
+    assert lines[4:] == ["True False", "16", "7 False"]
+
+
 def test_periphery_drives_a_line(tmp_path: Path) -> None:
     """python-periphery's GPIO writes an output and reads it back."""
     program = """

@@ -160,3 +160,27 @@ def test_what_is_out_of_range_is_einval(bench: Bench) -> None:
     assert bench.call(0, abi.GET_LINE_INFO_1, abi.LINE_INFO_1.pack(8, 0, b"", b""))[0] == 22
     assert bench.call(9, abi.GET_VALUES, abi.VALUES.pack(0, 1))[0] == errno.ENODEV
     assert bench.call(0, 0x1234, b"")[0] == errno.ENOTTY
+
+
+def test_who_watches_a_line_is_told_what_becomes_of_it(bench: Bench) -> None:
+    """Request and release of that line come with its info, those of others do not."""
+    told: list[bytes] = []
+    asked = abi.LINE_INFO.pack(b"", b"", 2, 0, 0, b"")
+    assert bench.desk.watch(9, bench.chip, asked, told.append) == 0
+    assert bench.desk.watch(9, bench.chip, asked, told.append) == errno.EBUSY
+    assert bench.request(1, [1, 2], abi.INPUT) == 0
+    assert bench.request(2, [4], abi.INPUT) == 0
+    bench.desk.release(1, 50)
+    changes = [abi.INFO_CHANGED.unpack(octets) for octets in told]
+    assert [(when, what) for _, when, what in changes] == [
+        (10**9, abi.REQUESTED),
+        (10**9 + 50, abi.RELEASED),
+    ]
+    used = [bool(abi.LINE_INFO.unpack(info)[4] & abi.USED) for info, _, _ in changes]
+    assert used == [True, False]
+    assert bench.desk.unwatch(9, bench.chip, 2) == 0
+    assert bench.desk.unwatch(9, bench.chip, 2) == errno.EBUSY
+    assert bench.desk.watch(9, bench.chip, asked, told.append) == 0
+    bench.desk.unwatch_all(9)
+    assert bench.request(3, [2], abi.INPUT) == 0
+    assert len(told) == 2
