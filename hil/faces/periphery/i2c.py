@@ -8,7 +8,7 @@ import os
 from flightsw.codec.bus_payload import I2C_MESSAGE, I2C_READ, I2C_TEN_BIT, unpack_i2c
 from flightsw.codec.wire import Kind
 from hil.faces.nodes import Node
-from hil.faces.periphery.machine import File, closed
+from hil.faces.periphery.machine import DeviceFile, closed
 
 _TEN, _READ = 0x0010, 0x0001
 _I2C = 0x0001  # I2C_FUNC_I2C
@@ -22,7 +22,7 @@ class I2CError(IOError):
     """Base class for I2C errors."""
 
 
-class I2C(File):
+class I2C(DeviceFile):
     """An I2C adapter."""
 
     class Message:
@@ -83,20 +83,6 @@ class I2C(File):
             payload += I2C_MESSAGE.pack(address, flags, len(data)) + (b"" if read else data)
         record = self.machine.call(int(Kind.I2C), node.lane, address, payload)
         return [bytes(data) for _, _, data in unpack_i2c(record, reply=True)]
-
-    def close(self) -> None:
-        """Close the device; closing twice does nothing."""
-        self._node = None
-
-    @property
-    def fd(self) -> int | None:
-        """No number, see :class:`~hil.faces.periphery.machine.File`."""
-        return None if self._node is None else -1
-
-    @property
-    def devpath(self) -> str:
-        """The path that was opened."""
-        return self._devpath
 
     def __str__(self) -> str:
         return f"I2C (device={self.devpath:s}, fd={self.fd:d})"

@@ -138,6 +138,27 @@ class File:
         raise NotImplementedError
 
 
+class DeviceFile(File):
+    """One device by its path: ``_node`` is None when it is closed."""
+
+    _node: Node | None
+    _devpath: str
+
+    def close(self) -> None:
+        """Close the device; closing twice does nothing."""
+        self._node = None
+
+    @property
+    def fd(self) -> int | None:
+        """No number, see :class:`~hil.faces.periphery.machine.File`."""
+        return None if self._node is None else -1
+
+    @property
+    def devpath(self) -> str:
+        """The path that was opened."""
+        return self._devpath
+
+
 def closed() -> TypeError:
     """Return what Python says of an ioctl on None, which periphery does after ``close``."""
     return TypeError("argument must be an int, or have a fileno() method.")

@@ -9,7 +9,7 @@ from typing import Any
 from flightsw.codec.wire import Status
 from hil.buses.uart_wave import Setting
 from hil.faces.nodes import Node
-from hil.faces.periphery.machine import File, closed
+from hil.faces.periphery.machine import DeviceFile, closed
 
 BAUDRATES = frozenset(
     (
@@ -57,7 +57,7 @@ def _checked_stop(stopbits: int) -> None:
         raise ValueError("Invalid stop bits, can be 1, 2.")
 
 
-class Serial(File):
+class Serial(DeviceFile):
     """One end of a serial line."""
 
     def __init__(
@@ -176,16 +176,6 @@ class Serial(File):
         if self._node is not None:
             self.machine.hearers.remove(self)
         self._node = None
-
-    @property
-    def fd(self) -> int | None:
-        """No number, see :class:`~hil.faces.periphery.machine.File`."""
-        return None if self._node is None else -1
-
-    @property
-    def devpath(self) -> str:
-        """The path that was opened."""
-        return self._devpath
 
     # Settings -------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import os
 from flightsw.codec.bus_payload import pack_spi, unpack_spi
 from flightsw.codec.wire import Kind, Status
 from hil.faces.nodes import Node
-from hil.faces.periphery.machine import File, closed
+from hil.faces.periphery.machine import DeviceFile, closed
 from hil.faces.spi_settings import SETTINGS
 
 _LSB_FIRST, _MODES = 0x8, 0x3
@@ -53,7 +53,7 @@ def _checked_flags(flags: object) -> None:
         raise TypeError("Invalid extra_flags type, should be integer.")
 
 
-class SPI(File):
+class SPI(DeviceFile):
     """A chip select of an SPI controller."""
 
     def __init__(
@@ -126,20 +126,6 @@ class SPI(File):
         payload = pack_spi([(tx, 0, 0, 0, 0)])
         record = self.machine.call(int(Kind.SPI), node.lane, node.chip_select, payload)
         return unpack_spi(record, reply=True)[1][0]
-
-    def close(self) -> None:
-        """Close the device; closing twice does nothing."""
-        self._node = None
-
-    @property
-    def fd(self) -> int | None:
-        """No number, see :class:`~hil.faces.periphery.machine.File`."""
-        return None if self._node is None else -1
-
-    @property
-    def devpath(self) -> str:
-        """The path that was opened."""
-        return self._devpath
 
     @property
     def mode(self) -> int:
