@@ -6,7 +6,7 @@ table alone, and says more of it where the part has a :class:`Guide`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -64,6 +64,15 @@ class Reading(NamedTuple):
     per: str = ""
     times: str = ""
     unit: str = ""
+
+
+def axes(names: Iterable[str], first: int, scales: Iterable[float], by: str) -> dict[str, Reading]:
+    """Return the readings of words that follow each other from ``OUT_first``, by full scale."""
+    row = tuple(scales)
+    return {
+        name: Reading(f"OUT_{first + 2 * nth:X}", row, nbytes=2, by=by)
+        for nth, name in enumerate(names)
+    }
 
 
 class Command(NamedTuple):

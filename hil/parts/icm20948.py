@@ -25,7 +25,7 @@ from hil.parts import ak09916, auxiliary_i2c
 from hil.parts.ak09916 import Ak09916
 from hil.parts.auxiliary_i2c import AuxiliaryI2C
 from hil.parts.base import I2CTarget, Param, Quantity
-from hil.parts.guide import Guide, Reading
+from hil.parts.guide import Guide, Reading, axes
 from hil.parts.registers import Register, RegisterFile, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import STANDARD_GRAVITY, Counts, Noise, peak
 
@@ -114,6 +114,9 @@ BANKS = (
         size=128,
     ),
 )
+#: SI a count, by full scale
+_GYRO_SCALES = tuple(math.radians(1 / lsb) for lsb in GYRO_LSB_PER_DPS)
+_ACCEL_SCALES = tuple(STANDARD_GRAVITY / lsb for lsb in ACCEL_LSB_PER_G)
 
 
 class Icm20948(RegisterTarget):
@@ -160,24 +163,18 @@ class Icm20948(RegisterTarget):
         },
         readings={
             "temperature_c": Reading("OUT_C", 1 / 333.87, 21.0, nbytes=2),
-            **{
-                name: Reading(
-                    f"OUT_{6 + 2 * axis:X}",
-                    tuple(math.radians(1 / lsb) for lsb in GYRO_LSB_PER_DPS),
-                    nbytes=2,
-                    by="GYRO_CONFIG_1.FS_SEL",
-                )
-                for axis, name in enumerate(GYROS)
-            },
-            **{
-                name: Reading(
-                    f"OUT_{2 * axis:X}",
-                    tuple(STANDARD_GRAVITY / lsb for lsb in ACCEL_LSB_PER_G),
-                    nbytes=2,
-                    by="ACCEL_CONFIG.FS_SEL",
-                )
-                for axis, name in enumerate(ACCELS)
-            },
+            **axes(
+                GYROS,
+                6,
+                _GYRO_SCALES,
+                "GYRO_CONFIG_1.FS_SEL",
+            ),
+            **axes(
+                ACCELS,
+                0,
+                _ACCEL_SCALES,
+                "ACCEL_CONFIG.FS_SEL",
+            ),
         },
         setup=(("PWR_MGMT_1", 0x01), ("GYRO_CONFIG_1", 0x07), ("ACCEL_CONFIG", 0x07)),
         careful={"REG_BANK_SEL": "it shows other registers"},

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from hil.parts.base import Param, Quantity
-from hil.parts.guide import Guide, Reading
+from hil.parts.guide import Guide, Reading, axes
 from hil.parts.registers import Register, RegisterMap, RegisterTarget, ro
 from hil.parts.sampling import STANDARD_GRAVITY, Counts, Fifo, Noise, peak
 
@@ -56,6 +56,9 @@ _TAGGED = (
     (0x6D, "BANK_SEL"),
     (0x6F, "MEM_R_W"),
 )
+#: SI a count, by full scale
+_GYRO_SCALES = tuple(math.radians(1 / lsb) for lsb in GYRO_LSB_PER_DPS)
+_ACCEL_SCALES = tuple(STANDARD_GRAVITY / lsb for lsb in ACCEL_LSB_PER_G)
 
 
 class Mpu6050(RegisterTarget):
@@ -121,24 +124,13 @@ class Mpu6050(RegisterTarget):
         },
         readings={
             "temperature_c": Reading("OUT_6", 1 / 340, 36.53, nbytes=2),
-            **{
-                name: Reading(
-                    f"OUT_{8 + 2 * axis:X}",
-                    tuple(math.radians(1 / lsb) for lsb in GYRO_LSB_PER_DPS),
-                    nbytes=2,
-                    by="GYRO_CONFIG.FS_SEL",
-                )
-                for axis, name in enumerate(GYROS)
-            },
-            **{
-                name: Reading(
-                    f"OUT_{2 * axis:X}",
-                    tuple(STANDARD_GRAVITY / lsb for lsb in ACCEL_LSB_PER_G),
-                    nbytes=2,
-                    by="ACCEL_CONFIG.AFS_SEL",
-                )
-                for axis, name in enumerate(ACCELS)
-            },
+            **axes(GYROS, 8, _GYRO_SCALES, "GYRO_CONFIG.FS_SEL"),
+            **axes(
+                ACCELS,
+                0,
+                _ACCEL_SCALES,
+                "ACCEL_CONFIG.AFS_SEL",
+            ),
         },
         # awake, in the widest full scales
         setup=(("PWR_MGMT_1", 0), ("GYRO_CONFIG", 0x18), ("ACCEL_CONFIG", 0x18)),
