@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DRIVERS: dict[str, str] = {
     "ina3221": "flightsw.drivers.ina3221:Ina3221",
     "tmp117": "flightsw.drivers.tmp117:Tmp117",
+    "lm75": "flightsw.drivers.lm75:Lm75",
     "lsm6dsox": "flightsw.drivers.lsm6dsox:Lsm6dsox",
     "w25q": "flightsw.drivers.w25q:W25q",
     "gnss": "flightsw.drivers.ublox:Ublox",

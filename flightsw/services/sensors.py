@@ -13,6 +13,7 @@ from flightsw.compute.service import PAUSE_POWER, PAUSE_THERMAL, ComputeService
 from flightsw.drivers import lsm6dsox, tmp117
 from flightsw.drivers.eps import Eps
 from flightsw.drivers.ina3221 import Ina3221
+from flightsw.drivers.lm75 import Lm75
 from flightsw.drivers.lsm6dsox import Lsm6dsox
 from flightsw.drivers.tmp117 import Tmp117
 from flightsw.services.events import Events
@@ -34,8 +35,8 @@ class Sensors:
         self._events = events
         self._started_ns = started_ns
         self._power: Ina3221 | None = parts.driver(Role.POWER)
-        self._board: Tmp117 | None = parts.driver(Role.TEMP_BOARD)
-        self._chip: Tmp117 | None = parts.driver(Role.TEMP_CHIP)
+        self._board: Tmp117 | Lm75 | None = parts.driver(Role.TEMP_BOARD)
+        self._chip: Tmp117 | Lm75 | None = parts.driver(Role.TEMP_CHIP)
         self._imu: Lsm6dsox | None = parts.driver(Role.IMU)
         self.eps: Eps | None = parts.driver(Role.EPS)
         self.rails: tuple[int, ...] = _NO_RAILS

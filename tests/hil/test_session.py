@@ -161,6 +161,21 @@ def test_a_board_without_a_part_flies_all_the_same(missing, tmp_path):
     assert restarts.figure == "0 restarts"
 
 
+def test_a_board_with_an_lm75_is_flown_as_one_with_a_tmp117(tmp_path):
+    """Either part in the place of the board's thermometer is read, believed and never lost."""
+    text = find_board("raspberrypi4").read_text()
+    head, tail = text.split("[part.temp_board]")
+    path = tmp_path / "board.toml"
+    path.write_text(head + "[part.temp_board]" + tail.replace("tmp117", "lm75", 2))
+    names = []
+    for board, folder in (("raspberrypi4", "tmp117"), (str(path), "lm75")):
+        outcome = fly(replace(SHORT, board=board, duration_s=160.0, out=tmp_path / folder))
+        events = (outcome.run_dir / "events.jsonl").read_text().splitlines()
+        names.append([json.loads(event)["name"] for event in events])
+    assert "BOOT" in names[1]
+    assert names[0] == names[1]
+
+
 def test_a_camera_that_cannot_be_is_refused(tmp_path):
     """A footprint wider than the horizon is one line, before anything is written."""
     wide = PROFILE.replace("footprint = { value = 512,", "footprint = { value = 9900,")

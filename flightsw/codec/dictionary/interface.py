@@ -16,6 +16,7 @@ ROLE_NAMES: tuple[str, ...] = tuple(role.name.lower() for role in Role)
 DRIVER_NAMES: tuple[str, ...] = (
     "ina3221",
     "tmp117",
+    "lm75",
     "lsm6dsox",
     "w25q",
     "gnss",

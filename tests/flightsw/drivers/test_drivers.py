@@ -44,6 +44,43 @@ def test_another_part_at_the_address_is_refused_by_name(
     assert f"i2c-1 at 0x{address:02X}" in str(caught.value)
 
 
+LM75 = Device("temp_board", "lm75", "i2c-1", 0x48, {})
+
+
+@pytest.mark.parametrize(
+    ("registers", "message"),
+    [
+        ({1: b"\x60"}, "configuration is 0x60, the lm75 driver wants 0x0"),
+        ({2: b"\x4b\x01"}, "THYST below its 9 bits is 0x1, the lm75 driver wants 0x0"),
+        ({3: b"\x50\x40"}, "TOS below its 9 bits is 0x40, the lm75 driver wants 0x0"),
+    ],
+)
+def test_what_no_lm75_can_answer_is_refused(registers: dict[int, bytes], message: str) -> None:
+    """A part without an identity is known by the bits that its registers do not have."""
+
+    class ReadOnly(dict[int, bytes]):
+        def __setitem__(self, register: int, value: bytes) -> None:
+            """Keep what it has."""
+
+    hal = FakeHal()
+    good = {1: b"\x00", 2: b"\x4b\x00", 3: b"\x50\x00"}
+    hal.bus.targets[0x48] = ReadOnly(good | registers)
+    with pytest.raises(PartMismatchError) as caught:
+        make_driver(hal, LM75).start()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "cdeg"), [(0x7FE0, 12788), (0x1900, 2500), (0x0010, 6), (0xFFE0, -12), (0xC900, -5500)]
+)
+def test_an_lm75_tells_what_its_data_sheet_says(word: int, cdeg: int) -> None:
+    """Words of 9, 11 and 12 bits become hundredths of a degree, negative ones too."""
+    hal = FakeHal()
+    driver: Any = make_driver(hal, LM75)
+    hal.bus.targets[0x48] = {0: word.to_bytes(2, "big")}
+    assert tmp117.centidegrees(driver.read()) == cdeg
+
+
 @pytest.mark.parametrize("role", ["power", "temp_board", "temp_chip", "imu"])
 @pytest.mark.parametrize("failures", [1, 2, -1])
 def test_one_failure_is_tried_again_and_two_are_an_error(role: str, failures: int) -> None:
@@ -226,7 +263,8 @@ def test_shunts_that_make_no_sense_are_refused() -> None:
 def test_every_driver_of_the_table_exists(name: str) -> None:
     """Each name of the registry leads to a class with the driver's interface."""
     hal = FakeHal()
-    device = next(d for d in hal.devices if d.driver == name or name == "ublox")
+    others = ("ublox", "lm75")
+    device = next(d for d in hal.devices if d.driver == name or name in others)
     pins = {"pps": ["gpiochip0", 18]} if name == "ublox" else device.params.get("pins", {})
     driver = make_driver(hal, device._replace(driver=name, params={**device.params, "pins": pins}))
     assert driver.traffic.errors == 0
