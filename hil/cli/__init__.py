@@ -21,6 +21,7 @@ VERBS = {
     "codec": ("hil.cli.codec", "decode a file of bits, frames or packets"),
     "bench": ("hil.cli.bench", "measure this machine: our figure, its floor and its peers"),
     "checkout": ("hil.cli.checkout", "talk to one part, emulated or real, from its register map"),
+    "boards": ("hil.cli.boards", "real dev boards on serial lines: find, check, flash, swap"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }
 

@@ -15,14 +15,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
 from flightsw.codec.install import install_command
+from hil.findings import BAD, GOOD, WARN, Finding, as_lines
 
 PYTHON_NEEDED = (3, 11)
-GOOD, WARN, BAD = "good", "warn", "bad"
 NOT_FIT = 3
 
 REQUIRED = ("numpy", "pyzmq", "cffi", "construct", "pyserial", "sgp4", "zstandard")
@@ -37,16 +37,6 @@ _SOCKET_PATH_LIMIT, _SOCKET_NAME_NBYTES = 107, 40
 _DISK_NEEDED_MB, _DISK_WANTED_MB = 50, 500
 _LOCK_WANTED = 64 << 20
 _STEADY_CLOCKS = ("tsc", "arch_sys_counter", "kvm-clock", "hyperv_clocksource_tsc_page")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: how it stands and, if something is to be done, the command."""
-
-    name: str
-    state: str
-    detail: str
-    fix: str = ""
 
 
 def python_version() -> Finding:
@@ -279,14 +269,7 @@ def main(argv: list[str]) -> int:
 
 
 def as_text(findings: list[Finding]) -> str:
-    """Return one line a check, and below it the command if there is something to do."""
-    width = max(len(finding.name) for finding in findings)
-    lines = []
-    for finding in findings:
-        mark = {GOOD: "ok  ", WARN: "warn", BAD: "BAD "}[finding.state]
-        lines.append(f"{mark}  {finding.name:<{width}}  {finding.detail}")
-        if finding.fix:
-            lines.append(f"      {'':<{width}}  mend: {finding.fix}")
+    """Return the lines of every check, and whether a run would go."""
     bad = sum(finding.state == BAD for finding in findings)
-    lines.append(f"{bad} to mend before a run" if bad else "this host is fit to run")
-    return "\n".join(lines)
+    end = f"{bad} to mend before a run" if bad else "this host is fit to run"
+    return "\n".join([*as_lines(findings), end])

@@ -1,0 +1,44 @@
+"""``hil boards``: real dev boards on serial lines, a table of verbs imported when asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from hil.errors import UsageError
+
+#: verb -> (module with ``main(argv) -> int``, what it does)
+VERBS = {
+    "doctor": ("hil.cli.boards.doctor", "what keeps this host from its boards, and what mends it"),
+}
+
+
+def usage() -> str:
+    """Return the text of ``hil boards --help``."""
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {text}" for verb, (_, text) in VERBS.items())
+    return f"""usage: hil boards VERB [options]
+
+Real dev boards in the place of emulated parts and buses, over a serial line.
+
+verbs:
+{verbs}
+
+`hil boards VERB --help` lists the options of a verb.
+Exit codes: 0 good, 1 checked and failed, 2 usage, 3 host not fit, 4 board lost or not there,
+130 interrupted, 143 terminated."""
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; return its exit code. Raises ``UsageError`` for one that is not there."""
+    if not argv or argv[0] in {"-h", "--help", "help"}:
+        print(usage())
+        if argv:
+            raise SystemExit(0)
+        return 0
+    verb, rest = argv[0], argv[1:]
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"; did you mean `hil boards {near[0]}`?" if near else "; `hil boards --help`"
+        raise UsageError(f"no verb {verb!r}{hint}")
+    return int(importlib.import_module(VERBS[verb][0]).main(rest))

@@ -1,0 +1,211 @@
+"""Every fault that keeps a host from its boards is found, weighed and mended by a command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from plantedhost import CH340, FT232, UNO, PlantedHost
+
+from hil.boards.doctor import Bench, examine
+from hil.boards.host import Host
+from hil.findings import BAD, GOOD, WARN, Finding
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> PlantedHost:
+    """Return a host with nothing plugged in."""
+    return PlantedHost(tmp_path)
+
+
+def wrong(bench: Bench) -> list[Finding]:
+    """Return what is not good; every finding of it must say what to do."""
+    found = [finding for finding in examine(bench) if finding.state != GOOD]
+    assert all(finding.fix for finding in found)
+    return found
+
+
+def only(bench: Bench) -> Finding:
+    """Return the one thing that is wrong."""
+    (finding,) = wrong(bench)
+    return finding
+
+
+def test_a_host_without_ports_is_good(host: PlantedHost) -> None:
+    """Without a port there is one finding, and it says that none is needed."""
+    (finding,) = examine(host.bench())
+    assert (finding.state, finding.detail) == (GOOD, "none here; emulated boards need none")
+
+
+def test_this_host_can_be_examined() -> None:
+    """The real files of this host are read without an error, whatever they hold."""
+    assert examine(Bench(Host()))[0].state == GOOD
+
+
+def test_a_healthy_port_is_named_with_its_identity(host: PlantedHost) -> None:
+    """A board that works is told with path, vendor and product, and nothing else."""
+    host.port("ttyACM10", host.usb(UNO, "1-2"))
+    host.port("ttyACM9")
+    (finding,) = examine(host.bench("ttyACM9", "ttyACM10"))
+    assert (finding.state, finding.detail) == (GOOD, "/dev/ttyACM9, /dev/ttyACM10 (2341:0043)")
+
+
+@pytest.mark.parametrize(("claimed", "state"), [((), WARN), (("ttyACM0",), BAD)])
+def test_a_port_of_a_group_that_one_is_not_in(
+    host: PlantedHost, claimed: tuple[str, ...], state: str
+) -> None:
+    """It names user, group, the command and the udev line; a claimed port makes it bad."""
+    host.port("ttyACM0", host.usb(UNO))
+    finding = only(host.bench(*claimed, member=False))
+    assert finding.state == state
+    assert finding.detail == "no access for ann; it is of the group dialout"
+    assert "sudo usermod -aG dialout ann, then log in again" in finding.fix
+    rule = 'SUBSYSTEM=="tty", ATTRS{idVendor}=="2341", ATTRS{idProduct}=="0043", '
+    assert rule + 'MODE="0660", TAG+="uaccess"' in finding.fix
+
+
+def test_a_member_whose_session_is_older(host: PlantedHost) -> None:
+    """Who has just become a member is told to log in again, not to become one."""
+    host.port("ttyAMA1")
+    host.put("etc/group", f"dialout:x:{host.gid}:bob,ann\n")
+    finding = only(host.bench(member=False))
+    assert "log out and in again" in finding.fix
+    assert "usermod" not in finding.fix
+
+
+def test_a_port_that_lacks_write(host: PlantedHost) -> None:
+    """A group that may only read is not enough."""
+    host.port("ttyACM0", mode=0o640)
+    assert only(host.bench()).name == "permission ttyACM0"
+
+
+def test_a_group_without_a_name_is_told_by_number(host: PlantedHost) -> None:
+    """A user and a group that no file names are told as numbers."""
+    host.port("ttyACM0")
+    host.put("etc/group", "")
+    host.put("etc/passwd", "")
+    assert only(host.bench(member=False)).detail.endswith(f"of the group {host.gid}")
+
+
+def test_a_program_that_has_the_port_open(host: PlantedHost) -> None:
+    """The holder is named with its number."""
+    host.port("ttyACM0", host.usb(UNO))
+    host.process(71, "/usr/bin/screen", "/dev/ttyACM0", has="/dev/ttyACM0")
+    host.process(72, "/bin/sh", has="/dev/null")
+    finding = only(host.bench("ttyACM0"))
+    assert (finding.state, finding.detail) == (BAD, "open in screen (71)")
+    assert finding.fix.endswith("kill 71")
+
+
+def test_a_lock_file_of_a_port(host: PlantedHost) -> None:
+    """A lock file of the old kind names the process that wrote it."""
+    host.port("ttyUSB0")
+    host.put("run/lock/LCK..ttyUSB0", "      4711 minicom ann\n")
+    assert "process 4711 has it" in only(host.bench()).detail
+
+
+def test_a_process_of_which_nothing_is_shown(host: PlantedHost) -> None:
+    """Who may not see the files of a process takes it for no holder."""
+    host.port("ttyACM0")
+    host.process(71, "secret")
+    (host.root / "proc/71/fd").rmdir()
+    assert wrong(host.bench()) == []
+
+
+def test_modem_manager(host: PlantedHost) -> None:
+    """ModemManager is told of, with the udev line that makes it ignore the board."""
+    host.port("ttyACM0", host.usb(UNO))
+    host.port("ttyAMA0")
+    host.process(9, "/usr/sbin/ModemManager")
+    finding = only(host.bench())
+    assert finding.name == "modems ttyACM0"
+    assert 'ATTRS{idProduct}=="0043", ENV{ID_MM_DEVICE_IGNORE}="1"' in finding.fix
+
+
+def test_modem_manager_that_was_told(host: PlantedHost) -> None:
+    """A rule that names the board, or udev's own record of the port, settles it."""
+    host.port("ttyACM0", host.usb(UNO))
+    host.process(9, "/usr/sbin/ModemManager")
+    rule = 'ATTRS{idVendor}=="2341", ATTRS{idProduct}=="0043", ENV{ID_MM_DEVICE_IGNORE}="1"'
+    rules = host.put("etc/udev/rules.d/60-hil.rules", f"# {rule}\n")
+    assert len(wrong(host.bench())) == 1, "a comment is no rule"
+    rules.write_text(rule + "\n")
+    assert wrong(host.bench()) == []
+    rules.unlink()
+    host.put("run/udev/data/c166:0", "S:serial/by-id/x\nE:ID_MM_DEVICE_IGNORE=1\n")
+    assert wrong(host.bench()) == []
+
+
+def test_brltty_that_has_taken_a_converter(host: PlantedHost) -> None:
+    """A converter of the kind that braille displays have, and no port: brltty has it."""
+    host.usb(CH340)
+    host.process(5, "/bin/brltty")
+    finding = only(host.bench())
+    assert (finding.state, finding.detail) == (
+        BAD,
+        "brltty runs: the converter 1a86:7523 has no port",
+    )
+
+
+def test_brltty_that_may_take_a_converter(host: PlantedHost) -> None:
+    """Its rules alone are a warning while the port is there; other devices are left out."""
+    host.port("ttyUSB0", host.usb(CH340))
+    host.usb(("046d", "c077"), "1-3")
+    assert wrong(host.bench()) == []
+    host.put("lib/udev/rules.d/85-brltty.rules", 'RUN+="brltty-udev"\n')
+    finding = only(host.bench())
+    assert finding.state == WARN
+    assert finding.detail.startswith("/lib/udev/rules.d/85-brltty.rules is there")
+
+
+def test_the_latency_timer_of_ftdi(host: PlantedHost) -> None:
+    """More than 1 ms is told with the command and the line that keeps it so."""
+    host.port("ttyUSB0", host.usb(FT232))
+    timer = host.put("sys/bus/usb-serial/devices/ttyUSB0/latency_timer", "16\n")
+    finding = only(host.bench())
+    assert "16 ms" in finding.detail
+    assert "echo 1 | sudo tee /sys/bus/usb-serial/devices/ttyUSB0/latency_timer" in finding.fix
+    timer.write_text("1\n")
+    assert wrong(host.bench()) == []
+
+
+@pytest.mark.parametrize("word", ["ttyTHS1", "/dev/ttyTHS1"])
+def test_a_login_on_the_port(host: PlantedHost, word: str) -> None:
+    """A getty that runs on it is named once, with the units of systemd and of a Jetson."""
+    host.port("ttyTHS1")
+    host.process(33, "/sbin/agetty", "-o", "-p", word, "115200", has="/dev/ttyTHS1")
+    finding = only(host.bench("ttyTHS1"))
+    assert (finding.state, finding.name) == (BAD, "login ttyTHS1")
+    assert "serial-getty@ttyTHS1.service nvgetty.service" in finding.fix
+
+
+def test_a_login_at_the_next_start(host: PlantedHost) -> None:
+    """A unit that is switched on is told of though no getty runs."""
+    host.port("ttyAMA0")
+    host.link("dev/serial0", "ttyAMA0")
+    unit = "etc/systemd/system/getty.target.wants/serial-getty@serial0.service"
+    host.link(unit, "/lib/systemd/system/serial-getty@.service")
+    assert only(host.bench()).fix == "sudo systemctl disable --now serial-getty@serial0.service"
+
+
+@pytest.mark.parametrize("console", ["ttyAMA0", "serial0"])
+def test_the_console_of_the_kernel_on_the_port(host: PlantedHost, console: str) -> None:
+    """The console is found by the port's name and by its alias."""
+    host.port("ttyAMA0")
+    host.link("dev/serial0", "ttyAMA0")
+    host.put("proc/cmdline", f"console={console},115200 console=tty1 root=/dev/sda1")
+    finding = only(host.bench())
+    assert finding.detail.endswith(f"console={console}")
+
+
+def test_a_usb_device_that_is_put_to_sleep(host: PlantedHost) -> None:
+    """Autosuspend is told of with the file that switches it off."""
+    usb = host.usb(UNO)
+    host.port("ttyACM0", usb)
+    (usb / "power/control").write_text("auto\n")
+    finding = only(host.bench())
+    assert "echo on | sudo tee /sys/devices/pci0000:00/usb1/1-1/power/control" in finding.fix
