@@ -369,7 +369,7 @@ def test_malformed_boards_are_always_our_error(tmp_path: Path, block: int) -> No
 
 
 def test_the_folder_of_boards_holds_board_files_only() -> None:
-    """The folder goes into the package as it is: board files, types of dev board, their software."""
+    """The folder goes into the package as it is: board files, dev boards and their software."""
     folder = find_board("raspberrypi4").parent
     others = {path.name for path in folder.iterdir() if path.suffix != ".toml"}
     assert others <= {"dev", "emulators", "firmware", "micropython"}
