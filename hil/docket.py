@@ -16,7 +16,7 @@ from hil.errors import ParticipantError
 from hil.time.kernel import Kernel
 from hil.time.participant import Participant
 from hil.time.phase import Phase
-from hil.transactions import Call, Lane, Transactor
+from hil.transactions import Call, Lane, Run, Transactor
 
 _FLIGHT = int(Phase.FLIGHT)
 _I2C, _UART, _CAN, _GPIO = (int(kind) for kind in (Kind.I2C, Kind.UART, Kind.CAN, Kind.GPIO))
@@ -121,26 +121,46 @@ class Docket:
 
     def _start(self, lane: Lane | None, job: Job, t_ns: int) -> None:
         """Begin a transaction, or queue it behind the one that the bus is busy with."""
-        if lane is None or (lane.busy_ns <= t_ns and not lane.waiting):
+        if lane is None or not (lane.busy_ns > t_ns or lane.waiting or lane.pending):
             self._perform(lane, job, t_ns)
             return
         lane.waiting.append(job)
-        if len(lane.waiting) == 1:
-            self._kernel.at(lane.busy_ns, _FLIGHT, job[0].source, partial(self._drain, lane))
+        if len(lane.waiting) == 1 and not lane.pending:
+            self._drain_at(lane)
+
+    def _drain_at(self, lane: Lane) -> None:
+        """Let the next of those who wait for a bus have it as soon as it is free."""
+        source = lane.waiting[0][0].source
+        self._kernel.at(lane.busy_ns, _FLIGHT, source, partial(self._drain, lane))
 
     def _drain(self, lane: Lane, t_ns: int) -> None:
         job = lane.waiting.popleft()
         self._perform(lane, job, t_ns)
-        if lane.waiting:
-            source = lane.waiting[0][0].source
-            self._kernel.at(lane.busy_ns, _FLIGHT, source, partial(self._drain, lane))
+        if lane.waiting and not lane.pending:
+            self._drain_at(lane)
 
     def _perform(self, lane: Lane | None, job: Job, t_ns: int) -> None:
-        participant, blocking, call = job
+        participant, _, call = job
         if participant.gone:
             self._counters["abandoned"] += 1
             return
-        duration_ns, octets = call(t_ns)
+        if lane is not None and lane.route is not None:
+            lane.pending = True
+            if lane.route.begin(call, t_ns, partial(self._arrive, lane, job)):
+                return
+            lane.pending = False
+        self._finish(lane, job, t_ns, call)
+
+    def _arrive(self, lane: Lane, job: Job, t_ns: int, run: Run) -> None:
+        """Finish a transaction that something real has answered."""
+        lane.pending = False
+        self._finish(lane, job, t_ns, run)
+        if lane.waiting:
+            self._drain_at(lane)
+
+    def _finish(self, lane: Lane | None, job: Job, t_ns: int, run: Run) -> None:
+        participant, blocking, _ = job
+        duration_ns, octets = run(t_ns)
         done_ns = t_ns + duration_ns
         if lane is not None:
             lane.busy_ns = done_ns

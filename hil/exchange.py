@@ -208,7 +208,7 @@ class Exchange:
         ):
             if header[0] == _I2C:
                 lane = self.lanes.get(header[1])
-                if lane is not None and lane.kind == "i2c" and lane.busy_ns <= t_ns:
+                if lane is not None and lane.quick and lane.busy_ns <= t_ns:
                     participant.last = (_I2C, header[1], t_ns, header[7])
                     return self._i2c_now(participant, lane, t_ns, message)
             elif header[0] == _NEXT and self._advance_to(t_ns):
@@ -242,7 +242,7 @@ class Exchange:
             body = at + HEADER_NBYTES
             at = body + header[4]
             t_ns = header[5]
-            if header[0] != _I2C or lane is None or lane.kind != "i2c" or t_ns < before_ns:
+            if header[0] != _I2C or lane is None or not lane.quick or t_ns < before_ns:
                 return []
             before_ns = t_ns
             requests.append((t_ns, lane, message[body:at]))

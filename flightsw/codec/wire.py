@@ -62,6 +62,7 @@ class Flag(IntFlag):
     CAN_BRS = 0x10  #: on CAN: bit rate switched; these three are ``canfd_frame.flags``
     CAN_ESI = 0x20  #: on CAN: the sender is error passive
     CAN_FD = 0x40  #: on CAN: FD format
+    BOARD = 0x80  #: a real board answered it or sent it
 
 
 class Status(IntEnum):

@@ -3,7 +3,9 @@
 The key of an event is (time, phase, source, sequence): events of one instant go by phase, then by
 the id of their source, then in the order in which they were scheduled. Nothing else decides, so a
 run depends on no socket, thread, hash or wall clock. A *gate*, if one is set, is called before time
-moves on and may hold it back (see ``hil.time.pacing``); it cannot change the order.
+moves on and may hold it back (see ``hil.time.pacing``); it cannot change the order. While it holds
+time back something real may happen and be put into the heap: the gate then says so, and what is due
+first is looked up again.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ from hil.time.phase import Phase
 #: An event as it lies in the heap: [t_ns, phase, source, sequence, callback or None if cancelled].
 #: A plain list, because the heap compares it without a call into Python.
 Event = list[Any]
+
+#: Called with the next time before time moves there; True: look again, something new may be due
+#: earlier.
+Gate = Callable[[int], bool | None]
 
 #: A phase behind every phase: ``run_before(t, AFTER_ALL)`` runs all events up to and including t.
 AFTER_ALL = 255
@@ -41,7 +47,7 @@ class Kernel:
         #: nothing is due before this time (-1: ask ``run_before`` every time); callers in a hurry
         #: compare with it and skip a call that would do nothing
         self.due_ns = NEVER_NS
-        self._gate: Callable[[int], None] | None = None
+        self._gate: Gate | None = None
         self._halted = False
         # The last event never runs and never leaves, so that heap[0] always exists.
         self._heap: list[Event] = [[NEVER_NS, AFTER_ALL, 0, 0, None]]
@@ -91,21 +97,23 @@ class Kernel:
             head = heap[0]
             t = head[0]
             if t >= t_ns and (t > t_ns or head[1] >= phase):
+                if gate is not None and t_ns > self.now_ns and gate(t_ns):
+                    gate = self._gate
+                    continue
                 break
+            if gate is not None and t > self.now_ns and head[4] is not None and gate(t):
+                gate = self._gate
+                continue
             heappop(heap)
             callback = head[4]
             if callback is None:
                 continue
             if t > self.now_ns:
-                if gate is not None:
-                    gate(t)
                 self.now_ns = t
             callback(t)
             gate = self._gate
         if gate is None:
             self.due_ns = heap[0][0]
-        elif t_ns > self.now_ns:
-            gate(t_ns)
         if t_ns > self.now_ns:
             self.now_ns = t_ns
 
@@ -122,11 +130,11 @@ class Kernel:
             self.run_before(t_ns, AFTER_ALL)
 
     @property
-    def gate(self) -> Callable[[int], None] | None:
+    def gate(self) -> Gate | None:
         """What is called with the next time before time moves there; None: time runs free."""
         return self._gate
 
     @gate.setter
-    def gate(self, gate: Callable[[int], None] | None) -> None:
+    def gate(self, gate: Gate | None) -> None:
         self._gate = gate
         self.due_ns = self._heap[0][0] if gate is None else -1

@@ -6,15 +6,21 @@ reached the instant to which time is about to move. Targets are absolute, so tha
 delays one step and no later one. It never changes what happens, only when on the wall.
 
 How late each step was released is kept as a histogram; lateness beyond a limit is an overrun.
+
+While it waits, real things may be watched (:class:`Watch`), such as boards on serial lines. What
+they bring is stamped with the virtual time that belongs to the wall's now (:meth:`Pacer.stamp`) and
+becomes an event like any other; time is never held back for them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from hil.errors import UsageError
 from hil.time.kernel import Kernel
+from hil.time.phase import Phase
 
 #: A step that is due within this time is released at once: the kernel of the host would only wake
 #: us later than that (its timer slack is 50 us).
@@ -87,6 +93,13 @@ def parse_pace(text: str) -> float | None:
     return factor
 
 
+class Watch(Protocol):
+    """Something real that is looked after while a run waits for the wall clock."""
+
+    def wait(self, seconds: float) -> None:
+        """Serve what is there, or comes within this time; return once something was served."""
+
+
 class Pacer:
     """The pace of one run; may be changed at any time, by any thread.
 
@@ -112,6 +125,11 @@ class Pacer:
         self._virtual_ns = 0
         self._wanted = self._pace = "max"
         self._factor: float | None = None
+        #: what is waited for besides the clock, instead of ``sleep``
+        self.watch: Watch | None = None
+        # the time to which time is about to move; None: it is not
+        self._target_ns: int | None = None
+        self._news = False
         self.set_pace(pace)
 
     @property
@@ -134,24 +152,64 @@ class Pacer:
         if self._factor is None:
             self.kernel.gate = None
 
-    def gate(self, t_ns: int) -> None:
-        """Return when the wall clock has reached virtual time ``t_ns``."""
-        while True:
-            if self._pace is not self._wanted:
-                self._take_over()
-            if self._factor is None:
-                self.kernel.gate = None
-                return
-            target_ns = self._wall_ns + int((t_ns - self._virtual_ns) / self._factor)
-            late_ns = self._clock() - target_ns
-            if late_ns >= -SLACK_NS:
-                break
-            self._sleep(min(-late_ns, SLICE_NS) / 1e9)
-            if self.idle is not None:
-                self.idle()
+    def gate(self, t_ns: int) -> bool:
+        """Return False when the wall clock has reached ``t_ns``, True when something was stamped.
+
+        Whatever is watched is looked after at least once a step, however late the step is.
+        """
+        if self._pace is not self._wanted:
+            self._take_over()
+        self._target_ns = t_ns
+        try:
+            while True:
+                if self._factor is None:
+                    self.kernel.gate = None
+                    return False
+                late_ns = self._late_ns(t_ns)
+                if self.watch is None and late_ns >= -SLACK_NS:
+                    break
+                wait_s = min(max(-late_ns, 0), SLICE_NS) / 1e9
+                if self.watch is None:
+                    self._sleep(wait_s)
+                else:
+                    self.watch.wait(wait_s if late_ns < -SLACK_NS else 0.0)
+                    if self._news:
+                        self._news = False
+                        return True
+                    if late_ns >= -SLACK_NS:
+                        break
+                if self.idle is not None:
+                    self.idle()
+                if self._pace is not self._wanted:
+                    self._take_over()
+        finally:
+            self._target_ns = None
         self.lateness.add(late_ns)
         if late_ns > OVERRUN_NS:
             self.overruns += 1
+        return False
+
+    def _late_ns(self, t_ns: int) -> int:
+        """Return by how much of the wall's time ``t_ns`` is past."""
+        assert self._factor is not None
+        return self._clock() - self._wall_ns - int((t_ns - self._virtual_ns) / self._factor)
+
+    def now_ns(self) -> int:
+        """Return the virtual time that belongs to the wall's now.
+
+        Never before the kernel's present, nor beyond the time to which that is about to move.
+        """
+        target_ns, now_ns = self._target_ns, self.kernel.now_ns
+        if target_ns is None or self._factor is None:
+            return now_ns
+        passed_ns = int((self._clock() - self._wall_ns) * self._factor)
+        return min(max(self._virtual_ns + passed_ns, now_ns), target_ns)
+
+    def stamp(self, source: int, act: Callable[[int], None]) -> None:
+        """Make something real that has just happened an event of now; who runs looks around."""
+        self.kernel.at(self.now_ns(), Phase.BUS, source, act)
+        self.kernel.halt()
+        self._news = True
 
     def snapshot(self) -> dict[str, int | str]:
         """Return pace, steps released, lateness in nanoseconds, and overruns, for the report."""

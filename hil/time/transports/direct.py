@@ -8,10 +8,11 @@ goes through :meth:`DirectPort.request`, as octets, so that both ways meet in on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flightsw.codec.bus_payload import i2c_failure, pack_i2c
-from flightsw.codec.wire import Flag, Kind
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, pack
 from hil.exchange import Exchange
 from hil.time.participant import Participant
 from hil.time.phase import Phase
@@ -84,6 +85,7 @@ class DirectPort:
         bus_transfer = bus.transfer
         record = exchange.recorder.record
         memo: dict[tuple[int, bytes, int], bytes] = {}
+        by_message = partial(self._by_message, index)
 
         def transfer(t_ns: int, address: int, write: bytes, nread: int) -> tuple[int, int, bytes]:
             while True:
@@ -94,6 +96,8 @@ class DirectPort:
                 if lane.busy_ns <= t_ns:
                     break
                 t_ns = lane.busy_ns
+            if not lane.quick:
+                return by_message(t_ns, address, write, nread)
             status, duration_ns, data = bus_transfer(t_ns, address, write, nread)
             if status:
                 payload = i2c_failure(address, write, nread)
@@ -115,3 +119,22 @@ class DirectPort:
             return status, done_ns, data
 
         return transfer
+
+    def _by_message(
+        self, index: int, t_ns: int, address: int, write: bytes, nread: int
+    ) -> tuple[int, int, bytes]:
+        """Do what the short way does, on a bus whose transactions something real may answer."""
+        request = pack_i2c(address, write, nread)
+        message = pack(Kind.I2C, index, t_ns=t_ns, address=address, payload=request)
+        reply = self.request(message)
+        if not reply:
+            return ENDED
+        at = end = 0
+        while end < len(reply):
+            at = end
+            header = HEADER.unpack_from(reply, at)
+            end += HEADER_NBYTES + header[4]
+        if at:
+            self.participant.inputs.insert(0, reply[:at])
+        end_ns, body = header[5] + header[6], reply[at + HEADER_NBYTES :]
+        return header[3], end_ns, body[len(request) :] if nread and not header[3] else b""

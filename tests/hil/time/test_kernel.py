@@ -132,3 +132,41 @@ def test_the_gate_sees_every_step_of_time_once() -> None:
     assert seen == [(0, 5), (5, 7), (7, 10)]
     kernel.gate = None
     assert kernel.due_ns > 10
+
+
+def test_a_gate_that_has_news_makes_the_kernel_look_again() -> None:
+    """What a gate puts in front of the event that it holds back runs before it, at its own time."""
+    kernel, ran = Kernel(), []
+    news = [4, 8]
+
+    def gate(t_ns: int) -> bool:
+        if news and news[0] < t_ns:
+            at_ns = news.pop(0)
+            kernel.at(at_ns, Phase.BUS, 1, lambda t: ran.append(("news", t, kernel.now_ns)))
+            return True
+        return False
+
+    kernel.gate = gate
+    kernel.at(6, Phase.BUS, 0, lambda t: ran.append(("event", t, kernel.now_ns)))
+    kernel.run_before(10, Phase.CHECK)
+    assert ran == [("news", 4, 4), ("event", 6, 6), ("news", 8, 8)]
+    assert kernel.now_ns == 10
+
+
+def test_news_at_the_gate_may_make_time_stand() -> None:
+    """News that halt the kernel leave time where it is: whoever runs it learns of them first."""
+    kernel, ran = Kernel(), []
+
+    def gate(t_ns: int) -> bool:
+        if ran or t_ns <= 4:
+            return False
+        ran.append("told")
+        kernel.at(4, Phase.BUS, 1, ran.append)
+        kernel.halt()
+        return True
+
+    kernel.gate = gate
+    kernel.run_before(10, Phase.CHECK)
+    assert (kernel.now_ns, kernel.next_key()[0], ran) == (0, 4, ["told"])
+    kernel.run_before(10, Phase.CHECK)
+    assert (kernel.now_ns, ran) == (10, ["told", 4])

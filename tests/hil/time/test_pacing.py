@@ -115,3 +115,51 @@ def test_percentiles_are_within_a_bucket(values: list[int], percent: int) -> Non
     true = sorted(values)[rank - 1]
     assert true <= histogram.percentile_ns(percent) <= true + true // 8 + 1
     assert histogram.max_ns == max(values)
+
+
+class Bell:
+    """Something real that rings at times of the wall, and is looked after while a run waits."""
+
+    def __init__(self, wall: Wall, rings_ns: list[int]) -> None:
+        self.wall, self.rings_ns = wall, rings_ns
+        self.looks = 0
+        self.ring = lambda: None
+
+    def wait(self, seconds: float) -> None:
+        self.looks += 1
+        until_ns = self.wall.now_ns + round(seconds * 1e9)
+        if self.rings_ns and self.rings_ns[0] <= until_ns:
+            self.wall.now_ns = max(self.wall.now_ns, self.rings_ns.pop(0))
+            self.ring()
+        else:
+            self.wall.now_ns = until_ns
+
+
+def test_what_happens_while_a_run_waits_is_stamped_with_the_wall() -> None:
+    """A real thing is an event at the virtual time of its moment, and runs before what was due."""
+    wall = Wall()
+    kernel, pacer, _ = paced("x10", wall, 10_000_000, 4)
+    stamped: list[int] = []
+    pacer.watch = bell = Bell(wall, [1_000 + 300_000, 1_000 + 2_500_000])
+    bell.ring = lambda: pacer.stamp(7, stamped.append)
+    kernel.run_until(40_000_000)
+    assert stamped == [3_000_000, 25_000_000]
+    assert kernel.now_ns == 40_000_000
+
+
+def test_a_late_run_still_looks_after_what_is_real() -> None:
+    """However late the steps of a run are, each looks once; what came is stamped no later than due.
+
+    Nothing is stamped in the future of the step, and no step waits for it.
+    """
+    wall = Wall()
+    kernel, pacer, released = paced("real", wall, 1_000_000, 3)
+    kernel.run_until(1_000_000)
+    wall.now_ns += 1_000_000_000
+    stamped: list[int] = []
+    pacer.watch = bell = Bell(wall, [0])
+    bell.ring = lambda: pacer.stamp(7, stamped.append)
+    kernel.run_until(3_000_000)
+    assert stamped == [2_000_000]
+    assert bell.looks == 3, "one a step, and one that had news"
+    assert len(released) == 3
