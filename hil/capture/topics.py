@@ -18,7 +18,8 @@ SCHEMA_TEXT = b"""One wire record: a header of 32 octets, little-endian, then `l
       1 u8   channel      index in the channel table (metadata "channel" of the MCAP channel)
       2 u8   flags        1 completed, 2 towards the unit under test, 4 changed by a fault,
                           8 wake on input (only on NEXT, which is never stored); of CAN
-                          16 bit rate switched, 32 error passive sender, 64 CAN FD
+                          16 bit rate switched, 32 error passive sender, 64 CAN FD;
+                          128 a real board answered or sent it
       3 u8   status       0 good, 1 address not acknowledged, 2 data not acknowledged,
                           3 arbitration lost, 4 timeout, 5 stuck, 6 unsupported, 7 invalid,
                           8 bus off, 9 overrun, 10 framing, 11 damaged, 12 absent, 13 busy,
