@@ -12,6 +12,7 @@ library that cffi opens at run time. It answers the same and costs about 80 ns m
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CSRC = Path(__file__).resolve().parent
 TARGET = CSRC.parent / "flightsw" / "codec"
 FACES = CSRC.parent / "hil" / "faces"
+BOARDS = CSRC.parent / "hil" / "boards"
+FIRMWARE = CSRC.parent / "boards" / "firmware"
 MODULE = "flightsw.codec._codec"
 #: The folders of the codec in the order of the data flow; each has a Python face of that name.
 ROOMS = ("coding", "link", "packet", "columns", "stream", "serial", "record")
@@ -51,6 +54,11 @@ SHIM_CFLAGS += ["-Wall", "-Wextra", "-fno-asynchronous-unwind-tables"]
 SUPERVISOR_SHARES = ("bench", "devices", "find", "gpio", "i2c", "live", "memory", "smbus", "spi")
 #: Before glibc 2.34 these were libraries of their own.
 SHIM_LDFLAGS = ["-Wl,-s", "-Wl,-z,noseparate-code", "-Wl,--as-needed", "-ldl", "-lpthread"]
+
+
+#: The firmware is small on every board; here it is quick to start, too.
+BOARD_CFLAGS = ["-Os", "-g0", "-std=c11", "-Wall", "-Wextra", "-pie", "-fPIE"]
+BOARD_CFLAGS += ["-fno-asynchronous-unwind-tables", "-ffunction-sections", "-Wl,--gc-sections"]
 
 
 def declarations() -> str:
@@ -158,6 +166,29 @@ def compile_faces(compiler: str = "") -> list[Path]:
     return made
 
 
+def compile_board(
+    compiler: str = "", flags: tuple[str, ...] = (), into: Path = BOARDS
+) -> list[Path]:
+    """Compile the firmware of dev boards for this computer; nothing where there is no Linux.
+
+    The core is the one that every board runs; the folder ``posix`` puts it on a terminal."""
+    if sys.platform != "linux":
+        return []
+    compiler = compiler or (sysconfig.get_config_var("CC") or "cc").split()[0]
+    folders = [FIRMWARE / "core", FIRMWARE / "posix"]
+    files = [path for folder in folders for path in sorted(folder.glob("*.c"))]
+    files.remove(FIRMWARE / "core" / "main.c")  # the loop of boards without an operating system
+    inputs = [*files, *(path for folder in folders for path in sorted(folder.glob("*.h")))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
+    with tempfile.TemporaryDirectory() as scratch:
+        built = Path(scratch) / "_hilwire_posix"
+        command = [compiler, *BOARD_CFLAGS, *(f"-I{folder}" for folder in folders)]
+        command += [f"-DHW_BUILD=0x{digest[:8]}u", *flags]
+        command += ["-o", str(built), *map(str, files), "-Wl,-s", "-Wl,-z,noseparate-code"]
+        subprocess.run(command, check=True)
+        return [install(built, into / "_hilwire_posix")]
+
+
 def compile_module(extra_cflags: tuple[str, ...] = ()) -> Path:
     """Compile the best form of the module that this host can build; return the path of it."""
     cflags = [*CFLAGS, *extra_cflags]
@@ -201,6 +232,7 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         built = compile_module()
         compile_faces()
+        compile_board()
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         form = "cp311-abi3" if built.name.endswith("abi3.so") else "py3-none"
@@ -216,10 +248,11 @@ def main() -> None:
     if sys.argv[1:2] == ["--cross"]:
         compiler, include, into = sys.argv[2:]
         print(compile_cross(compiler, Path(include), Path(into)))
-        print(*compile_faces(compiler), sep="\n")
+        print(*compile_faces(compiler), *compile_board(compiler), sep="\n")
     else:
         print(compile_module(tuple(sys.argv[1:])))
         print(*compile_faces() or ["no preload shim: it needs Linux"], sep="\n")
+        print(*compile_board() or ["no board on this computer: it needs Linux"], sep="\n")
 
 
 if __name__ == "__main__":
