@@ -57,17 +57,18 @@ uint8_t hal_i2c_recover(uint8_t bus);              /* nine clocks and a STOP; HW
 uint8_t hal_i2c_start(uint8_t bus, uint8_t address_octet);
 uint8_t hal_i2c_write(uint8_t bus, uint8_t octet);
 uint8_t hal_i2c_read(uint8_t bus, uint8_t ack, uint8_t *octet); /* ack 0: the last of the message */
-uint8_t hal_i2c_stop(uint8_t bus);
-/* Instead of start, write and read where HW_I2C_MESSAGES is defined: one message behind a START,
- * left without a STOP. *taken: octets acknowledged when it fails. address: as in I2C_XFER. */
-uint8_t hal_i2c_message(uint8_t bus, uint16_t address, uint8_t *octets, uint8_t n, uint8_t *taken);
+uint8_t hal_i2c_stop(uint8_t bus); /* only lets go where arbitration was lost */
+/* Instead of these four where HW_I2C_WHOLE is defined: payload and reply of a whole I2C_XFER that
+ * hw_i2c_check has passed; returns the octets of the reply. */
+uint8_t hal_i2c_xfer(const uint8_t *payload, uint8_t n, uint8_t *reply);
 
 /* --- HW_CAP_SPI ---------------------------------------------------------------------------- */
 
-uint32_t hal_spi_config(uint8_t bus, uint8_t cs, uint8_t mode, uint32_t hz); /* 0: cannot */
-uint8_t hal_spi_select(uint8_t bus, uint8_t cs, uint8_t active);             /* status */
-uint8_t hal_spi_exchange(uint8_t bus, uint8_t octet);                        /* the octet read */
-/* Instead of both where HW_SPI_TRANSFERS is defined; the octets read take the place of those sent.*/
+uint32_t hal_spi_config(uint8_t bus, uint8_t cs, uint8_t mode, uint32_t hz); /* Hz, 0: cannot */
+/* status; a chip that is held selected may be selected again */
+uint8_t hal_spi_select(uint8_t bus, uint8_t cs, uint8_t active);
+uint8_t hal_spi_exchange(uint8_t bus, uint8_t octet); /* the octet read */
+/* Instead of both where HW_SPI_WHOLE is defined; the octets read take the place of those sent.*/
 uint8_t hal_spi_transfer(uint8_t bus, uint8_t cs, uint8_t hold, uint8_t *octets, uint8_t n);
 
 /* --- HW_CAP_UART: ports 0 .. HW_UART_PORTS - 1, never the link's own ----------------------- */
@@ -98,11 +99,12 @@ uint8_t hal_can_changed(uint8_t bus, uint8_t state_tec_rec[3]);
 
 /* --- HW_CAP_I2C_TARGET: slots 0 .. HW_TARGET_SLOTS - 1 ------------------------------------- */
 
-/* Answer to this address from now on (on = 1) or no more (on = 0): status. Hardware that
- * acknowledges by itself is switched here, off when the image gets stale. Called from the main loop.
- * The HAL's interrupt calls hw_target_start and its fellows of hilwire.h. */
+/* Answer to this address from now on (on = 1) or no more (on = 0): status. Called from the main
+ * loop; the HAL's interrupt calls hw_target_start and its fellows of hilwire.h, which call
+ * hal_micros. Where HW_TARGET_SWITCHED is defined it is switched off while the image is stale. */
 uint8_t hal_target_listen(uint8_t slot, uint8_t bus, uint16_t address, uint8_t on);
-/* Keep the target's interrupt from running (the hardware stretches the clock), and let it again. */
+/* Keep the target's interrupt from running (the hardware stretches the clock), and let it run again;
+ * a board without interrupts looks at its wires in hal_target_unlock. */
 void hal_target_lock(void);
 void hal_target_unlock(void);
 

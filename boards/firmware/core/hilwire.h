@@ -38,7 +38,9 @@ enum { HW_RESEND_BAD_CHECK = 1, HW_RESEND_ORDER, HW_RESEND_OVERRUN };
 
 /* Bits of an I2C message's address. */
 enum { HW_I2C_READ = 0x8000, HW_I2C_TEN = 0x4000, HW_I2C_NOSTART = 0x2000 };
-enum { HW_HOLD = 1 }; /* flags of I2C_XFER and SPI_XFER */
+/* Flags of I2C_XFER and SPI_XFER: no STOP, or the chip stays selected; and of I2C_XFER: the last
+ * message goes on in the next request with NOSTART, so the last octet read is acknowledged. */
+enum { HW_HOLD = 1, HW_GO_ON = 2 };
 
 /* Capabilities: preprocessor words, because they choose what is compiled. */
 #define HW_CAP_I2C 0x1ul
@@ -72,6 +74,26 @@ enum { HW_HOLD = 1 }; /* flags of I2C_XFER and SPI_XFER */
 #ifndef HW_BAUD
 #define HW_BAUD 115200ul /* the rate after a reset */
 #endif
+#ifndef HW_I2C_BUSES
+#define HW_I2C_BUSES 1
+#endif
+#ifndef HW_UART_PORTS
+#define HW_UART_PORTS 1
+#endif
+#ifndef HW_CAN_BUSES
+#define HW_CAN_BUSES 1
+#endif
+#ifndef HW_TARGET_SLOTS
+#define HW_TARGET_SLOTS 1
+#endif
+#ifndef HW_TARGET_IMAGE
+#define HW_TARGET_IMAGE 128 /* octets of an image at most */
+#endif
+#ifndef HW_TARGET_RING
+#define HW_TARGET_RING 64 /* octets of what controllers did and has not been told: 32, 64, 128 */
+#endif
+/* A board defines HW_TARGET_SWITCHED where its hardware acknowledges the target's address by itself
+ * and so has to be switched off for a stale image; HW_I2C_WHOLE and HW_SPI_WHOLE: see hal.h. */
 #ifndef HW_BUILD
 #define HW_BUILD 0 /* first 32 bits of the hash of the sources; the Makefile gives it */
 #endif
@@ -79,6 +101,13 @@ enum { HW_HOLD = 1 }; /* flags of I2C_XFER and SPI_XFER */
 
 #if HW_MAX_FRAME < 64 || HW_MAX_FRAME > 252 || (HW_WINDOW != 1 && HW_WINDOW != 2 && HW_WINDOW != 4)
 #error "a frame has 64 to 252 octets, a window 1, 2 or 4 replies"
+#endif
+
+#if HW_CAPABILITIES & HW_CAP_CAN_FD && HW_EVENT_SIZE < 80
+#error "an event with a frame of CAN FD has 80 octets"
+#endif
+#if HW_TARGET_RING > 128 || HW_TARGET_RING & (HW_TARGET_RING - 1)
+#error "the ring has 32, 64 or 128 octets"
 #endif
 
 enum { HW_HEAD = 3, HW_CHECK = 3, HW_ROOM = HW_MAX_FRAME - HW_HEAD - HW_CHECK };
@@ -119,13 +148,15 @@ uint32_t hw_get32(const uint8_t *in);
 
 /* --- peripherals: each is there where the capability is ------------------------------------ */
 
-/* payload behind the bus octet; return the octets of the reply as hw_execute does. */
+/* One kind of bus each; they return the octets of the reply as hw_execute does. */
 uint8_t hw_i2c_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_spi_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_uart_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_gpio_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_can_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
+/* HW_OK if these messages of an I2C_XFER are well formed and at most room octets are read. */
+uint8_t hw_i2c_check(const uint8_t *message, uint8_t n, uint8_t room);
 void hw_uart_service(void);
 void hw_gpio_service(void);
 void hw_can_service(void);

@@ -1,0 +1,278 @@
+/* The front end: the board as I2C target that answers from register images which the host keeps
+ * current.
+ *
+ * A controller sets the pointer with the first octets of a write, pointer high octet first, and
+ * reads registers from there; register p is at octet p * width of the image. An image is taken
+ * whole or not at all: IMAGE_WRITE waits for the end of a transaction and then keeps the interrupt
+ * out. Before its last octet has been written once, and when nothing has renewed it for fresh_ms, an
+ * image is stale: the controller is not acknowledged, because a wrong reading would look right.
+ *
+ * What controllers do goes through a ring from the interrupt to the main loop. A record is put
+ * behind the ring's head and becomes valid when the transaction ends and the head moves. */
+#include "hal.h"
+#include "hilwire.h"
+
+#if HW_CAPABILITIES & HW_CAP_I2C_TARGET
+
+enum {
+    CONFIG_SIZE = 11, IMAGE_HEAD = 3,
+    STAMPED = 7, /* length, type, slot, time */
+    LONGEST = HW_EVENT_SIZE - HW_HEAD - HW_CHECK + 2,
+    INCREMENT = 1, KEEP = 2,
+    RING_MASK = HW_TARGET_RING - 1,
+    PATIENCE_US = 20000
+};
+
+static struct slot {
+    uint8_t used, bus, width, pointer_size, flags;
+    uint8_t fresh, complete, listening;
+    uint16_t address, size, pointer;
+    uint32_t fresh_us, renewed_us; /* fresh_us 0: never stale */
+    uint8_t image[HW_TARGET_IMAGE];
+} slots[HW_TARGET_SLOTS];
+
+static volatile uint8_t active; /* slot + 1 while a transaction is under way */
+static uint8_t reading, within; /* octets of the present register that are read */
+static uint16_t at, count; /* octet of the image to be read next; octets of this transaction */
+static uint16_t first;     /* pointer that the read began with */
+
+static uint8_t ring[HW_TARGET_RING];
+static volatile uint8_t head, tail;
+static uint8_t length; /* of the record behind the head, its own length octet included */
+
+static uint8_t put(uint8_t octet)
+{
+    if (length == LONGEST || (uint8_t)(head + length - tail) > RING_MASK)
+        return 0;
+    ring[(uint8_t)(head + length++) & RING_MASK] = octet;
+    return 1;
+}
+
+static void put_bytes(uint32_t value, uint8_t n)
+{
+    for (; n; n--, value >>= 8)
+        put((uint8_t)value);
+}
+
+static void begin(uint8_t type, uint8_t slot)
+{
+    length = 1;
+    put(type);
+    put(slot);
+}
+
+/* Make the record valid, or count it as lost where it has not all its octets. */
+static void commit(uint8_t whole)
+{
+    if (whole && length > 1) {
+        ring[head & RING_MASK] = length;
+        head += length;
+    } else {
+        hw_count(HW_EVENTS_LOST);
+    }
+    length = 0;
+}
+
+static uint8_t is_fresh(struct slot *s)
+{
+    if (s->fresh && s->fresh_us && hal_micros() - s->renewed_us > s->fresh_us)
+        s->fresh = 0;
+    return s->fresh;
+}
+
+static uint16_t age_ms(const struct slot *s)
+{
+    uint32_t age = (hal_micros() - s->renewed_us) / 1000;
+    return age > 0xFFFF || !s->complete ? 0xFFFF : (uint16_t)age;
+}
+
+static void tell_stale(uint8_t slot)
+{
+    begin(HW_TARGET_STALE, slot);
+    put_bytes(age_ms(&slots[slot]), 2);
+    commit(length == 5);
+}
+
+/* A transaction is over, or goes on with another START (again = slot + 1 if a read of it). */
+static void finish(uint8_t again)
+{
+    if (!active)
+        return;
+    if (reading) {
+        put_bytes(first, 2);
+        commit(put(count > 0xFF ? 0xFF : (uint8_t)count));
+    } else if (again != active || count > slots[active - 1].pointer_size) {
+        commit(length >= STAMPED);
+    }
+    active = 0;
+}
+
+uint8_t hw_target_start(uint8_t slot, uint8_t read)
+{
+    struct slot *s = &slots[slot];
+    finish(read ? slot + 1 : 0);
+    if (!s->used || !is_fresh(s)) {
+        tell_stale(slot);
+        return 0;
+    }
+    begin(read ? HW_TARGET_READ : HW_TARGET_WRITE, slot);
+    put_bytes(hal_micros(), 4);
+    reading = read;
+    count = within = 0;
+    first = s->pointer;
+    at = s->pointer * s->width;
+    active = slot + 1;
+    return 1;
+}
+
+uint8_t hw_target_write(uint8_t octet)
+{
+    struct slot *s = slots + active;
+    if (!active || !put(octet))
+        return 0;
+    s--;
+    if (count < s->pointer_size)
+        s->pointer = (uint16_t)((count ? s->pointer << 8 : 0) | octet);
+    count++;
+    return 1;
+}
+
+uint8_t hw_target_read(void)
+{
+    struct slot *s = slots + active;
+    uint8_t octet = 0xFF;
+    if (!active)
+        return octet;
+    s--;
+    if (at < s->size)
+        octet = s->image[at];
+    count++;
+    at++;
+    if (++within == s->width) {
+        within = 0;
+        if (!(s->flags & INCREMENT))
+            at -= s->width;
+        else if (!(s->flags & KEEP))
+            s->pointer++;
+    }
+    return octet;
+}
+
+void hw_target_stop(void) { finish(0); }
+
+/* Keep controllers out between two transactions; 0 if one does not end. */
+static uint8_t hold_off(void)
+{
+    uint32_t since = hal_micros();
+    for (;;) {
+        hal_target_lock();
+        if (!active)
+            return 1;
+        hal_target_unlock();
+        if (hal_micros() - since > PATIENCE_US)
+            return 0;
+    }
+}
+
+static uint8_t listen(uint8_t slot, uint8_t on)
+{
+    slots[slot].listening = on;
+    return hal_target_listen(slot, slots[slot].bus, slots[slot].address, on);
+}
+
+static uint8_t configure(uint8_t slot, const uint8_t *p)
+{
+    struct slot *s = &slots[slot];
+    uint16_t size = (uint16_t)(p[9] | p[10] << 8);
+    uint8_t width = p[4];
+    if (size > HW_TARGET_IMAGE || (size && (!width || width > 4 || p[5] < 1 || p[5] > 2)))
+        return HW_INVALID;
+    if (s->listening)
+        listen(slot, 0);
+    if (!hold_off())
+        return HW_BUSY;
+    s->used = size != 0;
+    s->bus = p[1];
+    s->address = (uint16_t)(p[2] | p[3] << 8);
+    s->width = width;
+    s->pointer_size = p[5];
+    s->flags = p[6];
+    s->fresh_us = (uint32_t)(uint16_t)(p[7] | p[8] << 8) * 1000;
+    s->size = size;
+    s->pointer = 0;
+    s->fresh = s->complete = 0;
+    hal_target_unlock();
+#ifdef HW_TARGET_SWITCHED
+    return HW_OK; /* listens with the first image */
+#else
+    return size ? listen(slot, 1) : HW_OK;
+#endif
+}
+
+static uint8_t write_image(uint8_t slot, uint16_t offset, const uint8_t *octets, uint8_t n)
+{
+    struct slot *s = &slots[slot];
+    if (!hold_off())
+        return HW_BUSY;
+    for (uint8_t i = 0; i < n; i++)
+        s->image[offset + i] = octets[i];
+    s->renewed_us = hal_micros();
+    if (offset + n == s->size)
+        s->complete = 1;
+    s->fresh = s->complete;
+    hal_target_unlock();
+#ifdef HW_TARGET_SWITCHED
+    if (s->fresh && !s->listening)
+        return listen(slot, 1);
+#endif
+    return HW_OK;
+}
+
+uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply)
+{
+    uint16_t offset = (uint16_t)(payload[1] | payload[2] << 8);
+    uint8_t slot = payload[0], count;
+    const struct slot *s = &slots[slot];
+    if (type > HW_IMAGE_READ)
+        return hw_fail(reply, HW_UNSUPPORTED);
+    if (n < (type == HW_TARGET_CONFIG ? CONFIG_SIZE : IMAGE_HEAD + (type == HW_IMAGE_READ)))
+        return hw_fail(reply, HW_INVALID);
+    if (slot >= HW_TARGET_SLOTS)
+        return hw_fail(reply, HW_ABSENT);
+    if (type == HW_TARGET_CONFIG)
+        return hw_fail(reply, configure(slot, payload));
+    if (!s->used)
+        return hw_fail(reply, HW_ABSENT);
+    count = type == HW_IMAGE_WRITE ? n - IMAGE_HEAD : payload[IMAGE_HEAD];
+    if (offset > s->size || count > s->size - offset || count > HW_ROOM - 1)
+        return hw_fail(reply, HW_INVALID);
+    if (type == HW_IMAGE_WRITE)
+        return hw_fail(reply, write_image(slot, offset, payload + IMAGE_HEAD, count));
+    for (uint8_t i = 0; i < count; i++)
+        reply[1 + i] = s->image[offset + i];
+    return 1 + count;
+}
+
+void hw_target_service(void)
+{
+#ifdef HW_TARGET_SWITCHED
+    for (uint8_t slot = 0; slot < HW_TARGET_SLOTS; slot++) {
+        struct slot *s = &slots[slot];
+        if (s->listening && !is_fresh(s)) {
+            listen(slot, 0);
+            hal_target_lock();
+            tell_stale(slot);
+            hal_target_unlock();
+        }
+    }
+#endif
+    while (tail != head) {
+        uint8_t *e = hw_event(), n = ring[tail & RING_MASK] - 1;
+        uint8_t type = ring[(uint8_t)(tail + 1) & RING_MASK];
+        for (uint8_t i = 0; i < n - 1; i++)
+            e[i] = ring[(uint8_t)(tail + 2 + i) & RING_MASK];
+        tail += n + 1;
+        hw_event_send(type, n - 1);
+    }
+}
+#endif
