@@ -26,6 +26,7 @@
 #include "columns/variable.h"
 #include "stream/sift.h"
 #include "serial/serial.h"
+#include "serial/hilwire.h"
 
 #include "record/wire.h"
 #include "record/mcap.h"

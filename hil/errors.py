@@ -51,5 +51,11 @@ class DeviceError(HilError):
     exit_code = 4
 
 
+class BoardError(HilError):
+    """A dev board cannot be found, reached or used; the text names it, its state and the remedy."""
+
+    exit_code = 4
+
+
 class CaptureError(HilError):
     """A capture cannot be read or written; the text says where the damage starts."""
