@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLOCK_HZ = 16000000, LOOK_CYCLES = 800, AHEAD_NS = 100000, BEHIND_NS = 250000000 };
+enum { CLOCK_HZ = 16000000, LOOK_CYCLES = 800, AHEAD_NS = 100000,
+       BEHIND_NS = 250000000, IDLE_BEHIND_NS = 10000000 };
 enum { PORF = 1, EXTRF = 2, BORF = 4, WDRF = 8 };
 
 avr_t *cpu;
@@ -92,7 +93,7 @@ static void idle(avr_cycle_count_t cycles)
     }
     if (free_pace) {
         int64_t early = ahead_ns();
-        if (early > 0 || early < -(int64_t)AHEAD_NS) {
+        if (early > 0 || early < -(int64_t)IDLE_BEHIND_NS) {
             rebase();
         }
     } else {
