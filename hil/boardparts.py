@@ -136,8 +136,11 @@ SPI_NUMBERS = (
 )
 CHIP_SELECT = Number("chip_select", "address", None, _REQUIRED, 0, 15)
 
-#: ``computer`` of a board file: what hil.faces.computers has tables for
-COMPUTER_NAMES = ("raspberrypi4", "jetson_orin_nano")
+#: ``computer`` of a board file: what hil.faces.computer_tables describes
+COMPUTER_NAMES = (
+    *("raspberrypi4", "raspberrypi5"),
+    *("jetson_orin_nano", "jetson_orin_nano_super", "jetson_agx_orin"),
+)
 #: ``kernel`` of a part: driver -> types of part that it can hold (hil.faces.hwmon has its files)
 KERNEL_DRIVERS: Mapping[str, tuple[str, ...]] = {
     "ina3221": ("ina3221",),

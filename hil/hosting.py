@@ -25,7 +25,9 @@ from hil.board import load_board
 from hil.capture.writer import CaptureWriter
 from hil.errors import HostError, UsageError
 from hil.faces.attributes import Tree
+from hil.faces.computer_tables import COMPUTERS
 from hil.faces.host import Host
+from hil.faces.jetson_tools import write_programs
 from hil.faces.nodes import nodes_of, write_overlay
 from hil.faces.pace_page import PAGE, PacedPresent
 from hil.faces.proctree import ProcessTree
@@ -92,11 +94,17 @@ class Face:
         static = static or is_static(command[0])
         return Face(supervisor_path() if static else shim_path(), static)
 
-    def start(self, command: Sequence[str], bench: Path) -> tuple[list[str], dict[str, str]]:
-        """Return words and environment that start ``command`` on the socket ``bench``."""
-        if self.static:
-            return [str(self.path), *command], {**os.environ, "HIL_BENCH": str(bench)}
-        return list(command), environment(bench, self.path)
+    def start(
+        self, command: Sequence[str], bench: Path, programs: Path | None = None
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return words and environment that start ``command`` on the socket ``bench``.
+
+        ``programs``: a folder of programs that its computer has.
+        """
+        env = environment(bench, None if self.static else self.path)
+        if programs is not None:
+            env["PATH"] = f"{programs}:{env.get('PATH', os.defpath)}"
+        return [str(self.path), *command] if self.static else list(command), env
 
 
 def host_program(options: Options, command: Sequence[str], static: bool = False) -> Ended:
@@ -162,11 +170,14 @@ def _serve(
         tree.write(root)
         if tree.devices:
             host.settle(SETTLED_NS)
+        programs = None
+        if rig.board.computer and COMPUTERS[rig.board.computer].jetson:
+            write_programs(programs := home / "bin")
         begin_s = time.perf_counter()
         try:
             # With little bus time to wait for, waking another core would be most of a transaction.
             with pinned(options.pin and options.pace != "real"):
-                code, over = _run(host, *face.start(command, home / "bench"))
+                code, over = _run(host, *face.start(command, home / "bench", programs))
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
@@ -187,8 +198,10 @@ def _host(rig: Rig, options: Options, path: Path, tree: Tree, static: bool) -> H
     return Host(rig.exchange, path, options.pace, tree, present)
 
 
-def environment(bench: Path, shim: Path) -> dict[str, str]:
-    """Return the environment in which a program finds the bench."""
+def environment(bench: Path, shim: Path | None) -> dict[str, str]:
+    """Return the environment in which a program finds the bench; no shim: by the supervisor."""
+    if shim is None:
+        return {**os.environ, "HIL_BENCH": str(bench)}
     before = os.environ.get("LD_PRELOAD", "")
     preload = f"{shim}:{before}" if before else str(shim)
     return {**os.environ, "HIL_BENCH": str(bench), "LD_PRELOAD": preload}

@@ -57,7 +57,9 @@ uint64_t hil_number_of(const char *path)
 }
 
 /* What an overlay may show. Everything else is the host's, and costs no look. */
-static const char *const SHOWN[] = {"/dev/", "/sys/", "/proc/device-tree", "/proc/cpuinfo", "/etc/nv_"};
+static const char *const SHOWN[] = {"/dev/",          "/sys/",    "/proc/device-tree",
+                                    "/proc/cpuinfo", "/etc/nv_", "/etc/nvpmodel.conf",
+                                    "/var/lib/nvpmodel"};
 
 bool hil_is_shown(const char *path)
 {

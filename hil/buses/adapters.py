@@ -30,6 +30,8 @@ class AdapterProfile(NamedTuple):
     i2c_one_read_last: bool = False
     #: I2C: only ``write``, ``read``, or ``write, read`` to one address
     i2c_write_read_only: bool = False
+    #: I2C: all messages of a transaction go to one address
+    i2c_one_address: bool = False
     #: I2C: 10-bit addresses work
     i2c_ten_bit: bool = True
     #: I2C: a read whose first octet says how many follow works (``I2C_M_RECV_LEN``)
@@ -129,6 +131,24 @@ PROFILES: Mapping[str, AdapterProfile] = {
             spi_bits=frozenset({8, 16, 32}),
             spi_lanes=2,
             spi_three_wire=True,
+        ),
+        # RP1 of the Raspberry Pi 5, as raspberrypi/linux drives it. i2c-designware-common.c: every
+        # NAK is EREMOTEIO, lost arbitration EAGAIN; i2c-designware-master.c: a message to another
+        # address than the first is EINVAL, quick commands, 10 bits and I2C_M_RECV_LEN work.
+        # spi-dw-core.c: 4 to 16 bits per word (more where it finds a later controller), most
+        # significant bit first, one line each way. Its even divider is at most 65534, of 200 MHz;
+        # what the driver makes of a slower clock wraps around, and is not modelled.
+        AdapterProfile(
+            "rp1",
+            _codes(
+                NAK_ADDRESS=errno.EREMOTEIO,
+                NAK_DATA=errno.EREMOTEIO,
+                ABSENT=errno.EREMOTEIO,
+            ),
+            i2c_one_address=True,
+            i2c_functions=0x0F7F_0003,
+            spi_min_hz=3052,
+            spi_bits=frozenset(range(4, 17)),
         ),
         # drivers/hid/hid-mcp2221.c: one message, or a write and a read to one address.
         AdapterProfile(

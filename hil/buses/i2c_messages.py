@@ -77,6 +77,11 @@ def refusal(profile: AdapterProfile, messages: list[Message]) -> int:
             or (flags & LENGTH_FIRST and not profile.i2c_length_first)
         ):
             return int(Status.UNSUPPORTED)
+    if (
+        profile.i2c_one_address
+        and len({(address, flags & TEN_BIT) for address, flags, _ in messages}) > 1
+    ):
+        return int(Status.INVALID)
     if profile.i2c_write_read_only and last == 1:
         (one, write, _), (two, read, _) = messages
         if one != two or write & READ or not read & READ:

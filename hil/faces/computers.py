@@ -6,107 +6,22 @@ its clock, its supply. Sources: ``Documentation/driver-api/thermal/sysfs-api.rst
 ``Documentation/admin-guide/pm/cpufreq.rst`` of the kernel; Raspberry Pi documentation, "vcgencmd
 get_throttled" and "Frequency management and thermal control"; NVIDIA Jetson Linux Developer Guide,
 "Jetson Orin Nano Series, Jetson Orin NX Series and Jetson AGX Orin Series", thermal and power.
+The tables are in :mod:`hil.faces.computer_tables`.
 
 All zones of a computer have the temperature of the chip. Not modelled: fans, cooling devices,
-utilisation, idle states, the mailbox behind ``vcgencmd``, what a write to a governor or to a
-frequency limit would do (these files are read-only here).
+utilisation, idle states, the mailbox behind ``vcgencmd``, the converter of the RP1, what a write to
+a governor would do, and to a frequency limit of a Raspberry Pi (these files are read-only here).
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from hil.faces.attributes import Attribute, Tree, constant
-
-
-class Zone(NamedTuple):
-    """A thermal zone: type, m°C a count and m°C of count 0, trip points (type, m°C)."""
-
-    type: str
-    step_mc: int = 1
-    zero_mc: int = 0
-    trips: tuple[tuple[str, int], ...] = ()
-    #: also shown as a sensor of hwmon
-    hwmon: bool = False
-
-    def read(self, celsius: float) -> int:
-        """Return a temperature as the zone's converter has it, m°C."""
-        return self.zero_mc + round((celsius * 1000.0 - self.zero_mc) / self.step_mc) * self.step_mc
-
-
-class Cluster(NamedTuple):
-    """Cores that share a clock: the first, how many, clock range in kHz, driver and governor."""
-
-    first: int
-    cores: int
-    least_khz: int
-    most_khz: int
-    driver: str
-    governor: str
-
-
-class Computer(NamedTuple):
-    """Everything about one type of computer."""
-
-    model: str
-    #: of the device tree, most specific first
-    compatible: tuple[str, ...]
-    zones: tuple[Zone, ...]
-    clusters: tuple[Cluster, ...]
-    #: of /proc/cpuinfo: part number of the cores (Arm), clock of the timer x 2 in MHz, features
-    core: tuple[int, float, str]
-    #: ends /proc/cpuinfo
-    board: str = ""
-    #: further files by path
-    files: Mapping[str, bytes] = {}
-    #: get_throttled and rpi_volt
-    firmware: bool = False
-
-
-_PI_REVISION = 0xC03115  # 4B, 4 GB, board revision 1.5
-_PI_SERIAL = "10000000f1a75a70"
-_ORIN_TRIPS = (("passive", 99_000), ("critical", 104_500))
-_ORIN_ZONES = ("cpu", "gpu", "cv0", "cv1", "cv2", "soc0", "soc1", "soc2", "tj")
-
-COMPUTERS: Mapping[str, Computer] = {
-    "raspberrypi4": Computer(
-        "Raspberry Pi 4 Model B Rev 1.5",
-        ("raspberrypi,4-model-b", "brcm,bcm2711"),
-        (Zone("cpu-thermal", 487, 410_040, (("critical", 110_000),), hwmon=True),),
-        (Cluster(0, 4, 600_000, 1_800_000, "cpufreq-dt", "ondemand"),),
-        (0xD08, 108.0, "fp asimd evtstrm crc32 cpuid"),  # Cortex-A72
-        f"Revision\t: {_PI_REVISION:x}\nSerial\t\t: {_PI_SERIAL}\n"
-        "Model\t\t: Raspberry Pi 4 Model B Rev 1.5\n",
-        {
-            "/sys/firmware/devicetree/base/serial-number": f"{_PI_SERIAL}\0".encode(),
-            "/sys/firmware/devicetree/base/system/linux,revision": struct.pack(">I", _PI_REVISION),
-        },
-        firmware=True,
-    ),
-    "jetson_orin_nano": Computer(
-        "NVIDIA Jetson Orin Nano Developer Kit",
-        ("nvidia,p3768-0000+p3767-0005", "nvidia,p3767-0005", "nvidia,tegra234"),
-        tuple(Zone(f"{name}-thermal", trips=_ORIN_TRIPS) for name in _ORIN_ZONES),
-        (
-            Cluster(0, 4, 115_200, 1_510_400, "tegra194", "schedutil"),
-            Cluster(4, 2, 115_200, 1_510_400, "tegra194", "schedutil"),
-        ),
-        (  # Cortex-A78AE
-            0xD42,
-            62.5,
-            "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc "
-            "dcpop asimddp uscat ilrcpc flagm paca pacg",
-        ),
-        "",
-        {
-            "/etc/nv_tegra_release": b"# R36 (release), REVISION: 4.3, GCID: 38968081, "
-            b"BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37 UTC 2025\n",
-        },
-    ),
-}
+from hil.faces.computer_tables import COMPUTERS, Cluster, Computer, Zone
+from hil.faces.jetson import Limits, add_modes
 
 
 class WorldView(Protocol):
@@ -178,12 +93,17 @@ def add_computer(tree: Tree, name: str, world: WorldView) -> Firmware | None:
     tree.files["/proc/cpuinfo"] = _cpuinfo(computer).encode()
     for index, zone in enumerate(computer.zones):
         _add_zone(tree, index, zone, world)
+    limits = None
     for cluster in computer.clusters:
-        _add_cluster(tree, cluster, world)
+        _add_cluster(tree, cluster)
+    if computer.jetson is not None:
+        limits = add_modes(tree, computer.clusters, computer.jetson)
+    for cluster in computer.clusters:
+        _add_clock(tree, cluster, world, limits)
     if not computer.firmware:
         return None
     firmware = Firmware(world)
-    soc = "/sys/devices/platform/soc/soc:firmware"
+    soc = computer.firmware
     tree.live[f"{soc}/get_throttled"] = Attribute(constant(firmware.throttled))
     sensor = add_hwmon(tree, f"{soc}/raspberrypi-hwmon", "rpi_volt")
     tree.live[f"{sensor}/in0_lcrit_alarm"] = Attribute(constant(firmware.low_voltage))
@@ -225,30 +145,35 @@ def _add_zone(tree: Tree, index: int, zone: Zone, world: WorldView) -> None:
     tree.text(f"{folder}/policy", "step_wise")
     temperature = Attribute(constant(partial(_temperature, zone, world)))
     tree.live[f"{folder}/temp"] = temperature
-    for number, (kind, millicelsius) in enumerate(zone.trips):
-        tree.text(f"{folder}/trip_point_{number}_type", kind)
-        tree.text(f"{folder}/trip_point_{number}_temp", str(millicelsius))
-        tree.text(f"{folder}/trip_point_{number}_hyst", "0")
+    for number, trip in enumerate(zone.trips):
+        tree.text(f"{folder}/trip_point_{number}_type", trip.type)
+        tree.text(f"{folder}/trip_point_{number}_temp", str(trip.at_mc))
+        tree.text(f"{folder}/trip_point_{number}_hyst", str(trip.hysteresis_mc))
     tree.link(f"/sys/class/thermal/thermal_zone{index}", folder)
     tree.link(f"{folder}/subsystem", "/sys/class/thermal")
     if zone.hwmon:
         sensor = add_hwmon(tree, folder, zone.type.replace("-", "_"))
         tree.live[f"{sensor}/temp1_input"] = temperature
-        for kind, millicelsius in zone.trips:
-            if kind == "critical":
-                tree.text(f"{sensor}/temp1_crit", str(millicelsius))
+        for trip in zone.trips:
+            if trip.type == "critical":
+                tree.text(f"{sensor}/temp1_crit", str(trip.at_mc))
 
 
-def _clock(cluster: Cluster, world: WorldView) -> str:
-    """Return the clock in kHz: the top one, brought down as the world's payload is."""
+def _clock(cluster: Cluster, world: WorldView, limits: Limits | None) -> str:
+    """Return the clock in kHz: the top one, brought down as the payload and a mode have it."""
     payload = world.payload
     share = payload.clock_hz[payload.clock_step] / payload.clock_hz[0]
-    return f"{round(cluster.most_khz * share)}\n"
+    khz = round(cluster.most_khz * share) if limits is None else limits.clock_khz(cluster, share)
+    return f"{khz}\n"
 
 
-def _add_cluster(tree: Tree, cluster: Cluster, world: WorldView) -> None:
+def _policy(cluster: Cluster) -> str:
+    return f"/sys/devices/system/cpu/cpufreq/policy{cluster.first}"
+
+
+def _add_cluster(tree: Tree, cluster: Cluster) -> None:
     cores = range(cluster.first, cluster.first + cluster.cores)
-    folder = f"/sys/devices/system/cpu/cpufreq/policy{cluster.first}"
+    folder = _policy(cluster)
     listed = " ".join(map(str, cores))
     for file, text in (
         ("affected_cpus", listed),
@@ -262,8 +187,12 @@ def _add_cluster(tree: Tree, cluster: Cluster, world: WorldView) -> None:
         ("scaling_available_governors", f"performance powersave userspace {cluster.governor}"),
     ):
         tree.text(f"{folder}/{file}", text)
-    clock = Attribute(constant(partial(_clock, cluster, world)))
-    tree.live[f"{folder}/scaling_cur_freq"] = tree.live[f"{folder}/cpuinfo_cur_freq"] = clock
     for core in cores:
         tree.link(f"/sys/devices/system/cpu/cpu{core}/cpufreq", folder)
         tree.text(f"/sys/devices/system/cpu/cpu{core}/online", "1")
+
+
+def _add_clock(tree: Tree, cluster: Cluster, world: WorldView, limits: Limits | None) -> None:
+    folder = _policy(cluster)
+    clock = Attribute(constant(partial(_clock, cluster, world, limits)))
+    tree.live[f"{folder}/scaling_cur_freq"] = tree.live[f"{folder}/cpuinfo_cur_freq"] = clock

@@ -64,16 +64,16 @@ def serve(folder: Path, bus: object, program: str) -> list[str]:
 
 #: kind of fault -> errno by adapter
 FAULTS = {
-    "absent": {"ideal": 6, "bcm2835": 121, "tegra": 121, "mcp2221": 6},
-    "nak_address": {"ideal": 6, "bcm2835": 121, "tegra": 121, "mcp2221": 6},
-    "nak_data": {"ideal": 5, "bcm2835": 121, "tegra": 121, "mcp2221": 6},
+    "absent": {"ideal": 6, "bcm2835": 121, "tegra": 121, "rp1": 121, "mcp2221": 6},
+    "nak_address": {"ideal": 6, "bcm2835": 121, "tegra": 121, "rp1": 121, "mcp2221": 6},
+    "nak_data": {"ideal": 5, "bcm2835": 121, "tegra": 121, "rp1": 121, "mcp2221": 6},
     "stuck_sda": dict.fromkeys(PROFILES, errno.ETIMEDOUT),
     "stuck_scl": dict.fromkeys(PROFILES, errno.ETIMEDOUT),
-    "arbitration": {"ideal": 11, "bcm2835": 5, "tegra": 11, "mcp2221": 11},
+    "arbitration": {"ideal": 11, "bcm2835": 5, "tegra": 11, "rp1": 11, "mcp2221": 11},
 }
 
 
-@pytest.mark.parametrize("adapter", ["ideal", "bcm2835", "tegra", "mcp2221"])
+@pytest.mark.parametrize("adapter", ["ideal", "bcm2835", "tegra", "rp1", "mcp2221"])
 def test_i2c_faults_have_the_errno_of_the_adapter(tmp_path: Path, adapter: str) -> None:
     """Each transaction fails as the adapter's driver fails, and one without a fault is good."""
     bus = I2CBus("i2c-1", 400_000, adapter)

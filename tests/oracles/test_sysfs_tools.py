@@ -123,7 +123,7 @@ def test_psutil_reads_temperatures_and_clocks(tmp_path: Path, jetson: str) -> No
     text += "psutil.cpu_freq()]))"
     temperatures, clock = script(tmp_path, jetson, text)  # type: ignore[misc]
     assert temperatures == {"lm75": [["", CHIP_C, 80.0, 80.0]]}
-    assert clock == [1510.4, 115.2, 1510.4]
+    assert clock == [1510.4, 729.6, 1510.4]  # the least of every power mode
 
 
 def test_cat_redirection_and_grep_read_the_same(tmp_path: Path, jetson: str) -> None:
