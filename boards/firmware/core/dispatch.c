@@ -2,9 +2,6 @@
 #include "hal.h"
 #include "hilwire.h"
 
-#ifndef HW_CAPABILITIES_NOW
-#define HW_CAPABILITIES_NOW HW_CAPABILITIES
-#endif
 #ifndef HW_NAME
 #define HW_NAME(i) (HW_BOARD_NAME "\0" HW_FIRMWARE_NAME)[i]
 #define HW_NAME_SIZE (sizeof(HW_BOARD_NAME "\0" HW_FIRMWARE_NAME) - 1)
@@ -103,7 +100,9 @@ static uint8_t set_baud(const uint8_t *payload, uint8_t *reply)
 {
 #if HW_CAPABILITIES & HW_CAP_SET_BAUD
     uint32_t baud = hw_get32(payload);
-    if (hal_can_baud(baud))
+    if (!(HW_CAPABILITIES_NOW & HW_CAP_SET_BAUD))
+        reply[0] = HW_UNSUPPORTED;
+    else if (hal_can_baud(baud))
         hw_after_reply(HW_SET_BAUD, baud);
     else
         reply[0] = HW_INVALID;

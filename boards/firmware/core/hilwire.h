@@ -94,6 +94,9 @@ enum { HW_HOLD = 1, HW_GO_ON = 2 };
 #endif
 /* A board defines HW_TARGET_SWITCHED where its hardware acknowledges the target's address by itself
  * and so has to be switched off for a stale image; HW_I2C_WHOLE and HW_SPI_WHOLE: see hal.h. */
+#ifndef HW_CAPABILITIES_NOW
+#define HW_CAPABILITIES_NOW HW_CAPABILITIES /* where some depend on how the board was started */
+#endif
 #ifndef HW_BUILD
 #define HW_BUILD 0 /* first 32 bits of the hash of the sources; the Makefile gives it */
 #endif

@@ -10,7 +10,9 @@
 #include "hal.h"
 #include "hilwire.h"
 
-enum { FALLBACK_US = 500000 };
+/* Of a frame's type: a reply or an event, which a line that echoes brings back. Not answered, or the
+ * two would go on for ever. */
+enum { NO_REQUEST = 0xC0, FALLBACK_US = 500000 };
 
 uint16_t hw_counters[HW_COUNTERS];
 uint32_t hw_received_us;
@@ -206,7 +208,7 @@ static void take_frame(void)
         hello(n);
     else if (!link.open)
         hw_count(HW_NO_SESSION);
-    else if (frame[0] != (HW_MAJOR << 4 | link.epoch))
+    else if (frame[0] != (HW_MAJOR << 4 | link.epoch) || frame[1] & NO_REQUEST)
         hw_count(HW_WRONG_EPOCH);
     else
         request(n);
