@@ -117,8 +117,10 @@ class Identity(NamedTuple):
         numbers = _NUMBERS.unpack_from(payload)
         names = payload[_NUMBERS.size :].split(b"\0")
         assert len(names) == 2, f"an identity with {len(names)} names: {names!r}"
-        *values, uid, v0, v1, v2, build = numbers
-        return cls(*values, uid, (v0, v1, v2), build, *(name.decode() for name in names))
+        minor, frame, window, credit, hz, bits, can, cause, boot, uid, *version, build = numbers
+        board, firmware = (name.decode() for name in names)
+        sizes = (minor, frame, window, credit, hz, bits)
+        return cls(*sizes, can, cause, boot, uid, tuple(version), build, board, firmware)
 
 
 class BoardBench:
