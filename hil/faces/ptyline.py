@@ -11,18 +11,11 @@ forces 8 bits, no parity), tcdrain returns early, TIOCMGET and TIOCGICOUNT fail 
 
 from __future__ import annotations
 
-import fcntl
-import struct
-import termios
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from hil.faces.terminal import Terminal
+from hil.faces.terminal import Terminal, set_speed, speed_of
 from hil.faces.uart_feed import Feed
-
-#: ``struct termios2`` (asm-generic/termbits.h): four flags, line, 19 characters, two speeds
-_TERMIOS2: Final = struct.Struct("4IB19s2I")
-_TCGETS2: Final = 0x802C542A
 
 
 class PtyLine:
@@ -33,7 +26,7 @@ class PtyLine:
         self.counters = dict.fromkeys(("opened", "rx_unopened", "rx_overrun", "baud_changes"), 0)
         #: a program has the UART open as a stream, and the terminal is as if it were closed
         self.aside = False
-        self.terminal = Terminal(self.counters, lambda fd: self._set_baud(fd, bus.baud))
+        self.terminal = Terminal(self.counters, lambda fd: set_speed(fd, bus.baud))
         self.master, self.path = self.terminal.master, self.terminal.path
         self.is_open = self.terminal.is_open
         self._feed = Feed(bus, self.terminal.read, present, self._written)
@@ -45,21 +38,9 @@ class PtyLine:
         self.bus.before_receive = lambda: None
         self.terminal.close()
 
-    @staticmethod
-    def _set_baud(fd: int, baud: int) -> None:
-        """Set a terminal to any rate; BOTHER, which libc cannot read, only where it has no name."""
-        settings = bytearray(_TERMIOS2.size)
-        fcntl.ioctl(fd, _TCGETS2, settings)
-        iflag, oflag, cflag, lflag, line, characters, _, _ = _TERMIOS2.unpack(settings)
-        cflag = cflag & ~0o010017 | getattr(termios, f"B{baud}", 0o010000)
-        new = _TERMIOS2.pack(iflag, oflag, cflag, lflag, line, characters, baud, baud)
-        fcntl.ioctl(fd, 0x402C542B, new)
-
     def baud(self) -> int:
         """Return the rate that the terminal is set to; 0: hung up."""
-        settings = bytearray(_TERMIOS2.size)
-        fcntl.ioctl(self.master, _TCGETS2, settings)
-        return int(_TERMIOS2.unpack(settings)[-1])
+        return speed_of(self.master)
 
     def _follow(self) -> None:
         """Bring the UART to the rate of the terminal."""

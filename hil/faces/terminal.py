@@ -6,9 +6,34 @@ import contextlib
 import fcntl
 import os
 import select
+import struct
 import termios
 import tty
 from collections.abc import Callable, MutableMapping
+from typing import Final
+
+#: ``struct termios2`` (asm-generic/termbits.h): four flags, line, 19 characters, two speeds
+_TERMIOS2: Final = struct.Struct("4IB19s2I")
+_TCGETS2: Final = 0x802C542A
+_TCSETS2: Final = 0x402C542B
+_CBAUD, _BOTHER = 0o010017, 0o010000
+
+
+def set_speed(fd: int, baud: int) -> None:
+    """Set a terminal to any rate; BOTHER, which libc cannot read, only where it has no name."""
+    settings = bytearray(_TERMIOS2.size)
+    fcntl.ioctl(fd, _TCGETS2, settings)
+    iflag, oflag, cflag, lflag, line, characters, _, _ = _TERMIOS2.unpack(settings)
+    cflag = cflag & ~_CBAUD | getattr(termios, f"B{baud}", _BOTHER)
+    new = _TERMIOS2.pack(iflag, oflag, cflag, lflag, line, characters, baud, baud)
+    fcntl.ioctl(fd, _TCSETS2, new)
+
+
+def speed_of(fd: int) -> int:
+    """Return the rate in baud of a terminal, or of the one behind a master; 0: hung up."""
+    settings = bytearray(_TERMIOS2.size)
+    fcntl.ioctl(fd, _TCGETS2, settings)
+    return int(_TERMIOS2.unpack(settings)[-1])
 
 
 class Terminal:
