@@ -121,6 +121,10 @@ class I2CBus:
         if not ten_bit:
             self._combined.pop(address, None)
 
+    def target_at(self, address: int) -> I2CTarget | None:
+        """Return who answers a 7-bit address, or None; reserved addresses included."""
+        return self._targets.get(address) or self._wire.reserved.get(address)
+
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable into the way of every transaction; None takes it out."""
         self._interceptor = interceptor
