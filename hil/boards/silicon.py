@@ -45,6 +45,8 @@ from hil.wiring import Wiring
 
 #: the pin that is chip select 0 on an Uno, D10: port B, bit 2
 UNO_SELECTS: Final[Mapping[tuple[int, int], int]] = {(0, 2): 0}
+#: long enough for the first conversion of any part
+POWERED_S: Final = 10
 _STEP_S: Final = 0.05
 
 
@@ -54,11 +56,15 @@ class Silicon:
     def __init__(
         self, board: Board, seed: int = 0, overrides: Mapping[str, dict[str, Any]] | None = None
     ) -> None:
-        """Build the buses and parts of ``board``; ``overrides`` as :class:`hil.wiring.Wiring`."""
+        """Build the buses and parts of ``board``; ``overrides`` as :class:`hil.wiring.Wiring`.
+
+        The parts have had power for :data:`POWERED_S` when the board first asks.
+        """
         self.kernel = Kernel()
         self.exchange = Exchange(self.kernel, RecordStream(), 2**62)
         self.wiring = Wiring(board, self.exchange, seed, overrides or {})
         self.wiring.start()
+        self.kernel.run_before(POWERED_S * 1_000_000_000, AFTER_ALL)
         self.parts = self.wiring.parts
         self._state: Mapping[str, float] | None = None
         self._thread: threading.Thread | None = None
