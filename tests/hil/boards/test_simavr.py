@@ -223,7 +223,7 @@ def as_front_end(uno: UnoBench, fresh_ms: int = 0, width: int = 2) -> bytes:
 
 
 def test_front_end_answers_within_stretch_limits(uno: UnoBench) -> None:
-    """As target the board answers from its image, and holds the clock no longer than SMBus has it."""
+    """As target the board answers from its image, and holds the clock as briefly as SMBus wants."""
     image = as_front_end(uno)
     for hz in (100_000, 400_000):
         outcome = uno.wires.transact([(TARGET, b"\x03"), (TARGET, 6)], hz)
