@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flightsw.codec.dictionary import ROLE_NAMES
-from hil.boardparts import COMPUTER_NAMES, KINDS, Pin, read_part
+from hil.boardparts import COMPUTER_NAMES, KINDS, Pin, read_part, read_stand_in
 from hil.buses.adapters import PROFILES
 from hil.config import Document, load_toml, nearest
 from hil.errors import ConfigError
@@ -36,6 +36,8 @@ class BusSpec:
     #: the bus's own keys in SI units: ``bitrate_hz``, ``baud``, ``lines``; and ``wired_to``, the
     #: UART at the other end instead of a part
     params: Mapping[str, Any]
+    #: the board of the lab that takes its place, as ``INSTANCE`` or ``INSTANCE:BUS``
+    board: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class PartSpec:
     labels: tuple[str, ...] = ()
     #: physical inputs that stay as they are, in SI units
     fixed: Mapping[str, float] = field(default_factory=dict)
+    #: the board of the lab that takes its place, as ``INSTANCE`` or ``INSTANCE:BUS``
+    board: str | None = None
 
 
 @dataclass(frozen=True)
@@ -188,9 +192,9 @@ def _read_buses(doc: Document) -> tuple[BusSpec, ...]:
         doc.table(key)
         kind = doc.choice((*key, "kind"), KINDS)
         readers = KINDS[kind].params
-        doc.check_keys(key, ("kind", *(reader.key for reader in readers)))
+        doc.check_keys(key, ("kind", "board", *(reader.key for reader in readers)))
         params = {reader.name: reader.read(doc, key) for reader in readers}
-        buses.append(BusSpec(name, kind, index, params))
+        buses.append(BusSpec(name, kind, index, params, read_stand_in(doc, (*key, "board"))))
     return tuple(buses)
 
 

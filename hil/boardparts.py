@@ -152,7 +152,9 @@ KERNEL_DRIVERS: Mapping[str, tuple[str, ...]] = {
 }
 
 _I2C_KEYS = ("mux", "channel", "kernel", "labels")
-_GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver")
+_GENERIC_KEYS = ("type", "bus", "pins", "world", "role", "driver", "board")
+#: ``board``: a board of the lab, and which of its buses
+_STAND_IN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}(:[a-z0-9]{1,8})?")
 
 
 def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict[str, Any]:
@@ -188,7 +190,16 @@ def read_part(doc: Document, key: KeyPath, buses: Mapping[str, BusSpec]) -> dict
         "spi": {n.name: n.read(doc, key) for n in SPI_NUMBERS} if bus.kind == "spi" else {},
         "role": doc.choice((*key, "role"), ROLE_NAMES, None),
         "driver": doc.choice((*key, "driver"), DRIVER_NAMES, *_driver_default(doc, key)),
+        "board": read_stand_in(doc, (*key, "board")),
     }
+
+
+def read_stand_in(doc: Document, key: KeyPath) -> str | None:
+    """Return the board of the lab that takes the place of a part or bus; None: it is emulated."""
+    text = doc.text(key, None)
+    if text is not None and not _STAND_IN.fullmatch(text):
+        raise doc.error(key, "name a board of lab.toml, as 'bench-uno-1' or 'bench-uno-1:i2c0'")
+    return text
 
 
 def _known(doc: Document, key: KeyPath, name: str, known: Mapping[str, Any], what: str) -> str:

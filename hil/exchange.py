@@ -373,15 +373,24 @@ class Exchange:
         due_ns = self._due_ns
         if t_ns < due_ns or (t_ns == due_ns and phase < _CHECK):
             if t_ns >= self._end_ns:
-                self.finish()
+                self._approach_end()
             else:
                 kernel.run_before(t_ns, _CHECK if phase < _CHECK else AFTER_ALL)
         elif due_ns >= self._end_ns:
-            self.finish()
+            self._approach_end()
         else:
             kernel.run_before(due_ns, _CHECK)
             if kernel.now_ns == due_ns:
                 self._release(due_ns)
+
+    def _approach_end(self) -> None:
+        """End the run, unless something real comes in while its last stretch of time passes."""
+        kernel = self.kernel
+        if kernel.gate is not None and kernel.now_ns < self._end_ns:
+            kernel.run_before(self._end_ns, 0)
+            if kernel.now_ns < self._end_ns:
+                return
+        self.finish()
 
     def _release(self, t_ns: int) -> None:
         """Make everyone ready who waits for ``t_ns``, and find the next time that is waited for."""

@@ -208,6 +208,8 @@ class CANBus(CANNodes):
         if order in self._touched:
             self._touched.remove(order)
             flags |= int(Flag.FAULTED)
+        for node in flight.senders:
+            flags |= getattr(node.device, "can_flags", 0)
         self._out(flight.start_ns, t_ns - flight.start_ns, flags, status, can_id, data)
         for node in flight.senders:
             sent = getattr(node.device, "can_sent", None)

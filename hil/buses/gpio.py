@@ -26,7 +26,7 @@ from hil.buses.gpio_line import EDGES, PUSH_PULL, Line, Settings, driven
 from hil.buses.gpio_users import GPIOUsers
 from hil.buses.intercept import QUEUED, Crossing, Interceptor, Result, through
 from hil.errors import ConfigError
-from hil.parts.base import GPIODevice, Scheduler
+from hil.parts.base import GPIODevice, Scheduler, unwired
 from hil.parts.fault_windows import FaultWindows
 from hil.time.phase import Phase
 
@@ -65,6 +65,8 @@ class GPIOChip(GPIOUsers):
         self._emit = emit
         self._lines = [Line() for _ in range(nlines)]
         self._attached = 0
+        #: further flags of the records of edges, by line
+        self._flags: dict[int, int] = {}
         self._interceptor: Interceptor | None = None
 
     def attach(self, part: GPIODevice, pins: Mapping[str, tuple[int, str]]) -> None:
@@ -91,6 +93,7 @@ class GPIOChip(GPIOUsers):
                 if others and (drive == PUSH_PULL or any(pushes for _, pushes in others)):
                     raise ConfigError(f"gpio {self.name}: two parts drive line {line}; move one")
                 outputs[pin] = line
+                self._flags[line] = getattr(part, "gpio_flags", 0)
                 level = driven(idle.get(pin, 0), drive)
                 self._lines[line].parts[f"{name}.{pin}"] = (level, drive == PUSH_PULL)
                 self._lines[line].level = self._lines[line].resolve()[0]
@@ -101,6 +104,17 @@ class GPIOChip(GPIOUsers):
         part.gpio_drive = partial(self._drive, name, outputs, drives)
         by_voltage = partial(self._drive_v, name, outputs, drives)
         part.gpio_drive_v = by_voltage  # type: ignore[attr-defined]
+
+    def detach(self, part: GPIODevice, pins: Mapping[str, tuple[int, str]]) -> None:
+        """Take a part with these pins off its lines, which find the levels that are left."""
+        name = str(getattr(part, "name", ""))
+        part.gpio_drive = unwired
+        part.gpio_drive_v = unwired  # type: ignore[attr-defined]
+        for pin, (line, _) in pins.items():
+            place = self._lines[line]
+            place.listeners = [one for one in place.listeners if one[0] is not part]
+            if place.parts.pop(f"{name}.{pin}", None) is not None:
+                self._settle(self.scheduler.now_ns, line)
 
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable between every driver and its line; None takes it out."""
@@ -270,6 +284,7 @@ class GPIOChip(GPIOUsers):
             self.counters["missing_edge"] += 1
         else:
             flags = int(Flag.INPUT | Flag.FAULTED if faulted else Flag.INPUT)
+            flags |= self._flags.get(line, 0)
             for _ in range(1 + kinds.count("duplicate")):
                 self._emit(t_ns, 0, flags, 0, line, bytes((pin.level,)))
             self.counters["duplicate"] += kinds.count("duplicate")

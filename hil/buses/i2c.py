@@ -80,7 +80,8 @@ class I2CBus:
         self._interceptor: Interceptor | None = None
         self._watched = False
         self._wire = Wire(self.profile, self.duration_ns)
-        self._run = self._wire.run
+        #: takes the place of the wire while a transaction runs that a board has answered
+        self._lent: Wire | None = None
         self._targets, self._ten_bit = self._wire.targets, self._wire.ten_bit
         self._rivals: Rivals | None = None
         self._combined: dict[int, Combined] = {}
@@ -144,15 +145,29 @@ class I2CBus:
     def rivals(self) -> Rivals:
         """Return the other controllers of this bus; from now on there may be some."""
         if self._rivals is None:
-            self._rivals = Rivals(self._run, self.duration_ns)
+            self._rivals = Rivals(self._on_wire, self.duration_ns)
             self._rewatch()
         return self._rivals
 
+    def lend(self, wire: Wire | None) -> None:
+        """Let ``wire`` carry what comes, with other targets than ours; None: ours again.
+
+        Faults, interceptors and other controllers are those of this bus all the same.
+        """
+        self._lent = wire
+        self._rewatch()
+
     def _rewatch(self) -> None:
         self._watched = (
-            self._interceptor is not None or bool(self.faults) or self._rivals is not None
+            self._interceptor is not None
+            or bool(self.faults)
+            or self._rivals is not None
+            or self._lent is not None
         )
         self.faulted = False
+
+    def _on_wire(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
+        return (self._lent or self._wire).run(t_ns, messages)
 
     # -- what the rest of the bench may know -----------------------------------------------------
 
@@ -259,7 +274,7 @@ class I2CBus:
         return self._with_faults(crossing.t_ns, crossing.content)
 
     def _with_faults(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
-        run = self._run if self._rivals is None else self._rivals.enter
+        run = self._on_wire if self._rivals is None else self._rivals.enter
         if self.faults:
             fault = self.faults.consult(self.transfers - 1, t_ns, messages[0][0])
             if fault is not None:

@@ -103,6 +103,24 @@ class SPIBus:
             raise ConfigError(f"SPI bus {self.name!r}: nothing at chip select {chip_select}")
         del self._devices[chip_select]
 
+    def replace(self, chip_select: int, peripheral: SPIPeripheral) -> SPIPeripheral:
+        """Put another part at a chip select, with the settings that are there; return the old.
+
+        Raises :class:`hil.errors.ConfigError` where nothing is there.
+        """
+        device = self._devices.get(chip_select)
+        if device is None:
+            raise ConfigError(f"SPI bus {self.name!r}: nothing at chip select {chip_select}")
+        del self._devices[chip_select]
+        settings = (device.mode, device.speed_hz, device.lsb_first, device.bits)
+        self.attach(chip_select, peripheral, *settings)
+        return device.peripheral
+
+    @property
+    def chip_selects(self) -> list[int]:
+        """The chip selects at which something is."""
+        return sorted(self._devices)
+
     def configure(self, chip_select: int, **settings: Any) -> None:
         """Set ``mode``, ``speed_hz``, ``bits`` or ``lsb_first`` of a chip select from now on.
 
@@ -120,6 +138,17 @@ class SPIBus:
         except ConfigError:
             self._devices[chip_select] = device
             raise
+
+    def settings(self, chip_select: int) -> tuple[int, int, bool]:
+        """Return mode and clock (Hz) of a chip select, and whether it is a plain one.
+
+        Plain are words of 8 bits, the high bit first, with a line for each direction.
+        """
+        device = self._devices.get(chip_select)
+        if device is None:
+            return 0, DEFAULT_HZ, True
+        plain = device.bits == 8 and not device.lsb_first and not device.three_wire
+        return device.mode, self._clock_hz(device, 0), plain
 
     def intercept(self, interceptor: Interceptor | None) -> None:
         """Put a callable into the way of every transaction; None takes it out."""
@@ -158,7 +187,7 @@ class SPIBus:
         counters = self.counters
         counters["transfers"] += 1
         self.faulted = False
-        refusal = self._refusal(segments)
+        refusal = self.refusal(segments)
         if refusal != _OK:
             counters["refused"] += 1
             return refusal, 0, []
@@ -173,7 +202,7 @@ class SPIBus:
         counters["faulted"] += self.faulted
         return status, duration_ns, rx
 
-    def _refusal(self, segments: list[Segment]) -> int:
+    def refusal(self, segments: list[Segment]) -> int:
         """Return what the adapter's driver makes of these segments before it touches the bus."""
         if not segments:
             return int(Status.INVALID)

@@ -35,7 +35,7 @@ from hil.buses.uart_port import BREAK, UARTPort
 from hil.buses.uart_wave import Setting, checked, far_off, resample, understands
 from hil.buses.uart_way import CHUNK_NBYTES, Way
 from hil.errors import ConfigError
-from hil.parts.base import Scheduler, UARTDevice, stream
+from hil.parts.base import Scheduler, UARTDevice, stream, unwired
 from hil.parts.fault_windows import FaultWindows
 from hil.time.phase import Phase
 
@@ -95,6 +95,10 @@ class UARTBus(UARTPort):
         self.before_receive: Callable[[], None] = lambda: None
         #: called when octets have left, or what was held back may leave: there is room for more
         self.after_send: list[Callable[[int], None]] = []
+        #: called when rate or format of the payload computer's end have changed
+        self.after_setting: list[Callable[[], None]] = []
+        #: further flags of the records of what is received
+        self.rx_flags = 0
         self._emit = emit
         self._random = stream(seed, name)
         self._device: UARTDevice | None = None
@@ -146,6 +150,19 @@ class UARTBus(UARTPort):
         self.setting = checked(self.name, setting)
         for way in (self._tx, self._rx):
             way.new_burst()
+        for told in self.after_setting:
+            told()
+
+    def detach(self) -> UARTDevice:
+        """Take the device off the line; what it still sends goes nowhere. Return it."""
+        device = self._device
+        if device is None:
+            raise ConfigError(f"uart {self.name}: no device to detach")
+        self._device = None
+        device.uart_send = unwired
+        for name in ("uart_lines", "uart_send_break", "uart_set_baud"):
+            setattr(device, name, unwired)
+        return device
 
     def _set_device_baud(self, t_ns: int, baud: int) -> None:
         """Have the device's end change its rate once what it has sent is out."""
@@ -273,7 +290,8 @@ class UARTBus(UARTPort):
                     return
         self.counters["rx_octets"] += len(data)
         flags = Flag.INPUT | Flag.FAULTED if status or touched else Flag.INPUT
-        self._emit(start_ns, end_ns - start_ns, int(flags), status, 0, data)
+        more = int(flags) | self.rx_flags
+        self._emit(start_ns, end_ns - start_ns, more, status, 0, data)
 
     def _overlaps(self, other: Way, start_ns: int, end_ns: int) -> bool:
         """Tell whether the other end drives the line in this time, its driver's delays included."""

@@ -1,0 +1,114 @@
+"""What of a payload computer is real: parts and buses, each with the board that takes its place.
+
+Three may say so, each over the one before: the lab file, the board file (``board = ...``), and
+whoever starts the run (``--bind``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hil.board import Board, PartSpec
+from hil.boards.boardtype import BoardBus
+from hil.boards.lab import Instance, Lab
+from hil.config import nearest
+from hil.errors import UsageError
+
+EMULATED = "emulated"
+#: Buses that a board can take the place of.
+KINDS = ("i2c", "spi", "uart", "can", "gpio")
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A part or a bus of the payload computer, and the board that takes its place."""
+
+    name: str
+    #: the bus of the payload computer, the same as ``name`` where the whole of it is bound
+    bus: str
+    instance: Instance
+    behind: BoardBus
+    #: the part; None: the whole bus
+    part: PartSpec | None = None
+    #: beside the emulated one instead of in its place
+    shadow: bool = False
+
+    def describe(self) -> str:
+        """Return it as ``--bind`` has it."""
+        return f"{self.name}={self.instance.id}:{self.behind.name}"
+
+
+def resolve(board: Board, lab: Lab, name: str, where: str, shadow: bool = False) -> Binding:
+    """Return the binding of part or bus ``name`` to ``where``, ``INSTANCE`` or ``INSTANCE:BUS``.
+
+    Raises ``UsageError`` or ``ConfigError`` for what cannot be bound.
+    """
+    part = next((part for part in board.parts if part.name == name), None)
+    buses = {bus.name: bus for bus in board.buses}
+    if part is None and name not in buses:
+        known = [*(part.name for part in board.parts), *buses]
+        hint = nearest(name, known) or f"; it has: {', '.join(known)}"
+        raise UsageError(f"board {board.name} has no part or bus {name[:64]!r}{hint}")
+    bus = buses[part.bus if part else name]
+    if bus.kind not in KINDS:
+        raise UsageError(f"{name}: no board can stand in on a bus of kind {bus.kind}")
+    if part is not None and part.mux is not None:
+        raise UsageError(
+            f"{name} sits behind {part.mux}: what is emulated behind a switch stays so; bind "
+            f"{part.mux}, or the whole of {part.bus}"
+        )
+    identity, _, wanted = where.partition(":")
+    instance = lab.instance(identity)
+    there = [one for one in instance.type.buses.values() if one.kind == bus.kind]
+    if wanted:
+        behind = instance.type.bus(wanted)
+        if behind.kind != bus.kind:
+            raise UsageError(f"{name} is on a bus of kind {bus.kind}; {where} is {behind.kind}")
+    elif not there:
+        raise UsageError(
+            f"{name} is on a bus of kind {bus.kind}; {identity}, a {instance.type.name}, has none"
+        )
+    else:
+        behind = there[0]
+    return Binding(name, bus.name, instance, behind, part, shadow)
+
+
+def bindings(board: Board, lab: Lab, asked: Iterable[str]) -> list[Binding]:
+    """Return every binding of a run; ``asked`` are ``NAME=INSTANCE[:BUS]`` or ``NAME=emulated``.
+
+    Raises ``UsageError`` or ``ConfigError`` for what cannot be bound, and for a part and its bus
+    both.
+    """
+    lab.check(board)
+    wanted: dict[str, tuple[str, bool]] = {}
+    for instance in lab.instances.values():
+        for name, behind in {**instance.parts, **instance.buses}.items():
+            wanted[name] = f"{instance.id}:{behind}", name in instance.shadow
+    stand_ins = [(part.name, part.board) for part in board.parts]
+    for spec_name, where in (*stand_ins, *((bus.name, bus.board) for bus in board.buses)):
+        if where is not None:
+            wanted[spec_name] = where, False
+    for text in asked:
+        name, equals, at = text.partition("=")
+        if not equals or not name or not at:
+            raise UsageError(f"bind {text!r}: say PART=INSTANCE[:BUS], or PART={EMULATED}")
+        wanted.pop(name, None)
+        if at != EMULATED:
+            wanted[name] = at, False
+    found = [resolve(board, lab, name, *rest) for name, rest in wanted.items()]
+    check_overlap(found)
+    return found
+
+
+def check_overlap(found: Iterable[Binding]) -> None:
+    """Raise ``UsageError`` where a part and the whole of its bus are bound."""
+    found = list(found)
+    whole = {binding.bus: binding for binding in found if binding.part is None}
+    for binding in found:
+        other = whole.get(binding.bus)
+        if binding.part is not None and other is not None:
+            raise UsageError(
+                f"{binding.describe()} and {other.describe()}: {binding.name} is on "
+                f"{binding.bus}, all of which is bound; leave one away"
+            )

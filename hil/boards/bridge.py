@@ -1,0 +1,212 @@
+"""Where the transactions of an I2C or SPI bus go when boards answer for some of its parts.
+
+A route is on the lane of a bus (:class:`hil.transactions.Route`). A transaction to a part that a
+board stands in for goes to the board; when its answer arrives the emulated bus runs it with targets
+that give this answer. While the board is away the emulated bus runs it with nothing on the wire.
+The emulated part stays where it is and hears of none of this.
+
+The real part sees every transaction, also one that a fault of the emulated bus then spoils: faults
+change what the payload computer is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from flightsw.codec import bus_payload
+from flightsw.codec.wire import Status
+from hil.boards.i2c_transaction import I2CTransaction, Line
+from hil.boards.spi_transaction import SPIAnswer, SPITransaction
+from hil.boards.targets import AnsweredPeripheral, AnsweredWire, I2CAnswer
+from hil.buses.i2c_messages import TEN_BIT, Message, refusal
+from hil.buses.i2c_wire import Wire
+from hil.buses.spi import CS_CHANGE
+from hil.transactions import Call, Lane, Run, Transactor
+
+Done = Callable[[int, Run], None]
+_OK, _UNSUPPORTED = int(Status.OK), int(Status.UNSUPPORTED)
+
+
+class Station(Line, Protocol):
+    """A board as its run sees it."""
+
+    name: str
+    counters: Counter[str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked."""
+
+    def stamp(self, act: Callable[[int], None]) -> None:
+        """Make what the board has just said an event of the virtual time that it is now."""
+
+    def tell_once(self, name: str, **values: Any) -> None:
+        """Put an event into the records, the first time that it happens."""
+
+
+class Seat:
+    """A place on a bus that a board answers for: the board, and which of its buses it is."""
+
+    def __init__(self, station: Station, bus: int) -> None:
+        self.station = station
+        self.bus = bus
+
+
+class I2CRoute:
+    """The way of one I2C bus's transactions. Addresses are ``(address, is ten-bit)``."""
+
+    def __init__(self, lane: Lane, transactor: Transactor) -> None:
+        self._lane = lane
+        self._transactor = transactor
+        self.seats: dict[tuple[int, bool], Seat] = {}
+        #: stands in for the whole bus
+        self.whole: Seat | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no board answers for anything here."""
+        return not self.seats and self.whole is None
+
+    def _seat(self, message: Message) -> Seat | None:
+        return self.seats.get((message[0], bool(message[1] & TEN_BIT)), self.whole)
+
+    def begin(self, call: Call, t_ns: int, done: Done) -> bool:
+        """Send a transaction on its way; False: the emulated bus runs it as it is."""
+        messages = bus_payload.unpack_i2c(call.payload, reply=False)
+        if refusal(self._lane.bus.profile, messages):
+            return False
+        seats = dict.fromkeys(map(self._seat, messages))
+        seat = next((seat for seat in seats if seat is not None), None)
+        if seat is None:
+            return False
+        station = seat.station
+        if len(seats) > 1:
+            station.counters["mixed"] += 1
+            addresses = sorted({message[0] for message in messages})
+            station.tell_once("BOARD_MIXED", bus=self._lane.bus.name, addresses=addresses)
+            refused = self._transactor.refused
+            done(t_ns, partial(refused, self._lane, call, _UNSUPPORTED, t_ns))
+            return True
+        if not station.ready:
+            station.counters["absent"] += 1
+            done(t_ns, partial(self._run_alone, call))
+            return True
+        came = partial(self._came, station, call, messages, t_ns, done)
+        I2CTransaction(station, seat.bus, messages, came).begin()
+        return True
+
+    def _came(
+        self,
+        station: Station,
+        call: Call,
+        messages: list[Message],
+        t_ns: int,
+        done: Done,
+        answer: I2CAnswer | None,
+    ) -> None:
+        """Bring the answer of a board, or the news that there is none, into virtual time."""
+
+        def arrive(now_ns: int) -> None:
+            if answer is None:
+                station.counters["lost"] += 1
+                done(now_ns, partial(self._run_alone, call))
+            else:
+                station.counters["transactions"] += 1
+                done(t_ns, partial(self._run, call, messages, answer, now_ns))
+
+        station.stamp(arrive)
+
+    def _run(
+        self, call: Call, messages: list[Message], answer: I2CAnswer, now_ns: int, t_ns: int
+    ) -> tuple[int, bytes]:
+        bus = self._lane.bus
+        bus.lend(AnsweredWire(bus.profile, bus.duration_ns, messages, answer))
+        try:
+            return self._transactor.answered(self._lane, call, now_ns, t_ns)
+        finally:
+            bus.lend(None)
+
+    def _run_alone(self, call: Call, t_ns: int) -> tuple[int, bytes]:
+        """Run a transaction with nobody there: its board is away."""
+        bus = self._lane.bus
+        bus.lend(Wire(bus.profile, bus.duration_ns))
+        try:
+            return call(t_ns)
+        finally:
+            bus.lend(None)
+
+
+class SPISeat(Seat):
+    """A chip select that a board answers for, by one of its own."""
+
+    def __init__(self, station: Station, bus: int, chip_select: int, name: str) -> None:
+        super().__init__(station, bus)
+        self.chip_select = chip_select
+        self.peripheral = AnsweredPeripheral(name)
+        #: mode and clock that the board was last told; None after it came anew
+        self.told: tuple[int, int] | None = None
+
+
+def _is_plain(segment: bus_payload.SPISegment) -> bool:
+    """Tell whether a segment has words of 8 bits on a line for each direction."""
+    return segment[2] in (0, 8) and not segment[3] & ~CS_CHANGE
+
+
+class SPIRoute:
+    """The way of one SPI bus's transactions, by chip select."""
+
+    def __init__(self, lane: Lane, transactor: Transactor) -> None:
+        self._lane = lane
+        self._transactor = transactor
+        self.seats: dict[int, SPISeat] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no board answers for anything here."""
+        return not self.seats
+
+    def begin(self, call: Call, t_ns: int, done: Done) -> bool:
+        """Send a transaction on its way; False: the emulated bus runs it as it is."""
+        seat = self.seats.get(call.address)
+        if seat is None:
+            return False
+        segments, _ = bus_payload.unpack_spi(call.payload, reply=False)
+        bus, station = self._lane.bus, seat.station
+        seat.peripheral.answer(b"")
+        if bus.refusal(segments) or not station.ready:
+            station.counters["absent"] += not station.ready
+            return False
+        mode, speed_hz, plain = bus.settings(call.address)
+        if not plain or any(
+            bits not in (0, 8) or flags & ~CS_CHANGE for _, _, bits, flags, _ in segments
+        ):
+            station.counters["unsupported"] += 1
+            station.tell_once("BOARD_SPI_UNSUPPORTED", bus=bus.name, chip_select=call.address)
+            done(t_ns, partial(self._transactor.refused, self._lane, call, _UNSUPPORTED, t_ns))
+            return True
+        came = partial(self._came, seat, call, t_ns, done)
+        SPITransaction(seat, mode & 3, speed_hz, segments, came).begin()
+        return True
+
+    def _came(
+        self, seat: SPISeat, call: Call, t_ns: int, done: Done, answer: SPIAnswer | None
+    ) -> None:
+        station = seat.station
+
+        def arrive(now_ns: int) -> None:
+            if answer is None:
+                station.counters["lost"] += 1
+                done(now_ns, call)
+                return
+            station.counters["transactions"] += 1
+            if answer.status != _OK:
+                refused = self._transactor.refused
+                done(t_ns, partial(refused, self._lane, call, answer.status, now_ns))
+                return
+            seat.peripheral.answer(answer.octets)
+            done(t_ns, partial(self._transactor.answered, self._lane, call, now_ns))
+
+        station.stamp(arrive)
