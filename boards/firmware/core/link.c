@@ -217,6 +217,7 @@ bad:
     ask_again(HW_BAD_CHECK, HW_RESEND_BAD_CHECK);
 }
 
+/* Begin a frame; lost: what comes before the next delimiter is the rest of another one. */
 static void restart(uint8_t lost)
 {
     link.n = link.code = link.pieces = 0;
@@ -273,6 +274,8 @@ void hw_log(const char *text)
 
 void hw_boot(void)
 {
+    for (uint8_t i = 0; i < sizeof link; i++)
+        ((uint8_t *)&link)[i] = 0;
     restart(1);
     link.baud = HW_BAUD;
     link.epoch = hal_boot_id() & 15;

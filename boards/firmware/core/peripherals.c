@@ -2,6 +2,9 @@
 #include "hal.h"
 #include "hilwire.h"
 
+/* Events of one source between two looks at the link, which a babbling bus must not silence. */
+enum { AT_ONCE = 4 };
+
 /* A reply of a status and a number; 0 is what the HAL gives where it cannot. */
 #if HW_CAPABILITIES & (HW_CAP_SPI | HW_CAP_UART)
 static uint8_t rate(uint8_t *reply, uint32_t value)
@@ -100,7 +103,7 @@ void hw_gpio_service(void)
 {
     uint8_t *e = hw_event();
     uint32_t t_us;
-    while (hal_gpio_edge(e, e + 1, &t_us)) {
+    for (uint8_t i = 0; i < AT_ONCE && hal_gpio_edge(e, e + 1, &t_us); i++) {
         hw_put32(e + 2, t_us);
         hw_event_send(HW_GPIO_EDGE, 6);
     }
@@ -129,8 +132,10 @@ void hw_can_service(void)
     for (uint8_t bus = 0; bus < HW_CAN_BUSES; bus++) {
         uint8_t *e = hw_event();
         uint32_t t_us, id;
-        int n;
-        while ((n = hal_can_take(bus, &t_us, &id, e + HEAD - 1, e + HEAD)) >= 0) {
+        for (uint8_t i = 0; i < AT_ONCE; i++) {
+            int n = hal_can_take(bus, &t_us, &id, e + HEAD - 1, e + HEAD);
+            if (n < 0)
+                break;
             e[0] = bus;
             hw_put32(hw_put32(e + 1, t_us), id);
             hw_event_send(HW_CAN_RX, (uint8_t)(HEAD + n));
@@ -141,5 +146,3 @@ void hw_can_service(void)
     }
 }
 #endif
-
-typedef int hw_peripherals_not_empty;

@@ -232,7 +232,7 @@ uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *re
 {
     uint16_t offset = (uint16_t)(payload[1] | payload[2] << 8);
     uint8_t slot = payload[0], count;
-    const struct slot *s = &slots[slot];
+    const struct slot *s = slots;
     if (type > HW_IMAGE_READ)
         return hw_fail(reply, HW_UNSUPPORTED);
     if (n < (type == HW_TARGET_CONFIG ? CONFIG_SIZE : IMAGE_HEAD + (type == HW_IMAGE_READ)))
@@ -241,6 +241,7 @@ uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *re
         return hw_fail(reply, HW_ABSENT);
     if (type == HW_TARGET_CONFIG)
         return hw_fail(reply, configure(slot, payload));
+    s += slot;
     if (!s->used)
         return hw_fail(reply, HW_ABSENT);
     count = type == HW_IMAGE_WRITE ? n - IMAGE_HEAD : payload[IMAGE_HEAD];
