@@ -9,6 +9,8 @@ from hil.errors import UsageError
 
 #: verb -> (module with ``main(argv) -> int``, what it does)
 VERBS = {
+    "identify": ("hil.cli.boards.identify", "who answers on a port, and its row of lab.toml"),
+    "install": ("hil.cli.boards.install", "the bridge onto a board that runs MicroPython"),
     "doctor": ("hil.cli.boards.doctor", "what keeps this host from its boards, and what mends it"),
 }
 

@@ -13,14 +13,18 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib import util
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
+from hil.boards import install
 from hil.boards.posix import PosixBoard
+from tests.hil.boards.micropythons import unix_port
 
+#: What MicroPython runs: the bridge out of the folder of its sources.
+START = "import sys; sys.path.append({!r}); import hilwire; hilwire.run()"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -72,7 +76,18 @@ def posix_small() -> Iterator[RunningBoard]:
         yield RunningBoard(board.port, board.reset)
 
 
+@contextmanager
+def micropython() -> Iterator[RunningBoard]:
+    """The bridge for stock MicroPython, on its unix port, which has no bus and no reset."""
+    with (
+        TemporaryDirectory() as folder,
+        unix_port(Path(folder), "-c", START.format(str(install.folder()))) as port,
+    ):
+        yield RunningBoard(port)
+
+
 TARGETS: dict[str, Starter] = {
     "posix": posix,
     "posix, frames of 64, window of 1": posix_small,
+    "micropython": micropython,
 }

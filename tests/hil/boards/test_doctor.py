@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from plantedhost import CH340, FT232, UNO, PlantedHost
-
 from hil.boards.doctor import Bench, examine
 from hil.boards.host import Host
 from hil.findings import BAD, GOOD, WARN, Finding
+from tests.hil.boards.plantedhost import CH340, FT232, UNO, PlantedHost
 
 
 @pytest.fixture
