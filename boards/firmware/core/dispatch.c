@@ -158,6 +158,8 @@ static uint8_t bus(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply)
 #endif
 #if HW_CAPABILITIES & HW_CAP_I2C_TARGET
     case HW_TARGET_CONFIG:
+        if (!(HW_CAPABILITIES_NOW & HW_CAP_I2C_TARGET))
+            return hw_fail(reply, HW_UNSUPPORTED);
         return hw_target_execute(type, payload, n, reply);
 #endif
     default:

@@ -65,12 +65,23 @@ void posix_unwatch(int fd)
             watched[i] = watched[--nwatched];
 }
 
+uint8_t posix_ready(int fd)
+{
+    for (unsigned i = 0; i < nwatched; i++)
+        if (watched[i].fd == fd && watched[i].revents) {
+            watched[i].revents = 0; /* level-triggered: what is left shows in the next sleep */
+            return 1;
+        }
+    return 0;
+}
+
 void hal_init(void)
 {
     catch_signals();
     if (options.until >= 0)
         posix_watch(options.until);
     posix_link_open();
+    posix_wires_open();
 }
 
 void hal_idle(void)
@@ -78,6 +89,7 @@ void hal_idle(void)
     struct timespec nap = {0, NAP_NS};
     posix_link_flush();
     ppoll(watched, nwatched, &nap, &asleep);
+    posix_wires_service();
     obey();
     if (options.until >= 0 && watched[0].revents & (POLLHUP | POLLERR | POLLNVAL))
         exit(0);
@@ -113,8 +125,12 @@ uint8_t hal_describe(uint32_t offset, uint8_t *octets, uint8_t n)
 
 uint32_t posix_capabilities(void)
 {
-    uint32_t without = options.tty || options.set_baud ? 0 : HW_CAP_SET_BAUD;
-    return HW_CAPABILITIES & ~without;
+    uint32_t with = HW_CAPABILITIES;
+    if (!options.tty && !options.set_baud)
+        with &= ~HW_CAP_SET_BAUD;
+    if (options.target_wires < 0)
+        with &= ~HW_CAP_I2C_TARGET;
+    return with;
 }
 
 uint8_t posix_name_size(void) { return (uint8_t)(strlen(options.name) + sizeof HW_FIRMWARE_NAME); }

@@ -35,19 +35,24 @@ static void raw(int fd)
     tcsetattr(fd, TCSANOW, &line);
 }
 
+uint8_t posix_set_speed(struct termios *line, uint32_t baud)
+{
+    for (unsigned i = 0; i < sizeof RATES / sizeof *RATES; i++)
+        if (RATES[i].baud == baud)
+            return cfsetspeed(line, RATES[i].speed) == 0;
+    return 0;
+}
+
 uint8_t posix_link_rate(uint32_t baud, uint8_t set)
 {
-    struct termios line;
-    for (unsigned i = 0; i < sizeof RATES / sizeof *RATES; i++) {
-        if (RATES[i].baud != baud)
-            continue;
-        if (set && options.tty && !tcgetattr(options.fd, &line)) {
-            cfsetspeed(&line, RATES[i].speed);
-            tcsetattr(options.fd, TCSADRAIN, &line);
-        }
-        return options.tty || options.set_baud;
+    struct termios line = {0};
+    if (!(options.tty || options.set_baud) || !posix_set_speed(&line, baud))
+        return 0;
+    if (set && options.tty && !tcgetattr(options.fd, &line)) {
+        posix_set_speed(&line, baud);
+        tcsetattr(options.fd, TCSADRAIN, &line);
     }
-    return 0;
+    return 1;
 }
 
 static char linked[4096];

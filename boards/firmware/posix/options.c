@@ -23,6 +23,8 @@ static const char USAGE[] =
     "  --reset-cause N    0 unknown, 1 power-on (default), 2 external, 3 brown-out, 4 watchdog, ...\n"
     "  --set-baud         take SET_BAUD though the link has no rate\n"
     "  --until N          end when this inherited descriptor is hung up\n"
+    "  --device NAME=PATH i2c1=/dev/i2c-7, spi0.1=, uart0=, gpio=, can0=INTERFACE; UARTs have no\n"
+    "                     default, the others are the node of that number\n"
     "  --target-wires N   serve register images on the wires of this descriptor\n"
     "SIGUSR1 resets it from outside, SIGUSR2 as a brown-out does; SIGTERM ends it.\n";
 
@@ -90,13 +92,14 @@ void posix_reset(uint8_t cause)
 
 void posix_parse(int argc, char **argv)
 {
-    enum { PTY = 1, FD, TTY, NAME, UID, BOOT_ID, CAUSE, SET_BAUD, UNTIL, WIRES, HELP };
+    enum { PTY = 1, FD, TTY, NAME, UID, BOOT_ID, CAUSE, SET_BAUD, UNTIL, WIRES, DEVICE, HELP };
     static const struct option known[] = {
         {"pty", optional_argument, 0, PTY}, {"fd", required_argument, 0, FD},
         {"tty", required_argument, 0, TTY}, {"name", required_argument, 0, NAME},
         {"uid", required_argument, 0, UID}, {"boot-id", required_argument, 0, BOOT_ID},
         {"reset-cause", required_argument, 0, CAUSE}, {"set-baud", no_argument, 0, SET_BAUD},
         {"until", required_argument, 0, UNTIL}, {"target-wires", required_argument, 0, WIRES},
+        {"device", required_argument, 0, DEVICE},
         {"help", no_argument, 0, HELP}, {0, 0, 0, 0}};
     uint8_t fixed = 0;
     int c;
@@ -115,6 +118,7 @@ void posix_parse(int argc, char **argv)
         case SET_BAUD: options.set_baud = 1; break;
         case UNTIL: options.until = (int)number(optarg, "--until", 10); break;
         case WIRES: options.target_wires = (int)number(optarg, "--target-wires", 10); break;
+        case DEVICE: posix_map(optarg); break;
         default:
             fputs(USAGE, c == HELP ? stdout : stderr);
             exit(c == HELP ? 0 : 2);
