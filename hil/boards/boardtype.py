@@ -248,11 +248,17 @@ def _read_link(doc: Document) -> LinkSpec:
         protocol=doc.choice("link.protocol", PROTOCOLS, "hilwire"),
         baud=baud,
         max_baud=max_baud,
-        rates=tuple(dict.fromkeys((baud, *(rates or (() if native else USUAL_RATES))))),
+        rates=_scanned(baud, max_baud, rates, native),
         reset=doc.choice("link.reset", RESETS, "none"),
         boot_wait_s=_seconds(doc, "link.boot_wait_s", 0.0, 30.0),
         is_native_usb=native,
     )
+
+
+def _scanned(baud: int, max_baud: int, rates: list[int] | None, native: bool) -> tuple[int, ...]:
+    """Return the rates to seek a board at: its own, the one it may have been left at, others."""
+    others = rates if rates is not None else () if native else USUAL_RATES
+    return tuple(dict.fromkeys((baud, max_baud, *others)))
 
 
 def _seconds(doc: Document, key: str, default: float, limit: float) -> float:
