@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from hil.boards.boardtype import BoardType, load_type
 from hil.boards.lab import Instance
@@ -15,21 +15,20 @@ from hil.boards.session import Session, State, Transition
 
 #: Nothing here takes so long; who waits in vain says for what.
 LIMIT_NS = 20_000_000_000
-NOWHERE = Path("nowhere")
 
 
-def own_type(name: str = "posix", **link: object) -> BoardType:
+def own_type(name: str = "posix", **link: Any) -> BoardType:
     """Return a board type with another serial line than its file says."""
     kind = load_type(name)
-    return replace(kind, link=replace(kind.link, **link))  # type: ignore[arg-type]
+    return replace(kind, link=replace(kind.link, **link))
 
 
 class Watched:
     """A session that keeps what it tells, driven by the machine's own clock."""
 
-    def __init__(self, instance: Instance, ports: PortSource, **options: object) -> None:
+    def __init__(self, instance: Instance, ports: PortSource, **options: Any) -> None:
         self.told: list[Transition] = []
-        self.session = Session(instance, ports, time.monotonic_ns, **options)  # type: ignore[arg-type]
+        self.session = Session(instance, ports, time.monotonic_ns, **options)
         self.session.on_change = self.told.append
 
     def until(self, holds: Callable[[], object], what: str = "") -> None:
