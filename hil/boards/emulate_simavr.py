@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from hil.boards.wires import Wires
 from hil.errors import HostError
 
 CLOCK_HZ: Final = 16_000_000
+EEPROM_NBYTES: Final = 1024
 IMAGE: Final = "firmware/images/hilwire-uno.hex"
 #: bits of MCUSR (data sheet section 11.9.1), by the word for the cause
 CAUSES: Final[Mapping[str, int]] = {
@@ -90,8 +92,26 @@ def runner() -> Path:
     return program
 
 
+def new_eeprom(uid: bytes = b"", boots: int | None = None) -> bytes:
+    """Return an EEPROM as the firmware keeps it (``boards/firmware/avr/hal.c``).
+
+    It is erased but for the identity and the count of boots, which is drawn unless given: two
+    boards that were never started are not in the same boot.
+    """
+    count = secrets.randbits(31) if boots is None else boots
+    octets = bytearray(b"\xff" * EEPROM_NBYTES)
+    octets[:4] = count.to_bytes(4, "little")
+    if uid:
+        octets[8:16] = uid
+    return bytes(octets)
+
+
 class SimavrBoard:
-    """One running emulation. ``end``: the board's UART, our end of a stream socket pair."""
+    """One running emulation. ``end``: the board's UART, our end of a stream socket pair.
+
+    Give a cable no pacing of its own (``board_paces``): the emulated UART takes and sends octets at
+    the rate of its registers, whatever they are at the time.
+    """
 
     def __init__(
         self,
@@ -99,27 +119,31 @@ class SimavrBoard:
         pace: str = "wall",
         image: Path | None = None,
         eeprom: Path | None = None,
+        uid: bytes = b"",
         selects: Mapping[tuple[int, int], int] = UNO_SELECTS,
-        arguments: Sequence[str] = (),
+        on_baud: Callable[[int], None] | None = None,
     ) -> None:
         """Start it; ``silicon``: what is on its wires, ``eeprom``: the file that keeps its EEPROM.
 
-        Raises ``HostError`` where the runner or the image is not there.
+        Without a file the EEPROM is new, but for ``uid``, 8 octets, if given. ``on_baud`` is told
+        the rate of its UART whenever that changes, by the thread that serves the wires. Raises
+        ``HostError`` where the runner or the image is not there.
         """
         program, image = runner(), image or image_path()
+        self._folder = tempfile.TemporaryDirectory(prefix="simavr-")
+        if eeprom is None:
+            eeprom = Path(self._folder.name) / "eeprom"
+            eeprom.write_bytes(new_eeprom(uid))
         self.end, uart = socket.socketpair()
         wires_end, wires = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [str(program), "--pace", pace, "--uart-fd", str(uart.fileno())]
-        command += ["--wires-fd", str(wires.fileno()), *arguments]
-        if eeprom is not None:
-            command += ["--eeprom", str(eeprom)]
+        command += ["--wires-fd", str(wires.fileno()), "--eeprom", str(eeprom)]
         with uart, wires:
             self._process = subprocess.Popen(
                 [*command, str(image)], pass_fds=(uart.fileno(), wires.fileno())
             )
         self._silicon = silicon or Silicon.of((), ())
-        self._own_silicon = silicon is None
-        self.wires: Wires = self._silicon.serve_wires(wires_end, CLOCK_HZ, selects)
+        self.wires: Wires = self._silicon.serve_wires(wires_end, CLOCK_HZ, selects, on_baud)
 
     @property
     def pid(self) -> int:
@@ -140,6 +164,7 @@ class SimavrBoard:
         self.end.close()
         self._process.terminate()
         self._process.wait()
+        self._folder.cleanup()
         self._silicon.close()
 
     def __enter__(self) -> SimavrBoard:

@@ -38,6 +38,7 @@ from hil.digest import RecordStream
 from hil.errors import ConfigError
 from hil.exchange import Exchange
 from hil.faces.host import Host
+from hil.faces.nodes import write_overlay
 from hil.parts.base import I2CTarget, Part, unwired
 from hil.parts.registers import RegisterTarget
 from hil.time.kernel import AFTER_ALL, Kernel
@@ -120,9 +121,10 @@ class Silicon:
         end: socket.socket,
         clock_hz: int = 16_000_000,
         selects: Mapping[tuple[int, int], int] = UNO_SELECTS,
+        on_baud: Callable[[int], None] | None = None,
     ) -> Wires:
         """Serve the wires of an emulated processor from now on; ``end`` is then owned."""
-        wires = Wires(end, Around(self, clock_hz, selects))
+        wires = Wires(end, Around(self, clock_hz, selects), on_baud)
         wires.is_served = True
 
         def step() -> None:
@@ -133,16 +135,22 @@ class Silicon:
         self._start("wires", step, wires.close)
         return wires
 
-    def serve_host(self, path: Path) -> Path:
-        """Serve programs below the preload shim at ``path``; give them ``HIL_BENCH=path``."""
-        host = Host(self.exchange, path)
+    def serve_host(self, folder: Path) -> Path:
+        """Serve programs below the preload shim from now on; return the socket, their HIL_BENCH.
+
+        ``folder``: an empty one for it and for the device files that they find.
+        """
+        home = folder.resolve()  # the shim knows it by the name that the kernel gives it
+        host = Host(self.exchange, home / "bench")
+        ttys = {at: line.path for at, line in host.lines.items()}
+        write_overlay(home / "root", host.nodes.values(), ttys)
 
         def step() -> None:
             self.sense()
             host.step(_STEP_S)
 
         self._start("host", step, host.close)
-        return path
+        return home / "bench"
 
     def _start(self, what: str, step: Callable[[], None], end: Callable[[], None]) -> None:
         self._end()

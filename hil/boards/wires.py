@@ -20,7 +20,7 @@ from __future__ import annotations
 import queue
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -47,6 +47,8 @@ ANSWER: Final = 0x80
 MESSAGE_NBYTES: Final = 600
 #: octets that are offered to a read before anybody knows how many it takes
 PREFETCH_NBYTES: Final = 32
+#: SMBus 3.2 section 4.2.2, the most of T_TIMEOUT: a clock that is low for longer means trouble
+HOLD_LIMIT_MS: Final = 35
 #: no emulator takes longer than this of the wall's time to answer, however busy the machine
 PATIENCE_S: Final = 20.0
 
@@ -127,7 +129,8 @@ MESSAGE = Struct(
 TO_BOARD: Final = {
     # cause: bits of MCUSR; is_held: the board stays in reset, or without power, until the next one
     Kind.RESET: Struct("cause" / Int8ul, "is_held" / Flag),
-    Kind.TRANSACT: Struct("hz" / Int32ul, "messages" / GreedyRange(MESSAGE)),
+    # limit_ms: the longest hold of the clock that is endured
+    Kind.TRANSACT: Struct("hz" / Int32ul, "limit_ms" / Int16ul, "messages" / GreedyRange(MESSAGE)),
     # lines: SDA 1, SCL 2; clocks: pulses of SCL after which SDA is let go, 0: never
     Kind.HOLD: Struct("lines" / Int8ul, "clocks" / Int8ul),
     Kind.DRIVE: Struct("port" / Int8ul, "mask" / Int8ul, "value" / Int8ul),
@@ -214,9 +217,15 @@ class Wires:
     thread that serves, or by one where nobody serves, serves itself until it is answered.
     """
 
-    def __init__(self, end: socket.socket, around: OnWires | None = None) -> None:
+    def __init__(
+        self,
+        end: socket.socket,
+        around: OnWires | None = None,
+        on_baud: Callable[[int], None] | None = None,
+    ) -> None:
         """``end``: our end of a SEQPACKET socket pair, which is then owned."""
         self._end = end
+        self._on_baud = on_baud
         self.around: OnWires = around or Nothing()
         #: somebody else calls :meth:`service`
         self.is_served = False
@@ -276,6 +285,8 @@ class Wires:
             self._answer(kind, {"octet": octet})
         elif kind is Kind.RATE:
             self.baud = said.baud
+            if self._on_baud is not None:
+                self._on_baud(said.baud)
         elif kind is Kind.RESET_DONE:
             self.counters["resets"] += 1
             self._done.put((kind, said))
@@ -342,11 +353,15 @@ class Wires:
         return dict(zip(COUNTERS, self._await(Kind.STATUS).counters, strict=True))
 
     def transact(
-        self, messages: Sequence[tuple[int, bytes | int]], hz: int = 100_000
+        self,
+        messages: Sequence[tuple[int, bytes | int]],
+        hz: int = 100_000,
+        limit_ms: int = HOLD_LIMIT_MS,
     ) -> TargetOutcome:
         """Run a transaction with the board as target.
 
-        A message is a 7-bit address and the octets to write or how many to read.
+        A message is a 7-bit address and the octets to write or how many to read. A board that holds
+        the clock for longer than ``limit_ms`` ends it by TIMEOUT.
         """
         plan = [
             {"octet": address << 1 | 1, "length": what, "data": None}
@@ -354,7 +369,7 @@ class Wires:
             else {"octet": address << 1, "length": len(what), "data": what}
             for address, what in messages
         ]
-        self._say(Kind.TRANSACT, hz=hz, messages=plan)
+        self._say(Kind.TRANSACT, hz=hz, limit_ms=limit_ms, messages=plan)
         done = self._await(Kind.TARGET_DONE)
         failed = None if done.failed == 0xFF else done.failed
         return TargetOutcome(

@@ -1,14 +1,13 @@
 /* A controller of the bench on the bus, and the two-wire interface as its target (data sheet section 22.7).
  *
- * It runs one plan at a time: SCL in Hz, then messages of an address octet and a length, with their data
- * where they are written. While TWINT is set the board holds the clock: how long is told in cycles, for
- * the longest octet and in sum. One hold of more than 35 ms ends the transaction (SMBus 3.2 section 4.2.2,
- * T_TIMEOUT). GPL note: runner.h. */
+ * It runs one plan at a time: SCL in Hz, the longest hold that is endured in ms, then messages of an address
+ * octet and a length, with their data where they are written. While TWINT is set the board holds the clock:
+ * how long is told in cycles, for the longest octet and in sum. GPL note: runner.h. */
 #include "twi.h"
 
 #include <string.h>
 
-enum { PLAN_NBYTES = 600, STRETCH_LIMIT_CYCLES = 16000 * 35 };
+enum { PLAN_NBYTES = 600, PLAN_HEAD_NBYTES = 6, DONE_HEAD_NBYTES = 15 };
 enum { AT_REST, WAITS_FOR_BUS, STARTED, ADDRESSED, NEXT_OCTET, OCTET_DONE, STOPS };
 /* As flightsw.codec.wire.Status. */
 enum { OK = 0, NAK_ADDRESS = 1, NAK_DATA = 2, TIMEOUT = 4, STUCK = 5 };
@@ -16,7 +15,7 @@ enum { OK = 0, NAK_ADDRESS = 1, NAK_DATA = 2, TIMEOUT = 4, STUCK = 5 };
 static uint8_t plan[PLAN_NBYTES], heard[PLAN_NBYTES];
 static int plan_n, at, heard_n; /* at: the message under way, its address octet */
 static uint8_t state, next_state, status, message, taken, index_in;
-static unsigned bit_cycles;
+static unsigned bit_cycles, limit_cycles;
 static int waiting; /* the board holds the clock */
 static avr_cycle_count_t since, longest, in_sum, began;
 
@@ -36,7 +35,7 @@ static void next_when_released(uint8_t then)
         next_state = then;
         since = cpu->cycle;
         state = then;
-        avr_cycle_timer_register(cpu, STRETCH_LIMIT_CYCLES, run, NULL);
+        avr_cycle_timer_register(cpu, limit_cycles, run, NULL);
     } else {
         next(then, 0);
     }
@@ -64,12 +63,13 @@ void twi_controller(const uint8_t *octets, int n)
     }
     memcpy(plan, octets, (size_t)n);
     plan_n = n;
-    at = 4;
+    at = PLAN_HEAD_NBYTES;
     heard_n = 0;
     status = message = taken = 0;
     longest = in_sum = 0;
     uint32_t hz = get32(plan);
     bit_cycles = cpu->frequency / (hz ? hz : 100000);
+    limit_cycles = cpu->frequency / 1000 * (plan[4] | plan[5] << 8);
     began = cpu->cycle;
     next(WAITS_FOR_BUS, 1);
 }
@@ -80,9 +80,9 @@ static void tell(void)
     put32(octets + 3, (uint32_t)longest);
     put32(octets + 7, (uint32_t)in_sum);
     put32(octets + 11, (uint32_t)(cpu->cycle - began));
-    memcpy(octets + 15, heard, (size_t)heard_n);
+    memcpy(octets + DONE_HEAD_NBYTES, heard, (size_t)heard_n);
     state = AT_REST;
-    wires_tell(WIRE_TARGET_DONE, octets, 15 + heard_n);
+    wires_tell(WIRE_TARGET_DONE, octets, DONE_HEAD_NBYTES + heard_n);
 }
 
 /* The target sees STOP, or a repeated START, in the middle of what it receives. */
@@ -176,8 +176,8 @@ static avr_cycle_count_t run(avr_t *avr, avr_cycle_count_t when, void *param)
     (void)param;
     if (waiting) { /* held for too long */
         waiting = 0;
-        in_sum += STRETCH_LIMIT_CYCLES;
-        longest = STRETCH_LIMIT_CYCLES;
+        in_sum += limit_cycles;
+        longest = limit_cycles;
         twi.addressed = NOT_ADDRESSED;
         stop_with(TIMEOUT);
         return 0;
@@ -185,7 +185,7 @@ static avr_cycle_count_t run(avr_t *avr, avr_cycle_count_t when, void *param)
     switch (state) {
     case WAITS_FOR_BUS:
         if (twi.owner != BUS_FREE || twi.held) {
-            if (when - began > STRETCH_LIMIT_CYCLES) {
+            if (when - began > limit_cycles) {
                 status = STUCK;
                 tell();
                 return 0;

@@ -64,7 +64,7 @@ static void obey(const uint8_t *message, int n)
 {
     if (message[0] == WIRE_RESET && n == 3) {
         board_reset(message[1], message[2]);
-    } else if (message[0] == WIRE_TARGET && n >= 5) {
+    } else if (message[0] == WIRE_TARGET && n >= 9) {
         twi_controller(message + 1, n - 1);
     } else if (message[0] == WIRE_HOLD && n == 3) {
         twi_hold(message[1], message[2]);

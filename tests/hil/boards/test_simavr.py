@@ -164,7 +164,7 @@ def test_board_without_power_is_silent(uno: UnoBench) -> None:
 
 def test_identity_lasts(tmp_path: Path) -> None:
     """A uid that was written is there after a power cycle, and each start is another boot."""
-    eeprom = tmp_path / "eeprom"
+    eeprom = tmp_path / "eeprom"  # not there: an EEPROM as it comes from the factory
     with UnoBench(eeprom=eeprom) as uno:
         first = uno.open()
         assert first.uid == bytes(8)
