@@ -19,6 +19,7 @@ whatever name (:mod:`hil.boards.identity`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ from hil.boards.opening import PortError, SerialPort, holders, open_port
 from hil.boards.ports import PortSource, emulated_device
 from hil.boards.probing import Known
 from hil.boards.protocol import Capability, Event, EventType, Identity
+from hil.boards.slcan import StickLink
 from hil.boards.states import COUNTERS, State, Transition
 from hil.errors import BoardError
 
@@ -87,7 +89,8 @@ class Session:
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.on_change: Callable[[Transition], None] = lambda transition: None
         self.on_event: Callable[[Event], None] = lambda event: None
-        self.link = Link(random=random)
+        stick = instance.type.link.protocol == "slcan"
+        self.link: Link | StickLink = StickLink() if stick else Link(random=random)
         self.link.on_state = lambda state, reason: self._news.append((state, reason))
         self.link.on_event = self._take_event
         self.link.on_baud = self._switch_rate
@@ -159,8 +162,11 @@ class Session:
 
     def close(self, why: str = "the session was closed") -> None:
         """Give the port back. May be called twice."""
-        self._shut()
         self.link.close(why)
+        if self._io is not None:
+            with contextlib.suppress(OSError):
+                self._io.write(self.link.output())  # what takes a CAN stick off its bus
+        self._shut()
         self._news.clear()
         self._is_up, self._next_ns = False, 0
         self._change(State.ABSENT, why)

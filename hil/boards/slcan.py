@@ -198,7 +198,7 @@ class StickLink:
             reset_cause=ResetCause.UNKNOWN,
             boot_id=0,
             uid=bytes(8),
-            version=(digits[0], digits[1], 0),
+            version=(0, digits[0], digits[1]),  # of the hardware and of its firmware
             build=0,
             board=self._name,
             firmware="slcan",

@@ -156,7 +156,7 @@ def test_a_stick_says_who_it_is() -> None:
     bench.open()
     identity = bench.link.identity
     assert identity is not None
-    assert (identity.firmware, identity.version) == ("slcan", (10, 13, 0))
+    assert (identity.firmware, identity.version) == ("slcan", (0, 10, 13))
     assert identity.capabilities == Capability.CAN | Capability.CAN_FD
     assert not bench.stick.is_open
 
