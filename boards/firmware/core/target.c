@@ -16,7 +16,6 @@
 
 enum {
     CONFIG_SIZE = 11, IMAGE_HEAD = 3,
-    STAMPED = 7, /* length, type, slot, time */
     LONGEST = HW_EVENT_SIZE - HW_HEAD - HW_CHECK + 2,
     INCREMENT = 1, KEEP = 2,
     RING_MASK = HW_TARGET_RING - 1,
@@ -38,11 +37,15 @@ static uint16_t first;     /* pointer that the read began with */
 
 static uint8_t ring[HW_TARGET_RING];
 static volatile uint8_t head, tail;
-static uint8_t length; /* of the record behind the head, its own length octet included */
+static uint8_t length; /* of the record behind the head, its own length octet included; 0: broken */
 
+/* One more octet of the record. Where the ring is full the record is broken and stays so, though
+ * the main loop makes room meanwhile. */
 static uint8_t put(uint8_t octet)
 {
-    if (length == LONGEST || (uint8_t)(head + length - tail) > RING_MASK)
+    if ((uint8_t)(head + length - tail) > RING_MASK)
+        length = 0;
+    if (!length || length == LONGEST)
         return 0;
     ring[(uint8_t)(head + length++) & RING_MASK] = octet;
     return 1;
@@ -61,10 +64,10 @@ static void begin(uint8_t type, uint8_t slot)
     put(slot);
 }
 
-/* Make the record valid, or count it as lost where it has not all its octets. */
-static void commit(uint8_t whole)
+/* Make the record valid, or count it as lost. */
+static void commit(void)
 {
-    if (whole && length > 1) {
+    if (length) {
         ring[head & RING_MASK] = length;
         head += length;
     } else {
@@ -90,7 +93,7 @@ static void tell_stale(uint8_t slot)
 {
     begin(HW_TARGET_STALE, slot);
     put_bytes(age_ms(&slots[slot]), 2);
-    commit(length == 5);
+    commit();
 }
 
 /* A transaction is over, or goes on with another START (again = slot + 1 if a read of it). */
@@ -100,9 +103,10 @@ static void finish(uint8_t again)
         return;
     if (reading) {
         put_bytes(first, 2);
-        commit(put(count > 0xFF ? 0xFF : (uint8_t)count));
+        put(count > 0xFF ? 0xFF : (uint8_t)count);
+        commit();
     } else if (again != active || count > slots[active - 1].pointer_size) {
-        commit(length >= STAMPED);
+        commit();
     }
     active = 0;
 }
