@@ -67,12 +67,12 @@ def test_i2c_absent_address_and_bus(board: PosixBench) -> None:
 
 def test_i2c_held_messages_are_one_transaction(silicon: Silicon, board: PosixBench) -> None:
     """Messages held without STOP cross the bus with the request that ends them, as one."""
-    counters = silicon.bus_of_kind("i2c").counters
-    before = counters["transfers"]
+    bus = silicon.bus_of_kind("i2c")
+    before = bus.counters["transfers"]
     assert board.xfer((MONITOR, b"\x07"), flags=HOLD).status == 0
     assert board.xfer((MONITOR | MessageFlag.NOSTART, b"\x12\x38"), flags=HOLD).status == 0
     assert board.xfer((MONITOR, 2)).data == b"\x12\x38", "written and read back"
-    assert counters["transfers"] == before + 1
+    assert bus.counters["transfers"] == before + 1
 
 
 def test_i2c_read_that_is_held_is_refused(board: PosixBench) -> None:
