@@ -7,11 +7,19 @@ returns findings. What stops a claimed board is bad; on a port that nobody claim
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hil.boards import emulate_simavr
+from hil.boards.boardtype import BoardType, load_type, type_names
+from hil.boards.flashing import damage, image_path
 from hil.boards.host import Host, HostPort, Process
+from hil.boards.lab import Lab, load_lab
+from hil.boards.ports import FolderPorts, JoinedPorts, MachinePorts, PortSource
+from hil.boards.whereabouts import claimed_names, survey
+from hil.errors import ConfigError
 from hil.findings import BAD, GOOD, WARN, Finding
 
 #: USB to serial converters that braille displays have too: brltty takes them (its udev rules).
@@ -27,6 +35,23 @@ class Bench:
 
     host: Host = field(default_factory=Host)
     claimed: frozenset[str] = frozenset()
+    lab: Lab = field(default_factory=lambda: Lab({}))
+    #: what is wrong with the lab file
+    lab_error: str = ""
+    sources: PortSource | None = None
+    #: board types whose images and emulations are looked at
+    types: tuple[BoardType, ...] = ()
+
+    @classmethod
+    def of(cls, host: Host, lab: str | None = None) -> Bench:
+        """Return the bench of a host, with the lab file that applies and every board type."""
+        ports = JoinedPorts(MachinePorts(lambda: host), FolderPorts())
+        types = tuple(load_type(name) for name in type_names())
+        try:
+            loaded = load_lab(lab)
+        except ConfigError as wrong:
+            return cls(host, lab_error=str(wrong), sources=ports, types=types)
+        return cls(host, claimed_names(loaded, ports), loaded, "", ports, types)
 
     def weight(self, port: HostPort) -> str:
         """How grave it is that a port cannot be used."""
@@ -198,6 +223,58 @@ def autosuspend(bench: Bench) -> Iterator[Finding]:
             yield Finding(f"sleep {port.name}", WARN, detail, fix)
 
 
+def lab_file(bench: Bench) -> Iterator[Finding]:
+    """The lab file can be read, and its boards are there, each at one port."""
+    if bench.lab_error:
+        yield Finding("lab file", BAD, bench.lab_error, "mend that line of the file")
+        return
+    if bench.lab.path is None:
+        yield Finding("lab file", GOOD, "none; boards need one, emulations do not")
+        return
+    told = f"{bench.lab.path}: {len(bench.lab.instances)} boards"
+    yield Finding("lab file", GOOD, told)
+    rows = survey(bench.lab, bench.sources, bench.host) if bench.sources else []
+    for row in rows:
+        if row.state == "ambiguous":
+            yield Finding(f"board {row.id}", BAD, row.why, "hil boards identify PORT, for each")
+        elif row.state == "absent":
+            yield Finding(f"board {row.id}", WARN, row.why, "plug it in; hil boards list")
+
+
+def images(bench: Bench) -> Iterator[Finding]:
+    """The images of the firmware are those whose hashes lie beside them."""
+    wrong = {}
+    for kind in bench.types:
+        path = image_path(kind)
+        if path is not None and path.suffix == ".hex" and (text := damage(path)):
+            wrong[kind.name] = text
+    for name, text in wrong.items():
+        detail, _, fix = text.rpartition("; ")
+        yield Finding(f"image {name}", BAD, detail, fix.removesuffix(" builds it").strip("`"))
+    if bench.types and not wrong:
+        yield Finding("images", GOOD, "each has the hash that its build wrote")
+
+
+def missing(kind: str) -> str | None:
+    """Return what an emulation lacks here, with the remedy; None: nothing."""
+    if kind == "simavr":
+        return emulate_simavr.missing()
+    if kind in ("qemu", "micropython") and shutil.which("qemu-system-arm") is None:
+        return f"{kind}: no qemu-system-arm; apt-get install qemu-system-arm"
+    return None
+
+
+def emulations(bench: Bench) -> Iterator[Finding]:
+    """The programs that emulate boards are installed: those of absent ones cannot be run."""
+    kinds = sorted({kind for type_ in bench.types for kind in type_.emulations})
+    lacks = {kind: lack for kind in kinds if (lack := missing(kind))}
+    for kind, lack in lacks.items():
+        detail, _, fix = lack.rpartition("; ")
+        yield Finding(f"emulation {kind}", WARN, detail, fix)
+    if there := [kind for kind in kinds if kind not in lacks]:
+        yield Finding("emulations", GOOD, ", ".join(there))
+
+
 Check = Callable[[Bench], Iterator[Finding]]
 
 CHECKS: tuple[Check, ...] = (
@@ -209,6 +286,9 @@ CHECKS: tuple[Check, ...] = (
     braille,
     latency,
     autosuspend,
+    lab_file,
+    images,
+    emulations,
 )
 
 

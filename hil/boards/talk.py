@@ -6,71 +6,57 @@ identify, install and the like; a run has sessions, which wait for nothing.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
 import select
-import termios
 import time
-import tty
 from collections.abc import Callable, Iterator
 
+from hil.boards.boardtype import BoardType, LinkSpec
+from hil.boards.identity import PortInfo
 from hil.boards.link import Link, LinkState
+from hil.boards.opening import open_port
 from hil.boards.protocol import Event, Identity, Reply
 from hil.errors import BoardError
-from hil.faces.terminal import set_speed
 
 SECOND_NS = 1_000_000_000
 PIECE_NBYTES = 4096
 Clock = Callable[[], int]
-
-_WHY = {
-    errno.ENOENT: "there is no such port; `hil boards list` shows those that are there",
-    errno.EACCES: "permission denied; `hil boards doctor` says how to get it",
-    errno.EBUSY: "another program has it; `hil boards doctor` names it",
-    errno.EAGAIN: "another program has it; `hil boards doctor` names it",
-    errno.ENOTTY: "this is no serial port",
-    errno.EIO: "the device behind it is gone",
-    errno.ENXIO: "the device behind it is gone",
-}
+HELLO_S = 1.5
+#: of a port of which nothing is known
+_PLAIN = LinkSpec("hilwire", 115200, 115200, (115200,), "none", 0.0, False)
 
 
-def open_port(path: str, baud: int) -> int:
-    """Open a serial port raw, for ourselves alone, at a rate; return its descriptor.
+def open_talk(path: str, kind: BoardType | None = None, baud: int | None = None) -> Talk:
+    """Open a port as boards of a type want it and return a conversation over it; close it.
 
-    Raises :class:`~hil.errors.BoardError` naming the port and what to do.
+    Raises :class:`~hil.boards.opening.PortError` naming the port and what to do.
     """
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    except OSError as error:
-        raise _refused(path, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with contextlib.suppress(termios.error):  # a port of another kind says so below
-            tty.setraw(fd, termios.TCSANOW)
-        set_speed(fd, baud)
-        termios.tcflush(fd, termios.TCIFLUSH)  # answers to whoever had it before
-    except (OSError, termios.error) as error:
-        os.close(fd)
-        raise _refused(path, error) from error
-    return fd
-
-
-def _refused(path: str, error: Exception) -> BoardError:
-    code = error.args[0] if error.args else 0
-    why = _WHY.get(code, os.strerror(code) if isinstance(code, int) else str(error))
-    return BoardError(f"{path} cannot be opened: {why}")
+    usual = kind.link if kind else _PLAIN
+    port = open_port(PortInfo(path), usual, baud or usual.baud)
+    return Talk(port.fd, path, boot_wait_s=usual.boot_wait_s)
 
 
 class Talk:
-    """A conversation over a descriptor, which stays the caller's; ``name`` is for messages."""
+    """A conversation over a descriptor, which is its own; ``name`` is for messages."""
 
-    def __init__(self, fd: int, name: str, clock: Clock = time.monotonic_ns) -> None:
+    def __init__(
+        self, fd: int, name: str, clock: Clock = time.monotonic_ns, boot_wait_s: float = 0.0
+    ) -> None:
         self.fd = fd
         self.name = name
         self.clock = clock
+        self.boot_wait_s = boot_wait_s
         self.link = Link()
+
+    def close(self) -> None:
+        """Close the port."""
+        os.close(self.fd)
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def read(self, timeout_s: float) -> bytes:
         """Return what came, at the latest after ``timeout_s``; nothing if nothing came.
@@ -104,9 +90,12 @@ class Talk:
         """Return the error of a board that went away."""
         return BoardError(f"{self.name}: the board went away ({why}); plug it in and try again")
 
-    def greet(self, limit_s: float = 1.5) -> Identity:
-        """Open a session; raises BoardError if nobody answers in ``limit_s`` or is refused."""
-        self.link.hello(self.clock(), round(limit_s * SECOND_NS))
+    def greet(self, limit_s: float = HELLO_S) -> Identity:
+        """Open a session; raises BoardError if nobody answers in ``limit_s`` or is refused.
+
+        A board that was reset by opening its port gets the time of its boot loader on top.
+        """
+        self.link.hello(self.clock(), round((limit_s + self.boot_wait_s) * SECOND_NS))
         self._drive(lambda: self.link.state is not LinkState.GREETING)
         if self.link.state is not LinkState.OPEN or self.link.identity is None:
             raise BoardError(f"{self.name}: {self.link.reason}")

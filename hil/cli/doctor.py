@@ -230,6 +230,22 @@ def serial_ports() -> Finding:
     return Finding("serial ports", WARN, "no access to " + ", ".join(closed), fix)
 
 
+def boards() -> Finding:
+    """What keeps real boards from this host, in one line; a run without them goes all the same."""
+    try:
+        from hil.boards import doctor
+        from hil.boards.host import Host
+
+        findings = doctor.examine(doctor.Bench.of(Host()))
+    except (ImportError, OSError) as error:
+        return Finding("boards", WARN, f"cannot be looked at: {error}", "hil boards doctor")
+    wrong = [finding for finding in findings if finding.state != GOOD]
+    if not wrong:
+        return Finding("boards", GOOD, "nothing keeps real ones from this host")
+    names = ", ".join(finding.name for finding in wrong)
+    return Finding("boards", WARN, f"{len(wrong)} to look at: {names}", "hil boards doctor")
+
+
 CHECKS: tuple[Callable[[], Finding], ...] = (
     python_version,
     codec,
@@ -246,6 +262,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     clock_source,
     memory_lock,
     serial_ports,
+    boards,
 )
 
 

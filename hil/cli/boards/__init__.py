@@ -9,8 +9,10 @@ from hil.errors import UsageError
 
 #: verb -> (module with ``main(argv) -> int``, what it does)
 VERBS = {
+    "list": ("hil.cli.boards.list", "the boards of the lab, and ports that nobody claims"),
     "identify": ("hil.cli.boards.identify", "who answers on a port, and its row of lab.toml"),
     "install": ("hil.cli.boards.install", "the bridge onto a board that runs MicroPython"),
+    "flash": ("hil.cli.boards.flash", "our firmware onto a board, by the board's own tool"),
     "doctor": ("hil.cli.boards.doctor", "what keeps this host from its boards, and what mends it"),
 }
 

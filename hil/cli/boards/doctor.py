@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Each check is ok, warn or BAD: a board that lab.toml names will not work (exit "
         "code 3). On a host without boards everything is ok.",
     )
+    p.add_argument("--lab", metavar="FILE", help="lab file (default: HIL_LAB, ./lab.toml)")
     p.add_argument("--json", action="store_true", help="print one object")
     return p
 
@@ -28,8 +29,9 @@ def main(argv: list[str]) -> int:
     """Check everything; return 3 if a board that is asked for will not work."""
     args = parser().parse_args(argv)
     from hil.boards import doctor
+    from hil.boards.host import Host
 
-    findings = doctor.examine(doctor.Bench())
+    findings = doctor.examine(doctor.Bench.of(Host(), args.lab))
     fit = all(finding.state != BAD for finding in findings)
     if args.json:
         print(json.dumps({"fit": fit, "checks": [asdict(finding) for finding in findings]}))

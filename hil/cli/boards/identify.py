@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,21 +30,16 @@ def main(argv: list[str]) -> int:
     """Ask; return 0 when the board has said who it is."""
     args = parser().parse_args(argv)
     from hil.boards import uids
-    from hil.boards.talk import Talk, open_port
+    from hil.boards.talk import open_talk
     from hil.boards.telling import as_dict, describe, lab_lines
     from hil.boards.whereabouts import find
 
     uid = uids.parse(args.set_uid) if args.set_uid else None
     place = find(args.port, args.lab)
-    usual = place.kind.link.baud if place.kind else 115200
-    fd = open_port(place.path, args.baud or usual)
-    try:
-        talk = Talk(fd, place.path)
+    with open_talk(place.path, place.kind, args.baud) as talk:
         identity = talk.greet(args.wait)
         if uid is not None:
             identity = uids.store(talk, identity, uid)
-    finally:
-        os.close(fd)
     if args.json:
         print(json.dumps({"port": place.path} | as_dict(identity), sort_keys=True))
         return 0

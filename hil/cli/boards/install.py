@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-
-BAUD = 115200
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("port", help="serial port of the board, or its id in lab.toml")
     p.add_argument("--type", metavar="TYPE", help="board type whose pins the buses use")
-    p.add_argument("--baud", type=int, default=BAUD, help=f"rate of the REPL (default {BAUD})")
+    p.add_argument("--baud", type=int, help="rate of the REPL (default: the type's, 115200)")
     p.add_argument("--no-autostart", action="store_true", help="leave main.py alone")
     p.add_argument("--force", action="store_true", help="replace main.py, try with little memory")
     p.add_argument("--lab", metavar="FILE", help="lab file (default: HIL_LAB, ./lab.toml)")
@@ -34,19 +31,16 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     from hil.boards.boardtype import load_type
     from hil.boards.install import Installer, pins_of
-    from hil.boards.talk import Talk, open_port
+    from hil.boards.talk import open_talk
     from hil.boards.telling import as_dict, describe
     from hil.boards.whereabouts import find
 
     place = find(args.port, args.lab)
     kind = load_type(args.type) if args.type else place.kind
     pins = pins_of(kind) if kind else {}
-    fd = open_port(place.path, args.baud)
-    try:
-        installer = Installer(Talk(fd, place.path), lambda line: print(line, file=sys.stderr))
+    with open_talk(place.path, place.kind, args.baud) as talk:
+        installer = Installer(talk, lambda line: print(line, file=sys.stderr))
         identity = installer.install(pins, not args.no_autostart, args.force)
-    finally:
-        os.close(fd)
     if args.json:
         print(json.dumps(as_dict(identity), sort_keys=True))
     else:

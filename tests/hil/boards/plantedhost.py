@@ -36,12 +36,14 @@ class PlantedHost:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(target)
 
-    def usb(self, ids: tuple[str, str], where: str = "1-1") -> Path:
+    def usb(self, ids: tuple[str, str], where: str = "1-1", serial: str = "") -> Path:
         """Plug a USB device in; return its folder below sys."""
         folder = self.root / "sys/devices/pci0000:00/usb1" / where
         self.put(f"sys/devices/pci0000:00/usb1/{where}/idVendor", ids[0] + "\n")
         self.put(f"sys/devices/pci0000:00/usb1/{where}/idProduct", ids[1] + "\n")
         self.put(f"sys/devices/pci0000:00/usb1/{where}/power/control", "on\n")
+        if serial:
+            self.put(f"sys/devices/pci0000:00/usb1/{where}/serial", serial + "\n")
         self.link(f"sys/bus/usb/devices/{where}", folder)
         return folder
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hil.boards.doctor import Bench, examine
+from hil.boards.boardtype import load_type, type_names
+from hil.boards.doctor import Bench, emulations, examine, images
 from hil.boards.host import Host
 from hil.findings import BAD, GOOD, WARN, Finding
-from tests.hil.boards.plantedhost import CH340, FT232, UNO, PlantedHost
+from tests.hil.boards.plantedhost import CH340, FT232, OTHER_GID, OTHER_UID, UNO, PlantedHost
 
 
 @pytest.fixture
@@ -33,8 +36,9 @@ def only(bench: Bench) -> Finding:
 
 def test_a_host_without_ports_is_good(host: PlantedHost) -> None:
     """Without a port there is one finding, and it says that none is needed."""
-    (finding,) = examine(host.bench())
-    assert (finding.state, finding.detail) == (GOOD, "none here; emulated boards need none")
+    findings = examine(host.bench())
+    assert {finding.state for finding in findings} == {GOOD}
+    assert findings[0].detail == "none here; emulated boards need none"
 
 
 def test_this_host_can_be_examined() -> None:
@@ -46,7 +50,8 @@ def test_a_healthy_port_is_named_with_its_identity(host: PlantedHost) -> None:
     """A board that works is told with path, vendor and product, and nothing else."""
     host.port("ttyACM10", host.usb(UNO, "1-2"))
     host.port("ttyACM9")
-    (finding,) = examine(host.bench("ttyACM9", "ttyACM10"))
+    assert wrong(host.bench("ttyACM9", "ttyACM10")) == []
+    finding = examine(host.bench())[0]
     assert (finding.state, finding.detail) == (GOOD, "/dev/ttyACM9, /dev/ttyACM10 (2341:0043)")
 
 
@@ -205,3 +210,104 @@ def test_a_usb_device_that_is_put_to_sleep(host: PlantedHost) -> None:
     (usb / "power/control").write_text("auto\n")
     finding = only(host.bench())
     assert "echo on | sudo tee /sys/devices/pci0000:00/usb1/1-1/power/control" in finding.fix
+
+
+LAB = """schema = 1
+
+[[instance]]
+id = "bench-uno-1"
+type = "uno"
+usb_serial = "75A1"
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """Return a lab file with one Uno."""
+    path = tmp_path / "lab.toml"
+    path.write_text(LAB)
+    return path
+
+
+def of(host: PlantedHost, lab: Path) -> Bench:
+    """Return the bench of a host with a lab file, as somebody who is in no group."""
+    asker = Host(host.root, OTHER_UID, frozenset({OTHER_GID}))
+    return replace(Bench.of(asker, str(lab)), types=())
+
+
+def test_a_lab_whose_boards_are_there(host: PlantedHost, lab: Path) -> None:
+    """The port of an instance is claimed: what keeps it from us is bad then."""
+    host.port("ttyACM0", host.usb(UNO, serial="75A1"))
+    finding = only(of(host, lab))
+    assert (finding.name, finding.state) == ("permission ttyACM0", BAD)
+
+
+def test_a_board_of_the_lab_that_is_absent(host: PlantedHost, lab: Path) -> None:
+    """An instance without a port is a warning that says what is sought."""
+    finding = only(of(host, lab))
+    assert (finding.name, finding.state) == ("board bench-uno-1", WARN)
+    assert finding.detail == "no port has USB serial 75A1"
+
+
+def test_two_boards_for_one_instance(host: PlantedHost, lab: Path) -> None:
+    """An instance that fits two ports is bad, with both of them named."""
+    for number in range(2):
+        host.port(f"ttyACM{number}", host.usb(UNO, f"1-{number + 1}", "75A1"), mode=0o666)
+    finding = only(of(host, lab))
+    assert finding.state == BAD
+    assert "2 ports fit USB serial 75A1" in finding.detail
+    assert "USB path 1-2" in finding.detail
+
+
+def test_a_lab_file_that_is_wrong(host: PlantedHost, lab: Path) -> None:
+    """A mistake in the file is told with line and key, and the rest is examined all the same."""
+    lab.write_text(LAB.replace("usb_serial", "usb_serail"))
+    host.port("ttyACM0", host.usb(UNO), mode=0o666)
+    finding = only(of(host, lab))
+    assert (finding.name, finding.state) == ("lab file", BAD)
+    assert "did you mean 'usb_serial'?" in finding.detail
+
+
+def test_an_image_that_is_not_what_was_built(tmp_path: Path) -> None:
+    """An image is bad when it is damaged, when it has no hash, and when it is absent."""
+    images = tmp_path / "images"
+    images.mkdir()
+    image, sums = images / "x.hex", images / "SHA256SUMS"
+    uno = load_type("uno")
+    kind = replace(uno, firmware=replace(uno.firmware, file=str(image)))
+    bench = replace(PlantedHost(tmp_path / "root").bench(), types=(kind,))
+
+    def told() -> tuple[str, str]:
+        (found,) = (finding for finding in wrong(bench) if finding.name == "image uno")
+        assert found.state == BAD
+        return found.detail, found.fix
+
+    assert told() == ("x.hex is not there", "make -C boards/firmware")
+    image.write_text(":00000001FF\n")
+    assert told()[0] == f"{sums} is not there"
+    sums.write_text("")
+    assert told()[0] == "x.hex is not in SHA256SUMS"
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    sums.write_text(f"{digest}  x.hex\n")
+    assert [finding for finding in wrong(bench) if finding.name == "image uno"] == []
+    image.write_text(":00000001FE\n")
+    assert told()[0] == "x.hex is not the image whose hash is in SHA256SUMS"
+
+
+def test_the_images_that_come_with_us_are_whole() -> None:
+    """Every image in the tree has the hash that lies beside it."""
+    bench = Bench.of(Host())
+    assert [finding for finding in images(bench) if finding.state != GOOD] == []
+
+
+def test_emulations_whose_programs_are_absent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is installed each emulation that needs a program is named with its package."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    bench = Bench(types=tuple(load_type(name) for name in type_names()))
+    found = {finding.name: finding for finding in emulations(bench)}
+    for name in ("emulation qemu", "emulation simavr"):
+        assert found[name].state == WARN
+        assert "apt-get install" in found[name].fix
+    assert "posix" in found["emulations"].detail

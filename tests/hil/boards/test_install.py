@@ -14,7 +14,7 @@ from hil.boards.boardtype import load_type
 from hil.boards.install import Installer, compact, pins_of
 from hil.boards.protocol import Request
 from hil.boards.rawrepl import RawRepl
-from hil.boards.talk import Talk, open_port
+from hil.boards.talk import Talk, open_talk
 from hil.cli import main
 from hil.errors import BoardError
 from tests.hil.boards.micropythons import microbit, unix_port
@@ -30,9 +30,8 @@ def board(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def talk(board: str) -> Iterator[Talk]:
     """Open the board's port."""
-    fd = open_port(board, 115200)
-    yield Talk(fd, board)
-    os.close(fd)
+    with open_talk(board) as opened:
+        yield opened
 
 
 def test_the_bridge_is_installed_and_answers(
@@ -56,10 +55,8 @@ def test_the_bridge_starts_by_itself(talk: Talk, tmp_path: Path) -> None:
     pins = {"i2c0": ("GP4", "GP5")}
     Installer(talk).install(pins)
     assert "{'i2c0': ('GP4', 'GP5')}" in (tmp_path / "main.py").read_text()
-    with unix_port(tmp_path, "main.py") as port:
-        fd = open_port(port, 115200)
-        assert Talk(fd, port).greet().build == install.build_number()
-        os.close(fd)
+    with unix_port(tmp_path, "main.py") as port, open_talk(port) as again:
+        assert again.greet().build == install.build_number()
 
 
 def test_a_main_of_the_users_own_stays(talk: Talk, tmp_path: Path) -> None:
@@ -77,10 +74,11 @@ def test_a_board_without_micropython(tmp_path: Path) -> None:
     """Where no REPL answers the message says so and names the next step."""
     master, slave = os.openpty()
     try:
-        fd = open_port(os.ttyname(slave), 115200)
-        with pytest.raises(BoardError, match="nothing answers where MicroPython's REPL was"):
-            RawRepl(Talk(fd, "port")).enter()
-        os.close(fd)
+        with (
+            open_talk(os.ttyname(slave)) as silent,
+            pytest.raises(BoardError, match="nothing answers where MicroPython's REPL was"),
+        ):
+            RawRepl(silent).enter()
     finally:
         os.close(master)
         os.close(slave)

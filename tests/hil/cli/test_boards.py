@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from hil.boards.identity import PortInfo
+from hil.boards.ports import FolderPorts
 from hil.boards.posix import PosixBoard
 from hil.cli import main
 from hil.cli.boards import VERBS
+from hil.cli.boards.list import as_lines
 from hil.errors import BoardError
 from tests.hil.boards.micropythons import interpreter, unix_port
 from tests.hil.boards.targets import START
@@ -121,16 +125,19 @@ def test_ports_that_cannot_be_opened(
     """A port that is absent, no terminal, or taken is told as such, each with the next step."""
     (tmp_path / "file").touch()
     wanted = {
-        str(tmp_path / "ttyACM0"): "there is no such port; `hil boards list` shows",
-        str(tmp_path / "file"): "this is no serial port",
+        str(tmp_path / "ttyACM0"): " is gone",
+        str(tmp_path / "file"): " cannot be used as a serial port: Inappropriate",
     }
     for port, why in wanted.items():
         assert main(["boards", "identify", port]) == BoardError.exit_code
-        assert f"{port} cannot be opened: {why}" in capsys.readouterr().err
+        assert f"{port}{why}" in capsys.readouterr().err
     with Path(posix.port).open("rb", buffering=0) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert main(["boards", "identify", posix.port]) == BoardError.exit_code
-    assert "another program has it; `hil boards doctor` names it" in capsys.readouterr().err
+    assert (
+        f"{posix.port} is busy: it is held by another board of this program"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_port_where_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,3 +150,126 @@ def test_a_port_where_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None
     finally:
         os.close(master)
         os.close(slave)
+
+
+UNO = """schema = 1
+[[instance]]
+id = "bench-uno-1"
+type = "uno"
+usb_serial = "75A1"
+
+[[instance]]
+id = "spare"
+type = "uno"
+emulate = "posix"
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a lab file with a board that is not there and one that is emulated; it applies."""
+    path = tmp_path / "lab.toml"
+    path.write_text(UNO)
+    monkeypatch.setenv("HIL_LAB", str(path))
+    monkeypatch.setenv("HIL_PORTS", str(tmp_path / "ports"))
+    return path
+
+
+def test_the_list_of_a_lab(
+    lab: Path, posix: PosixBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Instances come with where they are or why not, then ports that nobody claims."""
+    ports = FolderPorts()
+    ports.plug(PortInfo(posix.port, vid=0x2341, pid=0x0043, serial="9"))
+    assert main(["boards", "list", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    first, second, *free = rows
+    assert (first["state"], first["why"]) == ("absent", "no port has USB serial 75A1")
+    assert (second["state"], second["why"]) == ("absent", "its emulation is not running")
+    (port,) = (row for row in free if row["where"].startswith(posix.port))
+    assert (port["state"], port["kind"]) == ("free", "uno")
+
+    ports.plug(PortInfo(posix.port, vid=0x2341, pid=0x0043, serial="75A1"))
+    assert main(["boards", "list"]) == 0
+    assert f"there      bench-uno-1  uno  {posix.port}" in capsys.readouterr().out
+
+
+def test_the_list_of_a_host_without_boards() -> None:
+    """Where there is nothing the list says so, and how to run a board without hardware."""
+    assert as_lines([], "") == [
+        "no boards: no lab.toml, and no serial port is there; `hil boards emulate posix` runs one "
+        "without hardware"
+    ]
+    assert as_lines([], "lab.toml")[0].startswith("no boards: lab.toml names no board")
+
+
+def test_an_instance_is_found_where_it_is(
+    lab: Path, posix: PosixBoard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A board is named by its id; absent, the message says what was sought."""
+    assert main(["boards", "identify", "bench-uno-1"]) == BoardError.exit_code
+    assert "bench-uno-1: no port has USB serial 75A1" in capsys.readouterr().err
+    FolderPorts().plug(PortInfo(posix.port, vid=0x2341, pid=0x0043, serial="75A1"))
+    assert main(["boards", "identify", "bench-uno-1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["port"] == posix.port
+    assert main(["boards", "identify", "bench-uno-2"]) == 2
+    assert "did you mean 'bench-uno-1'?" in capsys.readouterr().err
+
+
+def test_flash_prints_the_command_of_the_tool(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By type and port the command is printed with the image; without a port it is asked for."""
+    for words in (["uno", "--port", "/dev/ttyACM3"], ["--type", "uno", "--port", "/dev/ttyACM3"]):
+        assert main(["boards", "flash", *words]) == 0
+        line = capsys.readouterr().out.splitlines()[0]
+        assert line.startswith("avrdude -p atmega328p -c arduino -b 115200 -P /dev/ttyACM3 -D -U")
+        assert line.endswith("firmware/images/hilwire-uno.hex:i")
+    assert main(["boards", "flash", "uno"]) == 2
+    assert "flashed by its port: say --port" in capsys.readouterr().err
+    assert main(["boards", "flash", "bench-uno-1"]) == BoardError.exit_code
+    assert "no port has USB serial 75A1" in capsys.readouterr().err
+    assert main(["boards", "flash", "posix"]) == 2
+    assert "`hil boards emulate posix` runs it" in capsys.readouterr().err
+    assert main(["boards", "flash"]) == 2
+
+
+@pytest.mark.parametrize(("ends", "code"), [(0, 0), (3, 1)])
+def test_flash_runs_the_tool(
+    ends: int,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """With --run the tool is started with its words, and its failure is ours."""
+    tool = tmp_path / "avrdude"
+    tool.write_text(f'#!/bin/sh\necho "tool has $# words, the port is $7"\nexit {ends}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert main(["boards", "flash", "uno", "--port", "/dev/tty x", "--run"]) == code
+    assert "tool has 11 words, the port is -P" in capfd.readouterr().out
+
+
+def test_flash_without_the_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tool that is not installed is told with its package, and --run ends with 3."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ["boards", "flash", "uno", "--port", "/dev/ttyACM3"]
+    assert main(words) == 0
+    assert "(avrdude is not installed here; sudo apt install avrdude)" in capsys.readouterr().out
+    assert main([*words, "--run"]) == 3
+    assert "avrdude is not installed; sudo apt install avrdude" in capsys.readouterr().err
+
+
+def test_flash_refuses_a_damaged_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An image whose hash is another than its build wrote is flashed onto nothing."""
+    image = tmp_path / "x.hex"
+    image.write_text(":00000001FF\n")
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  x.hex\n")
+    kind = tmp_path / "mine.toml"
+    text = (ROOT / "boards" / "dev" / "uno.toml").read_text()
+    kind.write_text(re.sub(r'file = ".*"', f'file = "{image}"', text))
+    assert main(["boards", "flash", "--type", str(kind), "--port", "/dev/ttyACM3"]) == 3
+    assert "x.hex is not the image whose hash is in SHA256SUMS" in capsys.readouterr().err

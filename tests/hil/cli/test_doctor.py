@@ -128,3 +128,15 @@ def test_the_command_line_knows_the_doctor() -> None:
     wrong = subprocess.run([*command, "--jsno"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
+
+
+def test_the_boards_are_summed_up_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lab file that is wrong makes one warning that leads to the doctor of boards."""
+    lab = tmp_path / "lab.toml"
+    lab.write_text("schema = 1\n[[instance]]\nid = 'x'\ntype = 'unno'\n")
+    monkeypatch.setenv("HIL_LAB", str(lab))
+    finding = doctor.boards()
+    assert (finding.state, finding.fix) == (doctor.WARN, "hil boards doctor")
+    assert "lab file" in finding.detail
