@@ -314,9 +314,10 @@ class Cable:
 
     def run(self) -> None:
         """Do the work in the thread of the caller, until another closes the cable."""
-        while not self._closing:
-            now_ns = self.clock()
-            self.service(now_ns)
+        while True:
+            self.service(self.clock())
+            if self._closing:  # asked here, behind the service that has read the wake-up
+                return
             due_ns = self.due_ns
             wait_s = None if due_ns is None else max(due_ns - self.clock(), 0) / 1e9
             # select alone takes a timeout in microseconds; epoll rounds to milliseconds.

@@ -16,7 +16,7 @@ import struct
 import termios
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from hil.boards.boardtype import LinkSpec
 from hil.boards.host import Host, Process
@@ -45,18 +45,38 @@ class PortError(BoardError):
         self.kind = kind
 
 
-class SerialPort:
-    """An open port; only :meth:`set_rate` waits. All of it raises OSError once the port is gone."""
+class Port(Protocol):
+    """An open port. Only ``set_rate`` may wait; each raises OSError once the port is gone."""
 
-    def __init__(self, fd: int, notes: tuple[str, ...] = ()) -> None:
-        self.fd = fd
-        #: what came of settings that a port may refuse
-        self.notes = notes
-        #: what the port had no room for
-        self.unsent = b""
+    fd: int
+    #: what came of settings that a port may refuse
+    notes: tuple[str, ...]
+    #: what the port had no room for
+    unsent: bytes
 
     def read(self) -> bytes:
         """Return what there is."""
+
+    def write(self, octets: bytes) -> int:
+        """Write as much as there is room for, keep the rest; return how many octets have gone."""
+
+    def set_rate(self, baud: int) -> None:
+        """Change the rate behind everything that was written."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+Opener = Callable[[PortInfo, LinkSpec, int, Callable[[], Host]], Port]
+
+
+class SerialPort:
+    """A :class:`Port` of this computer."""
+
+    def __init__(self, fd: int, notes: tuple[str, ...] = ()) -> None:
+        self.fd, self.notes, self.unsent = fd, notes, b""
+
+    def read(self) -> bytes:
         try:
             octets = os.read(self.fd, PIECE_NBYTES)
         except BlockingIOError:
@@ -66,7 +86,6 @@ class SerialPort:
         return octets
 
     def write(self, octets: bytes) -> int:
-        """Write as much as there is room for, keep the rest; return how many octets have gone."""
         self.unsent += octets
         if not self.unsent:
             return 0
@@ -78,7 +97,7 @@ class SerialPort:
         return count
 
     def set_rate(self, baud: int) -> None:
-        """Change the rate behind everything that was written; waits until that has left."""
+        """Wait until what was written has left, then change the rate."""
         while self.unsent and select.select([], [self.fd], [], ROOM_LIMIT_S)[1]:
             self.write(b"")
         with contextlib.suppress(termios.error):  # EIO: the next read finds out
@@ -86,7 +105,6 @@ class SerialPort:
         set_speed(self.fd, baud)
 
     def close(self) -> None:
-        """Close it."""
         os.close(self.fd)
 
 

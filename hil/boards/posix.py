@@ -60,8 +60,9 @@ class PosixBoard:
         finally:
             os.close(alive)
         assert self.process.stdout is not None
-        self.port = self.process.stdout.readline().strip()
-        if not self.port and "--fd" not in options:
+        has_terminal = "--fd" not in options
+        self.port = self.process.stdout.readline().strip() if has_terminal else ""
+        if has_terminal and not self.port:
             self.close()
             raise HostError(f"the board {command[0]} ended with {self.process.returncode}")
 

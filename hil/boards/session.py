@@ -31,7 +31,7 @@ from hil.boards.host import Host
 from hil.boards.identity import PortInfo, Wanted, match_ports
 from hil.boards.lab import Instance
 from hil.boards.link import HELLO_LIMIT_NS, Link, LinkState
-from hil.boards.opening import PortError, SerialPort, holders, open_port
+from hil.boards.opening import Opener, Port, PortError, holders, open_port
 from hil.boards.ports import PortSource, emulated_device
 from hil.boards.probing import Known
 from hil.boards.protocol import Capability, Event, EventType, Identity
@@ -58,7 +58,8 @@ class Session:
     """One instance of the lab; see the module for how it is driven.
 
     ``clock`` is monotonic, in nanoseconds, and only read by :meth:`wait_ready`. ``host`` is asked
-    for processes and groups when a port cannot be had.
+    for processes and groups when a port cannot be had. ``opener`` opens a port; another one may
+    bring a line that exists in simulated time only.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Session:
         random: Random | None = None,
         host: Callable[[], Host] = Host,
         upshift: bool = True,
+        opener: Opener = open_port,
     ) -> None:
         self.instance = instance
         self.wanted = instance.wanted
@@ -94,12 +96,12 @@ class Session:
         self.link.on_state = lambda state, reason: self._news.append((state, reason))
         self.link.on_event = self._take_event
         self.link.on_baud = self._switch_rate
-        self._ports, self._host = ports, host
+        self._ports, self._host, self._opener = ports, host, opener
         self._known = known if known is not None else Known()
         self._wants_upshift = upshift
         self._news: list[tuple[LinkState, str]] = []
         self._resets = ResetWatch()
-        self._io: SerialPort | None = None
+        self._io: Port | None = None
         self._token: object = self
         self._look_now = False  # whether or not the list has changed
         self._next_ns = 0  # when to look for a port
@@ -232,7 +234,7 @@ class Session:
             who = holders(port.path, self._host()) if probe or self._wary else ""
             if who:
                 raise PortError("busy", f"{port.path} is busy: it is held by {who}; end that")
-            self._io = open_port(port, link, baud, self._host)
+            self._io = self._opener(port, link, baud, self._host)
         except PortError as error:
             self._not_opened(port, error)
             return
@@ -269,7 +271,7 @@ class Session:
 
     # --- the open port ----------------------------------------------------------------------------
 
-    def _serve(self, io: SerialPort, now_ns: int) -> None:
+    def _serve(self, io: Port, now_ns: int) -> None:
         """Read everything that is there, let the link work, write what it has."""
         try:
             octets = io.read()

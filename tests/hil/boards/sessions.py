@@ -15,6 +15,8 @@ from hil.boards.session import Session, State, Transition
 
 #: Nothing here takes so long; who waits in vain says for what.
 LIMIT_NS = 20_000_000_000
+#: A board of this computer that has not answered in this time will not.
+IDLE_NS = 60_000_000
 
 
 def own_type(name: str = "posix", **link: Any) -> BoardType:
@@ -24,24 +26,45 @@ def own_type(name: str = "posix", **link: Any) -> BoardType:
 
 
 class Watched:
-    """A session that keeps what it tells, driven by the machine's own clock."""
+    """A session that keeps what it tells, driven by the machine's own clock.
 
-    def __init__(self, instance: Instance, ports: PortSource, **options: Any) -> None:
+    ``hurry``: where nothing has come for a while, time jumps to what is due next, so that nobody
+    sits through the patience of a session.
+    """
+
+    def __init__(
+        self, instance: Instance, ports: PortSource, hurry: bool = False, **options: Any
+    ) -> None:
         self.told: list[Transition] = []
-        self.session = Session(instance, ports, time.monotonic_ns, **options)
+        self._hurry, self._ahead_ns = hurry, 0
+        self.session = Session(instance, ports, self.clock, **options)
         self.session.on_change = self.told.append
+
+    def clock(self) -> int:
+        """Return the time of the session."""
+        return time.monotonic_ns() + self._ahead_ns
 
     def until(self, holds: Callable[[], object], what: str = "") -> None:
         """Serve the session until something holds."""
         limit_ns = time.monotonic_ns() + LIMIT_NS
         while not holds():
-            now_ns = time.monotonic_ns()
-            assert now_ns < limit_ns, f"{what or 'nothing came of it'}: {self.session.status}"
-            self.session.service(now_ns)
-            fd = self.session.fileno()
-            wait_s = min(max(self.session.due_ns - time.monotonic_ns(), 0) / 1e9, 0.05)
+            assert time.monotonic_ns() < limit_ns, f"{what or 'in vain'}: {self.session.status}"
+            self.session.service(self.clock())
             if not holds():
-                select.select([] if fd is None else [fd], [], [], wait_s)
+                self._wait()
+
+    def _wait(self) -> None:
+        """Wait for octets or for the time that the session names, or have it be that time."""
+        fd, due_ns = self.session.fileno(), self.session.due_ns
+        wait_ns = max(due_ns - self.clock(), 0)
+        limit_ns = IDLE_NS if self._hurry else 50_000_000
+        if self._hurry and fd is None:
+            limit_ns = 1  # nobody is asked anything
+        readable, _, _ = select.select(
+            [] if fd is None else [fd], [], [], min(wait_ns, limit_ns) / 1e9
+        )
+        if self._hurry and not readable and wait_ns > limit_ns:
+            self._ahead_ns += max(due_ns - self.clock(), 0)
 
     def until_state(self, state: State) -> None:
         """Serve the session until it is in a state."""
