@@ -138,8 +138,9 @@ class Silicon:
     def serve_host(self, folder: Path) -> Path:
         """Serve programs below the preload shim from now on; return the socket, their HIL_BENCH.
 
-        ``folder``: an empty one for it and for the device files that they find.
+        ``folder``: for it and for the device files that they find; made if it is not there.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         home = folder.resolve()  # the shim knows it by the name that the kernel gives it
         host = Host(self.exchange, home / "bench")
         ttys = {at: line.path for at, line in host.lines.items()}

@@ -80,11 +80,11 @@ static uint8_t give_up(void)
     return lines == (SDA_PIN | SCL_PIN) ? HW_TIMEOUT : HW_STUCK;
 }
 
-/* Let the interface go on and wait for its next status; HW_OK is then TW_STATUS's to judge. */
+/* Set the interface to work and wait for its next status; HW_OK is then TW_STATUS's to judge. */
 static uint8_t wait(uint8_t control)
 {
     uint32_t since = hal_micros();
-    TWCR = GO_ON | control;
+    TWCR = control;
     while (!(TWCR & _BV(TWINT)))
         if (hal_micros() - since > LIMIT_US)
             return give_up();
@@ -101,17 +101,18 @@ static uint8_t judge(uint8_t failure)
     return failure;
 }
 
-/* Until the bus is free somebody else may address the target: it is served in between. */
+/* Until the bus is free somebody else may address the target: it is served in between. TWINT is
+ * written only where its status has been seen, because it may come at any time. */
 static uint8_t start(void)
 {
-    uint8_t control = _BV(TWSTA) | (holding ? 0 : listens);
+    uint8_t control = _BV(TWEN) | _BV(TWSTA) | (holding ? _BV(TWINT) : TWCR & _BV(TWEA));
     for (;;) {
         uint8_t status = wait(control);
         if (status)
             return status;
         if (TW_STATUS == TW_START || TW_STATUS == TW_REP_START)
             return HW_OK;
-        control = _BV(TWSTA) | target_step(TW_STATUS);
+        control = GO_ON | _BV(TWSTA) | target_step(TW_STATUS);
     }
 }
 
@@ -124,7 +125,7 @@ uint8_t hal_i2c_start(uint8_t bus, uint8_t address_octet)
         return status;
     holding = 1;
     TWDR = address_octet;
-    status = wait(0);
+    status = wait(GO_ON);
     if (status)
         return status;
     if (TW_STATUS == TW_MT_SLA_ACK || TW_STATUS == TW_MR_SLA_ACK)
@@ -136,7 +137,7 @@ uint8_t hal_i2c_write(uint8_t bus, uint8_t octet)
 {
     (void)bus;
     TWDR = octet;
-    uint8_t status = wait(0);
+    uint8_t status = wait(GO_ON);
     if (status || TW_STATUS == TW_MT_DATA_ACK)
         return status;
     return judge(HW_NAK_DATA);
@@ -145,7 +146,7 @@ uint8_t hal_i2c_write(uint8_t bus, uint8_t octet)
 uint8_t hal_i2c_read(uint8_t bus, uint8_t ack, uint8_t *octet)
 {
     (void)bus;
-    uint8_t status = wait(ack ? _BV(TWEA) : 0);
+    uint8_t status = wait(ack ? GO_ON | _BV(TWEA) : GO_ON);
     *octet = TWDR;
     return status ? status : judge(HW_OK);
 }
