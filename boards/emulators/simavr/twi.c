@@ -244,7 +244,7 @@ static void write_status(avr_t *avr, avr_io_addr_t at, uint8_t value, void *para
 
 /* --- lines ------------------------------------------------------------------------------------------ */
 
-uint8_t twi_lines(void) { return (uint8_t)((SDA | SCL) & ~twi.held & ~pulled_low); }
+uint8_t twi_lines(void) { return (uint8_t)((SDA | SCL) & ~twi.held & ~pulled_low & ~twi_target_pulls()); }
 
 void twi_hold(uint8_t lines, uint8_t clocks)
 {

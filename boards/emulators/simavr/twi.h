@@ -31,5 +31,6 @@ void twi_flag(uint8_t status);    /* TWINT with a status */
 int twi_flagged(void);
 void twi_clock_released(void);    /* twi_target.c: TWINT was cleared, the clock goes on */
 int twi_target_busy(void);
+uint8_t twi_target_pulls(void);   /* lines that the bench's controller keeps low while the board holds the clock */
 
 #endif

@@ -56,6 +56,9 @@ void twi_clock_released(void)
 
 int twi_target_busy(void) { return state != AT_REST; }
 
+/* Behind a START, repeated or not, SDA is low: so a target tells it from STOP. */
+uint8_t twi_target_pulls(void) { return state == STARTED ? SDA : 0; }
+
 void twi_controller(const uint8_t *octets, int n)
 {
     if (state != AT_REST) {

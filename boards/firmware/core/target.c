@@ -132,11 +132,15 @@ uint8_t hw_target_start(uint8_t slot, uint8_t read)
 uint8_t hw_target_write(uint8_t octet)
 {
     struct slot *s = slots + active;
-    if (!active || !put(octet))
+    uint8_t room;
+    if (!active)
         return 0;
     s--;
-    if (count < s->pointer_size)
+    room = put(octet);
+    if (count < s->pointer_size) /* told or not: what is read next depends on it */
         s->pointer = (uint16_t)((count ? s->pointer << 8 : 0) | octet);
+    else if (!room)
+        return 0;
     count++;
     return 1;
 }

@@ -233,6 +233,7 @@ def test_front_end_answers_within_stretch_limits(uno: UnoBench) -> None:
     uno.until(lambda: len(uno.of_type(EventType.TARGET_READ)) == 2)
     read = uno.of_type(EventType.TARGET_READ)[0].fields()
     assert (read.slot, read.pointer, read.n) == (0, 3, 6)
+    assert not uno.of_type(EventType.TARGET_WRITE), "a pointer alone is no write"
 
 
 def test_front_end_tells_what_was_written(uno: UnoBench) -> None:
