@@ -21,8 +21,11 @@ from hil.errors import BoardError, HostError
 #: What the bridge takes of the board's memory while it is compiled and runs, in octets.
 NEEDED_NBYTES = 24_000
 #: octets of a file that are written by one small program
-PIECE_NBYTES = 192
+PIECE_NBYTES = 128
+TRIES = 3
 TO_REPL = 1
+#: how long a REPL is waited for before a bridge is looked for
+TRY_S = 0.8
 #: The first octet of a frame; a program that fails says END first.
 BOOT_BEGINS = b"\0"
 FIRMWARE = "hilwire-micropython"
@@ -123,8 +126,11 @@ class Installer:
         ``autostart`` makes the board start it by itself after a reset. Raises BoardError for a
         board that lacks memory or has a ``main.py`` of its own, unless ``force`` is given.
         """
-        self._end_bridge()
-        self.repl.enter()
+        try:
+            self.repl.enter(TRY_S)
+        except BoardError as no_repl:
+            self._end_bridge(no_repl)
+            self.repl.enter()
         told = self.repl.run("import gc,sys\ngc.collect()\nprint(sys.platform,gc.mem_free())")
         platform, free = told.split()[0], int(told.split()[1])
         if free < NEEDED_NBYTES and not force:
@@ -139,20 +145,20 @@ class Installer:
             self._write(name, octets)
         return self._start(program, free)
 
-    def _end_bridge(self) -> None:
-        """Bring a bridge that runs already back to the REPL."""
+    def _end_bridge(self, no_repl: BoardError) -> None:
+        """Bring a bridge that runs already back to the REPL; a REPL might take HELLO for words."""
         try:
-            identity = self.talk.greet(limit_s=0.6)
+            identity = self.talk.greet()
         except BoardError:
-            return self.tell("no bridge answers: looking for the REPL")
+            raise no_repl from None
+        told = f"{identity.firmware} {identity.version_text} runs on it"
         if identity.firmware != FIRMWARE:
             raise BoardError(
-                f"{self.talk.name}: {identity.firmware} {identity.version_text} runs on it, which "
-                "is no MicroPython; `hil boards flash` puts another firmware on"
+                f"{self.talk.name}: {told}, which is no MicroPython; `hil boards flash` puts "
+                "another firmware on"
             )
-        self.tell(f"{identity.firmware} {identity.version_text} runs on it: back to the REPL")
+        self.tell(f"{told}: back to the REPL")
         self.talk.ask(Request.RESET, build(Request.RESET, kind=TO_REPL))
-        return None
 
     def _too_small(self, free: int) -> BoardError:
         return BoardError(
@@ -170,7 +176,19 @@ class Installer:
             )
 
     def _write(self, name: str, octets: bytes) -> None:
+        """Write a file and compare its sums; again where a line without flow control lost some."""
         self.tell(f"{name}: {len(octets)} octets")
+        for left in reversed(range(TRIES)):
+            try:
+                return self._write_once(name, octets)
+            except BoardError as damaged:
+                if not left:
+                    raise
+                self.tell(f"{damaged}; written again")
+                self.repl.enter()
+        return None
+
+    def _write_once(self, name: str, octets: bytes) -> None:
         self.repl.run(f"f=open({name!r},'wb')\nw=f.write")
         for at in range(0, len(octets), PIECE_NBYTES):
             self.repl.run(f"w({octets[at : at + PIECE_NBYTES]!r})")

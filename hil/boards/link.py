@@ -94,6 +94,8 @@ class Link:
         self._counts = dict.fromkeys((*COUNTERS, *WINDOW_COUNTERS), 0)
         self._out: list[bytes] = []
         self._window = Window(self._out, self._counts)
+        # A port may still hold the answer to the HELLO of who had it before.
+        self._window.seq = self._random.getrandbits(8)
         self._head = self._nonce = -1
         self._seq = 0
         self._boot_id: int | None = None  # of the last BOOT or session

@@ -141,8 +141,10 @@ class MessageFlag(IntFlag):
     NOSTART = 0x2000
 
 
-#: Flag of I2C_XFER and SPI_XFER: leave the bus, or the chip select, as it is at the end.
-HOLD = 1
+#: Flags of I2C_XFER and SPI_XFER: leave the bus, or the chip select, as it is at the end. With
+#: GO_ON the last message, a read, goes on with NOSTART in the next request, so that its last octet
+#: is acknowledged.
+HOLD, GO_ON = 1, 2
 #: ``taken`` and ``failed`` of I2C_XFER where nothing failed.
 NONE_FAILED = 0xFF
 

@@ -41,12 +41,12 @@ class RawRepl:
         self._waiting = b""
         self._pastes = True
 
-    def enter(self) -> None:
+    def enter(self, answer_s: float = ANSWER_S) -> None:
         """Stop what runs and enter the raw REPL. Raises BoardError if nothing answers like one."""
         self.wire.write(b"\r" + INTERRUPT + INTERRUPT)
         heard = self._quiet()
         self.wire.write(b"\r" + ENTER_RAW)
-        if not self._until(BANNER)[1]:
+        if not self._until(BANNER, answer_s)[1]:
             what = "something else answers" if heard else "nothing answers"
             raise BoardError(
                 f"{self.wire.name}: {what} where MicroPython's REPL was expected; "
@@ -132,11 +132,11 @@ class RawRepl:
             heard += octets
         return heard
 
-    def _until(self, mark: bytes) -> tuple[bytes, bool]:
+    def _until(self, mark: bytes, answer_s: float = ANSWER_S) -> tuple[bytes, bool]:
         """Return what comes before ``mark``, and whether it came."""
         heard = self._waiting
         while mark not in heard:
-            octets = self.wire.read(ANSWER_S)
+            octets = self.wire.read(answer_s)
             if not octets:
                 self._waiting = b""
                 return heard, False

@@ -107,12 +107,12 @@ def test_the_errors_of_the_board_are_told(talk: Talk) -> None:
 def test_a_file_that_arrives_damaged_is_noticed(
     talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file whose sums on the board are others than here ends the installation."""
-    honest = install.sources
+    """A file whose sums on the board stay others than here, twice more, ends the installation."""
     monkeypatch.setattr(install, "_CHECK", "print(1, 0)")
+    told: list[str] = []
     with pytest.raises(BoardError, match=r"hilwire\.py is not on the board as it was sent"):
-        Installer(talk).install({})
-    assert honest("linux").keys() >= {"hilwire.py"}
+        Installer(talk, told.append).install({})
+    assert [line.endswith("written again") for line in told] == [False, True, True]
 
 
 def test_files_lose_their_comments_only() -> None:
