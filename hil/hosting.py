@@ -14,14 +14,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import count
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hil import __version__, books
 from hil.board import load_board
+from hil.boards.binding import Taking, taking_part
 from hil.capture.writer import CaptureWriter
 from hil.errors import HostError, UsageError
 from hil.faces.attributes import Tree
@@ -40,6 +42,7 @@ from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
 from hil.sysfs import tree_of
 from hil.time.pacing import parse_pace
+from hil.time.phase import Phase
 from hil.time.pinning import pinned
 from hil.time.transports.private import PrivateDirectory
 
@@ -65,6 +68,8 @@ class Ended:
     pace: Mapping[str, int | str]
     clock: str
     over: bool
+    #: which boards took part, what of the payload computer was real
+    boards: Mapping[str, Any] = field(default_factory=dict)
 
 
 def shim_path() -> Path:
@@ -124,6 +129,7 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
             "which read the clock without asking anybody; leave --virtual-time away"
         )
     mission, board = load_mission(options.mission), load_board(options.board)
+    taking = taking_part(options, board)
     if options.out is not None:
         directory = RunDirectory(options.out).open()
     else:
@@ -139,12 +145,13 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         with CaptureWriter(path, epoch_ns, names, about, clock=time.monotonic_ns) as writer:
             rig.stream.sink = writer.write
             writer.add_attachment("board.toml", "application/toml", board.source.encode())
-            ended = _serve(rig, options, command, face, directory)
+            ended = _serve(rig, options, command, face, directory, taking)
             rig.finish()
         known = {**about, "seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
         known |= {"digest": rig.stream.hexdigest(), "counters": books.counters(rig)}
         known |= {"virtual_s": rig.kernel.now_ns / SECOND, "command": list(command)}
         known |= {"pace": ended.pace, "clock": ended.clock}
+        known |= {"boards": ended.boards} if ended.boards else {}
         directory.write_json("run.json", known)
         directory.write_lines("events.jsonl", rig.events)
         directory.finish()
@@ -152,7 +159,12 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
 
 
 def _serve(
-    rig: Rig, options: Options, command: Sequence[str], face: Face, directory: RunDirectory
+    rig: Rig,
+    options: Options,
+    command: Sequence[str],
+    face: Face,
+    directory: RunDirectory,
+    taking: Taking | None,
 ) -> Ended:
     """Open the socket, start the program, serve it until it ends."""
     private = PrivateDirectory()
@@ -174,17 +186,42 @@ def _serve(
         if rig.board.computer and COMPUTERS[rig.board.computer].jetson:
             write_programs(programs := home / "bin")
         begin_s = time.perf_counter()
+        came: dict[str, Any] = {}
         try:
             # With little bus time to wait for, waking another core would be most of a transaction.
-            with pinned(options.pin and options.pace != "real"):
+            pin = pinned(options.pin and options.pace != "real")
+            wait_s = options.boards_wait_s
+            with _board_desk(rig, wait_s, host, directory.path, taking, came), pin:
                 code, over = _run(host, *face.start(command, home / "bench", programs))
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
-        present = host.present
-        return Ended(code, directory.final, wall_s, dict(present.snapshot()), present.clock, over)
+        pace, clock = dict(host.present.snapshot()), host.present.clock
+        return Ended(code, directory.final, wall_s, pace, clock, over, came)
     finally:
         private.remove()
+
+
+@contextmanager
+def _board_desk(
+    rig: Rig, wait_s: float, host: Host, path: Path, taking: Taking | None, came: dict[str, Any]
+) -> Iterator[None]:
+    """Have the boards that take part at hand while a host serves; ``came`` is what they came to."""
+    if taking is None:
+        yield
+        return
+    # Only now: most runs have no board, and need not wait for what speaks to them.
+    from hil.boards.taking import boards_at_hand
+
+    def stamp(source: int, act: Callable[[int], None]) -> None:
+        rig.kernel.at(host.present.now_ns(), Phase.BUS, source, act)
+
+    with boards_at_hand(rig, taking, wait_s, path, time.monotonic_ns, stamp) as boards:
+        host.watch(boards.fileno(), boards.serve)
+        host.idle_s = boards.look
+        yield
+        host.unwatch(boards.fileno())
+        came.update(boards.as_json())
 
 
 def _host(rig: Rig, options: Options, path: Path, tree: Tree, static: bool) -> Host:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
 DURATION_LEAST_S, DURATION_LIMIT_S = 1.0, 10 * 86400.0
+BOARDS_WAIT_LIMIT_S = 3600.0
+#: A real board keeps its own time, and nothing waits for it.
+NEEDS_REAL = (
+    "a board takes the place of something emulated, and boards keep the time of the wall: "
+    "add --pace real, or leave the board away with --bind PART=emulated"
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,12 @@ class Options:
     stall_limit_s: float = 60.0
     #: the clock of a foreign program is virtual
     virtual_time: bool = False
+    #: the lab file; None: that of the user, if there is one
+    lab: Path | None = None
+    #: what boards take the place of: ``PART_OR_BUS=INSTANCE[:BUS]``
+    bind: tuple[str, ...] = ()
+    #: how long the start waits for boards, seconds of the wall; 0: it begins without them
+    boards_wait_s: float = 10.0
 
     def command(self) -> str:
         """Return the command that flies the same again, anywhere."""
@@ -51,6 +63,12 @@ class Options:
             parts += ["--faults", str(self.plan)]
         for fault in self.faults:
             parts += ["--fault", fault]
+        if self.lab is not None:
+            parts += ["--lab", str(self.lab)]
+        for bound in self.bind:
+            parts += ["--bind", bound]
+        if self.boards_wait_s != default.boards_wait_s:
+            parts += ["--boards-wait", repr(self.boards_wait_s).removesuffix(".0")]
         if not self.pin:
             parts.append("--no-pin")
         if self.stall_limit_s != default.stall_limit_s:
@@ -67,6 +85,10 @@ def checked(options: Options) -> Plan:
         raise UsageError(f"duration {options.duration_s:g} s: give {least_s:g} to {limit_s:g} s")
     if not options.stall_limit_s > 0.0:
         raise UsageError(f"stall limit {options.stall_limit_s:g} s: give a positive time")
+    if not 0.0 <= options.boards_wait_s <= BOARDS_WAIT_LIMIT_S:
+        raise UsageError(f"wait of {options.boards_wait_s:g} s for boards: give 0 to 3600 s")
+    if options.bind and (options.pace != "real" or options.virtual_time):
+        raise UsageError(NEEDS_REAL)
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
     parse_pace(options.pace)

@@ -53,10 +53,13 @@ class Outcome:
     lateness: dict[str, Any]
     #: seed, mission, board and version of the run
     identity: Mapping[str, Any] = field(default_factory=dict)
-    #: False if something from outside stopped the payload computer: no command repeats that
+    #: False if something from outside stopped the payload computer, or something was real: no
+    #: command repeats that
     repeatable: bool = True
     #: roles of the flight software that no part of the board plays
     missing_roles: tuple[str, ...] = ()
+    #: which boards took part, what of the payload computer was real; empty: all was emulated
+    boards: Mapping[str, Any] = field(default_factory=dict)
     #: why there is no report.html; empty if there is one
     report_error: str = ""
 
@@ -95,6 +98,7 @@ class Outcome:
             },
             "repeatable": self.repeatable,
             "missing_roles": list(self.missing_roles),
+            **({"boards": dict(self.boards)} if self.boards else {}),
             "lateness": self.lateness,
             # run.json is written before the report is, so it says nothing of it.
             **({"report_error": self.report_error} if self.report_error else {}),

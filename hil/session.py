@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hil import __version__, books, page, verdict
 from hil.board import Board, load_board
+from hil.boards.binding import Taking, taking_part
 from hil.capture.writer import CaptureWriter
 from hil.errors import UsageError
 from hil.faults.plan import NOTHING, Plan, apply
@@ -28,6 +30,9 @@ from hil.time.pacing import Pacer
 from hil.time.pinning import pinned
 from hil.time.transports.keys import make_keys
 from hil.uut import DirectFlight, ProcessFlight, ThreadFlight
+
+if TYPE_CHECKING:
+    from hil.boards.desk import Boards
 
 RUNS = Path("runs")
 #: folder of the keys of a run over tcp, while it lasts
@@ -48,8 +53,9 @@ def fly(options: Options, progress: Callable[[View], None] = lambda view: None) 
     plan = checked(options)
     mission, board = load_mission(options.mission), load_board(options.board)
     verdict.asked(mission.group("verdict"))
+    taking = taking_part(options, board)
     with run_directory(options.out, mission) as directory, host_errors(directory.final):
-        return Session(options, board, mission, directory, progress).run(plan)
+        return Session(options, board, mission, directory, progress, taking).run(plan)
 
 
 class Session:
@@ -62,6 +68,7 @@ class Session:
         mission: Mission,
         directory: RunDirectory,
         progress: Callable[[View], None],
+        taking: Taking | None = None,
     ) -> None:
         self.options = options
         self.directory = directory
@@ -86,6 +93,11 @@ class Session:
         self.pacer: Pacer | None = None
         if options.pace != "max":
             self.pacer = Pacer(self.rig.kernel, options.pace)
+        #: the boards that take part, and what they are bound to
+        self.boards: Boards | None = None
+        self._taking = taking
+        #: what the boards came to, when they are let go of
+        self._boards_json: dict[str, Any] = {}
 
     def run(self, plan: Plan = NOTHING) -> Outcome:
         """Fly, close the books, write every file, name the directory."""
@@ -102,7 +114,7 @@ class Session:
         with self._capture(path, epoch_ns) as writer:
             self._writer = writer
             self._attach(writer)
-            with pinned(self.options.pin):
+            with self._board_desk(), pinned(self.options.pin):
                 self._begin_s = time.perf_counter()
                 flight = self._flight()
                 self.supervisor.flight = flight
@@ -123,6 +135,24 @@ class Session:
             - cpu.children_system,
         }
         return self._close(wall_s, used)
+
+    @contextmanager
+    def _board_desk(self) -> Iterator[None]:
+        """Have the boards that take part at hand while the run lasts."""
+        if self._taking is None:
+            yield
+            return
+        # Only now: most runs have no board, and need not wait for what speaks to them.
+        from hil.boards.taking import boards_at_hand
+
+        pacer, path, wait_s = self.pacer, self.directory.path, self.options.boards_wait_s
+        assert pacer is not None, "boards take part at the pace of the wall"
+        desk = boards_at_hand(self.rig, self._taking, wait_s, path, time.monotonic_ns, pacer.stamp)
+        with desk as boards:
+            self.boards = pacer.watch = boards
+            yield
+            pacer.watch = None
+            self._boards_json = boards.as_json()
 
     def _flight(self) -> Flight:
         options, storage = self.options, self.directory.path / "payload"
@@ -203,6 +233,7 @@ class Session:
         rig, directory, options = self.rig, self.directory, self.options
         closed = books.close(rig, self.supervisor, directory.path / "payload")
         judged = books.judge(rig, closed)
+        boards = self._boards_json
         inside = options.transport in SAME_PROCESS
         times = [
             ("rig with flight software" if inside else "rig (processor)", used["rig"]),
@@ -223,7 +254,8 @@ class Session:
             dict(self.pacer.snapshot()) if self.pacer is not None else {},
             identity={key: self._metadata()[key] for key in ("version", "board", "mission")}
             | {"seed": options.seed, "transport": options.transport},
-            repeatable=not closed.stops.get("outside"),
+            repeatable=not closed.stops.get("outside") and not boards.get("boards"),
+            boards=boards,
             missing_roles=tuple(rig.board.missing_roles()),
         )
         books.write(directory, rig, closed, outcome.as_json())

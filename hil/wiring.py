@@ -63,6 +63,8 @@ class Wiring:
             for spec in board.parts
             for quantity, world in spec.world.items()
         ]
+        #: told of the state of the world after the parts
+        self.felt: list[Callable[[Mapping[str, float]], None]] = []
 
     def _bus(self, spec: BusSpec) -> Any:
         profile = adapters.profile_of(self.board.adapter)
@@ -134,6 +136,8 @@ class Wiring:
         """Set the physical inputs of all parts from the state of the world."""
         for set_quantity, quantity, world in self.bindings:
             set_quantity(quantity, state[world])
+        for told in self.felt:
+            told(state)
 
     def of_type(self, type_name: str) -> Any:
         """Return the first part of a type, or None if the board has none."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from hil.board import Board, PartSpec
 from hil.boards.boardtype import BoardBus
-from hil.boards.lab import Instance, Lab
+from hil.boards.lab import Instance, Lab, load_lab
 from hil.config import nearest
 from hil.errors import UsageError
+from hil.options import NEEDS_REAL, Options
 
 EMULATED = "emulated"
 #: Buses that a board can take the place of.
@@ -33,10 +34,17 @@ class Binding:
     part: PartSpec | None = None
     #: beside the emulated one instead of in its place
     shadow: bool = False
+    #: of a shadow: the payload computer is told what the real one says
+    shows_real: bool = False
 
     def describe(self) -> str:
         """Return it as ``--bind`` has it."""
-        return f"{self.name}={self.instance.id}:{self.behind.name}"
+        return f"{self.name}={self.where}"
+
+    @property
+    def where(self) -> str:
+        """The board and its bus."""
+        return f"{self.instance.id}:{self.behind.name}"
 
 
 def resolve(board: Board, lab: Lab, name: str, where: str, shadow: bool = False) -> Binding:
@@ -71,6 +79,8 @@ def resolve(board: Board, lab: Lab, name: str, where: str, shadow: bool = False)
         )
     else:
         behind = there[0]
+    if shadow and bus.kind != "i2c":
+        raise UsageError(f"{name} is on a bus of kind {bus.kind}; only I2C parts can be shadowed")
     return Binding(name, bus.name, instance, behind, part, shadow)
 
 
@@ -112,3 +122,25 @@ def check_overlap(found: Iterable[Binding]) -> None:
                 f"{binding.describe()} and {other.describe()}: {binding.name} is on "
                 f"{binding.bus}, all of which is bound; leave one away"
             )
+
+
+#: the lab of a run, and what of it is bound to what
+Taking = tuple[Lab, list[Binding]]
+
+
+def taking_part(options: Options, board: Board) -> Taking | None:
+    """Return the lab of a run and what is bound in it; None where no board takes part.
+
+    A lab file that nobody has named takes part at the pace of the wall only. Raises ``UsageError``
+    or ``ConfigError`` for what cannot be.
+    """
+    stand_ins = [part.board for part in board.parts] + [bus.board for bus in board.buses]
+    is_real = options.pace == "real" and not options.virtual_time
+    if not (options.lab or options.bind or any(stand_ins) or is_real):
+        return None
+    lab = load_lab(options.lab)
+    found = bindings(board, lab, options.bind)
+    if found and not is_real:
+        what = ", ".join(binding.describe() for binding in found)
+        raise UsageError(f"{what}: {NEEDS_REAL}")
+    return (lab, found) if lab.instances and is_real else None

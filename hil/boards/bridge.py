@@ -17,11 +17,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from flightsw.codec import bus_payload
-from flightsw.codec.wire import Status
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Status
 from hil.boards.i2c_transaction import I2CTransaction, Line
 from hil.boards.spi_transaction import SPIAnswer, SPITransaction
 from hil.boards.targets import AnsweredPeripheral, AnsweredWire, I2CAnswer
-from hil.buses.i2c_messages import TEN_BIT, Message, refusal
+from hil.buses.i2c_messages import READ, TEN_BIT, Message, refusal
 from hil.buses.i2c_wire import Wire
 from hil.buses.spi import CS_CHANGE
 from hil.transactions import Call, Lane, Run, Transactor
@@ -47,12 +47,30 @@ class Station(Line, Protocol):
         """Put an event into the records, the first time that it happens."""
 
 
+class Witness(Protocol):
+    """Who compares what a real and an emulated part answer to the same."""
+
+    def compare(
+        self, t_ns: int, messages: list[Message], real: I2CAnswer, emulated: I2CAnswer
+    ) -> None:
+        """Take both answers to one transaction."""
+
+    def skip(self) -> None:
+        """Note a transaction that cannot be compared."""
+
+
 class Seat:
     """A place on a bus that a board answers for: the board, and which of its buses it is."""
 
-    def __init__(self, station: Station, bus: int) -> None:
+    def __init__(
+        self, station: Station, bus: int, witness: Witness | None = None, shows_real: bool = False
+    ) -> None:
         self.station = station
         self.bus = bus
+        #: who compares it with the emulated part, which then answers as well
+        self.witness = witness
+        #: of the two the payload computer is told what the real one says
+        self.shows_real = shows_real
 
 
 class I2CRoute:
@@ -90,17 +108,20 @@ class I2CRoute:
             refused = self._transactor.refused
             done(t_ns, partial(refused, self._lane, call, _UNSUPPORTED, t_ns))
             return True
+        if seat.witness is not None and not seat.shows_real:
+            self._beside(seat, seat.witness, call, messages, t_ns, done)
+            return True
         if not station.ready:
             station.counters["absent"] += 1
             done(t_ns, partial(self._run_alone, call))
             return True
-        came = partial(self._came, station, call, messages, t_ns, done)
+        came = partial(self._came, seat, call, messages, t_ns, done)
         I2CTransaction(station, seat.bus, messages, came).begin()
         return True
 
     def _came(
         self,
-        station: Station,
+        seat: Seat,
         call: Call,
         messages: list[Message],
         t_ns: int,
@@ -108,16 +129,58 @@ class I2CRoute:
         answer: I2CAnswer | None,
     ) -> None:
         """Bring the answer of a board, or the news that there is none, into virtual time."""
+        station = seat.station
 
         def arrive(now_ns: int) -> None:
             if answer is None:
                 station.counters["lost"] += 1
                 done(now_ns, partial(self._run_alone, call))
-            else:
-                station.counters["transactions"] += 1
-                done(t_ns, partial(self._run, call, messages, answer, now_ns))
+                return
+            station.counters["transactions"] += 1
+            if seat.witness is not None:
+                status, _, read = self._lane.bus.on_wire(t_ns, messages)
+                seat.witness.compare(t_ns, messages, answer, emulated(messages, status, read))
+            done(t_ns, partial(self._run, call, messages, answer, now_ns))
 
         station.stamp(arrive)
+
+    def _beside(
+        self,
+        seat: Seat,
+        witness: Witness,
+        call: Call,
+        messages: list[Message],
+        t_ns: int,
+        done: Done,
+    ) -> None:
+        """Let the emulated part answer, and put the same to the board."""
+        said: list[I2CAnswer] = []
+
+        def run(t_ns: int) -> tuple[int, bytes]:
+            duration_ns, octets = call(t_ns)
+            header = HEADER.unpack_from(octets)
+            if not header[2] & Flag.FAULTED:
+                replies = bus_payload.unpack_i2c(octets[HEADER_NBYTES:], reply=True)
+                read = [what for _, flags, what in replies if flags & READ]
+                said.append(emulated(messages, header[3], read))  # type: ignore[arg-type]
+            return duration_ns, octets
+
+        def came(answer: I2CAnswer | None) -> None:
+            station.stamp(lambda now_ns: compare(answer))
+
+        def compare(answer: I2CAnswer | None) -> None:
+            station.counters["shadowed"] += 1
+            if answer is None or not said:
+                witness.skip()
+            else:
+                witness.compare(t_ns, messages, answer, said[0])
+
+        station = seat.station
+        done(t_ns, run)
+        if station.ready:
+            I2CTransaction(station, seat.bus, messages, came).begin()
+        else:
+            witness.skip()
 
     def _run(
         self, call: Call, messages: list[Message], answer: I2CAnswer, now_ns: int, t_ns: int
@@ -137,6 +200,12 @@ class I2CRoute:
             return call(t_ns)
         finally:
             bus.lend(None)
+
+
+def emulated(messages: list[Message], status: int, read: list[bytes]) -> I2CAnswer:
+    """Return what an emulated bus answered, in the form in which a board's answer is."""
+    numbers = (nth for nth, (_, flags, _) in enumerate(messages) if flags & READ)
+    return I2CAnswer(status, dict(zip(numbers, read, strict=False)))
 
 
 class SPISeat(Seat):

@@ -145,7 +145,7 @@ class I2CBus:
     def rivals(self) -> Rivals:
         """Return the other controllers of this bus; from now on there may be some."""
         if self._rivals is None:
-            self._rivals = Rivals(self._on_wire, self.duration_ns)
+            self._rivals = Rivals(self.on_wire, self.duration_ns)
             self._rewatch()
         return self._rivals
 
@@ -166,7 +166,8 @@ class I2CBus:
         )
         self.faulted = False
 
-    def _on_wire(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
+    def on_wire(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
+        """Put messages on the wire, past faults, interceptors, counters and limits."""
         return (self._lent or self._wire).run(t_ns, messages)
 
     # -- what the rest of the bench may know -----------------------------------------------------
@@ -274,7 +275,7 @@ class I2CBus:
         return self._with_faults(crossing.t_ns, crossing.content)
 
     def _with_faults(self, t_ns: int, messages: list[Message]) -> MessageOutcome:
-        run = self._on_wire if self._rivals is None else self._rivals.enter
+        run = self.on_wire if self._rivals is None else self._rivals.enter
         if self.faults:
             fault = self.faults.consult(self.transfers - 1, t_ns, messages[0][0])
             if fault is not None:

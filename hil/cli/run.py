@@ -51,11 +51,34 @@ def parser() -> argparse.ArgumentParser:
         "BUS:KIND,KEY=VALUE,...; repeatable",
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
+    add_board_options(p)
     p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
     return p
+
+
+def add_board_options(p: argparse.ArgumentParser) -> None:
+    """Add what a run may be told of real boards."""
+    p.add_argument(
+        "--lab", type=Path, metavar="FILE", help="the boards there are (default lab.toml, if any)"
+    )
+    p.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="PART=BOARD",
+        help="let a board of the lab, or BOARD:BUS, take the place of a part or a bus; repeatable; "
+        "PART=emulated undoes it",
+    )
+    p.add_argument(
+        "--boards-wait",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="how long to wait for boards to be ready; 0: begin without them (default 10)",
+    )
 
 
 def duration_s(text: str) -> float:
@@ -83,6 +106,9 @@ def options(args: argparse.Namespace) -> Options:
         plan=args.faults,
         pin=not args.no_pin,
         stall_limit_s=args.stall_limit,
+        lab=args.lab,
+        bind=tuple(args.bind),
+        boards_wait_s=args.boards_wait,
     )
 
 
@@ -124,6 +150,7 @@ def summary(outcome: Outcome) -> str:
     lines = outcome.verdict.lines()
     if outcome.missing_roles:
         lines.append(f"note: this board has no part for: {', '.join(outcome.missing_roles)}")
+    lines += [f"real: {what}" for what in outcome.boards.get("real", ())]
     lines.append(
         f"flew {outcome.virtual_s:.0f} s in {outcome.wall_s:.1f} s: "
         f"{outcome.real_time_factor:.0f} times real time"
@@ -136,7 +163,9 @@ def summary(outcome: Outcome) -> str:
     else:
         lines.append(f"report {outcome.run_dir / 'report.html'}")
     lines.append(f"again  {outcome.command}")
-    if not outcome.repeatable:
+    if outcome.boards.get("real"):
+        lines.append("       (boards were real: the digest will differ)")
+    elif not outcome.repeatable:
         lines.append(
             "       (the payload computer was stopped from outside: the digest will differ)"
         )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hil.cli.run import duration_s
+from hil.cli.run import add_board_options, duration_s
 from hil.options import Options
 
 
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="one fault of a bus: BUS:KIND,KEY=VALUE,...; repeatable",
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
+    add_board_options(p)
     p.add_argument(
         "--static",
         action="store_true",
@@ -73,6 +74,9 @@ def main(argv: list[str], command: list[str]) -> int:
         pace=args.pace or ("max" if args.virtual_time else "real"),
         virtual_time=args.virtual_time,
         pin=not args.no_pin,
+        lab=args.lab,
+        bind=tuple(args.bind),
+        boards_wait_s=args.boards_wait,
     )
     ended = host_program(options, command, static=args.static)
     if sys.stderr is not None and not args.quiet and (ended.over or sys.stderr.isatty()):

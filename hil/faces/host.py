@@ -50,6 +50,9 @@ _SPIN_S = 60e-6
 class Host:
     """The loop of a bench that foreign programs use. Close it when they are done."""
 
+    #: called before each wait: how long at most, seconds of the wall
+    idle_s: Callable[[], float] = staticmethod(lambda: 3600.0)
+
     def __init__(
         self,
         exchange: Exchange,
@@ -220,7 +223,7 @@ class Host:
         if self._replies and self._replies[0][0] < due_ns:
             due_ns = self._replies[0][0]
         due_ns = min(due_ns, self.exchange.end_ns)
-        for fd, _ in self._ready(min(self.present.wait_s(due_ns), most_s)):
+        for fd, _ in self._ready(min(self.present.wait_s(due_ns), most_s, self.idle_s())):
             ready = self._watched.get(fd)
             if ready is not None:  # None: what was served before it has closed it
                 ready()

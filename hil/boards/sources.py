@@ -1,0 +1,140 @@
+"""Where the boards of a run are: on the ports of this computer, or emulated while it lasts.
+
+An emulated instance has on its wires the same parts as those that it stands in for, built from the
+rows of the board file and fed with the same state of the world (:mod:`hil.boards.silicon`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hil.boards.binding import Binding
+from hil.boards.lab import Instance
+from hil.boards.ports import (
+    FolderPorts,
+    JoinedPorts,
+    MachinePorts,
+    PortRegistry,
+    PortSource,
+    emulated_port,
+)
+from hil.boards.silicon import Silicon
+from hil.faces.nodes import nodes_of
+from hil.fitting import part_overrides
+from hil.rig import Rig
+
+#: Kinds of bus whose parts an emulation can have on its wires.
+_WIRED = ("i2c", "spi", "uart", "gpio")
+_UID_NBYTES = 8
+
+
+class Sources:
+    """The ports on which the sessions of one run look for their boards."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._machine = JoinedPorts(MachinePorts(), FolderPorts())
+        self._registry = PortRegistry()
+        self._wanted: dict[str, list[Binding]] = {}
+        self._has: dict[str, frozenset[str]] = {}
+        self.emulators: dict[str, Any] = {}
+        rig.wiring.felt.append(self._feel)
+
+    def expect(self, bindings: Iterable[Binding]) -> None:
+        """Learn what the emulated boards are to have on their wires; they get it when it is new."""
+        self._wanted = {}
+        for binding in bindings:
+            self._wanted.setdefault(binding.instance.id, []).append(binding)
+        for name, bound in self._wanted.items():
+            if name in self.emulators and not self._parts(bound) <= self._has[name]:
+                self._stop(name)
+                self._start(bound[0].instance)
+
+    def ports(self, instance: Instance) -> PortSource:
+        """Return where to look for a board; an emulation of it is running then."""
+        if instance.emulate is None:
+            return self._machine
+        if instance.id not in self.emulators:
+            self._start(instance)
+        return self._registry
+
+    def close(self) -> None:
+        """End every emulation."""
+        self._rig.wiring.felt.remove(self._feel)
+        for name in list(self.emulators):
+            self._stop(name)
+
+    # --- emulations -------------------------------------------------------------------------------
+
+    def unplug(self, name: str) -> None:
+        """Pull the plug of an emulated board."""
+        self._registry.pull(self.emulators[name].port)
+        self.emulators[name].unplug()
+
+    def replug(self, name: str) -> None:
+        """Plug an emulated board in again; its port may have another name."""
+        self._registry.plug(emulated_port(name, self.emulators[name].replug()))
+
+    def _parts(self, bound: Iterable[Binding]) -> frozenset[str]:
+        """Return the names of the parts that an emulated board has on its wires."""
+        names: set[str] = set()
+        for binding in bound:
+            if binding.behind.kind not in _WIRED:
+                continue
+            if binding.part is not None:
+                names.add(binding.part.name)
+            else:
+                names |= {part.name for part in self._rig.board.parts if part.bus == binding.bus}
+        return frozenset(names)
+
+    def _start(self, instance: Instance) -> None:
+        rig, bound = self._rig, self._wanted.get(instance.id, [])
+        self._has[instance.id] = names = self._parts(bound)
+        assert instance.emulate is not None
+        silicon = None
+        if names:
+            silicon = Silicon.behind(rig.board, names, rig.seed, **part_overrides(rig.mission))
+            silicon.feel(rig.world.state)
+        uid = hashlib.blake2b(instance.id.encode(), digest_size=_UID_NBYTES).digest()
+        options: dict[str, Any] = {}
+        if instance.emulate == "posix":
+            options["arguments"] = self._devices(bound)
+        line = None if instance.type.link.is_native_usb else {"baud": instance.type.link.baud}
+        emulators: Any = importlib.import_module("hil.boards.emulators")
+        emulator = emulators.start(
+            instance.type, instance.emulate, silicon, uid=uid, line=line, **options
+        )
+        self.emulators[instance.id] = emulator
+        self._registry.plug(emulated_port(instance.id, emulator.port))
+
+    def _devices(self, bound: Iterable[Binding]) -> list[str]:
+        """Return the words that tell firmware on this computer which device is which of its buses.
+
+        The devices are those of the silicon, whose buses have the names of the payload computer's.
+        """
+        paths: dict[str, list[str]] = {}
+        for node in nodes_of(self._rig.exchange.lanes.values()).values():
+            paths.setdefault(node.lane.bus.name, []).append(node.path)
+        words = []
+        for binding in bound:
+            for path in paths.get(binding.bus, ()):
+                name = binding.behind.name
+                if binding.behind.kind == "spi":
+                    name = f"{name}.{path.rpartition('.')[2]}"
+                elif binding.behind.kind == "gpio":
+                    name = "gpio"
+                words += ["--device", f"{name}={path}"]
+        return words
+
+    def _stop(self, name: str) -> None:
+        emulator = self.emulators.pop(name)
+        if emulator.identity is not None:
+            self._registry.pull(emulator.port)
+        emulator.close()
+
+    def _feel(self, state: Mapping[str, float]) -> None:
+        for emulator in self.emulators.values():
+            emulator.feel(state)
