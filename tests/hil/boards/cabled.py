@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -116,19 +115,3 @@ class Holder:
 
     def __exit__(self, *error: object) -> None:
         self.process.communicate()
-
-
-def as_nobody(code: str, *words: str, fds: tuple[int, ...] = ()) -> str:
-    """Return what a program prints that may only do what a stranger may; we must be root."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        capture_output=True,
-        text=True,
-        check=True,
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        pass_fds=fds,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    return done.stdout

@@ -40,6 +40,18 @@ def test_every_type_that_ships_is_whole(name: str) -> None:
     assert kind.link.rates[0] == kind.link.baud <= kind.link.max_baud
 
 
+@pytest.mark.parametrize("name", type_names())
+def test_the_image_of_a_type_is_its_own(name: str) -> None:
+    """Where a type names an image it lies in the folder of boards, and is its firmware's."""
+    kind = load_type(name)
+    if kind.firmware.file is None:
+        assert kind.firmware.flash is None
+        return
+    image = kind.path.parents[1] / kind.firmware.file
+    assert image.is_file()
+    assert image.stem in (kind.firmware.name, "hilwire")
+
+
 def test_the_boards_of_the_book_are_there() -> None:
     """Each board that the manual promises has a type, and none of them is a payload computer."""
     promised = {"uno", "pico", "microbit", "nucleo_f4", "posix", "micropython", "slcan"}
