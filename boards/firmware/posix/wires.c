@@ -13,7 +13,7 @@ enum {
     MESSAGE = 600,
     TARGET_DONE = 0x08, STATUS = 0x09, RESET_DONE = 0x0A,
     RESET = 0x40, TRANSACT = 0x41, ASK_STATUS = 0x44,
-    HEAD = 9, DONE_HEAD = HEAD + 15, STATUS_SIZE = HEAD + 41, TRANSACT_HEAD = 5
+    HEAD = 9, DONE_HEAD = HEAD + 15, STATUS_SIZE = HEAD + 41, TRANSACT_HEAD = 7 /* kind, bit rate, limit of stretching */
 };
 
 static struct {
