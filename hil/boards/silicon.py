@@ -40,7 +40,7 @@ from hil.exchange import Exchange
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
 from hil.parts.base import I2CTarget, Part, unwired
-from hil.parts.registers import RegisterTarget
+from hil.parts.registers import RegisterFile, RegisterTarget
 from hil.time.kernel import AFTER_ALL, Kernel
 from hil.wiring import Wiring
 
@@ -307,6 +307,9 @@ class Around(Nothing):
             for value in vars(part).values():
                 if callable(value) and not isinstance(value, (Part, type)):
                     memo[id(value)] = unwired
+                elif isinstance(value, RegisterFile):  # its values alone are one part's own
+                    rules = (what for what in vars(value).values() if what is not value.values)
+                    memo.update((id(what), what) for what in rules)
         return copy.deepcopy(target, memo)
 
     # --- SPI -----------------------------------------------------------------------------------
