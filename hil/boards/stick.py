@@ -4,28 +4,28 @@
 socket pair; a virtual cable makes a tty of the other (:mod:`hil.boards.cable`). The stick itself is
 :class:`hil.faces.slcan.SlcanAdapter`. On its bus there is one more node, which acknowledges every
 frame and answers data frames of an even identifier with the next one and the same octets, so that
-there is something to hear. Without supply (``power(False)``) all of it is gone, as on a real bus
-that has lost a node.
+there is something to hear.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 from hil.buses.can import CANBus
 from hil.buses.can_frame import REMOTE_FLAG
+from hil.errors import BoardError
 from hil.faces.slcan import SlcanAdapter
 from hil.time.kernel import NEVER_NS, Kernel
 from hil.time.phase import Phase
 
 BITRATE_HZ, DATA_BITRATE_HZ = 500_000, 2_000_000
 _READ_NBYTES = 4096
-#: Rates of the protocol: the bus follows the stick, as the other node would be set to the bus.
-_RATES = (10_000, 20_000, 50_000, 100_000, 125_000, 250_000, 500_000, 800_000, 1_000_000)
 
 
 class Echo:
@@ -82,6 +82,34 @@ class EmulatedStick:
                 return False
             self.adapter.feed(self.kernel.now_ns, octets)
         return True
+
+
+class StickBoard:
+    """An emulated stick as a process of its own; ``end`` is our end of its line.
+
+    It ends when that is closed, so it never outlives whoever has started it.
+    """
+
+    def __init__(self) -> None:
+        self.end, line = socket.socketpair()
+        with line:
+            fd = line.fileno()
+            command = [sys.executable, "-m", __name__, str(fd)]
+            self._process = subprocess.Popen(command, pass_fds=(fd,))  # noqa: S603 - ourselves
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._process.poll() is None
+
+    def reset(self, cause: str) -> None:
+        """Refuse: a stick has no button. Raises ``BoardError``."""
+        raise BoardError(f"an SLCAN stick has no reset ({cause}): unplug it, and replug it")
+
+    def close(self) -> None:
+        """Take its power away."""
+        self.end.close()
+        self._process.wait()
 
 
 def main(words: list[str]) -> int:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +20,8 @@ from hil.boards.ports import PortRegistry
 from hil.boards.protocol import Event, EventType, Reply, Request
 from hil.boards.session import Session
 from hil.boards.states import State
+from hil.boards.stick import StickBoard
 
-ROOT = Path(__file__).resolve().parents[3]
 LAB = """
 schema = 1
 [[instance]]
@@ -43,14 +40,8 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         (folder / "lab.toml").write_text(LAB)
         self.ports = PortRegistry()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.stick = subprocess.Popen(
-                [sys.executable, "-m", "hil.boards.stick", str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-            )
-        self.cable = Cable(ours.detach())
+        self.stick = StickBoard()
+        self.cable = Cable(os.dup(self.stick.end.fileno()))
         self.session = Session(
             load_lab(folder / "lab.toml").instance("stick"), self.ports, time.monotonic_ns
         )
@@ -63,7 +54,7 @@ class Bench:
         """End everything."""
         self.session.close()
         self.cable.close()
-        self.stick.wait()
+        self.stick.close()
 
     def plug(self) -> None:
         """Let the port be found."""
