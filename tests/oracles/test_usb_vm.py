@@ -66,11 +66,16 @@ def test_two_boards_of_one_identity_are_refused_until_their_places_tell_them_apa
 def test_the_commands_find_the_board_and_nothing_that_keeps_it_away(
     seen: Mapping[str, Any],
 ) -> None:
-    """`hil boards identify` says who is on the port, and `hil boards doctor` that all is well."""
+    """`list` has the board as there, `identify` asks it by its id, `doctor` finds nothing."""
     code, printed, told = seen["commands"]["identify"]
     assert code == 0, told
     identity = json.loads(printed)
     assert (identity["port"], identity["firmware"]) == ("/dev/ttyACM0", "hilwire-posix")
+    code, printed, told = seen["commands"]["list"]
+    assert code == 0, told
+    rows = [json.loads(line) for line in printed.splitlines()]
+    (board,) = [row for row in rows if row["id"] == "bench-pico-1"]
+    assert (board["state"], board["where"].partition(" ")[0]) == ("there", "/dev/ttyACM0")
     code, printed, told = seen["commands"]["doctor"]
     assert code == 0, told
     (ports,) = [check for check in json.loads(printed)["checks"] if check["name"] == "serial ports"]

@@ -151,6 +151,7 @@ def commands(board: Board) -> dict[str, object]:
     found: dict[str, object] = {}
     for name, words in (
         ("identify", ("identify", "bench-pico-1", "--json")),
+        ("list", ("list", "--json")),
         ("doctor", ("doctor", "--json")),
     ):
         command = [sys.executable, "-m", "hil", "boards", *words]
