@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from hil.boards.emulate_simavr import SimavrBoard
 from hil.boards.frontend import FrontEnd
 from hil.boards.link import Link, LinkState
 from hil.boards.posix import PosixBoard
@@ -34,13 +35,13 @@ class Front:
 
     name = "bench"
 
-    def __init__(self, fd: int, wires: Wires, silicon: Silicon) -> None:
+    def __init__(self, fd: int, wires: Wires, silicon: Silicon, baud: int | None = None) -> None:
         self.fd, self.wires, self.silicon = fd, wires, silicon
         self.counters: Counter[str] = Counter()
         self.hearers: dict[int, list[Callable[[Event], None]]] = {}
         self.on_ready: list[Callable[[], None]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.link = Link(random=Random(1))
+        self.link = Link(random=Random(1), baud=baud)
         self.link.on_event = self._hear
         self.lane = silicon.exchange.lanes[0]
         self.front = FrontEnd(self, silicon.exchange.transactor)
@@ -123,3 +124,16 @@ def posix_front(silicon: Silicon) -> Iterator[Front]:
         front.open()
         yield front
     wires.close()
+
+
+@contextmanager
+def uno_front(silicon: Silicon) -> Iterator[Front]:
+    """Start the Uno's image on its emulated processor, at the pace of the wall."""
+    board = SimavrBoard(None, "wall")
+    try:
+        board.end.setblocking(False)
+        front = Front(board.end.fileno(), board.wires, silicon, baud=115_200)
+        front.open()
+        yield front
+    finally:
+        board.close()

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from frontbench import Front, posix_front
+from frontbench import Front, posix_front, uno_front
 
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Status, unpack_all
 from hil.board import BusSpec, PartSpec
+from hil.boards.emulate_simavr import missing
 from hil.boards.silicon import Silicon
 from hil.errors import ConfigError
 from hil.parts.ina3221 import CVRF, MASK_ENABLE
@@ -147,3 +148,23 @@ def test_parts_without_registers_are_refused(front: Front) -> None:
     """A part that has no register table cannot be played, and the error says why."""
     with pytest.raises(ConfigError, match="'memory' has no register table"):
         front.front.serve(front.silicon.parts["memory"], front.lane, MEMORY)
+
+
+@pytest.mark.skipif(missing() is not None, reason=str(missing()))
+def test_uno_plays_a_part() -> None:
+    """The Uno's image plays an INA3221: what fits into its memory is served as the world changes,
+    what does not is named, and a bench that stands still is noticed."""
+    with Silicon.of(PARTS, BUSES) as silicon, uno_front(silicon) as front:
+        front.play("monitor")
+        left_out = ["MANUFACTURER_ID", "DIE_ID"]
+        told = {"part": "monitor", "address": MONITOR, "registers": left_out}
+        assert front.told == [("FRONT_END_LEFT_OUT", told)]
+        for volts in (5.0, 3.3):
+            silicon.parts["monitor"].set("bus1_v", volts)
+            front.settle(after_s=1)
+            raw = int.from_bytes(front.read(MONITOR, 0x02).data, "big")
+            assert raw >> 3 == round(volts / 8e-3)
+        front.until(lambda: front.front.counters["stale"])
+        assert front.read(MONITOR, 0x02).status == Status.NAK_ADDRESS
+        front.play("thermometer")
+        assert front.told[-1][0] == "FRONT_END_REFUSED", "an Uno has one slot"
