@@ -68,6 +68,7 @@ uint8_t hal_gpio_config(uint8_t pin, uint8_t mode, uint8_t edges)
     uint32_t bit = 1u << (pin & 31), shift = 4 * (pin & 7);
     if (!is_free(pin) || mode >= MODES || edges > 3)
         return HW_INVALID;
+    EDGES_WANTED(pin) &= ~(15u << shift); /* the change of mode is none */
     open_drain &= ~bit;
     SIO_OE_CLEAR = bit;
     if (mode == MODE_OPEN_DRAIN) {
@@ -82,8 +83,7 @@ uint8_t hal_gpio_config(uint8_t pin, uint8_t mode, uint8_t edges)
                  : mode == MODE_PULL_DOWN                        ? PAD_PULL_DOWN
                                                                  : 0);
     EDGES_SEEN(pin) = (uint32_t)(RISING | FALLING) << shift;
-    EDGES_WANTED(pin) = (EDGES_WANTED(pin) & ~(15u << shift)) |
-                        (uint32_t)((edges & 1 ? RISING : 0) | (edges & 2 ? FALLING : 0)) << shift;
+    EDGES_WANTED(pin) |= (uint32_t)((edges & 1 ? RISING : 0) | (edges & 2 ? FALLING : 0)) << shift;
     return HW_OK;
 }
 

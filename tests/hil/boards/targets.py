@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hil.boards import install
+from hil.boards import emulators, install
 from hil.boards.posix import PosixBoard
 from tests.hil.boards.micropythons import unix_port
 
@@ -86,8 +86,27 @@ def micropython() -> Iterator[RunningBoard]:
         yield RunningBoard(port)
 
 
+def emulated(type_name: str, kind: str) -> Starter:
+    """Return the starter of a type's emulation, without a line rate."""
+
+    @contextmanager
+    def run() -> Iterator[RunningBoard]:
+        if (lack := emulators.missing(kind)) is not None:
+            pytest.skip(lack)
+        with emulators.start(type_name, kind) as board:
+            yield RunningBoard(board.port, board.reset)
+
+    return run
+
+
 TARGETS: dict[str, Starter] = {
     "posix": posix,
     "posix, frames of 64, window of 1": posix_small,
     "micropython": micropython,
+    "mps2-an385, Cortex-M3": emulated("mps2-an385", "qemu"),
+    "lm3s6965evb, Cortex-M3": emulated("lm3s6965evb", "qemu"),
+    "microbit, Cortex-M0": emulated("microbit", "qemu"),
+    "nucleo_f4, Cortex-M4": emulated("nucleo_f4", "qemu"),
+    "pico, Cortex-M0+": emulated("pico", "rp2040js"),
+    "uno, ATmega328P": emulated("uno", "simavr"),
 }
