@@ -69,6 +69,16 @@ def misfit(instance: Instance, identity: Identity, port: str) -> str:
     return ""
 
 
+def another_board(before: bytes | None, identity: Identity, port: str) -> str:
+    """Return what is wrong where a board has come back with another uid; '' if it has not."""
+    if before is None or not any(before) or identity.uid == before:
+        return ""
+    return (
+        f"another board is plugged in at {port}: uid {identity.uid.hex()}, before it was "
+        f"{before.hex()}; plug that one in, or say in lab.toml which is meant"
+    )
+
+
 class ResetWatch:
     """Counts the resets of one board, and tells when they come too often."""
 

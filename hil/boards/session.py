@@ -26,11 +26,12 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final
 
-from hil.boards.fitness import SECOND_NS, ResetWatch, misfit, remedy
+from hil.boards.fitness import SECOND_NS, ResetWatch, another_board, misfit, remedy
 from hil.boards.host import Host
 from hil.boards.identity import PortInfo, Wanted, match_ports
 from hil.boards.lab import Instance
 from hil.boards.link import HELLO_LIMIT_NS, Link, LinkState
+from hil.boards.noise import Noise
 from hil.boards.opening import Opener, Port, PortError, holders, open_port
 from hil.boards.ports import PortSource, emulated_device
 from hil.boards.probing import Known
@@ -51,7 +52,6 @@ BUSY_RETRY_NS, DENIED_RETRY_NS = 250 * MS, 2 * SECOND_NS
 SILENT_RETRY_NS, SILENT_LIMIT_NS = 5 * SECOND_NS, 30 * SECOND_NS
 #: A board that was READY for so long is no longer thought to be in a loop of resets.
 STEADY_NS = 60 * SECOND_NS
-SAMPLE_NBYTES = 48
 
 
 class Session:
@@ -86,6 +86,8 @@ class Session:
         self.baud = 0
         #: what came of settings that a port may refuse
         self.notes: tuple[str, ...] = ()
+        #: other programs that have the port open, found when its line got bad
+        self.disturber = ""
         #: who answered last
         self.identity: Identity | None = None
         self.counters = dict.fromkeys(COUNTERS, 0)
@@ -113,7 +115,7 @@ class Session:
         self._wary = False
         self._silences = 0
         self._rates: list[int] = []
-        self._sample = b""
+        self._noise = Noise()
         self._last_path: str | None = None
         self._uid: bytes | None = None
 
@@ -160,7 +162,10 @@ class Session:
     @property
     def status(self) -> str:
         """The session in one line: who, in which state, and why."""
-        return f"{self.instance.id}: {self.state.value}: {self.why}"
+        text = f"{self.instance.id}: {self.state.value}: {self.why}"
+        if self.disturber:
+            text += f"; {self.disturber} has the port open too: end that"
+        return text
 
     def close(self, why: str = "the session was closed") -> None:
         """Give the port back. May be called twice."""
@@ -227,7 +232,10 @@ class Session:
         """Open a port and greet; with ``probe`` it is not known whether the board is there."""
         link = self.instance.type.link
         baud = link.baud
-        self._change(State.OPENING, f"opening {port.describe()}", port)
+        text = f"opening {port.describe()}"
+        again = self.state is State.REFUSED  # and not news before it works
+        if not again:
+            self._change(State.OPENING, text, port)
         self.counters["probes"] += probe
         self._probing = probe
         try:
@@ -238,9 +246,12 @@ class Session:
         except PortError as error:
             self._not_opened(port, error)
             return
+        if again:
+            self._change(State.OPENING, text, port)
         self.counters["opened"] += 1
         self.port, self.baud = port, 0 if link.is_native_usb else baud
-        self.notes, self._sample = self._io.notes, b""
+        self.notes, self.disturber = self._io.notes, ""
+        self._noise.start()
         self._rates = [rate for rate in link.rates if rate != baud] if self.baud else []
         self.link.baud = self.baud or None
         self._news.clear()
@@ -263,7 +274,10 @@ class Session:
         if self._probing:
             self._look_now = True  # at the next port
             return
-        retry_ns = BUSY_RETRY_NS if error.kind == "busy" else DENIED_RETRY_NS
+        retry_ns = DENIED_RETRY_NS
+        if error.kind == "busy":  # to see who has it takes tens of ms
+            retry_ns = min(BUSY_RETRY_NS << self._silences, DENIED_RETRY_NS)
+            self._silences = min(self._silences + 1, 8)
         self._rest(State.REFUSED, str(error), retry_ns)
 
     def _at_rate(self) -> str:
@@ -278,7 +292,7 @@ class Session:
             if octets:
                 self.counters["octets_in"] += len(octets)
                 if self.link.state is not LinkState.OPEN:
-                    self._sample = (self._sample + octets)[-SAMPLE_NBYTES:]
+                    self._noise.hear(octets)
                 self.link.feed(octets, now_ns)
             self.link.service(now_ns)
             self._take_news(now_ns)
@@ -288,8 +302,17 @@ class Session:
                 self.counters["octets_out"] += io.write(self.link.output())
         except OSError as error:
             self._gone(os.strerror(error.errno) if error.errno else "")
-        if self.state is State.READY and now_ns - self._ready_since_ns > STEADY_NS:
+        if self.state is State.READY:
+            self._look_after(now_ns)
+
+    def _look_after(self, now_ns: int) -> None:
+        """See whether the board runs for long by now, and who disturbs its line."""
+        if now_ns - self._ready_since_ns > STEADY_NS:
             self._resets.steady()
+        if self._noise.due(now_ns) and self._noise.grown(self.link.counters, now_ns):
+            assert self.port is not None
+            self.disturber = holders(self.port.path, self._host(), besides_us=True)
+            self.counters["disturbed"] += 1
 
     def _switch_rate(self, baud: int) -> None:
         """Give the line another rate behind everything that was written."""
@@ -353,7 +376,8 @@ class Session:
             if not self._is_the_one(port, wanted):
                 self._drop(self.state, self.why, 0)
                 return
-        why = self._wrong_board(identity, port)
+        why = another_board(self._uid, identity, port.path)
+        why = why or misfit(self.instance, identity, port.path)
         if why:
             self._drop(State.REFUSED, why, SILENT_RETRY_NS)
             return
@@ -365,16 +389,6 @@ class Session:
         match = match_ports(self.wanted, self.instance.type, listed)
         match = self._known.narrowed(uid, match, listed)
         return match.is_sure and match.ports[0].path == port.path
-
-    def _wrong_board(self, identity: Identity, port: PortInfo) -> str:
-        """Return why a board is not the one that is meant; '' if it is."""
-        before = self._uid
-        if before is not None and any(before) and identity.uid != before:
-            return (
-                f"another board is plugged in at {port.path}: uid {identity.uid.hex()}, before it "
-                f"was {before.hex()}; plug that one in, or say in lab.toml which is meant"
-            )
-        return misfit(self.instance, identity, port.path)
 
     def _ready(self, identity: Identity, port: PortInfo, now_ns: int) -> None:
         """Note that requests are answered from here on."""
@@ -439,9 +453,8 @@ class Session:
         rates = self.instance.type.link.rates
         at = f" at {', '.join(map(str, rates))} baud" if self.baud else ""
         text = f"{port.path}: no answer to HELLO{at}"
-        if self._sample:
-            shown = "".join(chr(c) if 32 <= c < 127 else "." for c in self._sample)
-            text += f"; there is noise: {shown!r}"
+        if self._noise.text:
+            text += f"; there is noise: {self._noise.text!r}"
         who = holders(port.path, self._host(), besides_us=True)
         if who:
             return f"{text}; {who} has the port open as well: end that"

@@ -21,6 +21,7 @@ COUNTERS = (
     "busy",
     "denied",
     "silent",
+    "disturbed",  # times that the line of a READY board was found bad
     "baud_scans",
     "upshifts",
     "upshifts_failed",

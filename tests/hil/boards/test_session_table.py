@@ -298,15 +298,28 @@ def test_a_busy_port_names_its_holder(
 def test_a_daemon_that_writes_is_noise_and_nothing_else(
     ports: PortRegistry, watched: Watched
 ) -> None:
-    """AT commands of a daemon on our port: the board counts them and answers us all the same."""
+    """AT commands of a daemon on our port: the board answers us all the same, and it is named."""
     with Cabled(ports) as board:
         watched.until_state(State.READY)
         with Holder(board.port) as daemon:
-            for _ in range(5):
+            for _ in range(8):
                 daemon.do(r"write b'AT\r\nATI\r\n'")
                 assert echo(watched) == b"echo"
+            watched.until(lambda: watched.session.disturber)
+            assert f"({daemon.process.pid})" in watched.session.status
+            assert watched.session.counters["disturbed"] == 1
         assert watched.session.state is State.READY
         assert watched.session.counters["ready"] == 1
+
+
+def test_a_port_that_stays_busy_is_told_once(ports: PortRegistry, watched: Watched) -> None:
+    """However often a busy port is tried, it is news once, and again when it can be had."""
+    with Cabled(ports) as board:
+        with Holder(board.port, "lock"):
+            watched.until(lambda: watched.session.counters["busy"] >= 4)
+            assert watched.states == [State.OPENING, State.REFUSED]
+        watched.until_state(State.READY)
+        assert watched.states[2:] == [State.OPENING, State.SYNCING, State.READY]
 
 
 def test_a_daemon_that_reads_is_named(ports: PortRegistry, watched: Watched) -> None:
