@@ -120,6 +120,7 @@ def test_line_rate_goes_up_to_a_megabaud(uno: UnoBench) -> None:
         uno.link.set_baud(baud, kept.append, time.monotonic_ns())
         uno.until(lambda kept=kept: kept)
         assert kept == [True]
+        uno.wires.status()  # behind what the board has told of its rate
         assert uno.wires.baud == baud
         assert uno.ask(Request.PING, data=bytes(100)).payload == bytes(100)
     assert uno.ask(Request.SET_BAUD, baud=3_000_000).status != 0
@@ -199,6 +200,7 @@ def test_pins_are_read_written_and_watched(uno: UnoBench) -> None:
     assert uno.ask(Request.GPIO_READ, pin=2).fields().level == 0
     assert uno.ask(Request.GPIO_CONFIG, pin=9, mode=3, edges=0).fields().level == 0
     assert uno.ask(Request.GPIO_WRITE, pin=9, level=1).ok
+    uno.wires.status()
     assert seen[-1] == (0, seen[-1][1] | 2, seen[-1][2] | 2)
     assert uno.ask(Request.GPIO_CONFIG, pin=2, mode=2, edges=0).status == 6  # no pull-downs
     assert uno.ask(Request.GPIO_CONFIG, pin=0, mode=0, edges=0).status == 7  # the link's own
