@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hil.boards.boardtype import type_names
 from hil.boards.protocol import Identity
-from hil.boards.whereabouts import Place
+from hil.boards.whereabouts import Place, guess
 
 
 def as_dict(identity: Identity) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def describe(identity: Identity) -> Iterator[str]:
 
 def lab_lines(identity: Identity, place: Place) -> Iterator[str]:
     """Yield the row of lab.toml that names this board; the id and the binding are the user's."""
-    kind = place.kind.name if place.kind else _guess(identity)
+    kind = place.kind.name if place.kind else guess(identity)
     yield "[[instance]]"
     yield f'id = "{place.instance.id if place.instance else f"{kind}-1"}"'
     yield f'type = "{kind}"'
@@ -59,11 +58,3 @@ def lab_lines(identity: Identity, place: Place) -> Iterator[str]:
     else:
         yield "# it has no uid; `hil boards identify --set-uid random` gives it one"
     yield '# parts = { power_monitor = "i2c0" }   what it stands in for'
-
-
-def _guess(identity: Identity) -> str:
-    """Return the board type whose name the board says, else the one whose firmware it runs."""
-    names = type_names()
-    if identity.board in names:
-        return identity.board
-    return "micropython" if identity.firmware == "hilwire-micropython" else "posix"

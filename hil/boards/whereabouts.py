@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from hil.boards.boardtype import BoardType, load_type, type_names
 from hil.boards.host import Host
-from hil.boards.identity import Match, PortInfo, match_ports
+from hil.boards.identity import Match, PortInfo, Wanted, match_ports
 from hil.boards.lab import Instance, Lab, load_lab
 from hil.boards.opening import holders
 from hil.boards.ports import PortSource, emulated_device, user_ports
+from hil.boards.protocol import Identity
+from hil.boards.talk import open_talk
 from hil.errors import BoardError
 
 
@@ -43,6 +45,27 @@ def find(name: str, lab: str | None = None, ports: PortSource | None = None) -> 
         told = "; ".join(port.describe() for port in found.ports)
         raise BoardError(f"{name}: {found.why}: {told}; name the port")
     raise BoardError(f"{name}: {found.why}; `hil boards list` shows the ports that are there")
+
+
+def instance_of(name: str, kind: str | None = None, lab: str | None = None) -> Instance:
+    """Return the instance that a user means: of the lab, or a port as one that has no row there.
+
+    ``kind`` is the type of a port; without it the board is asked. Raises BoardError, ConfigError.
+    """
+    if "/" not in name:
+        return load_lab(lab).instance(name)
+    if kind is None:
+        with open_talk(name) as talk:
+            kind = guess(talk.greet())
+    return Instance(name.rpartition("/")[2], load_type(kind), Wanted(port=name))
+
+
+def guess(identity: Identity) -> str:
+    """Return the board type whose name a board says, else the one whose firmware it runs."""
+    names = type_names()
+    if identity.board in names:
+        return identity.board
+    return "micropython" if identity.firmware == "hilwire-micropython" else "posix"
 
 
 def candidates(instance: Instance, listed: Sequence[PortInfo]) -> Match:

@@ -13,6 +13,10 @@ VERBS = {
     "identify": ("hil.cli.boards.identify", "who answers on a port, and its row of lab.toml"),
     "install": ("hil.cli.boards.install", "the bridge onto a board that runs MicroPython"),
     "flash": ("hil.cli.boards.flash", "our firmware onto a board, by the board's own tool"),
+    "swap": ("hil.cli.boards.swap", "in a run: a board in the place of a part, or back"),
+    "shadow": ("hil.cli.boards.shadow", "in a run: a board beside a part, compared with it"),
+    "log": ("hil.cli.boards.log", "what a board says and how it fares, live"),
+    "cable": ("hil.cli.boards.cable", "a serial line that breaks as real ones do"),
     "doctor": ("hil.cli.boards.doctor", "what keeps this host from its boards, and what mends it"),
 }
 
