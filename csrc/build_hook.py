@@ -215,6 +215,20 @@ def compile_cross(compiler: str, include: Path, into: Path) -> Path:
     return target
 
 
+def board_files() -> dict[str, str]:
+    """Return what an installation has of the folder of boards, and where: firmware as images only.
+
+    Its sources are of use where they are changed, which is beside their Makefile."""
+    boards = FIRMWARE.parent
+    wanted = {
+        path
+        for path in boards.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+        if FIRMWARE not in path.parents or path.parent == FIRMWARE / "images"
+    }
+    return {str(path): f"hil/_boards/{path.relative_to(boards)}" for path in sorted(wanted)}
+
+
 def compress(wheel: Path) -> None:
     """Write a wheel again at the highest level of deflate."""
     smaller = wheel.with_suffix(".new")
@@ -233,6 +247,7 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         built = compile_module()
         compile_faces()
         compile_board()
+        build_data["force_include"].update(board_files())
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False
         form = "cp311-abi3" if built.name.endswith("abi3.so") else "py3-none"
