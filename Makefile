@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml $(wildcard csrc/*.py $(foreach s,c h,csrc/*.$s csrc/*/*.$s csrc/*/*/*.$s))
+SOURCES += $(wildcard $(foreach s,c h,boards/firmware/core/*.$s boards/firmware/posix/*.$s))
 
 .PHONY: run test lint bench clean
 

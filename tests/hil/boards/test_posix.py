@@ -13,7 +13,8 @@ import pytest
 from posixbench import PosixBench, posix_bench
 
 from flightsw.codec.wire import Status
-from hil.board import BusSpec, PartSpec
+from hil.board import BusSpec, PartSpec, Pin
+from hil.boards import protocol
 from hil.boards.posix import PosixBoard
 from hil.boards.protocol import MessageFlag, Request
 from hil.boards.silicon import Silicon
@@ -107,6 +108,37 @@ def test_uart_carries_octets_both_ways() -> None:
     finally:
         os.close(far)
         os.close(near)
+
+
+def test_gpio_drives_and_hears_pins(tmp_path: Path) -> None:
+    """A watchdog that is kicked and then forgotten pulls its output low: two edges, stamped."""
+    pins = (Pin("kick", "gpiochip0", 3, "in"), Pin("reset", "gpiochip0", 4, "out"))
+    timer = PartSpec(
+        "timer", "watchdog", "gpiochip0", 0, pins, params={"timeout_s": 0.1, "startup_s": 0.0}
+    )
+    with (
+        Silicon.of((timer,), (BusSpec("gpiochip0", "gpio", 0, {"lines": 8}),)) as silicon,
+        posix_bench(silicon=silicon, folder=tmp_path) as board,
+    ):
+        out, hear = {"pin": 3, "mode": 3, "edges": 0}, {"pin": 4, "mode": 0, "edges": 3}
+        assert board.ask(Request.GPIO_CONFIG, **out).octets == b"\0"
+        assert board.ask(Request.GPIO_CONFIG, **hear).octets == b"\1"
+        assert board.ask(Request.GPIO_WRITE, pin=3, level=1).status == 0
+        edges = [protocol.EVENTS[0xC9].parse(board.event(0xC9).payload) for _ in range(2)]
+        assert [(edge.pin, edge.level) for edge in edges] == [(4, 0), (4, 1)]
+        assert (edges[1].t_us - edges[0].t_us) % 2**32 > 90_000, "its pulse takes 100 ms"
+        assert board.ask(Request.GPIO_READ, pin=4).octets == b"\1"
+        assert board.ask(Request.GPIO_WRITE, pin=9, level=1).status == Status.INVALID
+
+
+def test_can_interface_that_is_not_there_is_absent() -> None:
+    """A bus without an interface is ABSENT, and the log says what the system said."""
+    with posix_bench(["--device=can1=nowhere"]) as board:
+        config = {"bus": 1, "bitrate": 500_000, "data_bitrate": 0, "flags": 0}
+        assert board.ask(Request.CAN_CONFIG, **config).status == Status.ABSENT
+        assert b"can1" in board.event(LOG).payload
+        sent = {"id": 0x123, "flags": 0, "data": b"x"}
+        assert board.ask(Request.CAN_SEND, bus=1, **sent).status == Status.INVALID
 
 
 def test_identity_is_as_it_was_started() -> None:
