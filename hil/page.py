@@ -69,6 +69,7 @@ def report(rig: Rig, books: Books, outcome: Any, transport: str, pace: str) -> R
         "counters": counters(rig),
         "time_breakdown": outcome.where_time_goes,
         "events": rig.events,
+        "boards": outcome.boards,
     }
 
 

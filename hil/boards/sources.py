@@ -7,11 +7,12 @@ rows of the board file and fed with the same state of the world (:mod:`hil.board
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hil.boards import emulators
 from hil.boards.binding import Binding
+from hil.boards.emulator import Emulator
 from hil.boards.lab import Instance
 from hil.boards.ports import (
     FolderPorts,
@@ -27,7 +28,7 @@ from hil.fitting import part_overrides
 from hil.rig import Rig
 
 #: Kinds of bus whose parts an emulation can have on its wires.
-_WIRED = ("i2c", "spi", "uart", "gpio")
+_WIRED = ("i2c", "spi")
 _UID_NBYTES = 8
 
 
@@ -40,7 +41,7 @@ class Sources:
         self._registry = PortRegistry()
         self._wanted: dict[str, list[Binding]] = {}
         self._has: dict[str, frozenset[str]] = {}
-        self.emulators: dict[str, Any] = {}
+        self.emulators: dict[str, Emulator] = {}
         rig.wiring.felt.append(self._feel)
 
     def expect(self, bindings: Iterable[Binding]) -> None:
@@ -103,7 +104,6 @@ class Sources:
         if instance.emulate == "posix":
             options["arguments"] = self._devices(bound)
         line = None if instance.type.link.is_native_usb else {"baud": instance.type.link.baud}
-        emulators: Any = importlib.import_module("hil.boards.emulators")
         emulator = emulators.start(
             instance.type, instance.emulate, silicon, uid=uid, line=line, **options
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from hil.errors import RunDirectoryError
 from hil.report import sections
+from hil.report.boards import boards
 from hil.report.html import escape, section
 from hil.report.model import Report
 from hil.report.thumbnails import thumbnails
@@ -124,6 +125,8 @@ def _page(
         body.append(sections.gallery(images, pictures or none, hidden))
     if report.get("passes"):
         body.append(sections.passes(report, len(whole["passes"]) - len(report["passes"])))
+    if report.get("boards", {}).get("boards"):
+        body.append(boards(report))
     body.append("<div class='grid2'>")
     if report.get("telemetry"):
         body.append(sections.telemetry(report))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flightsw.codec.wire import Status
-from hil.boards.protocol import HOLD, MessageFlag, Reply, Request
+from hil.boards.protocol import HOLD, Event, MessageFlag, Reply, Request
 from hil.time.pacing import Pacer
 
 _I2C = struct.Struct("<HB")
@@ -46,6 +46,12 @@ class StubBoard:
         self.targets: dict[int, Any] = {}
         self.peripherals: dict[int, Any] = {}
         self.pacer: Pacer | None = None
+        #: what a station of a run has besides
+        self.source = 9
+        self.on_ready: list[Callable[[], None]] = []
+        self.hearers: dict[int, list[Callable[[Event], None]]] = {}
+        #: octets that a serial port takes of one write
+        self.uart_room = 255
         self._answers: deque[tuple[int, Done, Reply | None]] = deque()
         self._held: Any = None
         self._begun = b""
@@ -65,6 +71,20 @@ class StubBoard:
     def stamp(self, act: Callable[[int], None]) -> None:
         assert self.pacer is not None
         self.pacer.stamp(9, act)
+
+    def tell(self, severity: int, name: str, **values: Any) -> None:
+        self.told.append((name, values))
+
+    def say(self, at_ns: int, kind: int, payload: bytes) -> None:
+        """Have the board say something at a time of the wall."""
+        event = Event(kind, 0, payload, at_ns, 0)
+
+        def heard(reply: Reply | None) -> None:
+            for hear in self.hearers.get(kind, ()):
+                hear(event)
+
+        self._answers.append((at_ns, heard, None))
+        self._answers = deque(sorted(self._answers, key=lambda one: one[0]))
 
     def tell_once(self, name: str, **values: Any) -> None:
         if (name, values) not in self.told:
@@ -96,6 +116,8 @@ class StubBoard:
             if self._held is None:
                 part.spi_deselect(0)
             return 0, bytes(4) + octets
+        if request == Request.UART_WRITE:
+            return 0, bytes((min(len(payload) - 1, self.uart_room),))
         return 0, bytes(4)
 
     def _i2c(self, payload: bytes) -> tuple[int, bytes]:
