@@ -1,14 +1,16 @@
 """What has been learned of ports by asking: which board is behind which, until it is unplugged.
 
-Sessions that look for a uid ask port after port. They may share one :class:`Known`, so that a board
-is asked once and not once by each.
+Sessions that look for a uid ask port after port. Those that look at the same source of ports share
+one :class:`Known`, so that a board is asked once and not once by each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 from hil.boards.identity import Match, PortInfo
+from hil.boards.ports import PortSource
 
 _Key = tuple[str, str]
 
@@ -21,11 +23,14 @@ class Known:
     """Uids by port and arrival, and ports that could not be asked."""
 
     def __init__(self) -> None:
+        #: changes when there is something new for whoever looks for a uid
+        self.news = 0
         self._uids: dict[_Key, bytes] = {}
         self._failures: dict[_Key, str] = {}
 
     def learned(self, port: PortInfo, uid: bytes) -> None:
         """Note who is behind a port."""
+        self.news += self._uids.get(_key(port)) != uid
         self._uids[_key(port)] = uid
         self._failures.pop(_key(port), None)
 
@@ -79,3 +84,11 @@ class Known:
         if found is not None:
             return f"{port.path} has {found.hex()}"
         return self._failures.get(_key(port), f"{port.path} was not asked")
+
+
+_of_source: WeakKeyDictionary[PortSource, Known] = WeakKeyDictionary()
+
+
+def known_of(source: PortSource) -> Known:
+    """Return what is known of the ports of a source; the same for all who ask."""
+    return _of_source.setdefault(source, Known())

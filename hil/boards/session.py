@@ -34,7 +34,7 @@ from hil.boards.link import HELLO_LIMIT_NS, Link, LinkState
 from hil.boards.noise import Noise
 from hil.boards.opening import Opener, Port, PortError, holders, open_port
 from hil.boards.ports import PortSource, emulated_device
-from hil.boards.probing import Known
+from hil.boards.probing import known_of
 from hil.boards.protocol import Capability, Event, EventType, Identity
 from hil.boards.slcan import StickLink
 from hil.boards.states import COUNTERS, State, Transition
@@ -68,7 +68,6 @@ class Session:
         ports: PortSource,
         clock: Callable[[], int],
         *,
-        known: Known | None = None,
         random: Random | None = None,
         host: Callable[[], Host] = Host,
         upshift: bool = True,
@@ -99,7 +98,7 @@ class Session:
         self.link.on_event = self._take_event
         self.link.on_baud = self._switch_rate
         self._ports, self._host, self._opener = ports, host, opener
-        self._known = known if known is not None else Known()
+        self._known = known_of(ports)
         self._wants_upshift = upshift
         self._news: list[tuple[LinkState, str]] = []
         self._resets = ResetWatch()
@@ -190,7 +189,7 @@ class Session:
         """Look at the list of ports if it has changed or it is time to try again."""
         slow = now_ns - self._away_since_ns > SLOW_AFTER_NS
         self._next_ns = now_ns + (SLOW_POLL_NS if slow else POLL_NS)
-        token = self._ports.token()
+        token = self._ports.token(), self._known.news if self.wanted.uid else 0
         changed, again = token != self._token, now_ns >= self._retry_ns
         if not (changed or again or self._look_now):
             return

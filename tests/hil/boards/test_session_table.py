@@ -127,6 +127,28 @@ def test_a_board_is_found_by_its_uid_among_others(ports: PortRegistry) -> None:
         assert watched.session.counters["probes"] == 3
 
 
+def test_sessions_share_what_they_have_asked(ports: PortRegistry) -> None:
+    """Two sessions that look for a uid each find their boards without asking any port twice."""
+    uids = (UID, OTHER)
+    with (
+        Cabled(ports, PortInfo(""), ("--uid", OTHER)) as second,
+        Cabled(ports, PortInfo(""), ("--uid", UID)) as first,
+        Watched(seeking(uids[0]), ports, hurry=True) as one,
+        Watched(seeking(uids[1]), ports, hurry=True) as other,
+    ):
+        both = (one.session, other.session)
+
+        def holds() -> bool:
+            other.session.service(other.clock())
+            return all(session.state is State.READY for session in both)
+
+        one.until(holds)
+        assert [session.port.path for session in both if session.port] == [first.port, second.port]
+        # Each asked the port that the other had not, and one of them the first one again.
+        assert sum(session.counters["probes"] for session in both) <= 4
+        assert sum(session.counters["silent"] for session in both) == 0
+
+
 def test_two_boards_with_one_uid_are_neither(ports: PortRegistry) -> None:
     """Both are listed and none is taken; with one of them gone the other is used."""
     with (
