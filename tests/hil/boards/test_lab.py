@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from hil.board import load_board
+from hil.boards import boardtype
+from hil.boards import lab as lab_module
 from hil.boards.identity import Wanted
 from hil.boards.lab import Lab, lab_path, load_lab
+from hil.boards.session import State
 from hil.errors import ConfigError
 
 LEAST = """schema = 1
@@ -50,6 +53,27 @@ def test_a_lab_says_what_is_behind_what(tmp_path: Path) -> None:
     assert uno.shadow == {"power_monitor"}
     assert uno.tolerances == {"power_monitor": {"bus1_v": 2}}
     lab.check(load_board("raspberrypi4"))
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "lab-file.md"
+
+
+def test_the_lab_of_the_page_is_one(tmp_path: Path) -> None:
+    """The example of the manual is read without a complaint, and fits the default computer."""
+    example = PAGE.read_text().split("```toml\n")[1].split("```")[0]
+    lab = load_lab(write(tmp_path, example))
+    assert set(lab.instances) == {"bench-uno-1", "bench-can"}
+    lab.check(load_board("raspberrypi4"))
+
+
+def test_the_page_names_every_key_and_state() -> None:
+    """Keys of instances, types and emulations, and the states of a session, stand there."""
+    text = PAGE.read_text()
+    wanted = {*lab_module._KEYS, *boardtype._LINK_KEYS, *boardtype.RESETS, *boardtype.PROTOCOLS}
+    wanted |= {*boardtype._EMULATIONS, *(state.value for state in State)}
+    wanted |= {key for keys in boardtype._EMULATIONS.values() for key in keys}
+    wanted |= {pin.removesuffix("[]") for pins in boardtype._PINS.values() for pin in pins}
+    assert {name for name in wanted if f"`{name}`" not in text} == set()
 
 
 def test_whoever_has_no_lab_file_has_an_empty_lab(
