@@ -7,13 +7,12 @@ returns findings. What stops a claimed board is bad; on a port that nobody claim
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hil.boards import emulate_simavr
 from hil.boards.boardtype import BoardType, load_type, type_names
+from hil.boards.emulators import missing
 from hil.boards.flashing import damage, image_path
 from hil.boards.host import Host, HostPort, Process
 from hil.boards.lab import Lab, load_lab
@@ -253,15 +252,6 @@ def images(bench: Bench) -> Iterator[Finding]:
         yield Finding(f"image {name}", BAD, detail, fix.removesuffix(" builds it").strip("`"))
     if bench.types and not wrong:
         yield Finding("images", GOOD, "each has the hash that its build wrote")
-
-
-def missing(kind: str) -> str | None:
-    """Return what an emulation lacks here, with the remedy; None: nothing."""
-    if kind == "simavr":
-        return emulate_simavr.missing()
-    if kind in ("qemu", "micropython") and shutil.which("qemu-system-arm") is None:
-        return f"{kind}: no qemu-system-arm; apt-get install qemu-system-arm"
-    return None
 
 
 def emulations(bench: Bench) -> Iterator[Finding]:

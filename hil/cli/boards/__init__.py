@@ -16,6 +16,7 @@ VERBS = {
     "swap": ("hil.cli.boards.swap", "in a run: a board in the place of a part, or back"),
     "shadow": ("hil.cli.boards.shadow", "in a run: a board beside a part, compared with it"),
     "log": ("hil.cli.boards.log", "what a board says and how it fares, live"),
+    "emulate": ("hil.cli.boards.emulate", "a board without the board, on a tty"),
     "cable": ("hil.cli.boards.cable", "a serial line that breaks as real ones do"),
     "doctor": ("hil.cli.boards.doctor", "what keeps this host from its boards, and what mends it"),
 }

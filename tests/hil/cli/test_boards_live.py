@@ -242,3 +242,51 @@ def test_the_log_of_a_board_of_another_type(capsys: pytest.CaptureFixture[str]) 
         words = ["boards", "log", board.port, "--type", "uno", "--for", "0.3"]
         assert main(words) == 0
     assert "hil boards flash --type uno --port" in capsys.readouterr().out
+
+
+def test_an_emulated_board_answers_and_is_pulled_out(tmp_path: Path) -> None:
+    """A type is emulated on the port that is printed, with its uid, and unplugged by a word."""
+    words = ["emulate", "posix", "--uid", "00112233445566aa", "--link", str(tmp_path / "board")]
+    with tool(*words) as board:
+        port = board.until("port ")
+        with open_talk(port) as talk:
+            assert talk.greet().uid.hex() == "00112233445566aa"
+        board.type("reset brown-out")
+        board.until("reset")
+        board.type("drop 0.5")
+        assert "no cable: start it with --baud" in board.until(
+            "this board has a port of its own and"
+        )
+        board.type("unplug")
+        board.until("unplugged")
+        board.type("replug")
+        with open_talk(board.until("port ")) as talk:
+            assert talk.greet().uid.hex() == "00112233445566aa"
+        code, _ = board.end()
+    assert code == 0
+    assert not (tmp_path / "board").is_symlink()
+
+
+def test_an_emulation_stands_in_for_an_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its id the port is where the lab looks for the instance, behind a cable if told so."""
+    lab = tmp_path / "lab.toml"
+    lab.write_text('schema = 1\n[[instance]]\nid = "spare"\ntype = "posix"\nemulate = "posix"\n')
+    monkeypatch.setenv("HIL_LAB", str(lab))
+    with tool("emulate", "posix", "--id", "spare", "--baud", "115200") as board:
+        port = board.until("port ")
+        assert main(["boards", "list"]) == 0
+        assert f"there      spare  posix, emulated (posix)  {port}" in capsys.readouterr().out
+        assert main(["boards", "identify", "spare"]) == 0
+        assert "firmware   hilwire-posix 1.0.0" in capsys.readouterr().out
+        _, said = board.end()
+    assert "to_board.octets" in said
+
+
+def test_an_emulation_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown type or kind is an error of usage that names what there is."""
+    assert main(["boards", "emulate", "posx"]) == 2
+    assert "did you mean 'posix'?" in capsys.readouterr().err
+    assert main(["boards", "emulate", "posix", "--kind", "simavr"]) == 2
+    assert "has no emulation 'simavr'; it has: posix" in capsys.readouterr().err
