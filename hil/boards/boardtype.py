@@ -38,7 +38,7 @@ _VERSION = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,2}")
 _LINK_KEYS = ("protocol", "baud", "max_baud", "rates", "reset", "boot_wait_s", "native_usb")
 _BAUD_LEAST, _BAUD_LIMIT = 300, 12_000_000
 
-#: pins of each kind of bus; those that end in ``[]`` are lists, a pin's place being its number
+#: pins of each kind of bus; those that end in ``[]`` are lists
 _PINS: Mapping[str, tuple[str, ...]] = {
     "i2c": ("sda", "scl"),
     "spi": ("sck", "mosi", "miso", "cs[]"),
@@ -109,10 +109,19 @@ class BoardBus:
     name: str
     kind: str
     index: int
-    #: signal -> pin as printed on the board; a list of pins where their place is their number
+    #: signal -> pin as printed on the board, or a list of pins
     pins: Mapping[str, str | tuple[str, ...]]
     #: the fastest that it goes, in Hz, baud or bit/s; 0 where that means nothing
     max_hz: int = 0
+
+    def pin_number(self, place: int) -> int:
+        """Return the number by which the firmware knows the pin at a place of ``gpio``'s list.
+
+        It is the one printed on the board; without a list, as on a chip of lines, it is the place.
+        """
+        printed = self.pins.get("pins", ())
+        digits = re.search(r"[0-9]+$", printed[place]) if printed else None
+        return place if digits is None else int(digits[0])
 
 
 @dataclass(frozen=True)

@@ -289,11 +289,18 @@ class Cabled(Emulator):
 def _ready(machine: Machine, kind: str) -> socket.socket:
     """Return our end of a machine's UART, for the cable, when its firmware has begun to speak.
 
-    What comes before its UART is switched on would be lost, as on silicon.
+    What comes before its UART is switched on would be lost, as on silicon. BOOT, which nobody can
+    hear yet, is taken: a host that opens the port has whole frames from the first octet on.
     """
-    said = bool(select.select([machine.end], [], [], PATIENCE_S)[0])
-    if said and machine.end.recv(1, socket.MSG_PEEK):
-        return machine.end.dup()
-    machine.close()
-    why = "has ended at once" if said else f"has said nothing within {PATIENCE_S:g} s"
-    raise BoardError(f"the firmware on {kind} {why}: is the image that of this board?")
+    whole = 1 if kind == "micropython" else 2  # a banner; a frame between two delimiters
+    said = b""
+    while len(said) < whole or (whole == 2 and said.count(0) < whole):
+        if not select.select([machine.end], [], [], PATIENCE_S)[0]:
+            machine.close()
+            raise BoardError(f"the firmware on {kind} has said nothing within {PATIENCE_S:g} s")
+        octets = machine.end.recv(4096)
+        if not octets:
+            machine.close()
+            raise BoardError(f"the firmware on {kind} has ended at once: is the image its own?")
+        said += octets
+    return machine.end.dup()

@@ -214,10 +214,13 @@ class Seating:
         if len(by_chip) != 1:
             raise UsageError(f"{binding.name}: its pins must be on one chip to be a board's")
         chip, pins = next(iter(by_chip.items()))
-        numbers = {pin: (number, way) for number, (pin, (_, way)) in enumerate(pins.items())}
         there = len(binding.behind.pins.get("pins", ()))
-        if there and len(numbers) > there:
-            raise UsageError(f"{binding.name}: has {len(numbers)} pins, {station.name} {there}")
+        if there and len(pins) > there:
+            raise UsageError(f"{binding.name}: has {len(pins)} pins, {station.name} {there}")
+        numbers = {
+            pin: (binding.behind.pin_number(place), way)
+            for place, (pin, (_, way)) in enumerate(pins.items())
+        }
         self._wiring.buses[chip].detach(part, pins)
         board_pins = BoardPins(station, binding.name, numbers)
         self._wiring.buses[chip].attach(board_pins, pins)

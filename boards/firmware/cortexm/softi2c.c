@@ -5,9 +5,10 @@
 #include "cortexm.h"
 #include "wires.h"
 
-#ifndef HW_I2C_LOOP_CYCLES
-#define HW_I2C_LOOP_CYCLES 4 /* of one turn of pause(), at least */
+#ifndef HW_I2C_HALF_CYCLES
+#define HW_I2C_HALF_CYCLES 40 /* of half a bit without any pause */
 #endif
+enum { LOOP_CYCLES = 3 };    /* of one turn of pause() */
 enum { STRETCH_US = 25000 }; /* longest that a target may hold SCL low: SMBus 3.1, T_TIMEOUT,MIN */
 
 static uint32_t turns; /* of half a bit */
@@ -15,18 +16,26 @@ static uint8_t held;   /* between START and STOP */
 
 static void pause(void)
 {
-    for (uint32_t left = turns; left; left--)
-        __asm volatile("");
+    uint32_t left = turns;
+    if (left)
+        __asm volatile(".syntax unified\n1: subs %0, #1\n bne 1b" : "+l"(left) : : "cc");
+}
+
+static uint8_t stretched(void)
+{
+    uint32_t since = hal_micros();
+    while (!wire_scl_is())
+        if (hal_micros() - since > STRETCH_US)
+            return HW_TIMEOUT;
+    return HW_OK;
 }
 
 /* Let SCL rise and wait for targets that stretch it (3.1.9). */
 static uint8_t rise(void)
 {
-    uint32_t since = hal_micros();
     wire_scl(1);
-    while (!wire_scl_is())
-        if (hal_micros() - since > STRETCH_US)
-            return HW_TIMEOUT;
+    if (!wire_scl_is() && stretched())
+        return HW_TIMEOUT;
     pause();
     return HW_OK;
 }
@@ -81,11 +90,13 @@ void softi2c_init(void)
 
 uint32_t hal_i2c_config(uint8_t bus, uint32_t hz)
 {
+    uint32_t half;
     (void)bus;
     if (!hz)
         return 0;
-    turns = (HW_CPU_HZ / (2 * HW_I2C_LOOP_CYCLES) + hz - 1) / hz; /* never faster than asked */
-    return HW_CPU_HZ / (2 * HW_I2C_LOOP_CYCLES) / turns;
+    half = HW_CPU_HZ / 2 / hz;
+    turns = half > HW_I2C_HALF_CYCLES ? (half - HW_I2C_HALF_CYCLES + LOOP_CYCLES - 1) / LOOP_CYCLES : 0;
+    return HW_CPU_HZ / 2 / (HW_I2C_HALF_CYCLES + turns * LOOP_CYCLES);
 }
 
 /* START, or a repeated one while the bus is held (3.1.4, 3.1.10). */

@@ -4,6 +4,7 @@
 #define HW_CAPABILITIES (HW_CAP_I2C | HW_CAP_I2C_TEN | HW_CAP_RESET)
 #define HW_I2C_BUSES 1
 #define HW_CPU_HZ 16000000u
+#define HW_I2C_HALF_CYCLES 55
 #define HW_LINK_IRQ 2
 #define HW_WAKE_IRQ 9 /* TIMER1: an nRF51 has no SysTick */
 #define HW_WAKE_HANDLER timer_irq

@@ -7,7 +7,7 @@
 #define HW_I2C_BUSES 1
 #define HW_SPI_BUSES 1
 #define HW_CPU_HZ 12000000u /* the crystal, for everything */
-#define HW_I2C_LOOP_CYCLES 3
+#define HW_I2C_HALF_CYCLES 50
 #define HW_LINK_IRQ 20
 #define HW_WAKE_IRQ 13 /* IO_IRQ_BANK0 */
 #define HW_WAKE_HANDLER pins_irq

@@ -118,3 +118,12 @@ def test_an_unknown_type_names_the_nearest() -> None:
     """Whoever mistypes a type is told the one that was meant."""
     with pytest.raises(ConfigError, match="did you mean 'nucleo_f4'"):
         load_type("nucleo_f")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"), [("uno", [2, 3, 4]), ("pico", [2, 3, 6]), ("posix", [0, 1, 2])]
+)
+def test_pins_have_their_printed_numbers(name: str, numbers: list[int]) -> None:
+    """The firmware knows a pin by what is printed beside it, a chip of lines by its place."""
+    bus = load_type(name).bus("gpio0")
+    assert [bus.pin_number(place) for place in range(3)] == numbers
