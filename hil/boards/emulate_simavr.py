@@ -125,14 +125,15 @@ class SimavrBoard:
     ) -> None:
         """Start it; ``silicon``: what is on its wires, ``eeprom``: the file that keeps its EEPROM.
 
-        Without a file the EEPROM is new, but for ``uid``, 8 octets, if given. ``on_baud`` is told
-        the rate of its UART whenever that changes, by the thread that serves the wires. Raises
-        ``HostError`` where the runner or the image is not there.
+        A file that is not there is made, of a new EEPROM with ``uid``, 8 octets, if given.
+        ``on_baud`` is told the rate of its UART whenever that changes, by the thread that serves
+        the wires. Raises ``HostError`` where the runner or the image is not there.
         """
         program, image = runner(), image or image_path()
         self._folder = tempfile.TemporaryDirectory(prefix="simavr-")
         if eeprom is None:
             eeprom = Path(self._folder.name) / "eeprom"
+        if not eeprom.is_file():
             eeprom.write_bytes(new_eeprom(uid))
         self.end, uart = socket.socketpair()
         wires_end, wires = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -101,8 +101,10 @@ def start(
     if kind not in _POWER_ON:
         raise UsageError(f"emulations of kind {kind!r} are not started here")
 
+    folder = Path(who.leftovers.enter_context(tempfile.TemporaryDirectory(prefix=f"{kind}-")))
+
     def power_on(on_baud: Callable[[int], None]) -> Machine:
-        return _POWER_ON[kind](_Wanted(type_, silicon, uid, on_baud, given))
+        return _POWER_ON[kind](_Wanted(type_, silicon, uid, on_baud, given, folder))
 
     told = {"board_paces": True} if kind == "simavr" and (line or {}).get("baud") else {}
     return Cabled(who, power_on, {**told, **(line or {})})
@@ -127,6 +129,8 @@ class _Wanted(NamedTuple):
     uid: bytes
     on_baud: Callable[[int], None]
     options: Mapping[str, Any]
+    #: what outlasts the power: it goes with the emulation
+    folder: Path
 
     @property
     def pace(self) -> str:
@@ -139,7 +143,12 @@ class _Wanted(NamedTuple):
 
 def _simavr(wanted: _Wanted) -> Machine:
     return SimavrBoard(
-        wanted.silicon, wanted.pace, wanted.image, uid=wanted.uid, on_baud=wanted.on_baud
+        wanted.silicon,
+        wanted.pace,
+        wanted.image,
+        eeprom=wanted.folder / "eeprom",
+        uid=wanted.uid,
+        on_baud=wanted.on_baud,
     )
 
 

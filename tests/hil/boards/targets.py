@@ -86,14 +86,14 @@ def micropython() -> Iterator[RunningBoard]:
         yield RunningBoard(port)
 
 
-def emulated(type_name: str, kind: str) -> Starter:
+def emulated(type_name: str, kind: str, **options: str) -> Starter:
     """Return the starter of a type's emulation, without a line rate."""
 
     @contextmanager
     def run() -> Iterator[RunningBoard]:
         if (lack := emulators.missing(kind)) is not None:
             pytest.skip(lack)
-        with emulators.start(type_name, kind) as board:
+        with emulators.start(type_name, kind, **options) as board:
             yield RunningBoard(board.port, board.reset)
 
     return run
@@ -109,4 +109,5 @@ TARGETS: dict[str, Starter] = {
     "nucleo_f4, Cortex-M4": emulated("nucleo_f4", "qemu"),
     "pico, Cortex-M0+": emulated("pico", "rp2040js"),
     "uno, ATmega328P": emulated("uno", "simavr"),
+    "uno, as fast as it goes": emulated("uno", "simavr", pace="free"),
 }

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from unobench import UnoBench, parts, wants_simavr
 
+from hil.boards import emulators
 from hil.boards.emulate_simavr import CAUSES, missing, runner
 from hil.boards.link import LinkState
 from hil.boards.protocol import STALE, Capability, EventType, Request, ResetCause
 from hil.boards.silicon import Silicon
 from hil.boards.wires import SCL, SDA
 from hil.errors import HostError
+from hil.testing.board_bench import BoardBench
+from hil.testing.check_board import open_session, opened
 
 pytestmark = wants_simavr()
 
@@ -165,7 +168,7 @@ def test_board_without_power_is_silent(uno: UnoBench) -> None:
 
 def test_identity_lasts(tmp_path: Path) -> None:
     """A uid that was written is there after a power cycle, and each start is another boot."""
-    eeprom = tmp_path / "eeprom"  # not there: an EEPROM as it comes from the factory
+    eeprom = tmp_path / "eeprom"  # not there: as it comes from the factory
     with UnoBench(eeprom=eeprom) as uno:
         first = uno.open()
         assert first.uid == bytes(8)
@@ -177,6 +180,18 @@ def test_identity_lasts(tmp_path: Path) -> None:
         second = uno.open()
     assert second.uid == UID
     assert second.boot_id != first.boot_id
+
+
+def test_what_was_written_outlasts_the_plug() -> None:
+    """An identity that the host has given is there when the emulation is replugged."""
+    with emulators.start("uno", "simavr", uid=UID, pace="free") as board:
+        with opened(board.port) as fd:
+            bench = BoardBench(fd)
+            assert open_session(bench).uid == UID
+            bench.request(Request.WRITE, b"\x01\0\0\0\0" + UID[::-1])
+        board.unplug()
+        with opened(board.replug()) as fd:
+            assert open_session(BoardBench(fd)).uid == UID[::-1]
 
 
 def test_pins_are_read_written_and_watched(uno: UnoBench) -> None:
