@@ -107,7 +107,11 @@ def start(
         return _POWER_ON[kind](_Wanted(type_, silicon, uid, on_baud, given, folder))
 
     told = {"board_paces": True} if kind == "simavr" and (line or {}).get("baud") else {}
-    return Cabled(who, power_on, {**told, **(line or {})})
+    with contextlib.ExitStack() as unless_it_starts:
+        unless_it_starts.callback(who.leftovers.close)
+        board = Cabled(who, power_on, {**told, **(line or {})})
+        unless_it_starts.pop_all()
+    return board
 
 
 def _image(type_: BoardType, options: Mapping[str, Any]) -> Path:
