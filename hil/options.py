@@ -47,6 +47,8 @@ class Options:
     lab: Path | None = None
     #: what boards take the place of: ``PART_OR_BUS=INSTANCE[:BUS]``
     bind: tuple[str, ...] = ()
+    #: parts that boards play on real wires: ``PART=INSTANCE[:BUS]``
+    front: tuple[str, ...] = ()
     #: how long the start waits for boards, seconds of the wall; 0: it begins without them
     boards_wait_s: float = 10.0
 
@@ -67,6 +69,8 @@ class Options:
             parts += ["--lab", str(self.lab)]
         for bound in self.bind:
             parts += ["--bind", bound]
+        for played in self.front:
+            parts += ["--front", played]
         if self.boards_wait_s != default.boards_wait_s:
             parts += ["--boards-wait", repr(self.boards_wait_s).removesuffix(".0")]
         if not self.pin:
@@ -87,7 +91,7 @@ def checked(options: Options) -> Plan:
         raise UsageError(f"stall limit {options.stall_limit_s:g} s: give a positive time")
     if not 0.0 <= options.boards_wait_s <= BOARDS_WAIT_LIMIT_S:
         raise UsageError(f"wait of {options.boards_wait_s:g} s for boards: give 0 to 3600 s")
-    if options.bind and (options.pace != "real" or options.virtual_time):
+    if (options.bind or options.front) and (options.pace != "real" or options.virtual_time):
         raise UsageError(NEEDS_REAL)
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")

@@ -7,7 +7,7 @@ whoever starts the run (``--bind``).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hil.board import Board, PartSpec
 from hil.boards.boardtype import BoardBus
@@ -36,6 +36,8 @@ class Binding:
     shadow: bool = False
     #: of a shadow: the payload computer is told what the real one says
     shows_real: bool = False
+    #: the board plays the emulated part on real wires instead of standing in for it here
+    front: bool = False
 
     def describe(self) -> str:
         """Return it as ``--bind`` has it."""
@@ -84,8 +86,23 @@ def resolve(board: Board, lab: Lab, name: str, where: str, shadow: bool = False)
     return Binding(name, bus.name, instance, behind, part, shadow)
 
 
-def bindings(board: Board, lab: Lab, asked: Iterable[str]) -> list[Binding]:
+def _front(board: Board, lab: Lab, text: str) -> Binding:
+    """Return the binding of a part that a board is to play. Raises as :func:`resolve`."""
+    name, equals, where = text.partition("=")
+    if not equals or not name or not where:
+        raise UsageError(f"front {text!r}: say PART=INSTANCE[:BUS]")
+    found = resolve(board, lab, name, where)
+    if found.part is None or found.behind.kind != "i2c":
+        raise UsageError(f"front {text!r}: {name} is no part on an I2C bus; boards play only those")
+    return replace(found, front=True)
+
+
+def bindings(
+    board: Board, lab: Lab, asked: Iterable[str], fronts: Iterable[str] = ()
+) -> list[Binding]:
     """Return every binding of a run; ``asked`` are ``NAME=INSTANCE[:BUS]`` or ``NAME=emulated``.
+
+    ``fronts`` are the parts that boards play, ``PART=INSTANCE[:BUS]``.
 
     Raises ``UsageError`` or ``ConfigError`` for what cannot be bound, and for a part and its bus
     both.
@@ -107,6 +124,13 @@ def bindings(board: Board, lab: Lab, asked: Iterable[str]) -> list[Binding]:
         if at != EMULATED:
             wanted[name] = at, False
     found = [resolve(board, lab, name, *rest) for name, rest in wanted.items()]
+    for played in (_front(board, lab, text) for text in fronts):
+        if any(one.name == played.name for one in found):
+            raise UsageError(
+                f"{played.name} is bound twice: a part that a board plays is emulated; add "
+                f"--bind {played.name}={EMULATED}"
+            )
+        found.append(played)
     check_overlap(found)
     return found
 
@@ -136,10 +160,10 @@ def taking_part(options: Options, board: Board) -> Taking | None:
     """
     stand_ins = [part.board for part in board.parts] + [bus.board for bus in board.buses]
     is_real = options.pace == "real" and not options.virtual_time
-    if not (options.lab or options.bind or any(stand_ins) or is_real):
+    if not (options.lab or options.bind or options.front or any(stand_ins) or is_real):
         return None
     lab = load_lab(options.lab)
-    found = bindings(board, lab, options.bind)
+    found = bindings(board, lab, options.bind, options.front)
     if found and not is_real:
         what = ", ".join(binding.describe() for binding in found)
         raise UsageError(f"{what}: {NEEDS_REAL}")

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from hil.boards.binding import EMULATED, Binding, check_overlap, resolve
+from hil.boards.fronts import Fronts
 from hil.boards.lab import Instance, Lab
 from hil.boards.protocol import Event, EventType, log_text
 from hil.boards.seating import Seating
@@ -74,6 +75,7 @@ class Boards:
         self._stamp = stamp
         self.sources = Sources(rig)
         self._seating = Seating(rig)
+        self._fronts = Fronts(rig)
         self.stations: dict[str, BoardStation] = {}
         self.bound: dict[str, Binding] = {}
         #: what was real, and when it became so or ceased to be
@@ -139,13 +141,16 @@ class Boards:
 
     def _bind(self, binding: Binding) -> None:
         station = self._station(binding.instance)
-        self._seating.put(binding, station)
+        if binding.front:
+            self._fronts.put(binding, station)
+        else:
+            self._seating.put(binding, station)
         self.bound[binding.name] = binding
-        how = "shadow" if binding.shadow else "real"
+        how = "front" if binding.front else "shadow" if binding.shadow else "real"
         self._note(binding.name, binding.where, "real" if binding.shows_real else how)
 
     def _release(self, name: str) -> None:
-        self._seating.take(name)
+        (self._fronts if self.bound[name].front else self._seating).take(name)
         del self.bound[name]
 
     def _note(self, name: str, where: str, how: str) -> None:
@@ -255,7 +260,8 @@ class Boards:
     def idle_s(self) -> float:
         """Return how long nothing has to be done unless something is heard, at most."""
         dues = [station.session.due_ns for station in self.stations.values()]
-        return max(min(dues) - self._clock(), 0) / 1e9 if dues else 3600.0
+        idle_s = max(min(dues) - self._clock(), 0) / 1e9 if dues else 3600.0
+        return min(idle_s, self._fronts.period_s)
 
     def serve(self) -> None:
         """Serve every board that speaks, or whose time has come."""
@@ -267,6 +273,7 @@ class Boards:
         for station in self.stations.values():
             if station.session.due_ns <= now_ns:
                 self._serve(station)
+        self._fronts.refresh(now_ns)
 
     def _serve(self, station: BoardStation) -> None:
         station.serve()
@@ -319,6 +326,7 @@ class Boards:
                 for witness in self._seating.witnesses
                 for one in witness.comparisons.values()
             ],
+            "front": self._fronts.as_json(),
         }
 
     def _board_json(self, station: BoardStation) -> dict[str, Any]:

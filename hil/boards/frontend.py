@@ -44,6 +44,10 @@ _OK, _BUSY, _INVALID = int(Status.OK), int(Status.BUSY), int(Status.INVALID)
 _NAK_ADDRESS = int(Status.NAK_ADDRESS)
 
 
+def _ignore(reply: Reply | None) -> None:
+    """Take a reply that changes nothing."""
+
+
 class FrontStation(Station, Protocol):
     """A board as its run sees it, with what it says unasked."""
 
@@ -54,7 +58,9 @@ class FrontStation(Station, Protocol):
 class Face:
     """One part as the board plays it; ``image`` is what the board has, None: nothing yet."""
 
-    def __init__(self, slot: int, part: RegisterTarget, lane: Lane, address: int) -> None:
+    def __init__(
+        self, slot: int, part: RegisterTarget, lane: Lane, address: int, bus: int = 0
+    ) -> None:
         file = part.file
         widths = set(file.nbytes)
         if len(widths) != 1 or not widths <= {1, 2, 4}:
@@ -66,6 +72,7 @@ class Face:
         self.part = part
         self.lane = lane
         self.address = address
+        self.bus = bus
         (self.width,) = widths
         self.increment = file.after[0] != 0
         #: octets of the image; less than the part's where the board has no room for more
@@ -136,20 +143,30 @@ class FrontEnd:
             station.hearers.setdefault(kind, []).append(self._hear)
         station.on_ready.append(self.begin)
 
-    def serve(self, part: Any, lane: Lane, address: int) -> Face:
+    def serve(self, part: Any, lane: Lane, address: int, bus: int = 0) -> Face:
         """Have the board play ``part``, which is at ``address`` of the bus of ``lane``.
 
-        Raises :class:`hil.errors.ConfigError` for a part that a front end cannot play.
+        ``bus`` is the board's own. Raises :class:`hil.errors.ConfigError` for a part that a front
+        end cannot play.
         """
         if not isinstance(part, RegisterTarget):
             raise ConfigError(
                 f"part {part.name!r} has no register table; a front end serves parts that have one"
             )
-        face = Face(len(self.faces), part, lane, address)
+        taken = {face.slot for face in self.faces}
+        slot = next(n for n in range(len(taken) + 1) if n not in taken)
+        face = Face(slot, part, lane, address, bus)
         self.faces.append(face)
         if self._station.ready:
             self._configure(face)
         return face
+
+    def release(self, face: Face) -> None:
+        """Have the board play this part no more: nothing answers at its address."""
+        self.faces.remove(face)
+        if self._station.ready:
+            face.nbytes = 0
+            self._station.ask(Request.TARGET_CONFIG, self._configuration(face), _ignore)
 
     # --- images --------------------------------------------------------------------------------
 
@@ -161,11 +178,11 @@ class FrontEnd:
             face.configured = False
             self._configure(face)
 
-    def _configure(self, face: Face) -> None:
-        payload = protocol.build(
+    def _configuration(self, face: Face) -> bytes:
+        return protocol.build(
             Request.TARGET_CONFIG,
             slot=face.slot,
-            bus=0,
+            bus=face.bus,
             address=face.address,
             width=face.width,
             pointer=1,
@@ -174,6 +191,7 @@ class FrontEnd:
             size=face.nbytes,
         )
 
+    def _configure(self, face: Face) -> None:
         def answered(reply: Reply | None) -> None:
             if reply is None:
                 return
@@ -188,7 +206,7 @@ class FrontEnd:
                 status = protocol.status_name(reply.status)
                 self._tell("FRONT_END_REFUSED", face, status=status, slot=face.slot)
 
-        self._station.ask(Request.TARGET_CONFIG, payload, answered)
+        self._station.ask(Request.TARGET_CONFIG, self._configuration(face), answered)
 
     def refresh(self, t_ns: int, now_ns: int) -> None:
         """Push what the world has changed by ``t_ns``; ``now_ns`` is the time of the wall.
@@ -238,8 +256,8 @@ class FrontEnd:
     def _hear(self, event: Event) -> None:
         try:
             fields = event.fields()
-            face = self.faces[fields.slot]
-        except (BoardError, IndexError):
+            face = next(face for face in self.faces if face.slot == fields.slot)
+        except (BoardError, StopIteration):
             self.counters["strange"] += 1
             return
         if event.type == EventType.TARGET_READ:

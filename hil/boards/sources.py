@@ -47,7 +47,7 @@ class Sources:
     def expect(self, bindings: Iterable[Binding]) -> None:
         """Learn what the emulated boards are to have on their wires; they get it when it is new."""
         self._wanted = {}
-        for binding in bindings:
+        for binding in (one for one in bindings if not one.front):
             self._wanted.setdefault(binding.instance.id, []).append(binding)
         for name, bound in self._wanted.items():
             if name in self.emulators and not self._parts(bound) <= self._has[name]:

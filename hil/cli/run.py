@@ -73,6 +73,14 @@ def add_board_options(p: argparse.ArgumentParser) -> None:
         "PART=emulated undoes it",
     )
     p.add_argument(
+        "--front",
+        action="append",
+        default=[],
+        metavar="PART=BOARD",
+        help="let a board of the lab play an emulated I2C part on real wires, where the I2C "
+        "controller of another computer reads it; repeatable",
+    )
+    p.add_argument(
         "--boards-wait",
         type=float,
         default=10.0,
@@ -108,6 +116,7 @@ def options(args: argparse.Namespace) -> Options:
         stall_limit_s=args.stall_limit,
         lab=args.lab,
         bind=tuple(args.bind),
+        front=tuple(args.front),
         boards_wait_s=args.boards_wait,
     )
 
