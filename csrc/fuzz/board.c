@@ -294,8 +294,8 @@ static void op_noise(fuzz_input *in)
     while (n--)
         line[nline++] = (uint8_t)take(in, 1);
     line[nline++] = 0;
-    while ((found = next_frame(line, nline, &at, frame)))
-        if (found > 1) /* noise that is a good frame by chance is none */
+    while (nline && (found = next_frame(line, nline, &at, frame)))
+        if (found > 1) /* noise that the fuzzer has made a good frame of is none */
             nline = 0;
     work(0, &reply);
     lost_at = 0;
