@@ -15,13 +15,16 @@ from hil.boards.boardtype import BoardType, LinkSpec
 from hil.boards.identity import PortInfo
 from hil.boards.link import Link, LinkState
 from hil.boards.opening import open_port
-from hil.boards.protocol import Event, Identity, Reply
+from hil.boards.protocol import Event, Identity, Reply, Space, log_text
+from hil.boards.spaces import read_space
 from hil.errors import BoardError
 
 SECOND_NS = 1_000_000_000
 PIECE_NBYTES = 4096
 Clock = Callable[[], int]
 HELLO_S = 1.5
+#: of the text that a board keeps about itself
+ABOUT_NBYTES = 1024
 #: of a port of which nothing is known
 _PLAIN = LinkSpec("hilwire", 115200, 115200, (115200,), "none", 0.0, False)
 
@@ -110,6 +113,21 @@ class Talk:
         if reply is None:
             raise BoardError(f"{self.name}: {self.link.reason}")
         return reply
+
+    def about(self) -> str:
+        """Return the text that the board keeps about itself, '' where it has none.
+
+        Raises BoardError if the link is lost.
+        """
+        answers: list[bytes | None] = []
+        read_space(
+            self.link, Space.DESCRIPTION, 0, ABOUT_NBYTES, lambda _, text: answers.append(text)
+        )
+        self._drive(lambda: bool(answers))
+        (text,) = answers
+        if text is None:
+            raise BoardError(f"{self.name}: {self.link.reason}")
+        return log_text(text).strip()
 
     def events(self, until: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Yield what the board says, until ``until`` holds after something has happened."""

@@ -36,10 +36,12 @@ def _words(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def describe(identity: Identity) -> Iterator[str]:
-    """Yield what a board says of itself, a line each."""
+def describe(identity: Identity, about: str = "") -> Iterator[str]:
+    """Yield what a board says of itself, a line each; ``about`` is the text that it keeps."""
     version = f"{identity.firmware} {identity.version_text}, build {identity.build:08x}"
     yield f"board      {identity.board}"
+    if about:
+        yield f"about      {' '.join(about.split())}"
     yield f"firmware   {version}, HILwire 1.{identity.minor}"
     yield f"uid        {identity.uid.hex()}"
     yield f"can        {', '.join(capabilities(identity)) or 'nothing beyond the protocol'}"

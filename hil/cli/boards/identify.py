@@ -40,8 +40,9 @@ def main(argv: list[str]) -> int:
         identity = talk.greet(args.wait)
         if uid is not None:
             identity = uids.store(talk, identity, uid)
+        about = talk.about()
     if args.json:
-        print(json.dumps({"port": place.path} | as_dict(identity), sort_keys=True))
+        print(json.dumps({"port": place.path, "about": about} | as_dict(identity), sort_keys=True))
         return 0
-    print("\n".join([*describe(identity), "", "in lab.toml:", *lab_lines(identity, place)]))
+    print("\n".join([*describe(identity, about), "", "in lab.toml:", *lab_lines(identity, place)]))
     return 0

@@ -87,6 +87,7 @@ def test_identify_tells_who_answers(posix: PosixBoard, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     assert "board      posix" in text
     assert "hilwire-posix 1.0.0" in text
+    assert "about      A computer with Linux" in text
     assert 'type = "posix"' in text
 
 

@@ -173,7 +173,8 @@ uint8_t hal_gpio_edge(uint8_t *pin, uint8_t *level, uint32_t *t_us)
 /* --- I2C: a memory of 256 octets at 0x50 with a pointer, full after 200 octets at 0x51 -------- */
 
 static struct {
-    uint8_t address, reading, pointer, nth;
+    uint8_t address, reading, pointer;
+    uint16_t nth;
     uint8_t memory[REGISTERS];
 } i2c;
 
