@@ -16,7 +16,7 @@ from hil.boards.session import Session, State, Transition
 #: Nothing here takes so long; who waits in vain says for what.
 LIMIT_NS = 20_000_000_000
 #: A board of this computer that has not answered in this time will not.
-IDLE_NS = 60_000_000
+IDLE_NS = 80_000_000
 
 
 def own_type(name: str = "posix", **link: Any) -> BoardType:

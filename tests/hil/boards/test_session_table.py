@@ -241,10 +241,10 @@ def test_an_old_firmware_is_refused(ports: PortRegistry) -> None:
         assert "needs 1.9.0 or later of 1.x" in watched.session.why
 
 
-@pytest.mark.parametrize("baud", [250_000, 9600])
+@pytest.mark.parametrize("baud", [250_000, 57_600])
 def test_a_board_at_another_rate_is_found(ports: PortRegistry, baud: int) -> None:
     """Silence at the rate of the type: the rates are tried in turn, and the one found is told."""
-    instance = replace(EMULATED, type=own_type(is_native_usb=False, rates=(115200, 250000, 9600)))
+    instance = replace(EMULATED, type=own_type(is_native_usb=False, rates=(115200, 250000, 57600)))
     with Cabled(ports, baud=baud), Watched(instance, ports, hurry=True) as watched:
         watched.until_state(State.READY)
         assert watched.session.baud == baud

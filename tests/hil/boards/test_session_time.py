@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from flightsw.codec.serial.hilwire import Receiver, Sender
 from hil.boards.lab import Instance
-from hil.boards.protocol import Request, ResetCause
+from hil.boards.protocol import REPLY, Request, ResetCause
 from hil.boards.session import State
 from tests.hil.boards.sessions import own_type
 from tests.hil.boards.simulated import PATH, SimBench
@@ -17,11 +18,11 @@ from tests.hil.boards.simulated import PATH, SimBench
 BROWN_OUT, POWER_ON = 3, 1
 
 
-def bench(**link: Any) -> SimBench:
+def bench(parts: dict[str, str] | None = None, **link: Any) -> SimBench:
     """Return a bench for a board with the core's own names and this serial line."""
     kind = own_type(**link)
     kind = replace(kind, firmware=replace(kind.firmware, name="hilwire-host"))
-    return SimBench(Instance("bench-1", kind, emulate="simulated"))
+    return SimBench(Instance("bench-1", kind, emulate="simulated", parts=parts or {}))
 
 
 def uart(**link: Any) -> SimBench:
@@ -206,6 +207,43 @@ def test_the_rate_goes_up_and_down_with_the_board() -> None:
     assert table.session.identity is not None
     assert table.session.identity.reset_cause is ResetCause.BROWN_OUT
     assert table.session.counters["resets"] == 1
+
+
+def test_a_firmware_without_a_bus_that_is_bound_is_refused() -> None:
+    """Bound to a CAN bus, and the firmware has none: REFUSED, naming what it lacks."""
+    table = bench(parts={"node": "can0", "power_monitor": "i2c0"})
+    table.plug()
+    table.until_state(State.REFUSED)
+    assert "without can, which is bound to it" in table.session.why
+    assert "put hilwire-host on it" in table.session.why
+
+
+class NextMajor:
+    """A board of the protocol's next major version: it answers HELLO."""
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = Receiver(), Sender()
+
+    def start(self, *_: object) -> bytes:
+        """Say nothing at the start."""
+        return b""
+
+    def run(self, octets: bytes, _: int) -> bytes:
+        """Answer each HELLO in the other version."""
+        bodies = self._receiver.feed(octets)
+        return b"".join(
+            self._sender.frame(bytes((0x20, body[1] | REPLY, body[2], 0))) for body in bodies
+        )
+
+
+def test_another_major_version_is_refused() -> None:
+    """A board that speaks HILwire 2 is REFUSED with both versions and the remedy."""
+    table = bench()
+    board = table.plug()
+    board.core = NextMajor()  # type: ignore[assignment]
+    table.until_state(State.REFUSED)
+    assert "the board speaks HILwire 2, this bench 1" in table.session.why
+    assert f"{PATH}: " in table.session.why
 
 
 def test_requests_are_told_of_every_outage() -> None:
