@@ -125,19 +125,20 @@ class Docket:
             self._perform(lane, job, t_ns)
             return
         lane.waiting.append(job)
-        if len(lane.waiting) == 1 and not lane.pending:
-            self._drain_at(lane)
+        self._drain_on(lane)
 
-    def _drain_at(self, lane: Lane) -> None:
+    def _drain_on(self, lane: Lane) -> None:
         """Let the next of those who wait for a bus have it as soon as it is free."""
+        if lane.draining or lane.pending or not lane.waiting:
+            return
+        lane.draining = True
         source = lane.waiting[0][0].source
         self._kernel.at(lane.busy_ns, _FLIGHT, source, partial(self._drain, lane))
 
     def _drain(self, lane: Lane, t_ns: int) -> None:
-        job = lane.waiting.popleft()
-        self._perform(lane, job, t_ns)
-        if lane.waiting and not lane.pending:
-            self._drain_at(lane)
+        lane.draining = False
+        self._perform(lane, lane.waiting.popleft(), t_ns)
+        self._drain_on(lane)
 
     def _perform(self, lane: Lane | None, job: Job, t_ns: int) -> None:
         participant, _, call = job
@@ -154,9 +155,9 @@ class Docket:
     def _arrive(self, lane: Lane, job: Job, t_ns: int, run: Run) -> None:
         """Finish a transaction that something real has answered."""
         lane.pending = False
+        lane.lead(lane.route)
         self._finish(lane, job, t_ns, run)
-        if lane.waiting:
-            self._drain_at(lane)
+        self._drain_on(lane)
 
     def _finish(self, lane: Lane | None, job: Job, t_ns: int, run: Run) -> None:
         participant, blocking, _ = job

@@ -65,7 +65,10 @@ class Route(Protocol):
 class Lane:
     """One channel: its bus, and who waits for it."""
 
-    __slots__ = ("bus", "busy_ns", "errno", "index", "kind", "pending", "quick", "route", "waiting")
+    __slots__ = (
+        *("bus", "busy_ns", "draining", "errno", "index", "kind"),
+        *("pending", "quick", "route", "waiting"),
+    )
 
     def __init__(self, index: int, bus: Any, errno: Mapping[int, int]) -> None:
         self.index = index
@@ -79,13 +82,15 @@ class Lane:
         self.route: Route | None = None
         #: an I2C bus whose transactions run at once: they may take the short ways
         self.quick = self.kind == "i2c"
+        #: the next of those who wait has its time on the clock
+        self.draining = False
         #: jobs that found the bus busy, in order
         self.waiting: deque[tuple[Participant, bool, Call]] = deque()
 
     def lead(self, route: Route | None) -> None:
         """Let ``route`` have every transaction from now on; None: they are the bus's own again."""
         self.route = route
-        self.quick = self.kind == "i2c" and route is None
+        self.quick = self.kind == "i2c" and route is None and not self.pending
 
 
 class Transactor:

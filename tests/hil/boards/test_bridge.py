@@ -140,6 +140,39 @@ def test_time_never_stands_for_a_dead_board(bench: Bench) -> None:
     assert bench.rig.kernel.now_ns == END_NS
 
 
+@pytest.mark.parametrize("ready", [True, False])
+def test_those_who_queue_for_a_bus_have_it_one_after_the_other(bench: Bench, ready: bool) -> None:
+    """Requests of one window to a board, there or away, run in order, each when the bus is free."""
+    bench.board.ready = ready
+    request = bus_payload.pack_i2c(REAL, b"\x05", 2)
+    posted = pack(Kind.I2C, I2C, address=REAL, payload=request)
+    until = pack(Kind.NEXT, t_ns=5 * MS)
+    *results, granted = bench.ask(4 * posted + until)
+    assert (granted.kind, granted.t_ns) == (Kind.GRANT, 5 * MS)
+    step_ns = 300_000 if ready else bench.rig.i2c.duration_ns(11)
+    assert [one.t_ns for one in results] == [n * step_ns for n in range(4)]
+    assert {one.status for one in results} == {Status.OK if ready else Status.NAK_ADDRESS}
+
+
+def test_a_bus_given_back_in_the_middle_of_a_transaction_stays_busy(bench: Bench) -> None:
+    """A board that is swapped away while it has a transaction answers it; others wait till then."""
+    other = bench.rig.exchange.join("other")
+    exchange = bench.rig.exchange
+    exchange.disturbed = False
+    slow = bus_payload.pack_i2c(REAL, b"\x05", 2)
+    exchange.begin(bench.fsw, pack(Kind.I2C, I2C, address=REAL, payload=slow))
+    bench.rig.pulse(100_000, lambda t_ns: bench.lane.lead(None))
+    quick = bus_payload.pack_i2c(ADDRESS, b"\x05", 2)
+    exchange.begin(other, pack(Kind.I2C, I2C, t_ns=150_000, address=ADDRESS, payload=quick))
+    assert exchange.run() == [bench.fsw]
+    (first,) = unpack_all(exchange.reply(bench.fsw))
+    assert (first.t_ns, first.duration_ns, bench.lane.quick) == (0, 300_000, True)
+    exchange.begin(bench.fsw, pack(Kind.NEXT, t_ns=2 * MS))
+    assert exchange.run() == [other]
+    (second,) = unpack_all(exchange.reply(other))
+    assert second.t_ns == 300_000
+
+
 def test_messages_to_both_are_refused(bench: Bench) -> None:
     """One transaction cannot go over two buses at once: UNSUPPORTED, an event, and neither acts."""
     parts = [(REAL, 0, b"\x05"), (ADDRESS, 1, 2)]
