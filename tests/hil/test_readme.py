@@ -22,6 +22,7 @@ QUICK = {
     "bench": ["--quick"],
     "checkout": [],
     "doctor": [],
+    "boards": [],
     "codec": [],
 }
 
