@@ -33,6 +33,7 @@ RESETS: Final[Mapping[str, tuple[str, ...]]] = {
     "rp2040js": tuple(emulate_rp2040js.CAUSES),
     "qemu": ("external",),
     "micropython": ("external",),
+    "slcan": (),
 }
 
 _numbers = itertools.count(1)
@@ -146,7 +147,7 @@ class Emulator:
         if cause not in RESETS[self.kind]:
             raise BoardError(
                 f"the emulated {self.type.name} cannot be reset by {cause!r}: {self.kind} has "
-                f"{', '.join(RESETS[self.kind])}; replugged it has a power-on"
+                f"{', '.join(RESETS[self.kind]) or 'no reset'}; replugged it has a power-on"
             )
 
     def _path(self) -> str | None:

@@ -8,6 +8,7 @@ kind                what runs                                      it can be res
 ``qemu``            an image for Arm on QEMU's model of the board  external
 ``rp2040js``        the Pico's image on rp2040js                   external, power-on, brown-out
 ``micropython``     Debian's MicroPython for the micro:bit on QEMU external
+``slcan``           a CAN stick on a bus of its own, with an echo  nothing
 ==================  =============================================  ==============================
 
 Each but the first is behind a :class:`~hil.boards.cable.Cable`, which owns the tty; the first has a
@@ -17,6 +18,7 @@ PTY of its own, which is the fastest, unless a ``line`` is asked for.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import tempfile
@@ -33,6 +35,7 @@ from hil.boards.emulate_simavr import SimavrBoard
 from hil.boards.emulator import Cabled, Emulator, Machine, Native, OnDescriptor, Who
 from hil.boards.posix import PosixBoard
 from hil.boards.silicon import Silicon
+from hil.boards.stick import StickBoard
 from hil.errors import HostError, UsageError
 
 UID_NBYTES: Final = 8
@@ -47,6 +50,8 @@ def missing(kind: str) -> str | None:
         return emulate_simavr.missing()
     if kind == "rp2040js":
         return emulate_rp2040js.missing()
+    if kind == "slcan" and importlib.util.find_spec("can") is None:
+        return "slcan: no python-can, by which a stick is spoken to; pip install 'flatsat[can]'"
     if kind in ("qemu", "micropython"):
         lack = emulate_qemu.missing()
         if lack is None and kind == "micropython" and not MICROPYTHON.is_file():
@@ -188,6 +193,7 @@ _POWER_ON: Final[Mapping[str, Callable[[_Wanted], Machine]]] = {
     "qemu": _qemu,
     "rp2040js": _rp2040js,
     "micropython": _micropython,
+    "slcan": lambda wanted: StickBoard(),
 }
 
 

@@ -109,6 +109,7 @@ class StickBoard:
     def close(self) -> None:
         """Take its power away."""
         self.end.close()
+        self._process.terminate()
         self._process.wait()
 
 
@@ -116,6 +117,7 @@ def main(words: list[str]) -> int:
     """Serve the descriptor given until its other end is closed."""
     stick = EmulatedStick(int(words[0]))
     try:
+        os.write(int(words[0]), b"\r")  # it is up
         while stick.serve(1.0):
             pass
     except (OSError, KeyboardInterrupt):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import struct
 import time
@@ -13,21 +12,21 @@ import pytest
 
 pytest.importorskip("can", reason="python-can is not installed")
 
-from hil.boards.cable import Cable
-from hil.boards.identity import PortInfo
+from hil.boards.emulators import start
 from hil.boards.lab import load_lab
 from hil.boards.ports import PortRegistry
 from hil.boards.protocol import Event, EventType, Reply, Request
 from hil.boards.session import Session
 from hil.boards.states import State
-from hil.boards.stick import StickBoard
+from hil.errors import BoardError
 
-LAB = """
+UID = bytes.fromhex("00c0ffee00c0ffee")
+LAB = f"""
 schema = 1
 [[instance]]
 id = "stick"
 type = "slcan"
-usb_serial = "C0FFEE"
+usb_serial = "{UID.hex()}"
 """
 CONFIG = struct.pack("<BIIB", 0, 500_000, 0, 0)
 #: For a stick that never answers; no test comes near it.
@@ -35,16 +34,14 @@ LIMIT_S = 30.0
 
 
 class Bench:
-    """A session, a registry of ports, and a stick on a cable, a process of its own."""
+    """A session, a registry of ports, and an emulated stick on a cable."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "lab.toml").write_text(LAB)
         self.ports = PortRegistry()
-        self.stick = StickBoard()
-        self.cable = Cable(os.dup(self.stick.end.fileno()))
-        self.session = Session(
-            load_lab(folder / "lab.toml").instance("stick"), self.ports, time.monotonic_ns
-        )
+        self.stick = start("slcan", uid=UID)
+        instance = load_lab(folder / "lab.toml").instance("stick")
+        self.session = Session(instance, self.ports, time.monotonic_ns)
         self.events: list[Event] = []
         self.session.on_event = self.events.append
         self.states: list[State] = []
@@ -53,24 +50,25 @@ class Bench:
     def close(self) -> None:
         """End everything."""
         self.session.close()
-        self.cable.close()
         self.stick.close()
 
     def plug(self) -> None:
         """Let the port be found."""
-        assert self.cable.port is not None
-        port = PortInfo(self.cable.port, vid=0xAD50, pid=0x60C4, serial="C0FFEE", arrival="1")
-        self.ports.plug(port)
+        assert self.stick.identity is not None
+        self.ports.plug(self.stick.identity)
+
+    def pull(self) -> None:
+        """Pull the stick out: its port, its power and what was on its bus are gone."""
+        self.ports.pull(self.stick.port)
+        self.stick.unplug()
 
     def serve(self, until: Callable[[], bool]) -> None:
-        """Serve session and cable until something is so."""
+        """Serve the session until something is so."""
         limit = time.monotonic() + LIMIT_S
         while not until():
             assert time.monotonic() < limit, self.session.status
             fd = self.session.fileno()
-            fds = [self.cable.fileno(), *([] if fd is None else [fd])]
-            select.select(fds, [], [], 0.005)
-            self.cable.service(time.monotonic_ns())
+            select.select([] if fd is None else [fd], [], [], 0.005)
             self.session.service(time.monotonic_ns())
 
     def ask(self, request: Request, payload: bytes) -> Reply:
@@ -90,7 +88,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Give a bench whose stick is not plugged in."""
+    """Give a bench whose stick is in nobody's list yet."""
     bench = Bench(tmp_path)
     yield bench
     bench.close()
@@ -108,11 +106,16 @@ def test_a_stick_is_found_used_lost_and_found_again(bench: Bench) -> None:
         assert bench.ask(Request.CAN_SEND, struct.pack("<BIB", 0, 0x200, 0) + data).ok
         bench.serve(lambda turn=turn: len(bench.heard()) == turn)
         if turn == 1:
-            bench.ports.pull(bench.session.port.path)
-            bench.cable.unplug()
+            bench.pull()
             bench.serve(lambda: bench.session.state is State.LOST)
-            bench.cable.replug()
+            bench.stick.replug()
             bench.plug()
     assert bench.heard() == [(0x201, b"\x01"), (0x201, b"\x02")]
     assert bench.session.counters["reconnects"] == 1
     assert bench.states.count(State.READY) == 2
+
+
+def test_a_stick_has_no_reset(bench: Bench) -> None:
+    """The error says what to do instead."""
+    with pytest.raises(BoardError, match="no reset; replugged it has a power-on"):
+        bench.stick.reset()
