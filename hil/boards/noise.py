@@ -8,8 +8,8 @@ from typing import Final
 SAMPLE_NBYTES: Final = 48
 #: How often the counters of the link are looked at, and for how long nothing is looked up again.
 LOOK_NS, PAUSE_NS = 1_000_000_000, 10_000_000_000
-#: Counters of a link that a sound line leaves alone, and how many of them are no accident.
-SIGNS: Final = ("rx_bad_frames", "hints", "timeouts")
+#: Counters that a sound line leaves alone, of a link and of a stick's; how many are no accident.
+SIGNS: Final = ("rx_bad_frames", "hints", "timeouts", "unreadable")
 ACCIDENTS: Final = 2
 
 
@@ -40,7 +40,7 @@ class Noise:
 
     def grown(self, counters: Mapping[str, int], now_ns: int) -> bool:
         """Tell whether the line has become bad since the last time, by more than an accident."""
-        total = sum(counters[name] for name in SIGNS)
+        total = sum(counters.get(name, 0) for name in SIGNS)
         bad, self._seen = total - self._seen > ACCIDENTS, total
         self._look_ns = now_ns + (PAUSE_NS if bad else LOOK_NS)
         return bad
