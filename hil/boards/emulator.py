@@ -293,7 +293,8 @@ def _ready(machine: Machine, kind: str) -> socket.socket:
     What comes before its UART is switched on would be lost, as on silicon. BOOT, which nobody can
     hear yet, is taken: a host that opens the port has whole frames from the first octet on.
     """
-    whole = 1 if kind == "micropython" else 2  # a banner; a frame between two delimiters
+    # A banner or a CR; a frame between two delimiters.
+    whole = 1 if kind in ("micropython", "slcan") else 2
     said = b""
     while len(said) < whole or (whole == 2 and said.count(0) < whole):
         if not select.select([machine.end], [], [], PATIENCE_S)[0]:
