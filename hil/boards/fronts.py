@@ -8,7 +8,7 @@ from typing import Any
 from hil.boards.binding import Binding
 from hil.boards.frontend import Face, FrontEnd
 from hil.boards.station import BoardStation
-from hil.rig import Rig
+from hil.rig import SECOND, Rig
 
 #: How often the parts are looked at for what the world has changed, seconds.
 PERIOD_S = 0.02
@@ -21,6 +21,7 @@ class Fronts:
         self._rig = rig
         self._of: dict[str, FrontEnd] = {}
         self._faces: dict[str, tuple[FrontEnd, Face]] = {}
+        self._due_ns = 0
 
     @property
     def period_s(self) -> float:
@@ -46,7 +47,10 @@ class Fronts:
         front.release(face)
 
     def refresh(self, now_ns: int) -> None:
-        """Push what the world has changed; ``now_ns`` is the time of the wall."""
+        """Push what the world has changed, if it is time; ``now_ns`` is the time of the wall."""
+        if now_ns < self._due_ns:
+            return
+        self._due_ns = now_ns + round(PERIOD_S * SECOND)
         for front in self._of.values():
             front.refresh(self._rig.kernel.now_ns, now_ns)
 
