@@ -44,6 +44,8 @@ COUNTERS = (
 )
 
 _HELLO_REPLY = Request.HELLO | protocol.REPLY
+_HELLO = protocol.packer(protocol.REQUESTS[Request.HELLO])
+_TIME_REPLY = protocol.packer(protocol.REPLIES[Request.TIME])
 
 
 class LinkState(Enum):
@@ -240,7 +242,7 @@ class Link:
         self._seq = (self._window.seq + 1) & 0xFF
         self._window.seq = self._seq
         head = bytes((protocol.MAJOR << 4, Request.HELLO, self._seq))
-        says = bytes((protocol.MAJOR, protocol.MINOR)) + self._nonce.to_bytes(2, "little")
+        says = _HELLO.pack(protocol.MAJOR, protocol.MINOR, self._nonce)
         self._hello = self._sender.frame(head + says)
         self._began_ns, self._hello_limit_ns = now_ns, now_ns + limit_ns
         self._enter(LinkState.GREETING, reason)
@@ -395,11 +397,13 @@ class Link:
 
     def _clock_sampled(self, reply: Reply | None) -> None:
         self._clock_waits = False
-        if reply is None or not reply.ok or reply.tries > 1 or len(reply.payload) < 8:
+        if reply is None or not reply.ok or reply.tries > 1:
+            return
+        if len(reply.payload) < _TIME_REPLY.size:
+            self._counts["stray"] += 1
             return
         self._counts["clock_samples"] += 1
-        came = int.from_bytes(reply.payload[:4], "little")
-        composed = int.from_bytes(reply.payload[4:8], "little")
+        came, composed = _TIME_REPLY.unpack_from(reply.payload)
         line = (self._window.line_ns(n + ON_LINE_NBYTES) for n in (0, 1 + len(reply.payload)))
         asked_ns, told_ns = line
         self.clock.add(reply.sent_ns, reply.received_ns, (came, composed), (asked_ns, told_ns))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Final
 
 from hil.boards.link import Link
-from hil.boards.protocol import Reply, Request
+from hil.boards.protocol import REQUESTS, Reply, Request, packer
 from hil.errors import BoardError
 
-#: space, offset; behind them the number of octets, or the octets.
-_HEAD: Final = struct.Struct("<BI")
+_READ: Final = packer(REQUESTS[Request.READ])
+_WRITE: Final = packer(REQUESTS[Request.WRITE])  # without the octets behind it
 #: A read has the status in front of its octets.
 _STATUS_NBYTES: Final = 1
 
@@ -40,7 +39,7 @@ def read_space(
             else:
                 done(reply.status, b"".join(got))
 
-        link.request(Request.READ, _HEAD.pack(space, offset + at) + bytes((n,)), answered)
+        link.request(Request.READ, _READ.pack(space, offset + at, n), answered)
 
     ask(0)
 
@@ -53,7 +52,7 @@ def write_space(
     ``done`` gets the last status, None where the link fails. Raises BoardError before a board has
     said how long its frames are.
     """
-    room = _room(link) - _HEAD.size
+    room = _room(link) - _WRITE.size
 
     def ask(at: int) -> None:
         part = octets[at : at + room]
@@ -66,7 +65,7 @@ def write_space(
             else:
                 done(reply.status)
 
-        link.request(Request.WRITE, _HEAD.pack(space, offset + at) + part, answered)
+        link.request(Request.WRITE, _WRITE.pack(space, offset + at) + part, answered)
 
     ask(0)
 

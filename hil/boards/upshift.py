@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hil.boards.protocol import Reply, Request
+from hil.boards.protocol import REQUESTS, Reply, Request, packer
 from hil.boards.window import MS, Pending, Window
 
 #: The board goes back to the old rate when it has heard nothing at the new one for so long.
@@ -17,6 +17,7 @@ FALLBACK_NS = 500 * MS
 #: Longest time that the board may take to answer SET_BAUD: the answer may have been damaged, and
 #: then the board is away until it falls back.
 BUSY_NS = FALLBACK_NS + 100 * MS
+_SET_BAUD = packer(REQUESTS[Request.SET_BAUD])
 
 
 class Upshift:
@@ -36,7 +37,7 @@ class Upshift:
 
     def start(self, now_ns: int) -> None:
         """Ask the board; everything behind waits until the rate is settled."""
-        payload = self._new.to_bytes(4, "little")
+        payload = _SET_BAUD.pack(self._new)
         asked = Pending(Request.SET_BAUD, payload, self._answered, BUSY_NS, last=True)
         self._window.submit(asked, now_ns)
 

@@ -5,6 +5,7 @@ Time is a number that :class:`Bench` moves from one thing that is due to the nex
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import shutil
 import subprocess
@@ -29,11 +30,13 @@ ROOM = 1 << 20
 
 @cache
 def built(window: int, max_frame: int) -> Path:
-    """Compile the core with a HAL of buffers; the folder goes with the machine's temporary ones."""
+    """Compile the core with a HAL of buffers; the folder is gone when this process ends."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler here: the firmware's core cannot be built")
-    out = Path(mkdtemp(prefix="hostcore-")) / "core.so"
+    folder = mkdtemp(prefix="hostcore-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    out = Path(folder) / "core.so"
     sources = [path for path in sorted(CORE.glob("*.c")) if path.stem not in ("main", "link")]
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared"]
     flags += [f"-DHW_WINDOW={window}", f"-DHW_MAX_FRAME={max_frame}", f"-I{HERE}", f"-I{CORE}"]
