@@ -145,7 +145,13 @@ class BoardNode:
     def configure(self) -> None:
         """Tell the board the rates of the bus."""
         rates = self._bus.bitrate_hz, self._bus.data_bitrate_hz
-        self._ask(Request.CAN_CONFIG, _CAN_CONFIG.pack(self._index, *rates, 0))
+        config = _CAN_CONFIG.pack(self._index, *rates, 0)
+        self._station.ask(Request.CAN_CONFIG, config, self._configured)
+
+    def _configured(self, reply: Reply | None) -> None:
+        if reply is not None and not reply.ok:
+            values = {"bus": self._bus.name, "status": reply.status}
+            self._station.tell_once("BOARD_CONFIG_REFUSED", **values)
 
     def _ask(self, request: int, payload: bytes) -> None:
         self._station.ask(request, payload, self._answered)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flightsw.codec.wire import Status
+from flightsw.codec.wire import Flag, Kind, Status
 from hil.boards import control
 from hil.errors import BoardError, ConfigError, UsageError
 from hil.hosting import host_program, shim_path
@@ -65,13 +65,23 @@ def test_a_part_is_swapped_in_flight_and_back(tmp_path: Path) -> None:
     assert moves == [("power_monitor", "bench:i2c0"), ("power_monitor", "emulated")]
 
 
+def test_parts_on_two_buses_fly_behind_one_board(tmp_path: Path) -> None:
+    """Flash on SPI and sensor on I2C of the same board: each is answered by it, and good."""
+    flown = Flown(tmp_path, bind=("flash=bench", "imu=bench"), duration_s=2.0)
+    assert good_but_for_products(flown.fly())
+    rows = [r for r in flown.records() if r.kind == Kind.SPI]
+    rows += [r for r in flown.records() if r.kind == Kind.I2C and r.address == 0x6A]
+    assert {r.kind for r in rows} == {Kind.SPI, Kind.I2C}
+    assert {(r.status, bool(r.flags & Flag.BOARD)) for r in rows} == {(OK, True)}
+
+
 def test_a_whole_bus_is_swapped(tmp_path: Path) -> None:
     """All parts of a bus are the board's; the flight software knows nothing of it."""
     flown = Flown(tmp_path, bind=("i2c-1=bench",))
     assert good_but_for_products(flown.fly())
-    i2c = [r for r in flown.records() if r.kind == 0x10]
+    i2c = [r for r in flown.records() if r.kind == Kind.I2C]
     assert len({r.address for r in i2c}) >= 4
-    assert all(r.flags & 0x80 for r in i2c)
+    assert all(r.flags & Flag.BOARD for r in i2c)
 
 
 def test_a_board_pulled_in_flight_is_a_part_that_does_not_answer(flown: Flown) -> None:
