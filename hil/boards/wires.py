@@ -20,6 +20,7 @@ from __future__ import annotations
 import queue
 import select
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple, Protocol
@@ -136,6 +137,14 @@ TO_BOARD: Final = {
     Kind.DRIVE: Struct("port" / Int8ul, "mask" / Int8ul, "value" / Int8ul),
     Kind.ASK_STATUS: Pass,
 }
+
+
+#: The same of what comes with every octet, as ``struct`` packs it: a test holds them to the above.
+_HEAD = struct.Struct("<BQ")
+_START = struct.Struct("<B?H")
+_STOP = struct.Struct("<H")
+_SPI = struct.Struct("<BBI")
+_ANSWER = struct.Struct("<B?I")
 
 
 class Answer(NamedTuple):
@@ -260,45 +269,51 @@ class Wires:
             self._take(octets)
 
     def _take(self, octets: bytes) -> None:
-        head = HEAD.parse(octets)
+        number, cycles = _HEAD.unpack_from(octets)
+        self.cycles = cycles
+        if number == Kind.START:
+            octet, is_repeated, clocked = _START.unpack_from(octets, _HEAD.size)
+            self._answer_i2c(number, self.around.i2c_start(cycles, octet, is_repeated, clocked))
+        elif number == Kind.WRITE:
+            self._answer_i2c(number, self.around.i2c_write(cycles, octets[_HEAD.size]))
+        elif number == Kind.STOP:
+            self.around.i2c_stop(cycles, *_STOP.unpack_from(octets, _HEAD.size))
+        elif number == Kind.SPI:
+            octet, mode, hz = _SPI.unpack_from(octets, _HEAD.size)
+            answer = self.around.spi_exchange(cycles, octet, mode, hz)
+            self._answer(bytes((number | ANSWER, answer)))
+        else:
+            self._take_rare(number, octets[_HEAD.size :])
+
+    def _take_rare(self, number: int, octets: bytes) -> None:
+        """Take what comes seldom enough to be read by its declaration."""
         try:
-            kind = Kind(head.kind)
-            said = FROM_BOARD[kind].parse(octets[HEAD.sizeof() :])
+            kind = Kind(number)
+            said = FROM_BOARD[kind].parse(octets)
         except (ValueError, KeyError):
             raise BoardError(
-                f"the emulator sent message {head.kind:#04x}, which is not wires 1"
+                f"the emulator sent message {number:#04x}, which is not wires 1"
             ) from None
-        self.cycles = head.cycles
-        around, answer = self.around, None
-        if kind is Kind.START:
-            answer = around.i2c_start(head.cycles, said.octet, said.is_repeated, said.clocked)
-        elif kind is Kind.WRITE:
-            answer = around.i2c_write(head.cycles, said.octet)
-        elif kind is Kind.MORE:
-            answer = around.i2c_more(head.cycles, said.clocked)
-        elif kind is Kind.STOP:
-            around.i2c_stop(head.cycles, said.clocked)
+        if kind is Kind.MORE:
+            self._answer_i2c(number, self.around.i2c_more(self.cycles, said.clocked))
         elif kind is Kind.PORT:
-            around.port(head.cycles, said.port, said.direction, said.value)
-        elif kind is Kind.SPI:
-            octet = around.spi_exchange(head.cycles, said.octet, said.mode, said.hz)
-            self._answer(kind, {"octet": octet})
+            self.around.port(self.cycles, said.port, said.direction, said.value)
         elif kind is Kind.RATE:
             self.baud = said.baud
             if self._on_baud is not None:
                 self._on_baud(said.baud)
-        elif kind is Kind.RESET_DONE:
-            self.counters["resets"] += 1
-            self._done.put((kind, said))
         else:
+            self.counters["resets"] += kind is Kind.RESET_DONE
             self._done.put((kind, said))
-        if answer is not None:
-            self._answer(kind, answer._asdict())
 
-    def _answer(self, kind: Kind, values: dict[str, Any]) -> None:
+    def _answer_i2c(self, number: int, answer: Answer) -> None:
+        is_acked, stretch_ns, data = answer
+        self._answer(_ANSWER.pack(number | ANSWER, is_acked, stretch_ns) + data)
+
+    def _answer(self, octets: bytes) -> None:
         self.counters["questions"] += 1
         try:
-            self._end.send(bytes((kind | ANSWER,)) + ANSWERS[kind].build(values))
+            self._end.send(octets)
         except OSError:
             self.counters["answers_unheard"] += 1
             self.is_gone = True

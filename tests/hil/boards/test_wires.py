@@ -167,6 +167,68 @@ def test_question_is_answered() -> None:
         bench.close()
 
 
+class Listener(Nothing):
+    """Whoever hears everything, and answers."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+
+    def i2c_start(self, *said: object) -> Answer:
+        self.heard.append(said)
+        return Answer(True, 0x12345678, b"\x05")
+
+    def i2c_write(self, *said: object) -> Answer:
+        return self.i2c_start(*said)
+
+    def i2c_more(self, *said: object) -> Answer:
+        return self.i2c_start(*said)
+
+    def i2c_stop(self, *said: object) -> None:
+        self.heard.append(said)
+
+    def spi_exchange(self, *said: object) -> int:
+        self.heard.append(said)
+        return 0xA5
+
+    def port(self, *said: object) -> None:
+        self.heard.append(said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "answer"),
+    [
+        (Kind.START, {"octet": 0x91, "is_repeated": True, "clocked": 0x1234}, True),
+        (Kind.WRITE, {"octet": 0xCA}, True),
+        (Kind.MORE, {"clocked": 0x4321}, True),
+        (Kind.STOP, {"clocked": 0x0102}, None),
+        (Kind.SPI, {"octet": 0x9F, "mode": 3, "hz": 0x00123456}, 0xA5),
+        (Kind.PORT, {"port": 2, "direction": 0x81, "value": 0x18}, None),
+    ],
+)
+def test_messages_are_what_is_declared(
+    kind: Kind, values: dict[str, int], answer: int | None
+) -> None:
+    """Each message is read, and answered, as its declaration has it."""
+    around = Listener()
+    bench, board = pair(around)
+    with board:
+        head = HEAD.build({"kind": kind, "cycles": 1 << 40})
+        board.send(head + FROM_BOARD[kind].build(values))
+        bench.service(5.0)
+        assert around.heard == [(1 << 40, *values.values())]
+        assert bench.cycles == 1 << 40
+        if answer is not None:
+            said = board.recv(64)
+            assert said[0] == kind | wires.ANSWER
+            parsed = wires.ANSWERS[kind].parse(said[1:])
+            if kind is Kind.SPI:
+                assert parsed.octet == answer
+            else:
+                assert (parsed.is_acked, parsed.stretch_ns) == (True, 0x12345678)
+                assert parsed.data == b"\x05"
+        bench.close()
+
+
 def test_gone_emulator_is_an_error() -> None:
     """A command to an emulator that has ended is an error of one line, not a wait."""
     bench, board = pair()
