@@ -310,6 +310,7 @@ class Around(Nothing):
                 elif isinstance(value, RegisterFile):  # its values alone are one part's own
                     rules = (what for what in vars(value).values() if what is not value.values)
                     memo.update((id(what), what) for what in rules)
+                    memo[id(value.values)] = value.values.copy()
         return copy.deepcopy(target, memo)
 
     # --- SPI -----------------------------------------------------------------------------------
