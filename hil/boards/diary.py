@@ -70,11 +70,16 @@ class Diary:
             fields = event.fields()
         except (BoardError, ValueError, KeyError):
             return {"octets": event.payload.hex()}
-        return {
+        facts = {
             key: value.hex() if isinstance(value, bytes) else str(value)
             for key, value in fields.items()
             if not key.startswith("_")
         }
+        clock = self.session.link.clock
+        if "t_us" in fields and clock.ready:  # the board's own stamp, in the time of these rows
+            happened_ns = clock.to_host_ns(fields.t_us) - self._began_ns
+            facts["happened_s"] = f"{happened_ns / SECOND_NS:.6f}"
+        return facts
 
 
 def _boot(event: Event) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class Damage:
             return -1
         if share >= 1.0 - 1e-12:
             return 0
-        return int(math.log(1.0 - self._random.random()) / math.log(1.0 - share))
+        # log1p, because 1 - share is 1 for a share below 1e-16; and no such gap ends within a run
+        gap = math.log(1.0 - self._random.random()) / math.log1p(-share)
+        return int(min(gap, 1e18))
 
     def damaged(self, octets: bytes) -> bytes:
         """Return what arrives of ``octets``."""

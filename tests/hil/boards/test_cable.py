@@ -133,6 +133,14 @@ def test_shares_are_shares(wrong: dict[str, float]) -> None:
         Trouble(**wrong)
 
 
+@pytest.mark.parametrize("share", [1e-15, 1e-17, 5e-324])
+def test_a_share_may_be_as_small_as_a_number_can_be(share: float) -> None:
+    """A share that hits nothing within a run leaves every octet as it is."""
+    line = Line(trouble=Trouble(garble=share))
+    line.put(bytes(1000), 0)
+    assert line.take(0) == bytes(1000)
+
+
 # --- the cable, with a real tty -------------------------------------------------------------------
 
 
