@@ -48,7 +48,7 @@ POLL_NS, SLOW_POLL_NS, SLOW_AFTER_NS = 2 * MS, 25 * MS, 5 * SECOND_NS
 #: A rate is tried for so long, and the time that the answer takes on the line.
 SCAN_NS, HELLO_NBYTES = 120 * MS, 130
 #: When a port that was busy, forbidden or silent is tried again though nothing has changed.
-BUSY_RETRY_NS, DENIED_RETRY_NS = 250 * MS, 2 * SECOND_NS
+GONE_RETRY_NS, BUSY_RETRY_NS, DENIED_RETRY_NS = 50 * MS, 250 * MS, 2 * SECOND_NS
 SILENT_RETRY_NS, SILENT_LIMIT_NS = 5 * SECOND_NS, 30 * SECOND_NS
 #: A board that was READY for so long is no longer thought to be in a loop of resets.
 STEADY_NS = 60 * SECOND_NS
@@ -104,6 +104,7 @@ class Session:
         self._resets = ResetWatch()
         self._io: Port | None = None
         self._token: object = self
+        self._failed: str | None = None  # path that could not be opened the last time
         self._look_now = False  # whether or not the list has changed
         self._next_ns = 0  # when to look for a port
         self._retry_ns = 0  # when to look though nothing has changed
@@ -232,7 +233,7 @@ class Session:
         link = self.instance.type.link
         baud = link.baud
         text = f"opening {port.describe()}"
-        again = self.state is State.REFUSED  # and not news before it works
+        again = self._failed == port.path  # and not news before it works
         if not again:
             self._change(State.OPENING, text, port)
         self.counters["probes"] += probe
@@ -247,6 +248,7 @@ class Session:
             return
         if again:
             self._change(State.OPENING, text, port)
+        self._failed = None
         self.counters["opened"] += 1
         self.port, self.baud = port, 0 if link.is_native_usb else baud
         self.notes, self.disturber = self._io.notes, ""
@@ -263,9 +265,10 @@ class Session:
     def _not_opened(self, port: PortInfo, error: PortError) -> None:
         """Say why a port was not opened, and when it is tried again."""
         self._wary = self._wary or error.kind == "busy"
+        self._failed = port.path
         if error.kind == "gone":
             self._known.forget(port)
-            self._rest(self._away, str(error), 0)
+            self._rest(self._away, str(error), GONE_RETRY_NS)
             return
         if error.kind in ("busy", "denied"):
             self.counters[error.kind] += 1

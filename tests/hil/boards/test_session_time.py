@@ -10,6 +10,7 @@ import pytest
 
 from flightsw.codec.serial.hilwire import Receiver, Sender
 from hil.boards.lab import Instance
+from hil.boards.ports import emulated_port
 from hil.boards.protocol import REPLY, Request, ResetCause
 from hil.boards.session import State
 from tests.hil.boards.sessions import own_type
@@ -244,6 +245,17 @@ def test_another_major_version_is_refused() -> None:
     table.until_state(State.REFUSED)
     assert "the board speaks HILwire 2, this bench 1" in table.session.why
     assert f"{PATH}: " in table.session.why
+
+
+def test_a_port_that_is_listed_and_not_there_is_told_once() -> None:
+    """A stale entry, or a path of the user's that is absent, is tried on and on without news."""
+    table = bench()
+    table.ports.plug(emulated_port("bench-1", PATH))
+    table.wait_ms(3_000)
+    assert [step.after for step in table.told] == [State.OPENING, State.ABSENT]
+    assert table.session.why == f"{PATH} is gone"
+    table.plug()
+    assert table.until_state(State.READY) <= 30
 
 
 def test_requests_are_told_of_every_outage() -> None:
