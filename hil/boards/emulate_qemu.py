@@ -115,11 +115,11 @@ class QemuBoard:
         self._silicon = silicon
         self._stand_ins = self._place(silicon)
         self._told: dict[str, int] = {}
+        code = self._image(image, uid)
         self.end, board_uart = socket.socketpair()
         monitor, board_monitor = socket.socketpair()
         self._qmp = Qmp(monitor, self.name)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        code = self._image(image, uid)
         number = self._machine.uart if uart is None else uart
         command = [
             *(QEMU, "-M", machine, "-icount", icount),

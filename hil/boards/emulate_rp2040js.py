@@ -93,8 +93,9 @@ class Rp2040jsBoard:
         if (lack := missing()) is not None:
             raise HostError(lack)
         pieces = {FLASH_END - UID_NBYTES: uid} if uid else {}
+        text = hexfile.extended(image, pieces)
         code = os.memfd_create("image")
-        os.write(code, hexfile.extended(image, pieces).encode())
+        os.write(code, text.encode())
         self.end, uart = socket.socketpair()
         wires_end, wires = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wires.setblocking(False)

@@ -234,7 +234,13 @@ class Cabled(Emulator):
         self._has_rate = bool(line.get("baud"))
         self._cable: Cable | None = None
         self._machine: Machine | None = power_on(self._on_baud)
-        self._cable = Cable(_ready(self._machine, self.kind), **line).start()
+        end = _ready(self._machine, self.kind)
+        try:
+            self._cable = Cable(end, **line).start()
+        except UsageError:
+            end.close()
+            self._machine.close()
+            raise
 
     def _on_baud(self, baud: int) -> None:
         """Let the cable follow the rate that the firmware has set."""

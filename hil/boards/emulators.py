@@ -98,25 +98,33 @@ def start(
     uid = uid or secrets.token_bytes(UID_NBYTES)
     given = {**type_.emulations[kind], **options}
     who = Who(type_, kind, uid, silicon, contextlib.ExitStack())
-    if kind == "posix":
-        words, env = _posix_words(type_, uid, given), _posix_environment(who)
-        if line is None:
-            return Native(who, lambda: PosixBoard(words, env=env))
-        return Cabled(who, lambda on_baud: OnDescriptor(words, env), line)
-    if kind not in _POWER_ON:
-        raise UsageError(f"emulations of kind {kind!r} are not started here")
+    try:
+        return _posix(who, given, line) if kind == "posix" else _cabled(who, given, line or {})
+    except BaseException:
+        who.leftovers.close()
+        raise
 
-    folder = Path(who.leftovers.enter_context(tempfile.TemporaryDirectory(prefix=f"{kind}-")))
+
+def _posix(who: Who, options: Mapping[str, Any], line: Mapping[str, Any] | None) -> Emulator:
+    words, env = _posix_words(who.type, who.uid, options), _posix_environment(who)
+    if line is None:
+        return Native(who, lambda: PosixBoard(words, env=env))
+    return Cabled(who, lambda on_baud: OnDescriptor(words, env), line)
+
+
+def _cabled(who: Who, options: Mapping[str, Any], line: Mapping[str, Any]) -> Emulator:
+    if who.kind not in _POWER_ON:
+        raise UsageError(f"emulations of kind {who.kind!r} are not started here")
+
+    folder = Path(who.leftovers.enter_context(tempfile.TemporaryDirectory(prefix=f"{who.kind}-")))
 
     def power_on(on_baud: Callable[[int], None]) -> Machine:
-        return _POWER_ON[kind](_Wanted(type_, silicon, uid, on_baud, given, folder))
+        return _POWER_ON[who.kind](
+            _Wanted(who.type, who.silicon, who.uid, on_baud, options, folder)
+        )
 
-    told = {"board_paces": True} if kind == "simavr" and (line or {}).get("baud") else {}
-    with contextlib.ExitStack() as unless_it_starts:
-        unless_it_starts.callback(who.leftovers.close)
-        board = Cabled(who, power_on, {**told, **(line or {})})
-        unless_it_starts.pop_all()
-    return board
+    told = {"board_paces": True} if who.kind == "simavr" and line.get("baud") else {}
+    return Cabled(who, power_on, {**told, **line})
 
 
 def _image(type_: BoardType, options: Mapping[str, Any]) -> Path:

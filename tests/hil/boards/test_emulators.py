@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import struct
@@ -222,6 +223,31 @@ def test_an_emulator_ends_with_its_owner(name: str, kind: str) -> None:
         os.close(fd)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("posix", "posix"), ("microbit", "qemu")])
+def test_what_cannot_be_started_leaves_nothing_behind(name: str, kind: str) -> None:
+    """A line that cannot be, or an image that is not there, is told, and no process is left."""
+    if (lack := emulators.missing(kind)) is not None:
+        pytest.skip(lack)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = children.read_text()
+    with pytest.raises(UsageError, match="-1 baud"):
+        emulators.start(name, kind, line={"baud": -1})
+    if kind != "posix":
+        with pytest.raises(HostError, match=r"no image nonesuch\.hex; `make -C boards/firmware`"):
+            emulators.start(name, kind, image="nonesuch.hex")
+    assert children.read_text() == before
+
+
+def test_the_firmware_of_this_computer_reads_silicon() -> None:
+    """Given silicon, the firmware finds it where this computer's own bus would be."""
+    words = ("--device", "i2c0=/dev/i2c-1")
+    with emulated("posix", "posix", thermometer(), arguments=words) as board:
+        board.feel({"thermal.board_c": -10.5})
+        with session(board) as (bench, _):
+            assert xfer(bench, (0x48, b"\3"), (0x48, 2)) == (OK, NONE, NONE, b"\x50\x00")
+            assert xfer(bench, (0x50, b"\0"))[0] == NAK_ADDRESS
+
+
 # --- sensors that QEMU models --------------------------------------------------------------------
 
 
@@ -286,6 +312,16 @@ def test_what_qemu_says_is_the_error() -> None:
         pytest.skip(lack)
     with pytest.raises(BoardError, match="icount"):
         emulators.start("microbit", "qemu", icount="shift=nonesuch")
+
+
+def test_the_program_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first lines of docs/emulated-boards.md do what they say."""
+    if (lack := emulators.missing("qemu")) is not None:
+        pytest.skip(lack)
+    page = (FIRMWARE.parents[1] / "docs" / "emulated-boards.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("/dev/pts/")
 
 
 # --- the Pico's pins -----------------------------------------------------------------------------
