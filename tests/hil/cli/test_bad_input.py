@@ -29,7 +29,7 @@ def run(capsys, *args):
     ("args", "code", "words"),
     [
         (["--mission", "tiansuan_bupt2"], 2, "tiansuan_bupt1"),
-        (["--board", "raspberrypi5"], 2, "raspberrypi4"),
+        (["--board", "raspberypi4"], 2, "raspberrypi4"),
         (["--mission", "/no/such/file.toml"], 2, "/no/such/file.toml"),
         (["--pace", "fast"], 2, "xN"),
         (["--seed", "-1"], 2, "seed"),
