@@ -268,7 +268,7 @@ class SPIRoute:
         def arrive(now_ns: int) -> None:
             if answer is None:
                 station.counters["lost"] += 1
-                done(now_ns, call)
+                done(now_ns, partial(self._run, seat, call))
                 return
             station.counters["transactions"] += 1
             if answer.status != _OK:
@@ -276,6 +276,18 @@ class SPIRoute:
                 done(t_ns, partial(refused, self._lane, call, answer.status, now_ns))
                 return
             seat.peripheral.answer(answer.octets)
-            done(t_ns, partial(self._transactor.answered, self._lane, call, now_ns))
+            run = partial(self._transactor.answered, self._lane, call, now_ns)
+            done(t_ns, partial(self._run, seat, run))
 
         station.stamp(arrive)
+
+    def _run(self, seat: SPISeat, run: Run, t_ns: int) -> tuple[int, bytes]:
+        """Run what was put to a board, also when another part has taken the place since then."""
+        bus, select = self._lane.bus, seat.chip_select
+        if self.seats.get(select) is seat:
+            return run(t_ns)
+        there = bus.replace(select, seat.peripheral)
+        try:
+            return run(t_ns)
+        finally:
+            bus.replace(select, there)

@@ -319,3 +319,26 @@ def test_a_reply_tells_the_time_at_which_the_participant_goes_on(bench: Bench) -
     header = HEADER.unpack_from(octets)
     assert len(octets) == HEADER_NBYTES + header[4]
     assert header[5] + header[6] == bench.rig.kernel.now_ns
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_an_emulated_part_that_is_swapped_in_meanwhile_is_left_alone(
+    bench: Bench, shifter: SPIShifter, pulled: bool
+) -> None:
+    """What was put to a board is its own to answer: the part that takes its place has no part."""
+    lane, emulated = bench.rig.exchange.lanes[SPI], SPIShifter()
+    assert isinstance(lane.route, SPIRoute)
+    route = lane.route
+    bench.board.pulled = pulled
+
+    def swap(t_ns: int) -> None:
+        del route.seats[0]
+        lane.bus.replace(0, emulated)
+        lane.lead(None)
+
+    bench.rig.pulse(100_000, swap)
+    record = spi(bench, [(b"\x01\x02", 0, 8, 0, 0)])
+    assert (emulated.selects, received(record)) == (0, [b"\xff\xff" if pulled else b"\x00\x01"])
+    assert record.flags == Flag.REPLY | (Flag(0) if pulled else Flag.BOARD)
+    assert spi(bench, [(b"\x03", 0, 8, 0, 0)]).flags == Flag.REPLY
+    assert emulated.selects == 1
