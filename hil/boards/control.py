@@ -14,10 +14,12 @@ of the run at the time when it was asked for.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +69,7 @@ class Control:
         with contextlib.suppress(OSError):
             connection, _ = self._listener.accept()
             if len(self._clients) >= CLIENT_LIMIT:
-                connection.close()
-                return
+                self._drop(next(iter(self._clients)))  # who has said nothing for longest
             connection.setblocking(False)
             fd = connection.fileno()
             self._clients[fd] = connection, bytearray()
@@ -92,25 +93,29 @@ class Control:
         if not octets or len(held) > LINE_LIMIT_NBYTES:
             self._drop(fd)
             return
+        self._clients[fd] = self._clients.pop(fd)
         while b"\n" in held:
             line, _, rest = held.partition(b"\n")
             held[:] = rest
-            self._stamp(lambda t_ns, line=bytes(line): self._do(fd, line))  # type: ignore[misc]
+            self._stamp(partial(self._do, connection, bytes(line)))
 
-    def _do(self, fd: int, line: bytes) -> None:
-        reply = self._reply(line)
-        if fd in self._clients:
-            try:
-                self._clients[fd][0].send(json.dumps(reply, sort_keys=True).encode() + b"\n")
-            except OSError:
+    def _do(self, connection: socket.socket, line: bytes, t_ns: int) -> None:
+        octets = json.dumps(self._reply(line), sort_keys=True).encode() + b"\n"
+        try:
+            connection.send(octets)
+        except OSError:
+            if (fd := connection.fileno()) >= 0:
                 self._drop(fd)
 
     def _reply(self, line: bytes) -> dict[str, Any]:
         try:
             self._act(json.loads(line))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"ok": False, "error": f"no request: {type(error).__name__}: {error}"}
-        except HilError as error:
+        except (
+            HilError,
+            OSError,
+        ) as error:  # OSError: an emulation that this computer cannot start
             return {"ok": False, "error": str(error)}
         return {"ok": True, **self._boards.state()}
 
@@ -135,16 +140,35 @@ def find_run(run: Path | None = None, runs: Path = Path("runs")) -> Path:
     if run is not None:
         folders = [run, run.with_name(run.name + PARTIAL)]
     else:
-        folders = sorted(runs.glob("*" + PARTIAL), key=lambda p: p.stat().st_mtime, reverse=True)
+        folders = sorted(runs.glob("*" + PARTIAL), key=_age, reverse=True)
     for folder in folders:
         path = folder / NAME
-        if path.is_symlink() and path.exists():
+        if path.is_symlink() and path.exists() and _listens(path.resolve()):
             return path.resolve()
     where = f"{run} does not" if run is not None else f"no run below {runs}/ does"
     raise UsageError(
         f"{where} listen: only a run that flies at --pace real and knows a lab can be spoken to; "
         "name its directory with --run"
     )
+
+
+def _age(folder: Path) -> float:
+    """Return when something was last made in a folder, 0 where it has gone meanwhile."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _listens(path: Path) -> bool:
+    """Tell whether a socket has a run behind it: one that was killed has left it lying there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
+    return True
 
 
 def ask(path: Path, request: Mapping[str, Any], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
