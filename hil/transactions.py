@@ -87,6 +87,11 @@ class Lane:
         #: jobs that found the bus busy, in order
         self.waiting: deque[tuple[Participant, bool, Call]] = deque()
 
+    def is_free(self, t_ns: int) -> bool:
+        """Tell whether the bus itself may run a transaction at once: nobody is before it."""
+        is_idle = self.busy_ns <= t_ns and not self.waiting
+        return is_idle and self.route is None and not self.pending
+
     def lead(self, route: Route | None) -> None:
         """Let ``route`` have every transaction from now on; None: they are the bus's own again."""
         self.route = route

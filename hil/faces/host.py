@@ -374,7 +374,7 @@ class Host:
             if client.desk is not None:
                 client.desk.request(client, header[8], payload, now_ns)
                 return
-            if lane.busy_ns <= now_ns and not lane.waiting and lane.route is None:
+            if lane.is_free(now_ns):
                 transactor = self.exchange.transactor
                 if client.kind == _I2C:
                     duration_ns, octets = transactor.i2c(lane, payload, now_ns)
