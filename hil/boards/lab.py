@@ -105,13 +105,13 @@ class Lab:
 
     def check(self, board: Board) -> None:
         """Raise ConfigError for a binding that the payload computer ``board`` cannot have."""
+        parts = {part.name: part for part in board.parts}
         for instance in self.instances.values():
-            for part_name, bus_name in instance.parts.items():
-                part = next((part for part in board.parts if part.name == part_name), None)
-                if part is None:
-                    known = [part.name for part in board.parts]
-                    raise self._misfit(instance, board, "part", part_name, known)
-                self._check_kind(instance, board, part_name, part.bus, bus_name)
+            for name in (*instance.parts, *instance.tolerances):
+                if name not in parts:
+                    raise self._misfit(instance, board, "part", name, list(parts))
+            for name, bus_name in instance.parts.items():
+                self._check_kind(instance, board, name, parts[name].bus, bus_name)
             for name, bus_name in instance.buses.items():
                 if name not in {bus.name for bus in board.buses}:
                     known = [bus.name for bus in board.buses]

@@ -156,6 +156,7 @@ def test_what_is_wrong_is_said_in_one_line(
     ("old", "new", "complaint"),
     [
         ("{ power_monitor", "{ power_moniter", "did you mean 'power_monitor'"),
+        ("tolerances.power_monitor", "tolerances.power_monitr", "did you mean 'power_monitor'"),
         ("{ power_monitor", "{ gnss", "is on ttyAMA1, a bus of kind uart"),
         ('{ "can0"', '{ "can9"', "did you mean 'can0'"),
         ('{ "can0"', '{ "i2c-1"', "can0 of the posix is of kind can"),
