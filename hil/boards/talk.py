@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from hil.boards.boardtype import BoardType, LinkSpec
@@ -23,6 +24,8 @@ SECOND_NS = 1_000_000_000
 PIECE_NBYTES = 4096
 Clock = Callable[[], int]
 HELLO_S = 1.5
+#: events that wait to be asked for; older ones are forgotten
+EVENTS_KEPT = 256
 #: of the text that a board keeps about itself
 ABOUT_NBYTES = 1024
 #: of a port of which nothing is known
@@ -50,6 +53,8 @@ class Talk:
         self.clock = clock
         self.boot_wait_s = boot_wait_s
         self.link = Link()
+        self._said: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.link.on_event = self._said.append
 
     def close(self) -> None:
         """Close the port."""
@@ -130,13 +135,11 @@ class Talk:
         return log_text(text).strip()
 
     def events(self, until: Callable[[], bool] = lambda: False) -> Iterator[Event]:
-        """Yield what the board says, until ``until`` holds after something has happened."""
-        said: list[Event] = []
-        self.link.on_event = said.append
+        """Yield what the board says, from the opening on, until ``until`` holds."""
         while not until():
+            while self._said:
+                yield self._said.popleft()
             self._step()
-            yield from said
-            said.clear()
 
     def _drive(self, done: Callable[[], bool]) -> None:
         while not done():

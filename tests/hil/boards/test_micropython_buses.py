@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,8 +50,10 @@ def configured(talk: Talk) -> Talk:
 
 
 def heard(talk: Talk, kind: EventType) -> Event:
-    """Return the next event of a kind."""
-    return next(event for event in talk.events() if event.type == kind)
+    """Return the next event of a kind; fails when the link has done much without one."""
+    steps = itertools.count()
+    events = talk.events(until=lambda: next(steps) > 50)
+    return next(event for event in events if event.type == kind)
 
 
 def test_the_identity_is_the_chips(talk: Talk) -> None:
