@@ -66,7 +66,7 @@ class Sticky(SPIBus):
 class Boundless(SPIBus):
     """Has no largest transfer."""
 
-    def _refusal(self, segments: list[Segment]) -> int:
+    def refusal(self, segments: list[Segment]) -> int:
         return 0
 
 
