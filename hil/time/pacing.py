@@ -9,7 +9,9 @@ How late each step was released is kept as a histogram; lateness beyond a limit 
 
 While it waits, real things may be watched (:class:`Watch`), such as boards on serial lines. What
 they bring is stamped with the virtual time that belongs to the wall's now (:meth:`Pacer.stamp`) and
-becomes an event like any other; time is never held back for them.
+becomes an event like any other; time is never held back for them. Nor does it hurry: a run that
+overruns makes up for it by running faster than the wall, and what is real would then seem to take
+longer than it does. So while something is watched, lost time stays lost and is counted.
 """
 
 from __future__ import annotations
@@ -121,6 +123,8 @@ class Pacer:
         self._sleep = sleep
         self.lateness = Histogram()
         self.overruns = 0
+        #: time of the wall that a run with something real has not made up for
+        self.slipped_ns = 0
         self._wall_ns = 0
         self._virtual_ns = 0
         self._wanted = self._pace = "max"
@@ -187,6 +191,9 @@ class Pacer:
         self.lateness.add(late_ns)
         if late_ns > OVERRUN_NS:
             self.overruns += 1
+            if self.watch is not None:
+                self._wall_ns += late_ns
+                self.slipped_ns += late_ns
         return False
 
     def _late_ns(self, t_ns: int) -> int:
@@ -221,4 +228,5 @@ class Pacer:
             "lateness_p99_ns": lateness.percentile_ns(99),
             "lateness_max_ns": lateness.max_ns,
             "overruns": self.overruns,
+            **({"slipped_ns": self.slipped_ns} if self.slipped_ns else {}),
         }
