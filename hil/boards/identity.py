@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hil.boards.boardtype import BoardType
+from hil.boards.protocol import printable
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class PortInfo:
         if self.vid is not None and self.pid is not None:
             facts.append(f"{self.vid:04x}:{self.pid:04x}")
         if self.serial:
-            facts.append(f"serial {self.serial}")
+            facts.append(f"serial {printable(self.serial)}")
         if self.interface:
             facts.append(f"interface {self.interface}")
         if self.usb_path:

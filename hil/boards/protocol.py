@@ -288,8 +288,15 @@ def packer(declaration: Any) -> struct.Struct:
 
 
 def log_text(octets: bytes) -> str:
-    """Return the text of a LOG event; octets that are no ASCII are shown by their value."""
-    return octets.decode("ascii", "backslashreplace")
+    """Return the text of a LOG event; octets that cannot be printed are shown by their value."""
+    return printable(octets.decode("ascii", "backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Return foreign text as it may be shown: what would steer a terminal is shown by its value."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def build(request: Request, **fields: Any) -> bytes:
@@ -353,7 +360,7 @@ class Identity(NamedTuple):
             uid=bytes(fields.uid),
             version=tuple(fields.version),
             build=fields.build,
-            board=fields.board,
+            board=printable(fields.board),
             firmware=log_text(bytes(fields.firmware)),
         )
         wrong = identity._wrong()

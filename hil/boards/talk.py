@@ -132,7 +132,7 @@ class Talk:
         (text,) = answers
         if text is None:
             raise BoardError(f"{self.name}: {self.link.reason}")
-        return log_text(text).strip()
+        return "\n".join(map(log_text, text.strip().splitlines()))
 
     def events(self, until: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Yield what the board says, from the opening on, until ``until`` holds."""

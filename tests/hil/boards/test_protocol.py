@@ -178,6 +178,8 @@ def test_fields_that_do_not_fit_are_named() -> None:
 
 def test_logs_and_statuses_are_always_readable() -> None:
     """Octets that are no ASCII are shown by value, and so is a status without a name."""
-    assert protocol.log_text(b"ok \xff\x00") == "ok \\xff\x00"
+    assert protocol.log_text(b"ok \xff\x00") == "ok \\xff\\x00"
+    assert protocol.log_text(b"\x1b[2J\r\nok \x9b") == "\\x1b[2J\\r\\nok \\x9b"
+    assert protocol.printable("\u202eserial") == "\\u202eserial"
     assert protocol.status_name(0x10) == "STALE"
     assert protocol.status_name(0x77) == "status 0x77"
