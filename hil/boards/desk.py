@@ -126,8 +126,8 @@ class Boards:
             session.on_change = lambda transition: self._changed(station, transition)
             session.on_event = station.hear
             station.hearers[EventType.LOG] = [partial(self._log, station)]
+            station.served = partial(self._follow, station)
             station.serve()
-            self._follow(station)
         return station
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ class Boards:
     def _log(self, station: BoardStation, event: Event) -> None:
         """Put what a board says in words into the records."""
         text = log_text(event.payload)
-        station.stamp(lambda t_ns: station.tell(1, "BOARD_LOG", text=text))
+        station.stamp(lambda t_ns: station.quote(t_ns, 1, "BOARD_LOG", text=text))
 
     def _changed(self, station: BoardStation, transition: Transition) -> None:
         """Put what became of a board into the records, and tell it what it must know anew."""
@@ -272,12 +272,8 @@ class Boards:
         now_ns = self._clock()
         for station in self.stations.values():
             if station.session.due_ns <= now_ns:
-                self._serve(station)
+                station.serve()
         self._fronts.refresh(now_ns)
-
-    def _serve(self, station: BoardStation) -> None:
-        station.serve()
-        self._follow(station)
 
     def _follow(self, station: BoardStation) -> None:
         """Watch the descriptor that a session has now."""
@@ -288,7 +284,7 @@ class Boards:
             self.unwatch(before)
             del self._fds[station.name]
         if fd is not None:
-            self.watch(fd, lambda: self._serve(station))
+            self.watch(fd, station.serve)
             self._fds[station.name] = fd
 
     def _is_watched(self, fd: int) -> bool:

@@ -28,10 +28,19 @@ _CAN_RX = struct.Struct("<BIIB")
 _CAN_STATE = struct.Struct("<BBBB")
 _EDGE = struct.Struct("<BBI")
 _PARITY = {"N": 0, "E": 1, "O": 2}
+_FDF, _CLASSIC_NBYTES, _FD_NBYTES = 0x04, 8, 64
 _IN, _OUT_LOW = 0, 3
 _BOTH_EDGES = 3
 #: Octets that a board that took none is given time for.
 _ROOM_NBYTES = 16
+
+
+def _for_us(station: BoardStation, octets: bytes, nbytes: int, index: int | None) -> bool:
+    """Tell whether an event has what it must have, else it is counted, and is of our bus."""
+    if len(octets) < nbytes:
+        station.counters["malformed"] += 1
+        return False
+    return index is None or octets[0] == index
 
 
 class BoardLine:
@@ -46,13 +55,14 @@ class BoardLine:
         self._bus = bus
         self._scheduler = scheduler
         self._waiting = bytearray()
-        self._asked = False
+        self._asked = self._closed = False
         station.on_ready.append(self.configure)
         station.hearers.setdefault(EventType.UART_RX, []).append(self._hear)
         bus.after_setting.append(self.configure)
 
     def close(self) -> None:
         """Leave the board and the line."""
+        self._closed = True
         self._station.on_ready.remove(self.configure)
         self._station.hearers[EventType.UART_RX].remove(self._hear)
         self._bus.after_setting.remove(self.configure)
@@ -112,11 +122,17 @@ class BoardLine:
 
     def _hear(self, event: Event) -> None:
         octets = event.payload
-        if len(octets) < _UART_RX_NBYTES or octets[0] != self._port:
+        if not _for_us(self._station, octets, _UART_RX_NBYTES, self._port):
             return
         self._station.counters["uart_errors"] += bool(octets[_UART_RX_NBYTES - 1])
         data = octets[_UART_RX_NBYTES:]
-        self._station.stamp(lambda t_ns: self.uart_send(t_ns, data))
+        self._station.stamp(lambda t_ns: self._came(t_ns, data))
+
+    def _came(self, t_ns: int, data: bytes) -> None:
+        if self._closed:  # swapped away since it was heard
+            self._station.counters["late"] += 1
+        else:
+            self.uart_send(t_ns, data)
 
 
 class BoardNode:
@@ -132,12 +148,14 @@ class BoardNode:
         self._station = station
         self._index = index
         self._bus = bus
+        self._closed = False
         station.on_ready.append(self.configure)
         station.hearers.setdefault(EventType.CAN_RX, []).append(self._hear)
         station.hearers.setdefault(EventType.CAN_STATE, []).append(self._moved)
 
     def close(self) -> None:
         """Leave the board."""
+        self._closed = True
         self._station.on_ready.remove(self.configure)
         self._station.hearers[EventType.CAN_RX].remove(self._hear)
         self._station.hearers[EventType.CAN_STATE].remove(self._moved)
@@ -168,18 +186,27 @@ class BoardNode:
 
     def _hear(self, event: Event) -> None:
         octets = event.payload
-        if len(octets) < _CAN_RX_NBYTES or octets[0] != self._index:
+        if not _for_us(self._station, octets, _CAN_RX_NBYTES, self._index):
             return
         _, _, can_id, flags = _CAN_RX.unpack_from(octets)
         data = octets[_CAN_RX_NBYTES:]
-        self._station.stamp(lambda t_ns: self.can_send(t_ns, can_id | flags << 32, data))
+        if len(data) > (_FD_NBYTES if flags & _FDF else _CLASSIC_NBYTES):
+            self._station.counters["malformed"] += 1
+            return
+        self._station.stamp(lambda t_ns: self._came(t_ns, can_id | flags << 32, data))
+
+    def _came(self, t_ns: int, can_id: int, data: bytes) -> None:
+        if self._closed:  # swapped away since it was heard
+            self._station.counters["late"] += 1
+        else:
+            self.can_send(t_ns, can_id, data)
 
     def _moved(self, event: Event) -> None:
-        if len(event.payload) < _CAN_STATE.size or event.payload[0] != self._index:
+        if not _for_us(self._station, event.payload, _CAN_STATE.size, self._index):
             return
         _, state, tec, rec = _CAN_STATE.unpack_from(event.payload)
         values = {"bus": self._bus.name, "state": state, "tec": tec, "rec": rec}
-        self._station.stamp(lambda t_ns: self._station.tell(2, "BOARD_CAN_STATE", **values))
+        self._station.stamp(lambda t_ns: self._station.quote(t_ns, 2, "BOARD_CAN_STATE", **values))
 
 
 class BoardPins:
@@ -198,12 +225,14 @@ class BoardPins:
         self._station = station
         self._pins = dict(pins)
         self._levels: dict[str, int] = {}
+        self._closed = False
         self._by_number = {number: pin for pin, (number, way) in pins.items() if way == "out"}
         station.on_ready.append(self.configure)
         station.hearers.setdefault(EventType.GPIO_EDGE, []).append(self._hear)
 
     def close(self) -> None:
         """Leave the board."""
+        self._closed = True
         self._station.on_ready.remove(self.configure)
         self._station.hearers[EventType.GPIO_EDGE].remove(self._hear)
 
@@ -222,7 +251,13 @@ class BoardPins:
             self._station.counters["gpio_lost"] += 1
             return
         level = reply.payload[0]
-        self._station.stamp(lambda t_ns: self.gpio_drive(t_ns, pin, level))
+        self._station.stamp(lambda t_ns: self._came(t_ns, pin, level))
+
+    def _came(self, t_ns: int, pin: str, level: int) -> None:
+        if self._closed:  # swapped away since it was heard
+            self._station.counters["late"] += 1
+        else:
+            self.gpio_drive(t_ns, pin, level)
 
     def _answered(self, reply: Reply | None) -> None:
         if reply is None or not reply.ok:
@@ -235,9 +270,9 @@ class BoardPins:
         self._station.ask(Request.GPIO_WRITE, bytes((number, level)), self._answered)
 
     def _hear(self, event: Event) -> None:
-        if len(event.payload) < _EDGE.size:
+        if not _for_us(self._station, event.payload, _EDGE.size, None):
             return
         number, level, _ = _EDGE.unpack_from(event.payload)
         pin = self._by_number.get(number)
         if pin is not None:
-            self._station.stamp(lambda t_ns: self.gpio_drive(t_ns, pin, level))
+            self._station.stamp(lambda t_ns: self._came(t_ns, pin, level))

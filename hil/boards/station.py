@@ -20,6 +20,9 @@ Stamp = Callable[[int, Callable[[int], None]], None]
 #: tell(severity, name, values): an event for the records
 Tell = Callable[[int, str, dict[str, Any]], None]
 
+#: What a board says of its own accord may fill so much of the records.
+QUOTES, QUOTES_A_SECOND = 200, 10
+
 
 class BoardStation:
     """One board of a run; ``source`` is its place among ties (see :mod:`hil.time.phase`)."""
@@ -41,6 +44,10 @@ class BoardStation:
         self._stamp = stamp
         self._tell = tell
         self._told: set[str] = set()
+        #: how often it may still be quoted, and the time of the last one
+        self._quotes, self._quoted_ns = QUOTES, 0
+        #: called when the line has been served: its descriptor may be another one
+        self.served: Callable[[], None] = lambda: None
         self._serving = False
         self._kicked = False
 
@@ -58,6 +65,11 @@ class BoardStation:
     def ask(self, request: int, payload: bytes, done: Callable[[Reply | None], None]) -> None:
         """Put a request to the board; ``done`` gets its reply, None when there will be none."""
         if not self.ready:
+            done(None)
+            return
+        if len(payload) > self.payload_nbytes:
+            self.counters["too_long"] += 1
+            self.tell_once("BOARD_FRAME_TOO_SHORT", request=request, holds=self.payload_nbytes)
             done(None)
             return
         begin_ns = self._clock()
@@ -86,6 +98,7 @@ class BoardStation:
                 self.session.service(self._clock())
         finally:
             self._serving = False
+            self.served()
 
     def hear(self, event: Event) -> None:
         """Hand an event of the board to whom it concerns; one that nobody wants is counted."""
@@ -102,6 +115,20 @@ class BoardStation:
     def tell(self, severity: int, name: str, **values: Any) -> None:
         """Put an event into the records."""
         self._tell(severity, name, {"board": self.name, **values})
+
+    def quote(self, t_ns: int, severity: int, name: str, **values: Any) -> None:
+        """Put into the records what a board says of its own accord, as long as it does not babble.
+
+        :data:`QUOTES` at once and :data:`QUOTES_A_SECOND` from then on; more is counted.
+        """
+        gained = (t_ns - self._quoted_ns) * QUOTES_A_SECOND // 1_000_000_000
+        if gained:
+            self._quotes, self._quoted_ns = min(self._quotes + gained, QUOTES), t_ns
+        if self._quotes:
+            self._quotes -= 1
+            self.tell(severity, name, **values)
+        else:
+            self.counters["left_out"] += 1
 
     def tell_once(self, name: str, **values: Any) -> None:
         """Put an event into the records, the first time that it happens."""

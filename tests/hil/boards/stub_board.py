@@ -75,6 +75,9 @@ class StubBoard:
     def tell(self, severity: int, name: str, **values: Any) -> None:
         self.told.append((name, values))
 
+    def quote(self, t_ns: int, severity: int, name: str, **values: Any) -> None:
+        self.told.append((name, values))
+
     def say(self, at_ns: int, kind: int, payload: bytes) -> None:
         """Have the board say something at a time of the wall."""
         event = Event(kind, 0, payload, at_ns, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from flightsw.codec.wire import Flag, Kind
 from hil.boards.lines import BoardLine, BoardNode, BoardPins
-from hil.boards.protocol import EventType, Request
+from hil.boards.protocol import Event, EventType, Request
 from hil.buses.uart_wave import Setting
 from hil.testing.small_rig import GPIO, SmallRig
 from hil.time.pacing import Pacer
@@ -146,6 +146,52 @@ def test_a_board_is_a_node_of_the_bus(bench: Bench) -> None:
         "BOARD_CAN_STATE",
         {"bus": "can0", "state": 2, "tec": 128, "rec": 3},
     ) in bench.board.told
+
+
+@pytest.mark.parametrize("flags", [0, 4])
+def test_frames_that_no_bus_carries_are_counted(bench: Bench, flags: int) -> None:
+    """More octets than a frame has, or less than its head, is the firmware's error: not sent on."""
+    node = BoardNode(bench.board, 0, bench.rig.can)
+    bench.rig.can.attach(node)
+    head = struct.pack("<BIIB", 0, 0, 0x321, flags)
+    most = 64 if flags else 8
+    bench.board.say(1_000 + 5 * MS, EventType.CAN_RX, head + bytes(most + 1))
+    bench.board.say(1_000 + 6 * MS, EventType.CAN_RX, head[:-1])
+    bench.board.say(1_000 + 7 * MS, EventType.CAN_STATE, b"")
+    bench.run(20 * MS)
+    assert bench.board.counters["malformed"] == 3
+    assert not bench.seen(Kind.CAN)
+
+
+def test_what_was_heard_before_a_swap_is_late_after_it(bench: Bench, line: BoardLine) -> None:
+    """What is on its way into virtual time when the board is swapped away goes nowhere, counted."""
+    gpio = bench.rig.exchange.lanes[GPIO].bus
+    node = BoardNode(bench.board, 0, bench.rig.can)
+    bench.rig.can.attach(node)
+    pins = BoardPins(bench.board, "watchdog", {"reset": (5, "out")})
+    gpio.attach(pins, {"reset": (2, "out")})
+
+    def swap(t_ns: int) -> None:
+        for what in (line, node, pins):
+            what.close()  # type: ignore[attr-defined]
+        bench.rig.uart.detach()
+        bench.rig.can.detach(node)
+        gpio.detach(pins, {"reset": (2, "out")})
+
+    said = [
+        (EventType.UART_RX, struct.pack("<BIB", 1, 0, 0) + b"late"),
+        (EventType.CAN_RX, struct.pack("<BIIB", 0, 0, 0x321, 0) + b"late"),
+        (EventType.GPIO_EDGE, struct.pack("<BBI", 5, 1, 0)),
+    ]
+    heard = [(list(bench.board.hearers[kind]), payload, kind) for kind, payload in said]
+    bench.board.stamp(swap)
+    for hearers, payload, kind in heard:
+        for hear in hearers:
+            hear(Event(kind, 0, payload, 0, 0))
+    bench.run(20 * MS)
+    assert bench.board.counters["late"] == 3
+    assert not [one for one in bench.seen(Kind.UART) if one.flags & Flag.INPUT]
+    assert not bench.seen(Kind.CAN)
 
 
 # --- GPIO ---------------------------------------------------------------------------------------
