@@ -7,7 +7,7 @@ enum { IN, IN_PULL_UP, IN_PULL_DOWN, OUT_LOW, OUT_HIGH, OPEN_DRAIN };
 enum { PORT_B, PORT_C, PORT_D };
 
 static uint8_t rising[3], falling[3], last[3], open_drain[3];
-static struct {
+static volatile struct {
     uint8_t pin, level;
     uint32_t t_us;
 } ring[EDGES];

@@ -103,10 +103,12 @@ void hal_init(void)
     OCR1A = WAKE_TICKS;
     TIMSK1 = _BV(TOIE1) | _BV(OCIE1A);
     set_sleep_mode(SLEEP_MODE_IDLE);
-    if ((cause_bits & _BV(WDRF)) && mark == SOFTWARE_MARK)
+    /* A boot loader has cleared WDRF; power, reset button and brown-out leave no mark. */
+    if (mark == SOFTWARE_MARK && !(cause_bits & (_BV(PORF) | _BV(BORF) | _BV(EXTRF))))
         cause_bits = 0xFF;
     boot_id = make_boot_id();
     mark = 0;
+    TWBR = (uint8_t)((UNO_HZ / 100000 - 16) / 2); /* until I2C_CONFIG; zero would be 1 MHz */
     link_init();
     sei();
 }

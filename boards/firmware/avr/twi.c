@@ -36,7 +36,11 @@ static uint8_t target_step(uint8_t status)
     case TW_SR_STOP:
         if (!(PINC & SDA_PIN)) /* a repeated START: the transaction goes on */
             return listens;
-        /* fall through */
+        hw_target_stop();
+        return listens;
+    case TW_BUS_ERROR: /* only TWSTO ends it, and sends nothing (section 22.7.5) */
+        hw_target_stop();
+        return listens | _BV(TWSTO);
     default:
         hw_target_stop();
         return listens;
@@ -61,7 +65,16 @@ uint8_t hal_target_listen(uint8_t slot, uint8_t bus, uint16_t address, uint8_t o
     return HW_OK;
 }
 
-void hal_target_lock(void) { TWCR = (TWCR & _BV(TWEA)) | _BV(TWEN); }
+/* Keep the interrupt out, and TWEA as the last one has left it. */
+static void lock(void)
+{
+    uint8_t state = SREG;
+    cli();
+    TWCR = (TWCR & _BV(TWEA)) | _BV(TWEN);
+    SREG = state;
+}
+
+void hal_target_lock(void) { lock(); }
 
 void hal_target_unlock(void)
 {
@@ -76,6 +89,7 @@ static uint8_t give_up(void)
     uint8_t lines = PINC & (SDA_PIN | SCL_PIN);
     TWCR = 0;
     holding = 0;
+    hw_target_stop(); /* the interface has forgotten it, too */
     TWCR = _BV(TWEN) | _BV(TWIE) | listens;
     return lines == (SDA_PIN | SCL_PIN) ? HW_TIMEOUT : HW_STUCK;
 }
@@ -119,7 +133,7 @@ static uint8_t start(void)
 uint8_t hal_i2c_start(uint8_t bus, uint8_t address_octet)
 {
     (void)bus;
-    TWCR &= (uint8_t) ~(_BV(TWIE) | _BV(TWINT));
+    lock();
     uint8_t status = start();
     if (status)
         return status;
@@ -148,7 +162,9 @@ uint8_t hal_i2c_read(uint8_t bus, uint8_t ack, uint8_t *octet)
     (void)bus;
     uint8_t status = wait(ack ? GO_ON | _BV(TWEA) : GO_ON);
     *octet = TWDR;
-    return status ? status : judge(HW_OK);
+    if (status || TW_STATUS == TW_MR_DATA_ACK || TW_STATUS == TW_MR_DATA_NACK)
+        return status;
+    return judge(HW_NAK_DATA);
 }
 
 uint8_t hal_i2c_stop(uint8_t bus)
@@ -199,6 +215,7 @@ uint8_t hal_i2c_recover(uint8_t bus)
     (void)bus;
     TWCR = 0;
     holding = 0;
+    hw_target_stop();
     PORTC &= (uint8_t) ~(SDA_PIN | SCL_PIN);
     for (uint8_t i = 0; i < 9; i++) {
         line(SCL_PIN, 0);

@@ -58,8 +58,8 @@ uint8_t hal_i2c_start(uint8_t bus, uint8_t address_octet);
 uint8_t hal_i2c_write(uint8_t bus, uint8_t octet);
 uint8_t hal_i2c_read(uint8_t bus, uint8_t ack, uint8_t *octet); /* ack 0: the last of the message */
 uint8_t hal_i2c_stop(uint8_t bus); /* only lets go where arbitration was lost */
-/* Instead of these four where HW_I2C_WHOLE is defined: payload and reply of a whole I2C_XFER that
- * hw_i2c_check has passed; returns the octets of the reply. */
+/* Instead of the first three where HW_I2C_WHOLE is defined: payload and reply of a whole I2C_XFER
+ * that is well formed; returns the octets of the reply. hal_i2c_stop then forgets what is held. */
 uint8_t hal_i2c_xfer(const uint8_t *payload, uint8_t n, uint8_t *reply);
 
 /* --- HW_CAP_SPI ---------------------------------------------------------------------------- */

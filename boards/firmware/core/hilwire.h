@@ -158,8 +158,7 @@ uint8_t hw_uart_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *repl
 uint8_t hw_gpio_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_can_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
-/* HW_OK if these messages of an I2C_XFER are well formed and at most room octets are read. */
-uint8_t hw_i2c_check(const uint8_t *message, uint8_t n, uint8_t room);
+void hw_i2c_let_go(void); /* end what an XFER has held: another session begins */
 void hw_uart_service(void);
 void hw_gpio_service(void);
 void hw_can_service(void);

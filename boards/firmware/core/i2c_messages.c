@@ -6,20 +6,30 @@
 #include "hilwire.h"
 
 enum { XFER_HEAD = 2, MESSAGE_HEAD = 3, REPLY_HEAD = 7, NONE = 0xFF };
+/* Of a bus between two requests, or of a message: what may go on without a START. */
+enum { FREE, WRITE, READ, ENDED };
 
 #if HW_CAPABILITIES & HW_CAP_I2C
 
-uint8_t hw_i2c_check(const uint8_t *message, uint8_t n, uint8_t room)
+static uint8_t held[HW_I2C_BUSES];
+
+/* HW_OK if these messages are well formed and at most room octets are read; *before is what the
+ * first may go on with, and becomes what may go on behind the last. */
+static uint8_t check(const uint8_t *message, uint8_t n, uint8_t room, uint8_t *before)
 {
     while (n) {
-        uint8_t length;
+        uint8_t length, direction;
         if (n < MESSAGE_HEAD)
             return HW_INVALID;
         n -= MESSAGE_HEAD;
         length = message[2];
+        direction = message[1] & HW_I2C_READ >> 8 ? READ : WRITE;
+        if (message[1] & HW_I2C_NOSTART >> 8 && direction != *before)
+            return HW_INVALID;
+        *before = direction;
         if (message[1] & HW_I2C_TEN >> 8 && !(HW_CAPABILITIES & HW_CAP_I2C_TEN))
             return HW_UNSUPPORTED;
-        if (message[1] & HW_I2C_READ >> 8) {
+        if (direction == READ) {
             if (length > room)
                 return HW_INVALID;
             room -= length;
@@ -99,6 +109,32 @@ static uint8_t xfer(uint8_t *payload, uint8_t n, uint8_t *reply)
 }
 #endif
 
+void hw_i2c_let_go(void)
+{
+    for (uint8_t bus = 0; bus < HW_I2C_BUSES; bus++) {
+        if (held[bus])
+            hal_i2c_stop(bus);
+        held[bus] = FREE;
+    }
+}
+
+static uint8_t xfer_request(uint8_t *payload, uint8_t n, uint8_t *reply)
+{
+    uint8_t *state = &held[payload[0]], flags = payload[1], behind = *state;
+    reply[0] = check(payload + XFER_HEAD, n - XFER_HEAD, HW_ROOM - REPLY_HEAD, &behind);
+    if (reply[0])
+        return 1;
+#ifdef HW_I2C_WHOLE
+    n = hal_i2c_xfer(payload, n, reply);
+#else
+    n = xfer(payload, n, reply);
+#endif
+    if (behind == READ && !(flags & HW_GO_ON))
+        behind = ENDED;
+    *state = reply[0] || !(flags & HW_HOLD) ? FREE : behind;
+    return n;
+}
+
 uint8_t hw_i2c_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply)
 {
     uint32_t hz;
@@ -112,13 +148,9 @@ uint8_t hw_i2c_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply
         hw_put32(reply + 1, hz);
         return hz ? 5 : hw_fail(reply, HW_INVALID);
     case HW_I2C_XFER:
-        reply[0] = hw_i2c_check(payload + XFER_HEAD, n - XFER_HEAD, HW_ROOM - REPLY_HEAD);
-#ifdef HW_I2C_WHOLE
-        return reply[0] ? 1 : hal_i2c_xfer(payload, n, reply);
-#else
-        return reply[0] ? 1 : xfer(payload, n, reply);
-#endif
+        return xfer_request(payload, n, reply);
     case HW_I2C_RECOVER:
+        held[payload[0]] = FREE;
         return hw_fail(reply, hal_i2c_recover(payload[0]));
     default:
         return hw_fail(reply, HW_UNSUPPORTED);

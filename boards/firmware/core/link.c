@@ -160,6 +160,9 @@ static void hello(uint8_t n)
         link.expected = (uint8_t)(seq + 1);
         for (uint8_t i = 0; i < HW_WINDOW; i++)
             slots[i].n = 0;
+#if HW_CAPABILITIES & HW_CAP_I2C
+        hw_i2c_let_go();
+#endif
     }
     payload[0] = HW_OK;
     send(frame, HW_HELLO | HW_REPLY, seq, 1 + hw_identity(payload + 1));

@@ -35,7 +35,7 @@ static uint8_t reading, within; /* octets of the present register that are read 
 static uint16_t at, count; /* octet of the image to be read next; octets of this transaction */
 static uint16_t first;     /* pointer that the read began with */
 
-static uint8_t ring[HW_TARGET_RING];
+static volatile uint8_t ring[HW_TARGET_RING];
 static volatile uint8_t head, tail;
 static uint8_t length; /* of the record behind the head, its own length octet included; 0: broken */
 
@@ -124,7 +124,7 @@ uint8_t hw_target_start(uint8_t slot, uint8_t read)
     reading = read;
     count = within = 0;
     first = s->pointer;
-    at = s->pointer * s->width;
+    at = s->pointer < s->size ? s->pointer * s->width : s->size; /* 16 bits hold no more */
     active = slot + 1;
     return 1;
 }
@@ -196,9 +196,13 @@ static uint8_t configure(uint8_t slot, const uint8_t *p)
     if (size > HW_TARGET_IMAGE || (size && (!width || width > 4 || p[5] < 1 || p[5] > 2)))
         return HW_INVALID;
     if (s->listening)
-        listen(slot, 0);
-    if (!hold_off())
+        hal_target_listen(slot, s->bus, s->address, 0);
+    if (!hold_off()) {
+        if (s->listening)
+            listen(slot, 1);
         return HW_BUSY;
+    }
+    s->listening = 0;
     s->used = size != 0;
     s->bus = p[1];
     s->address = (uint16_t)(p[2] | p[3] << 8);
@@ -270,12 +274,14 @@ void hw_target_service(void)
         if (s->listening && !is_fresh(s)) {
             listen(slot, 0);
             hal_target_lock();
+            finish(0); /* nobody would tell of its end any more */
             tell_stale(slot);
             hal_target_unlock();
         }
     }
 #endif
-    while (tail != head) {
+    /* What comes meanwhile waits for the next look: the link has its turn in between. */
+    for (uint8_t end = head; tail != end;) {
         uint8_t *e = hw_event(), n = ring[tail & RING_MASK] - 1;
         uint8_t type = ring[(uint8_t)(tail + 1) & RING_MASK];
         for (uint8_t i = 0; i < n - 1; i++)

@@ -37,5 +37,6 @@ void wake_every(uint32_t cycles); /* SysTick as a wake-up, never as a clock */
 void chip_uid(uint8_t uid[8]);
 uint32_t chip_noise(void);
 uint8_t chip_reset_cause(void); /* HW_RESET_UNKNOWN: ask the RAM */
+uint8_t chip_waits(void); /* something but octets of the link waits for the main loop */
 
 #endif

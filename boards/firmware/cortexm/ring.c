@@ -36,10 +36,12 @@ int hal_rx(void)
     return octet;
 }
 
+__attribute__((weak)) uint8_t chip_waits(void) { return 0; }
+
 void hal_idle(void)
 {
     __asm volatile("cpsid i" ::: "memory");
-    if (put == taken && !gap)
+    if (put == taken && !gap && !chip_waits())
         __asm volatile("wfi");
     __asm volatile("cpsie i" ::: "memory");
 }

@@ -16,7 +16,7 @@
 
 enum { RUN = 1, START = 2, STOP = 4, ACK = 8 };                                   /* MCS written */
 enum { BUSY = 1, ERROR = 2, NO_ADDRESS_ACK = 4, NO_DATA_ACK = 8, LOST = 0x10, BUS_BUSY = 0x40 };
-enum { LONGEST_US = 25000, AFSEL = 0x420, ODR = 0x50C, DEN = 0x51C };
+enum { FASTEST_HZ = 400000, LONGEST_US = 25000, AFSEL = 0x420, ODR = 0x50C, DEN = 0x51C };
 
 static uint8_t held;     /* the bus is ours, between START and STOP */
 static uint8_t starting; /* START is kept back until the first octet */
@@ -37,6 +37,8 @@ uint32_t hal_i2c_config(uint8_t bus, uint32_t hz)
     (void)bus;
     if (!hz)
         return 0;
+    if (hz > FASTEST_HZ)
+        hz = FASTEST_HZ;
     period = (HW_CPU_HZ / 20 + hz - 1) / hz;
     if (period > 128)
         return 0;

@@ -1,6 +1,7 @@
 /* micro:bit V1: UART (nRF51 Reference Manual 29) as the link, TIMER0 (18) as the clock. */
 #include "cortexm.h"
 #include "softi2c.h"
+#include "wires.h"
 
 #define CLOCK_HFCLKSTART REG(0x40000000)
 #define CLOCK_HFCLKSTARTED REG(0x40000100)
@@ -67,6 +68,9 @@ void hal_init(void)
     TIMER(1, T_SHORTS) = 1; /* compare clears: every 10 ms */
     TIMER(1, T_INTENSET) = 1 << 16;
     start_timer(1, 16);
+    GPIO_OUTSET = 1u << PIN_TX; /* the UART wants its pins set up as these, too (29.2) */
+    GPIO_CNF(PIN_TX) = 1;
+    GPIO_CNF(PIN_RX) = CNF_PULL_UP;
     UART_PSELTXD = PIN_TX;
     UART_PSELRXD = PIN_RX;
     UART_BAUDRATE = BAUD_115200;

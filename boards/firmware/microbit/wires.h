@@ -6,6 +6,7 @@
 #include "cortexm.h"
 
 enum { SCL_PIN = 0, SDA_PIN = 30, CNF_PULL_UP = 3 << 2 };
+#define GPIO_OUTSET REG(0x50000508)
 #define GPIO_OUTCLR REG(0x5000050C)
 #define GPIO_IN REG(0x50000510)
 #define GPIO_CNF(pin) REG(0x50000700 + (pin) * 4u)

@@ -110,6 +110,13 @@ static uint8_t add(const uint8_t *p, uint8_t **out)
     return HW_OK;
 }
 
+uint8_t hal_i2c_stop(uint8_t bus)
+{
+    if (held.bus == bus)
+        held.bus = -1;
+    return HW_OK;
+}
+
 uint8_t hal_i2c_xfer(const uint8_t *payload, uint8_t n, uint8_t *reply)
 {
     const uint8_t *p = payload + HEAD, *end = payload + n;

@@ -10,7 +10,7 @@ enum { MODE_IN, MODE_PULL_UP, MODE_PULL_DOWN, MODE_LOW, MODE_HIGH, MODE_OPEN_DRA
 /* GP2, GP3, GP6-GP15, GP20-GP22, GP25-GP28 */
 enum { FREE_PINS = 0xC | 0xFFC0 | 0x700000 | 0x1E000000 };
 
-static struct {
+static volatile struct {
     uint8_t pin, level;
     uint32_t t_us;
 } queue[QUEUE];
@@ -45,6 +45,8 @@ void pins_irq(void)
             edge(pin, 0, t_us);
     }
 }
+
+uint8_t chip_waits(void) { return put != taken; }
 
 void pins_init(void) { chip_irq_enable(HW_WAKE_IRQ); }
 

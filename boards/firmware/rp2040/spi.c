@@ -27,6 +27,8 @@ uint32_t hal_spi_config(uint8_t bus, uint8_t cs, uint8_t mode, uint32_t hz)
     uint32_t steps;
     if (bus || cs || mode >= SPI_MODES || !hz)
         return 0;
+    if (hz > HW_CPU_HZ / 2)
+        hz = HW_CPU_HZ / 2;
     steps = (HW_CPU_HZ / 2 + hz - 1) / hz;
     if (steps > 256)
         return 0;

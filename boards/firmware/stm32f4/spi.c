@@ -15,6 +15,7 @@ void spi_init(void)
     pin_output(GPIOB, CS_PIN);
     for (uint8_t pin = 5; pin < 8; pin++)
         pin_function(GPIOA, pin, 5);
+    GPIO_OSPEEDR(GPIOA) |= 5u << 10 | 1u << 14; /* 8 MHz is above what the slowest edges can do */
     hal_spi_config(0, 0, 0, 1000000);
 }
 

@@ -10,6 +10,7 @@ enum { RCC_AHB1ENR = 0x30, RCC_APB1ENR = 0x40, RCC_APB2ENR = 0x44, RCC_CSR = 0x7
 enum { GPIOA = 0x40020000, GPIOB = 0x40020400 };
 #define GPIO_MODER(port) REG((port) + 0x00)
 #define GPIO_OTYPER(port) REG((port) + 0x04)
+#define GPIO_OSPEEDR(port) REG((port) + 0x08)
 #define GPIO_PUPDR(port) REG((port) + 0x0C)
 #define GPIO_IDR(port) REG((port) + 0x10)
 #define GPIO_BSRR(port) REG((port) + 0x18)

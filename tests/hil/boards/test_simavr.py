@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hil.boards.emulate_simavr import CAUSES, missing, runner
 from hil.boards.link import LinkState
 from hil.boards.protocol import STALE, Capability, EventType, Request, ResetCause
 from hil.boards.silicon import Silicon
-from hil.boards.wires import SCL, SDA
+from hil.boards.wires import SCL, SDA, Answer, Nothing
 from hil.errors import HostError
 from hil.testing.board_bench import BoardBench
 from hil.testing.check_board import open_session, opened
@@ -295,3 +296,25 @@ def test_absent_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_causes_are_the_bits_of_mcusr() -> None:
     """The causes are those of the data sheet's section 11.9.1, one bit each."""
     assert sorted(CAUSES.values()) == [1, 2, 4, 8]
+
+
+class Clocked(Nothing):
+    """A part that takes everything and notes when, in cycles of the board's 16 MHz."""
+
+    def __init__(self) -> None:
+        self.at: list[int] = []
+
+    def i2c_start(self, cycles: int, octet: int, is_repeated: bool, clocked: int) -> Answer:
+        return Answer(True)
+
+    def i2c_write(self, cycles: int, octet: int) -> Answer:
+        self.at.append(cycles)
+        return Answer(True)
+
+
+def test_bus_starts_at_100_khz(uno: UnoBench) -> None:
+    """Before anybody has configured it the bus runs at the 100 kHz that every part can do."""
+    uno.wires.around = clocked = Clocked()
+    assert uno.xfer((ABSENT, bytes(8))).ok
+    octets = [later - at for at, later in pairwise(clocked.at)]
+    assert all(0 <= cycles - 9 * 160 < 600 for cycles in octets), octets
