@@ -252,11 +252,6 @@ class Boards:
             select.select([self._epoll], [], [], seconds)
         self.serve()
 
-    def look(self) -> float:
-        """Serve every board whose time has come; return how long the next one has, seconds."""
-        self.serve()
-        return self.idle_s()
-
     def idle_s(self) -> float:
         """Return how long nothing has to be done unless something is heard, at most."""
         dues = [station.session.due_ns for station in self.stations.values()]

@@ -18,6 +18,7 @@ from typing import Final
 
 from hil.board import board_folders
 from hil.boards import hexfile
+from hil.boards.ending import end
 from hil.boards.silicon import Silicon
 from hil.boards.wires import Wires
 from hil.errors import HostError
@@ -128,8 +129,7 @@ class Rp2040jsBoard:
     def close(self) -> None:
         """End it."""
         self.end.close()
-        self._process.terminate()
-        self._process.wait()
+        end(self._process)
         self._silicon.close()
 
     def __enter__(self) -> Rp2040jsBoard:

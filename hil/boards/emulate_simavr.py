@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from hil.board import board_folders
+from hil.boards.ending import end
 from hil.boards.silicon import UNO_SELECTS, Silicon
 from hil.boards.wires import Wires
 from hil.errors import HostError
@@ -163,8 +164,7 @@ class SimavrBoard:
     def close(self) -> None:
         """End it."""
         self.end.close()
-        self._process.terminate()
-        self._process.wait()
+        end(self._process)
         self._folder.cleanup()
         self._silicon.close()
 

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
+from hil.boards.ending import end
 from hil.errors import HostError
 
 FIRMWARE = "_hilwire_posix"
@@ -72,9 +73,7 @@ class PosixBoard:
 
     def close(self) -> None:
         """Unplug the board: its terminal is gone when this returns."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait()
+        end(self.process)
         if self.process.stdout is not None:
             self.process.stdout.close()
         if self._alive >= 0:

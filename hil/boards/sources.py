@@ -23,6 +23,7 @@ from hil.boards.ports import (
     emulated_port,
 )
 from hil.boards.silicon import Silicon
+from hil.errors import BoardError
 from hil.faces.nodes import nodes_of
 from hil.fitting import part_overrides
 from hil.rig import Rig
@@ -42,6 +43,8 @@ class Sources:
         self._wanted: dict[str, list[Binding]] = {}
         self._has: dict[str, frozenset[str]] = {}
         self.emulators: dict[str, Emulator] = {}
+        #: those that died, and cannot be told of the world until they are started anew
+        self._numb: set[str] = set()
         rig.wiring.felt.append(self._feel)
 
     def expect(self, bindings: Iterable[Binding]) -> None:
@@ -78,6 +81,7 @@ class Sources:
     def replug(self, name: str) -> None:
         """Plug an emulated board in again; its port may have another name."""
         self._registry.plug(emulated_port(name, self.emulators[name].replug()))
+        self._numb.discard(name)
 
     def _parts(self, bound: Iterable[Binding]) -> frozenset[str]:
         """Return the names of the parts that an emulated board has on its wires."""
@@ -131,10 +135,18 @@ class Sources:
 
     def _stop(self, name: str) -> None:
         emulator = self.emulators.pop(name)
+        self._numb.discard(name)
         if emulator.identity is not None:
             self._registry.pull(emulator.port)
         emulator.close()
 
     def _feel(self, state: Mapping[str, float]) -> None:
-        for emulator in self.emulators.values():
-            emulator.feel(state)
+        for name, emulator in self.emulators.items():
+            if name in self._numb:
+                continue
+            try:
+                emulator.feel(state)
+            except BoardError as error:
+                self._numb.add(name)
+                values = {"board": name, "reason": str(error)}
+                self._rig.event(self._rig.kernel.now_ns, "bench", 3, "BOARD_NUMB", **values)

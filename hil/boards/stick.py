@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from hil.boards.ending import end
 from hil.buses.can import CANBus
 from hil.buses.can_frame import REMOTE_FLAG
 from hil.errors import BoardError
@@ -109,8 +110,7 @@ class StickBoard:
     def close(self) -> None:
         """Take its power away."""
         self.end.close()
-        self._process.terminate()
-        self._process.wait()
+        end(self._process)
 
 
 def main(words: list[str]) -> int:

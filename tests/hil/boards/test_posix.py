@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +173,12 @@ def test_nobody_reads() -> None:
             os.read(board.fd, 65536)
         open_session(board)
         assert board.counters()["events_lost"] > lost
+
+
+def test_firmware_that_was_stopped_can_be_unplugged() -> None:
+    """SIGSTOP keeps a program from hearing of its end: closing wakes it, and waits for it."""
+    board = PosixBoard()
+    os.kill(board.process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, board.process.pid, os.WSTOPPED | os.WNOWAIT)
+    board.close()
+    assert board.process.returncode is not None

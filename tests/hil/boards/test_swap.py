@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from flightsw.codec.wire import Flag, Kind, Status
-from hil.boards import control
+from hil.boards import control, emulators
 from hil.errors import BoardError, ConfigError, UsageError
 from hil.hosting import host_program, shim_path
 from hil.options import Options
 from hil.session import fly
 from tests.hil.boards.flying import LAB, Flown
+from tests.hil.boards.test_two_minutes import board_with_lm75
 
 OK, NAK = int(Status.OK), int(Status.NAK_ADDRESS)
 
@@ -109,6 +110,23 @@ def test_a_board_that_dies_leaves_the_flight_alone(flown: Flown) -> None:
     assert {status for t_s, status, _ in flown.power() if t_s > 1.5} == {NAK}
     assert outcome.boards["boards"]["bench"]["state"] != "READY"
     assert outcome.virtual_s == 4.0
+
+
+def test_an_emulation_that_dies_leaves_the_flight_alone(tmp_path: Path) -> None:
+    """QEMU is killed: it can be told nothing of the world any more, and the run goes on."""
+    if lack := emulators.missing("qemu"):
+        pytest.skip(lack)
+    lab = LAB.replace('type = "posix"\nemulate = "posix"', 'type = "lm3s6965evb"', 1)
+    lab = lab.replace('"lm3s6965evb"', '"lm3s6965evb"\nemulate = "qemu"')
+    board = board_with_lm75(tmp_path)
+    flown = Flown(tmp_path, lab, bind=("temp_board=bench",), duration_s=2.5, board=board)
+
+    def die(boards: Any) -> None:
+        boards.sources.emulators["bench"]._machine._keeper.stdin.close()
+
+    flown.at(1.0, die)
+    assert good_but_for_products(flown.fly())
+    assert [e["board"] for e in flown.events("BOARD_NUMB")] == ["bench"]
 
 
 def test_a_board_that_restarts_in_flight_is_greeted_anew(flown: Flown) -> None:
