@@ -218,7 +218,7 @@ def _board_desk(
 
     with boards_at_hand(rig, taking, wait_s, path, time.monotonic_ns, stamp) as boards:
         host.watch(boards.fileno(), boards.serve)
-        host.idle_s = boards.look
+        host.look_after, host.idle_s = boards.serve, boards.idle_s
         yield
         host.unwatch(boards.fileno())
         came.update(boards.as_json())

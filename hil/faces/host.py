@@ -50,7 +50,8 @@ _SPIN_S = 60e-6
 class Host:
     """The loop of a bench that foreign programs use. Close it when they are done."""
 
-    #: called before each wait: how long at most, seconds of the wall
+    #: called before each look at what is due, and how long to wait for it at most, seconds
+    look_after: Callable[[], None] = staticmethod(lambda: None)
     idle_s: Callable[[], float] = staticmethod(lambda: 3600.0)
 
     def __init__(
@@ -218,6 +219,7 @@ class Host:
 
         Waits for that ``most_s`` seconds of the wall at most.
         """
+        self.look_after()
         self._advance()
         due_ns = self.kernel.next_key()[0]
         if self._replies and self._replies[0][0] < due_ns:

@@ -15,7 +15,7 @@ from flightsw.codec.wire import Flag, Kind, Record, Status, pack, unpack_all, un
 from hil.faces.host import Host
 from hil.faces.reception import ERRNO_TABLE
 from hil.testing.check_bus import ADDRESS
-from hil.testing.small_rig import SmallRig
+from hil.testing.small_rig import I2C, SmallRig
 
 END_NS = 3_600_000_000_000
 READ_TWO = bus_payload.pack_i2c(ADDRESS, b"\x10", 2)
@@ -71,6 +71,34 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     for one in bench.sockets:
         one.close()
     bench.host.close()
+
+
+def test_what_boards_say_while_they_are_looked_after_is_heard_at_once(tmp_path: Path) -> None:
+    """What is put on the clock before a wait is done before it, not after it."""
+    bench = Bench(tmp_path, "real")
+    heard: list[int] = []
+
+    def look_after() -> None:
+        if not heard:
+            bench.rig.kernel.at(bench.host.present.now_ns(), 0, 400, heard.append)
+
+    bench.host.look_after = look_after
+    bench.host.step(0.0)
+    bench.host.close()
+    assert len(heard) == 1
+
+
+def test_a_bus_given_back_stays_with_who_still_has_it(bench: Bench) -> None:
+    """While a board still owes an answer on a bus, programs wait for it, route or not."""
+    lane = bench.rig.exchange.lanes[I2C]
+    lane.pending = True
+    one = bench.open("/dev/i2c-1")
+    one.send(pack(Kind.I2C, payload=READ_TWO))
+    for _ in range(3):
+        bench.host.step(0.0)
+    with pytest.raises(BlockingIOError):
+        one.recv(1 << 20)
+    assert len(lane.waiting) == 1
 
 
 def test_open_tells_the_channel_and_the_errno_of_its_adapter(bench: Bench) -> None:
