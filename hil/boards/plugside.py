@@ -162,9 +162,12 @@ class PlugSide:
                 ready = select.select(waits, [], [])[0]
                 if wake in ready:
                     for number in os.read(wake, 64):
-                        self.do("unplug" if number == signal.SIGUSR1 else "replug")
+                        if number == signal.SIGCONT:
+                            typed = _stdin()  # in the foreground again, maybe
+                        else:
+                            self.do("unplug" if number == signal.SIGUSR1 else "replug")
                 if typed is not None and typed in ready:
-                    octets = os.read(typed, 4096)
+                    octets = _typed(typed)
                     held += octets
                     *lines, held = held.split(b"\n")
                     if not all(self.do(line.decode(errors="replace")) for line in lines):
@@ -194,15 +197,27 @@ def _stdin() -> int | None:
     return None
 
 
+def _typed(fd: int) -> bytes:
+    """Return what was typed; nothing at the end, and while the terminal is another job's."""
+    with suppress(OSError):
+        return os.read(fd, 4096)
+    return b""
+
+
 @contextmanager
 def _signals() -> Iterator[int]:
-    """Yield a descriptor on which SIGUSR1 and SIGUSR2 come as octets."""
+    """Yield a descriptor on which SIGUSR1, SIGUSR2 and SIGCONT come as octets.
+
+    A job in the background that reads the terminal is stopped by SIGTTIN; ignored, that read fails.
+    """
     wake, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def came(number: int, frame: FrameType | None) -> None:
         os.write(wakes, bytes((number,)))
 
-    before = {number: signal.signal(number, came) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+    asked = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT)
+    before = {number: signal.signal(number, came) for number in asked}
+    before[signal.SIGTTIN] = signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     try:
         yield wake
     finally:

@@ -22,6 +22,19 @@ from hil.errors import BoardError, UsageError
 ROOT = Path(__file__).resolve().parents[3]
 
 
+SHELL = """
+import fcntl, os, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+job = subprocess.Popen(sys.argv[1:], process_group=0, stderr=subprocess.STDOUT)
+print("job", job.pid, flush=True)
+_, status = os.waitpid(job.pid, os.WUNTRACED)
+if os.WIFSTOPPED(status):
+    print("stopped", flush=True)
+    job.kill()
+job.returncode = 0
+"""
+
+
 class Tool:
     """``hil boards VERB`` as a process: lines to it, lines from it."""
 
@@ -265,6 +278,36 @@ def test_an_emulated_board_answers_and_is_pulled_out(tmp_path: Path) -> None:
         code, _ = board.end()
     assert code == 0
     assert not (tmp_path / "board").is_symlink()
+
+
+def test_a_board_behind_a_shell_is_not_stopped_by_what_is_typed_there() -> None:
+    """In the background of a terminal, words for the shell neither stop an emulation nor end it."""
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "hil", "boards", "emulate", "posix", "--baud", "115200"]
+    shell = subprocess.Popen(
+        [sys.executable, "-c", SHELL, *words],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    assert shell.stdout is not None
+    try:
+        number = int(next(line for line in shell.stdout if line.startswith("job")).split()[1])
+        assert any(line.startswith("port") for line in shell.stdout)
+        os.write(ours, b"jobs\n")
+        for sent, said in ((signal.SIGUSR1, "unplugged"), (signal.SIGUSR2, "port")):
+            os.kill(number, sent)
+            line = next(line for line in shell.stdout)
+            assert line.startswith(said), line
+        os.kill(number, signal.SIGTERM)
+        assert "stopped\n" not in list(shell.stdout)
+    finally:
+        shell.stdout.close()
+        shell.wait(timeout=20)
+        os.close(ours)
 
 
 def test_an_emulation_stands_in_for_an_instance(
