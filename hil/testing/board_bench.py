@@ -36,18 +36,23 @@ _NUMBERS = struct.Struct("<BBBHIBIBI8s3BI")
 PATIENCE_S = 5.0
 
 
+def crc_octets(octets: bytes) -> bytes:
+    """Return the CRC-16 (0x1021, preset to ones) of octets, as it stands behind them."""
+    crc = 0xFFFF
+    for octet in octets:
+        crc ^= octet << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
+    return bytes((crc & 0xFF, crc >> 8))
+
+
 def check_octets(body: bytes) -> bytes:
-    """Return fold and CRC-16 (0x1021, preset to ones) of a body, as they stand behind it."""
+    """Return fold and CRC of a body, as they stand behind it."""
     a, fold = 1, 0
     for octet in body:
         a = (a + octet) & 0xFF
         fold = (fold + a) & 0xFF
-    crc = 0xFFFF
-    for octet in (*body, fold):
-        crc ^= octet << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
-    return bytes((fold, crc & 0xFF, crc >> 8))
+    return bytes((fold,)) + crc_octets(body + bytes((fold,)))
 
 
 def on_line(decoded: bytes) -> bytes:

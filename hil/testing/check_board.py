@@ -242,9 +242,24 @@ def check_window(board: BoardBench) -> None:
     assert board.event(bench.RESEND).payload == bytes((2, last))
 
 
-def _framed(board: BoardBench, ahead: int) -> bytes:
-    body = board.body(bench.TIME, seq=board.seq + ahead)
+def _framed(board: BoardBench, ahead: int, kind: int = bench.TIME, payload: bytes = b"") -> bytes:
+    body = board.body(kind, payload, seq=board.seq + ahead)
     return on_line(body + check_octets(body))
+
+
+def check_credit(board: BoardBench) -> None:
+    """As many octets as the credit allows may be on their way while the board answers: none is
+    lost, and nothing has to be said twice."""
+    who = open_session(board)
+    before = board.counters()
+    nbytes = min(who.rx_credit // who.window - 9, who.max_frame - 7)
+    payload = bytes(1 + at % 255 for at in range(nbytes))
+    for _ in range(3):
+        frames = (_framed(board, i, bench.PING, payload) for i in range(who.window))
+        board.write(b"".join(frames))
+        for _ in range(who.window):
+            assert board.answered(bench.PING).data == payload
+    assert board.grown(before) == {"frames": 3 * who.window}
 
 
 def check_out_of_order(board: BoardBench) -> None:
@@ -276,6 +291,22 @@ def check_damage(board: BoardBench) -> None:
         assert told.payload == bytes((1, board.seq)), told
     assert board.request(bench.PING, b"whole").data == b"whole"
     assert board.grown(before) == {"frames": 1, "bad_check": 40}
+
+
+def check_both_checks(board: BoardBench) -> None:
+    """A frame is good by its fold and by its CRC: one of the two is not enough."""
+    open_session(board)
+    before = board.counters()
+    body = board.body(bench.PING, b"payload")
+    fold, *crc = check_octets(body)
+    low, high = crc
+    wrong = body + bytes((fold ^ 1,))
+    with_crc_of_wrong = wrong + bench.crc_octets(wrong)
+    for frame in (with_crc_of_wrong, wrong + bytes(crc), body + bytes((fold, low ^ 1, high))):
+        board.write(on_line(frame))
+        assert board.event(bench.RESEND).payload == bytes((1, board.seq))
+    assert board.request(bench.PING, b"whole").data == b"whole"
+    assert board.grown(before) == {"frames": 1, "bad_check": 3}
 
 
 def check_truncated(board: BoardBench) -> None:
@@ -362,8 +393,10 @@ CHECKS: tuple[Check, ...] = (
     check_spaces,
     check_repeated,
     check_window,
+    check_credit,
     check_out_of_order,
     check_damage,
+    check_both_checks,
     check_truncated,
     check_overlong,
     check_noise,
@@ -395,6 +428,8 @@ def _booted(board: BoardBench, before: Identity, causes: set[int]) -> None:
     assert who.reset_cause in causes, f"reset cause {who.reset_cause}"
     assert who._replace(boot_id=0, reset_cause=0) == before._replace(boot_id=0, reset_cause=0)
     board.epoch = told.epoch
+    body = board.body(bench.PING, b"no delimiter before it")
+    board.write(on_line(body + check_octets(body))[1:])
     for _ in range(3):
         board.send(board.body(bench.PING, b"too early"))
     assert open_session(board).boot_id == who.boot_id

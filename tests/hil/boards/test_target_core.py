@@ -121,3 +121,21 @@ def test_slot_that_stays_busy_goes_on_listening(target: Target) -> None:
     listening = ctypes.c_uint8.in_dll(target.lib, "host_listening")
     assert target.execute(CONFIG, struct.pack("<BBHBBBHH", 0, 0, 0x41, 1, 1, 1, 0, 4)) == BUSY
     assert listening.value == 1
+
+
+def test_image_is_served_whole_or_not_at_all(target: Target) -> None:
+    """Before its last octet has been written the image is stale, and the controller refused."""
+    head = struct.pack("<BBHBBBHH", 0, 0, 0x40, 1, 1, 1, 0, 4)
+    assert target.execute(CONFIG, head) == 0
+    assert not target.put(b"\0")
+    assert target.execute(WRITE, b"\0\0\0\1\2\3") == 0
+    assert not target.put(b"\0")
+    assert target.execute(WRITE, b"\0\3\0\4") == 0
+    assert target.get(b"\0", 4) == b"\1\2\3\4"
+
+
+def test_image_of_before_is_not_served_for_another_slot(target: Target) -> None:
+    """A slot that is configured anew has no image until one is written."""
+    target.play(bytes(4))
+    assert target.execute(CONFIG, struct.pack("<BBHBBBHH", 0, 0, 0x41, 1, 1, 1, 0, 4)) == 0
+    assert not target.put(b"\0")
