@@ -134,6 +134,8 @@ class Pacer:
         # the time to which time is about to move; None: it is not
         self._target_ns: int | None = None
         self._news = False
+        # the late step for which what is watched has been looked after; -1: none
+        self._looked_ns = -1
         self.set_pace(pace)
 
     @property
@@ -159,7 +161,8 @@ class Pacer:
     def gate(self, t_ns: int) -> bool:
         """Return False when the wall clock has reached ``t_ns``, True when something was stamped.
 
-        Whatever is watched is looked after at least once a step, however late the step is.
+        Whatever is watched is looked after at least once a step, however late the step is, and
+        once only when it is late: what never falls silent cannot hold time back.
         """
         if self._pace is not self._wanted:
             self._take_over()
@@ -170,17 +173,19 @@ class Pacer:
                     self.kernel.gate = None
                     return False
                 late_ns = self._late_ns(t_ns)
-                if self.watch is None and late_ns >= -SLACK_NS:
+                is_late = late_ns >= -SLACK_NS
+                if is_late and (self.watch is None or self._looked_ns == t_ns):
                     break
                 wait_s = min(max(-late_ns, 0), SLICE_NS) / 1e9
                 if self.watch is None:
                     self._sleep(wait_s)
                 else:
-                    self.watch.wait(wait_s if late_ns < -SLACK_NS else 0.0)
+                    self._looked_ns = t_ns if is_late else -1
+                    self.watch.wait(0.0 if is_late else wait_s)
                     if self._news:
                         self._news = False
                         return True
-                    if late_ns >= -SLACK_NS:
+                    if is_late:
                         break
                 if self.idle is not None:
                     self.idle()

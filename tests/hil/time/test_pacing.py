@@ -183,3 +183,25 @@ def test_lost_time_stays_lost_while_something_real_is_watched() -> None:
     assert stamped == [22_000_000]
     assert pacer.slipped_ns == pacer.snapshot()["slipped_ns"] == 990_000_000
     assert released[-1] == 40_000_000 + 990_000_000
+
+
+def test_what_never_falls_silent_does_not_hold_time_back() -> None:
+    """Something real that has news at every look is heard once a step, and the run goes on."""
+    wall = Wall()
+    kernel, pacer, released = paced("real", wall, 1_000_000, 50)
+    heard: list[int] = []
+
+    class Babbler:
+        looks = 0
+
+        def wait(self, seconds: float) -> None:
+            self.looks += 1
+            assert self.looks < 10_000, "time stands still"
+            wall.now_ns += 200_000
+            pacer.stamp(7, heard.append)
+
+    pacer.watch = babbler = Babbler()
+    kernel.run_until(50_000_000)
+    assert (kernel.now_ns, len(released)) == (50_000_000, 50)
+    assert len(heard) == babbler.looks >= 50
+    assert wall.now_ns < 1_000 + 60_000_000
