@@ -37,7 +37,7 @@ uint8_t hal_describe(uint32_t offset, uint8_t *octets, uint8_t n);
 
 /* --- HW_CAP_SET_BAUD ----------------------------------------------------------------------- */
 
-/* Tell whether the link's line can run at this rate within 2 %; 0: no. Changes nothing. */
+/* Tell whether the link's line can run at this rate within 2.5 %; 0: no. Changes nothing. */
 uint8_t hal_can_baud(uint32_t baud);
 uint8_t hal_set_baud(uint32_t baud); /* 0: cannot, and nothing has changed */
 

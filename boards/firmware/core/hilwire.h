@@ -159,6 +159,7 @@ uint8_t hw_gpio_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *repl
 uint8_t hw_can_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply);
 void hw_i2c_let_go(void); /* end what an XFER has held: another session begins */
+void hw_spi_let_go(void);
 void hw_uart_service(void);
 void hw_gpio_service(void);
 void hw_can_service(void);

@@ -163,6 +163,9 @@ static void hello(uint8_t n)
 #if HW_CAPABILITIES & HW_CAP_I2C
         hw_i2c_let_go();
 #endif
+#if HW_CAPABILITIES & HW_CAP_SPI
+        hw_spi_let_go();
+#endif
     }
     payload[0] = HW_OK;
     send(frame, HW_HELLO | HW_REPLY, seq, 1 + hw_identity(payload + 1));

@@ -17,6 +17,12 @@ static uint8_t rate(uint8_t *reply, uint32_t value)
 #endif
 
 #if HW_CAPABILITIES & HW_CAP_SPI
+#ifndef HW_SPI_WHOLE
+static struct {
+    uint8_t selected, bus, cs;
+} held;
+#endif
+
 static uint8_t spi_transfer(uint8_t *payload, uint8_t n, uint8_t *reply)
 {
     uint8_t *out = hw_put32(reply + 1, hal_micros());
@@ -33,8 +39,20 @@ static uint8_t spi_transfer(uint8_t *payload, uint8_t n, uint8_t *reply)
         out[i] = hal_spi_exchange(bus, payload[3 + i]);
     if (!hold)
         reply[0] = hal_spi_select(bus, cs, 0);
+    held.selected = hold;
+    held.bus = bus;
+    held.cs = cs;
 #endif
     return reply[0] ? 1 : 5 + n;
+}
+
+void hw_spi_let_go(void)
+{
+#ifndef HW_SPI_WHOLE
+    if (held.selected)
+        hal_spi_select(held.bus, held.cs, 0);
+    held.selected = 0;
+#endif
 }
 
 uint8_t hw_spi_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply)

@@ -21,12 +21,15 @@
 #define USER_REG1 REG(0x400FE1E4)
 
 enum { RCC_PWRDN = 1 << 13, RCC_BYPASS = 1 << 11, RCC_USESYSDIV = 1 << 22, PLL_LOCKED = 1 << 6 };
-enum { RCC_CRYSTAL_8M = 0xE << 6, RCC_BY_4 = 3 << 23, AFSEL = 0x420, DEN = 0x51C };
+enum { RCC_CRYSTAL_8M = 0xE << 6, RCC_BY_4 = 3 << 23, RCC_INTERNAL = 1 << 4, AFSEL = 0x420, DEN = 0x51C };
 
 /* 200 MHz of the PLL by four, from the crystal of 8 MHz (5.2.4). */
 static void start_clock(void)
 {
     uint32_t rcc = RCC_CRYSTAL_8M | RCC_BY_4;
+    SYS_RCC = rcc | RCC_BYPASS | RCC_PWRDN | RCC_INTERNAL;
+    for (volatile uint32_t left = 20000; left; left--) { /* the crystal's 10 ms and more */
+    }
     SYS_RCC = rcc | RCC_BYPASS | RCC_PWRDN;
     SYS_RCC = rcc | RCC_BYPASS;
     while (!(SYS_RIS & PLL_LOCKED)) {

@@ -68,3 +68,24 @@ def test_new_session_lets_go_of_the_bus(bench: Bench) -> None:
     bench.wait_ms(100)
     assert bench.core.log.strip() == "P"
     assert transfer(bench, 0, message(0x50 | GOES_ON, 1, b"\1")) == (Status.INVALID, "")
+
+
+def test_new_session_deselects_the_chip(bench: Bench) -> None:
+    """A chip select that the session before has held is let go: what the next one says is the
+    beginning of a transfer to the chip."""
+
+    def select(flags: int) -> str:
+        bench.core.clear()
+        assert bench.ask(Request.SPI_XFER, bytes((0, 2, flags, 0x9F))) is not None
+        return bench.core.log.strip()
+
+    assert select(HOLD) == "[ 9f"
+    bench.core.clear()
+    bench.link.hello(bench.now_ns)
+    bench.wait_ms(100)
+    assert bench.core.log.strip() == "]"
+    assert select(0) == "[ 9f ]"
+    bench.core.clear()
+    bench.link.hello(bench.now_ns)
+    bench.wait_ms(100)
+    assert bench.core.log.strip() == ""
