@@ -126,11 +126,12 @@ def test_a_model_that_is_right_differs_nowhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shows", ["emulated", "real"])
 def test_a_planted_one_bit_error_is_found_and_named(tmp_path: Path, shows: str) -> None:
     """One wrong bit in the model: register and bit are in events, run.json and the report."""
-    flown = Flown(tmp_path, duration_s=2.5)
+    # The run waits for a board that the lab names: it is there when the identity is first read.
+    flown = Flown(tmp_path, SHADOW.replace("{}", ""), duration_s=2.5)
     flown.at(0.0, plant)
     flown.at(0.0, lambda boards: boards.shadow("power_monitor", "bench", shows))
     outcome = flown.fly()
-    (row,) = outcome.boards["shadow"]
+    row = outcome.boards["shadow"][-1]
     found = {one["register"]: one for one in row["differences"]}
     assert found["DIE_ID"]["bits"] == {"bit 5": found["DIE_ID"]["count"]}
     assert (found["DIE_ID"]["last_real"], found["DIE_ID"]["last_emulated"]) == (0x3220, 0x3200)
@@ -142,8 +143,7 @@ def test_a_planted_one_bit_error_is_found_and_named(tmp_path: Path, shows: str) 
 
 def test_a_shadow_ends_when_it_is_told_to(tmp_path: Path) -> None:
     """``off`` takes the real part away; what was compared stays in the books."""
-    flown = Flown(tmp_path, duration_s=2.5)
-    flown.at(0.0, lambda boards: boards.shadow("power_monitor", "bench"))
+    flown = Flown(tmp_path, SHADOW.replace("{}", ""), duration_s=2.5)
     flown.at(1.5, lambda boards: boards.shadow("power_monitor", "off"))
     outcome = flown.fly()
     assert [row["how"] for row in outcome.boards["history"]] == ["shadow", "emulated"]
