@@ -23,7 +23,7 @@ from hil.boards.ports import (
     emulated_port,
 )
 from hil.boards.silicon import Silicon
-from hil.errors import BoardError
+from hil.errors import BoardError, HilError
 from hil.faces.nodes import nodes_of
 from hil.fitting import part_overrides
 from hil.rig import Rig
@@ -48,14 +48,22 @@ class Sources:
         rig.wiring.felt.append(self._feel)
 
     def expect(self, bindings: Iterable[Binding]) -> None:
-        """Learn what the emulated boards are to have on their wires; they get it when it is new."""
-        self._wanted = {}
+        """Learn what the emulated boards are to have on their wires; they get it when it is new.
+
+        Raises :class:`~hil.errors.HilError` for what one cannot have; it then has what it had.
+        """
+        before, self._wanted = self._wanted, {}
         for binding in (one for one in bindings if not one.front):
             self._wanted.setdefault(binding.instance.id, []).append(binding)
         for name, bound in self._wanted.items():
             if name in self.emulators and not self._parts(bound) <= self._has[name]:
                 self._stop(name)
-                self._start(bound[0].instance)
+                try:
+                    self._start(bound[0].instance)
+                except HilError:
+                    self._wanted = before
+                    self._start(bound[0].instance)
+                    raise
 
     def ports(self, instance: Instance) -> PortSource:
         """Return where to look for a board; an emulation of it is running then."""

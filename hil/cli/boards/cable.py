@@ -106,10 +106,11 @@ class FarProgram(Far):
         self.ended = os.pidfd_open(self._process.pid)
 
     def close(self) -> None:
+        from hil.boards.ending import end
+
         code = self._process.poll()
         if code is None:
-            self._process.terminate()
-            self._process.wait()
+            end(self._process)
         elif code:
             self.exit_code = code if code > 0 else 128 - code
         if self.ended is not None:

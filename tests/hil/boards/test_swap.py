@@ -112,14 +112,20 @@ def test_a_board_that_dies_leaves_the_flight_alone(flown: Flown) -> None:
     assert outcome.virtual_s == 4.0
 
 
-def test_an_emulation_that_dies_leaves_the_flight_alone(tmp_path: Path) -> None:
-    """QEMU is killed: it can be told nothing of the world any more, and the run goes on."""
+def on_qemu(tmp_path: Path, duration_s: float) -> Flown:
+    """Return a flight with its LM75 behind QEMU, which can play nothing else."""
     if lack := emulators.missing("qemu"):
         pytest.skip(lack)
-    lab = LAB.replace('type = "posix"\nemulate = "posix"', 'type = "lm3s6965evb"', 1)
-    lab = lab.replace('"lm3s6965evb"', '"lm3s6965evb"\nemulate = "qemu"')
+    lab = LAB.replace(
+        'type = "posix"\nemulate = "posix"', 'type = "lm3s6965evb"\nemulate = "qemu"', 1
+    )
     board = board_with_lm75(tmp_path)
-    flown = Flown(tmp_path, lab, bind=("temp_board=bench",), duration_s=2.5, board=board)
+    return Flown(tmp_path, lab, bind=("temp_board=bench",), duration_s=duration_s, board=board)
+
+
+def test_an_emulation_that_dies_leaves_the_flight_alone(tmp_path: Path) -> None:
+    """QEMU is killed: it can be told nothing of the world any more, and the run goes on."""
+    flown = on_qemu(tmp_path, 2.5)
 
     def die(boards: Any) -> None:
         boards.sources.emulators["bench"]._machine._keeper.stdin.close()
@@ -127,6 +133,23 @@ def test_an_emulation_that_dies_leaves_the_flight_alone(tmp_path: Path) -> None:
     flown.at(1.0, die)
     assert good_but_for_products(flown.fly())
     assert [e["board"] for e in flown.events("BOARD_NUMB")] == ["bench"]
+
+
+def test_a_swap_that_cannot_be_leaves_the_board_as_it_was(tmp_path: Path) -> None:
+    """Asked for a part that it cannot have, an emulated board keeps those that it has."""
+    flown = on_qemu(tmp_path, 3.0)
+
+    def swap(boards: Any) -> None:
+        with pytest.raises(BoardError, match="imu"):
+            boards.swap("imu", "bench")
+
+    flown.at(1.0, swap)
+    assert good_but_for_products(flown.fly())
+    ready_s = [e["t_s"] for e in flown.events() if e["name"] == "BOARD_READY"][-1]
+    rows = [r for r in flown.records() if r.kind == Kind.I2C and r.address == 0x48]
+    late = [r for r in rows if r.t_ns > ready_s * 1e9]
+    assert late
+    assert {(r.status, bool(r.flags & Flag.BOARD)) for r in late} == {(OK, True)}
 
 
 def test_a_board_that_restarts_in_flight_is_greeted_anew(flown: Flown) -> None:
