@@ -81,6 +81,8 @@ class Boards:
         #: what was real, and when it became so or ceased to be
         self.history: list[dict[str, Any]] = []
         self._outages: dict[str, Outages] = {}
+        #: why boards that have not been ready since then were refused
+        self._refusals: dict[str, str] = {}
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
         self._fds: dict[str, int] = {}
@@ -105,6 +107,9 @@ class Boards:
     def _not_ready(self, wait_s: float) -> str:
         station = next(one for one in self.stations.values() if not one.ready)
         status = station.session.status
+        refused = self._refusals.get(station.name)
+        if refused and station.session.state is not State.REFUSED:  # it is just tried again
+            status = f"{station.name}: {State.REFUSED.value}: {refused}"
         what = ", ".join(
             name for name, one in self.bound.items() if one.instance.id == station.name
         )
@@ -216,6 +221,10 @@ class Boards:
     def _changed(self, station: BoardStation, transition: Transition) -> None:
         """Put what became of a board into the records, and tell it what it must know anew."""
         ready = transition.after is State.READY
+        if transition.after is State.REFUSED:
+            self._refusals[station.name] = transition.why
+        elif ready:
+            self._refusals.pop(station.name, None)
         severity = _SEVERITY.get(transition.after, 1)
         name = f"BOARD_{transition.after.name}"
 

@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 
 from flightsw.codec.wire import Flag, Kind, Status
+from hil.board import load_board
 from hil.boards import control, emulators
+from hil.boards.binding import taking_part
+from hil.boards.desk import Boards
+from hil.boards.session import State
 from hil.errors import BoardError, ConfigError, UsageError
 from hil.hosting import host_program, shim_path
+from hil.missions import load as load_mission
 from hil.options import Options
+from hil.rig import Rig
 from hil.session import fly
 from tests.hil.boards.flying import LAB, Flown
 from tests.hil.boards.test_two_minutes import board_with_lm75
@@ -168,6 +174,28 @@ def test_a_board_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match=r"bench: ABSENT.*power_monitor.*--boards-wait 0"):
         flown.fly()
     assert not list(tmp_path.glob("run*"))
+
+
+def test_a_start_says_why_a_board_was_refused(tmp_path: Path) -> None:
+    """The reason of the last refusal is told while the port is tried again; READY ends it."""
+    (tmp_path / "lab.toml").write_text(LAB.replace('emulate = "posix"', 'device = "none"', 1))
+    options = Options(pace="real", lab=tmp_path / "lab.toml", bind=("imu=bench",))
+    board = load_board(options.board)
+    taking = taking_part(options, board)
+    assert taking is not None
+    rig = Rig(board, load_mission(options.mission), seed=1)
+    boards = Boards(rig, taking[0], lambda: 0, lambda source, act: act(0))
+    boards.open(taking[1], 0.0)
+    session = boards.stations["bench"].session
+    for state, why in ((State.REFUSED, "it is busy"), (State.SYNCING, "HELLO is out")):
+        session._change(state, why)
+        with pytest.raises(BoardError, match=r"bench: REFUSED: it is busy; it is to be imu"):
+            boards.open((), 1e-10)
+    session._change(State.READY, "there")
+    session._change(State.LOST, "it has gone")
+    with pytest.raises(BoardError, match=r"bench: LOST: it has gone; it is to be imu"):
+        boards.open((), 1e-10)
+    boards.close()
 
 
 def test_a_start_without_its_board_flies_with_the_part_absent(tmp_path: Path) -> None:
