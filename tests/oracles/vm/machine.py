@@ -1,6 +1,6 @@
-"""A small virtual machine whose USB bus has devices that can be plugged: no hardware, no KVM.
+"""A small virtual machine whose USB bus has devices that can be plugged, and with CAN: no hardware.
 
-QEMU emulates the processor (TCG). The kernel and its modules are Debian's, unpacked from their
+QEMU emulates the processor (TCG, no KVM). The kernel and its modules are Debian's, unpacked from their
 package or installed; the root is the host's, read-only over 9p, so that the interpreter and the
 packages that run the tests run inside as well. ``dummy_hcd`` of the kernel is a USB host and a
 USB device controller wired to each other: what the device side plugs in, the host side enumerates.
@@ -31,27 +31,27 @@ ROOT = HERE.parents[2]
 KERNELS = (Path.home() / ".cache" / "flatsat" / "kernel", Path("/"))
 QEMU, PACKAGE = "qemu-system-x86_64", "qemu-system-x86"
 #: loaded in this order, each after what it depends on
-MODULES = (
-    *("virtio_pci", "9pnet_virtio", "9p"),
-    *("dummy_hcd", "libcomposite", "usb_f_acm", "cdc_acm"),
-)
+ROOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
+USB_MODULES = ("dummy_hcd", "libcomposite", "usb_f_acm", "cdc_acm")
+CAN_MODULES = ("can", "can_raw", "vcan")
 #: a guest needs some twenty seconds, more on a busy machine; one that hangs is ended
 LIMIT_S = 480
 
 
 class Kernel:
-    """A kernel image and its modules."""
+    """A kernel image and its modules; a guest loads those of ``names`` and what they need."""
 
-    def __init__(self, image: Path, modules: Path) -> None:
+    def __init__(self, image: Path, modules: Path, names: tuple[str, ...]) -> None:
         self.image = image
+        self.names = ROOT_MODULES + names
         built_in = (modules / "modules.builtin").read_text().split()
         self.built_in = {_plain(Path(name)) for name in built_in}
         self.modules = {_plain(path): path for path in modules.rglob("*.ko*")}
 
-    def wants(self, names: tuple[str, ...]) -> list[str]:
-        """Return the modules to load for ``names`` in order; raises ``KeyError`` for a lack."""
+    def wants(self) -> list[str]:
+        """Return the modules to load, in order; raises ``KeyError`` for one that is not there."""
         order: list[str] = []
-        for name in names:
+        for name in self.names:
             self._want(name, order)
         return order
 
@@ -74,25 +74,25 @@ def _plain(path: Path) -> str:
     return path.name.partition(".")[0].replace("-", "_")
 
 
-def _kernels() -> Iterator[Kernel]:
+def _kernels(names: tuple[str, ...]) -> Iterator[Kernel]:
     for root in KERNELS:
         for image in sorted(root.glob("boot/vmlinuz-*"), reverse=True):
             modules = root / "lib" / "modules" / image.name.partition("-")[2]
             if (modules / "modules.builtin").is_file() and os.access(image, os.R_OK):
-                yield Kernel(image, modules)
+                yield Kernel(image, modules, names)
 
 
-def require_vm() -> Kernel:
-    """Return a kernel with all modules that are needed; skips by name what this host lacks."""
+def require_vm(names: tuple[str, ...] = USB_MODULES) -> Kernel:
+    """Return a kernel that has these modules; skips by name what this host lacks."""
     if platform.machine() != "x86_64":
         pytest.skip("the root of the guest is the host's, and the guest an x86-64")
     if shutil.which(QEMU) is None:
         pytest.skip(f"{QEMU} is not installed (Debian package {PACKAGE})")
     busybox()
     lack = f"no kernel below {' or '.join(map(str, KERNELS))} (.ci/run unpacks Debian's)"
-    for kernel in _kernels():
+    for kernel in _kernels(names):
         try:
-            kernel.wants(MODULES)
+            kernel.wants()
         except KeyError as error:
             lack = f"the kernel {kernel.image} has no module {error.args[0]}"
         else:
@@ -126,7 +126,7 @@ def initrd(kernel: Kernel, work: str) -> bytes:
     folders = ("bin", "dev", "modules", "proc", "root", "sys")
     files = dict.fromkeys(folders, (stat.S_IFDIR | 0o755, b""))
     files["bin/busybox"] = (stat.S_IFREG | 0o755, busybox().read_bytes())
-    order = kernel.wants(MODULES)
+    order = kernel.wants()
     for name in order:
         files[f"modules/{name}.ko"] = (stat.S_IFREG | 0o644, kernel.octets(name))
     text = (HERE / "init.sh").read_text().replace("@modules@", " ".join(order))
