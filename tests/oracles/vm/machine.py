@@ -1,6 +1,6 @@
 """A small virtual machine whose USB bus has devices that can be plugged, and with CAN: no hardware.
 
-QEMU emulates the processor (TCG, no KVM). The kernel and its modules are Debian's, unpacked from their
+QEMU emulates the processor (TCG, no KVM). Kernel and modules are Debian's, unpacked from their
 package or installed; the root is the host's, read-only over 9p, so that the interpreter and the
 packages that run the tests run inside as well. ``dummy_hcd`` of the kernel is a USB host and a
 USB device controller wired to each other: what the device side plugs in, the host side enumerates.
