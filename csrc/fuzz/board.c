@@ -311,6 +311,18 @@ static void op_controller(fuzz_input *in)
         hw_target_stop();
 }
 
+static void op_spi_controller(fuzz_input *in)
+{
+    uint8_t slot = take(in, 1) & 1, n = take(in, 1) & 63;
+    hw_target_select(slot);
+    while (n--)
+        hw_target_exchange((uint8_t)take(in, 1));
+    if (take(in, 1) & 1)
+        hw_target_late();
+    if (take(in, 1) & 1)
+        hw_target_stop();
+}
+
 static void begin(void)
 {
     static const uint8_t off[11];
@@ -335,11 +347,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     choices = (fuzz_input){data, nbytes};
     begin();
     while (in.nbytes)
-        switch (take(&in, 1) % 8) {
+        switch (take(&in, 1) % 9) {
         case 0: op_hello(&in); break;
         case 1: op_wrong(&in); break;
         case 2: op_noise(&in); break;
         case 3: op_controller(&in); break;
+        case 8: op_spi_controller(&in); break;
         case 4: now_us += (uint32_t)take(&in, 2) << 8; break;
         default: op_request(&in); break;
         }

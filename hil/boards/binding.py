@@ -92,8 +92,10 @@ def _front(board: Board, lab: Lab, text: str) -> Binding:
     if not equals or not name or not where:
         raise UsageError(f"front {text!r}: say PART=INSTANCE[:BUS]")
     found = resolve(board, lab, name, where)
-    if found.part is None or found.behind.kind != "i2c":
-        raise UsageError(f"front {text!r}: {name} is no part on an I2C bus; boards play only those")
+    if found.part is None or found.behind.kind not in ("i2c", "spi"):
+        raise UsageError(
+            f"front {text!r}: {name} is no part on an I2C or SPI bus; boards play only those"
+        )
     return replace(found, front=True)
 
 

@@ -13,6 +13,8 @@ how many were *clocked*, which are what the part is then asked for (:mod:`hil.bo
 
 The other way round the bench is controller and the board target: TRANSACT is a whole transaction,
 TARGET_DONE tells how it went and how long the board has held the clock, in cycles of its processor.
+SPI_TRANSACT and SPI_DONE are the same of SPI, where nothing holds the clock: how long an answer
+took is told, and how many octets began before it.
 """
 
 from __future__ import annotations
@@ -67,11 +69,13 @@ class Kind(IntEnum):
     TARGET_DONE = 0x08
     STATUS = 0x09
     RESET_DONE = 0x0A
+    SPI_DONE = 0x0B
     RESET = 0x40
     TRANSACT = 0x41
     HOLD = 0x42
     DRIVE = 0x43
     ASK_STATUS = 0x44
+    SPI_TRANSACT = 0x45
 
 
 #: the emulator's counters, in the order in which it tells them; the last one in microseconds
@@ -114,6 +118,10 @@ FROM_BOARD: Final = {
     ),
     Kind.STATUS: Struct("state" / Int8ul, "counters" / Array(len(COUNTERS), Int32ul)),
     Kind.RESET_DONE: Struct("cause" / Int8ul),
+    # late: octets that began before the board had written its answer
+    Kind.SPI_DONE: Struct(
+        "longest" / Int32ul, "late" / Int8ul, "cycles" / Int32ul, "data" / GreedyBytes
+    ),
 }
 ANSWERS: Final = {
     # stretch_ns: the part holds the clock so long behind this octet
@@ -136,6 +144,15 @@ TO_BOARD: Final = {
     Kind.HOLD: Struct("lines" / Int8ul, "clocks" / Int8ul),
     Kind.DRIVE: Struct("port" / Int8ul, "mask" / Int8ul, "value" / Int8ul),
     Kind.ASK_STATUS: Pass,
+    # lead_ns: between chip select and the clock; gap_ns: rest of the clock between two octets
+    Kind.SPI_TRANSACT: Struct(
+        "hz" / Int32ul,
+        "mode" / Int8ul,
+        "chip_select" / Int8ul,
+        "lead_ns" / Int32ul,
+        "gap_ns" / Int32ul,
+        "data" / GreedyBytes,
+    ),
 }
 
 
@@ -216,6 +233,18 @@ class TargetOutcome(NamedTuple):
     #: the longest single hold of the clock, all of them, and the whole transaction, in cycles
     longest_cycles: int
     stretched_cycles: int
+    cycles: int
+
+
+class SPIOutcome(NamedTuple):
+    """How an SPI transaction of the bench with the board as target went."""
+
+    #: as many octets as were sent
+    data: bytes
+    #: the longest time between an octet and the board's answer, and the transaction, in cycles
+    longest_cycles: int
+    #: octets that began before the answer: they are what the bench had sent
+    late: int
     cycles: int
 
 
@@ -396,3 +425,28 @@ class Wires:
             done.stretched,
             done.cycles,
         )
+
+    def spi_transact(
+        self,
+        octets: bytes,
+        hz: int = 10_000,
+        mode: int = 0,
+        chip_select: int = 0,
+        lead_ns: int = 100_000,
+        gap_ns: int = 0,
+    ) -> SPIOutcome:
+        """Exchange octets under one chip select with the board as target.
+
+        The clock begins ``lead_ns`` behind chip select, and rests for ``gap_ns`` between octets.
+        """
+        self._say(
+            Kind.SPI_TRANSACT,
+            hz=hz,
+            mode=mode,
+            chip_select=chip_select,
+            lead_ns=lead_ns,
+            gap_ns=gap_ns,
+            data=octets,
+        )
+        done = self._await(Kind.SPI_DONE)
+        return SPIOutcome(bytes(done.data), done.longest, done.late, done.cycles)

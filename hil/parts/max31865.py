@@ -98,8 +98,8 @@ class Max31865(Part):
 
     # Conversion -----------------------------------------------------------------------------------
 
-    def _refresh(self, t_ns: int) -> None:
-        """Latch what ended since the last access."""
+    def refresh(self, t_ns: int) -> None:
+        """Bring what changes by itself up to ``t_ns``: latch what ended since the last access."""
         values = self.file.values
         if 0 <= self._cycle_ns <= t_ns:
             self._cycle_ns = -1
@@ -149,7 +149,7 @@ class Max31865(Part):
         for octet in tx:
             if self._head < 0:
                 self._head = octet
-                self._refresh(t_ns)
+                self.refresh(t_ns)
                 rx.append(0xFF)
                 continue
             address = self._head & 0x7F

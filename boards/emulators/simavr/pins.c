@@ -90,6 +90,12 @@ static void write_enable(avr_t *avr, avr_io_addr_t at, uint8_t value, void *para
     }
 }
 
+void pins_select(uint8_t level)
+{
+    enum { SS = 1 << 2 };
+    pins_drive(0, driven[0] | SS, (uint8_t)((outside[0] & ~SS) | (level ? SS : 0)));
+}
+
 void pins_drive(uint8_t port, uint8_t mask, uint8_t value)
 {
     if (port < N_PORTS) {

@@ -8,10 +8,11 @@
  * timers, the EEPROM, the watchdog. What it does otherwise is replaced in its table of I/O registers:
  *   usart.c  its receiver holds 64 octets and never overruns, its frames are a bit too long (section 20)
  *   spi.c    its octets take 100 us at any clock, and a collision is not seen (section 19)
+ *   spi_target.c  the same interface as peripheral of a controller of the bench
  *   twi.c    it answers the address with the status of data, one cycle is one microsecond (section 22)
  *   pins.c   a pin that is held low from outside reads high once its port is written; flags of pin change
  *            interrupts are set, not cleared, by writing 1 (sections 13.2.5 and 14)
- * Not modelled: the SPI as peripheral, synchronous and 9-bit USART frames, INT0 and INT1, ADC inputs,
+ * Not modelled: synchronous and 9-bit USART frames, INT0 and INT1, ADC inputs,
  * loss of arbitration on the TWI, the 3.4 ms that writing an octet of EEPROM takes. */
 #ifndef RUNNER_H
 #define RUNNER_H
@@ -62,6 +63,12 @@ int usart_busy(void);
 void spi_init(void);
 void spi_reset(void);
 int spi_busy(void);
+void spi_flags(uint8_t clear, uint8_t set);        /* of SPSR */
+void spi_came(uint8_t octet);                      /* one has been shifted in */
+void spi_controller(const uint8_t *plan, int n);   /* a controller of the bench starts a transaction */
+int spi_target_busy(void);
+void spi_target_write(uint8_t octet);              /* SPDR is written and the interface is a peripheral */
+void spi_target_reset(void);
 
 void twi_init(void);
 void twi_reset(void);
@@ -75,13 +82,14 @@ void pins_init(void);
 void pins_reset(void);
 void pins_drive(uint8_t port, uint8_t mask, uint8_t value); /* levels from outside; mask: who is driven */
 uint8_t pins_level(uint8_t port);
+void pins_select(uint8_t level); /* SS, from outside */
 void pins_look(void); /* levels may have changed: pin change interrupts */
 
 /* wires.c: datagrams to and from the bench; hil/boards/wires.py has their contents. */
 enum {
     WIRE_START = 1, WIRE_WRITE, WIRE_MORE, WIRE_STOP, WIRE_SPI, WIRE_PORT, WIRE_RATE, WIRE_TARGET_DONE, WIRE_STATUS,
-    WIRE_RESET_DONE,
-    WIRE_RESET = 0x40, WIRE_TARGET, WIRE_HOLD, WIRE_DRIVE, WIRE_ASK_STATUS,
+    WIRE_RESET_DONE, WIRE_SPI_DONE,
+    WIRE_RESET = 0x40, WIRE_TARGET, WIRE_HOLD, WIRE_DRIVE, WIRE_ASK_STATUS, WIRE_SPI_TRANSACT,
     WIRE_ANSWER = 0x80, /* with the kind that was asked */
 };
 void put32(uint8_t *octets, uint32_t value);

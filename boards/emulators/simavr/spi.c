@@ -1,4 +1,4 @@
-/* SPI of the ATmega328P as controller (data sheet section 19): clock of the divider, double buffer in
+/* SPI of the ATmega328P (data sheet section 19), as controller: clock of the divider, double buffer in
  * receive direction, collision flag, mode fault by SS. GPL note: runner.h. */
 #include "runner.h"
 
@@ -16,7 +16,7 @@ static unsigned divisor(void)
     return 1u << (cpu->data[SPSR_] & SPI2X ? by - 1 : by);
 }
 
-static void flags(uint8_t clear, uint8_t set)
+void spi_flags(uint8_t clear, uint8_t set)
 {
     cpu->data[SPSR_] = (uint8_t)((cpu->data[SPSR_] & ~clear) | set);
     line_set(&done_line, !!(cpu->data[SPSR_] & SPIF));
@@ -26,13 +26,19 @@ static avr_cycle_count_t done(avr_t *avr, avr_cycle_count_t when, void *param)
 {
     (void)avr, (void)when, (void)param;
     received = coming;
-    flags(0, SPIF);
+    spi_flags(0, SPIF);
     return 0;
 }
 
 int spi_busy(void)
 {
-    return avr_cycle_timer_status(cpu, done, NULL) != 0;
+    return avr_cycle_timer_status(cpu, done, NULL) != 0 || spi_target_busy();
+}
+
+void spi_came(uint8_t octet)
+{
+    received = octet;
+    spi_flags(0, SPIF);
 }
 
 static uint8_t mirrored(uint8_t octet)
@@ -48,13 +54,17 @@ static void write_data(avr_t *avr, avr_io_addr_t at, uint8_t value, void *param)
 {
     (void)at, (void)param;
     uint8_t control = avr->data[SPCR_];
-    flags(seen, 0);
+    spi_flags(seen, 0);
     seen = 0;
-    if (spi_busy()) {
-        flags(0, WCOL);
+    if (!(control & MSTR)) {
+        spi_target_write(value);
         return;
     }
-    if (!(control & SPE) || !(control & MSTR)) {
+    if (spi_busy()) {
+        spi_flags(0, WCOL);
+        return;
+    }
+    if (!(control & SPE)) {
         return;
     }
     uint8_t ask[6] = {control & DORD ? mirrored(value) : value, (uint8_t)((control & CPOL_CPHA) >> 2)}, answer = 0xFF;
@@ -70,7 +80,7 @@ static void write_data(avr_t *avr, avr_io_addr_t at, uint8_t value, void *param)
 static uint8_t read_data(avr_t *avr, avr_io_addr_t at, void *param)
 {
     (void)avr, (void)at, (void)param;
-    flags(seen, 0);
+    spi_flags(seen, 0);
     seen = 0;
     return received;
 }
@@ -95,7 +105,7 @@ static void write_control(avr_t *avr, avr_io_addr_t at, uint8_t value, void *par
     /* 19.4.2: SS as input and low while controller: somebody else takes the bus. */
     if ((value & SPE) && (value & MSTR) && !(avr->data[PINB_ + 1] & SS) && !(pins_level(0) & SS)) {
         avr->data[at] = (uint8_t)(value & ~MSTR);
-        flags(0, SPIF);
+        spi_flags(0, SPIF);
         return;
     }
     line_set(&done_line, !!(avr->data[SPSR_] & SPIF));
@@ -116,6 +126,7 @@ void spi_init(void)
 void spi_reset(void)
 {
     avr_cycle_timer_cancel(cpu, done, NULL);
+    spi_target_reset();
     cpu->data[SPCR_] = cpu->data[SPSR_] = seen = 0;
-    flags(SPIF | WCOL, 0);
+    spi_flags(SPIF | WCOL, 0);
 }

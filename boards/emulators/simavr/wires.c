@@ -66,6 +66,8 @@ static void obey(const uint8_t *message, int n)
         board_reset(message[1], message[2]);
     } else if (message[0] == WIRE_TARGET && n >= 9) {
         twi_controller(message + 1, n - 1);
+    } else if (message[0] == WIRE_SPI_TRANSACT && n >= 16) {
+        spi_controller(message + 1, n - 1);
     } else if (message[0] == WIRE_HOLD && n == 3) {
         twi_hold(message[1], message[2]);
         pins_look();

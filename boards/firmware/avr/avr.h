@@ -13,6 +13,12 @@
 
 uint8_t link_waits(void); /* octets are in the ring; with interrupts locked */
 void link_init(void);
+/* The SPI as target: told of its chip select by the pin change interrupt of port B. */
+uint8_t spi_target_listen(uint8_t slot, uint16_t address, uint8_t on); /* status */
+void spi_target_lock(uint8_t on);
+void spi_edge(void);
+extern uint8_t spi_watched; /* pins of port B */
+
 uint8_t gpio_waits(void); /* an edge has not been told */
 
 #endif

@@ -5,8 +5,8 @@
 #define HW_BOARD_NAME "uno"
 #define HW_FIRMWARE_NAME "hilwire-uno"
 #define HW_CAPABILITIES                                                                            \
-    (HW_CAP_I2C | HW_CAP_SPI | HW_CAP_GPIO | HW_CAP_I2C_TARGET | HW_CAP_SET_BAUD | HW_CAP_RESET |   \
-     HW_CAP_UID)
+    (HW_CAP_I2C | HW_CAP_SPI | HW_CAP_GPIO | HW_CAP_I2C_TARGET | HW_CAP_SPI_TARGET |                 \
+     HW_CAP_SET_BAUD | HW_CAP_RESET | HW_CAP_UID)
 #define HW_MAX_FRAME 136
 #define HW_WINDOW 1
 #define HW_RX_CREDIT 127

@@ -53,7 +53,13 @@ static void changed(uint8_t port)
     }
 }
 
-ISR(PCINT0_vect) { changed(PORT_B); }
+ISR(PCINT0_vect)
+{
+    spi_edge();
+    if (rising[PORT_B] | falling[PORT_B])
+        changed(PORT_B);
+}
+
 ISR(PCINT1_vect) { changed(PORT_C); }
 ISR(PCINT2_vect) { changed(PORT_D); }
 
@@ -94,7 +100,7 @@ uint8_t hal_gpio_config(uint8_t pin, uint8_t mode, uint8_t edges)
     rising[port] = edges & RISING ? rising[port] | bit : rising[port] & (uint8_t)~bit;
     falling[port] = edges & FALLING ? falling[port] | bit : falling[port] & (uint8_t)~bit;
     last[port] = *at;
-    *mask = rising[port] | falling[port];
+    *mask = rising[port] | falling[port] | (port == PORT_B ? spi_watched : 0);
     PCICR = *mask ? PCICR | (uint8_t)(1 << port) : PCICR & (uint8_t) ~(1 << port);
     sei();
     return HW_OK;

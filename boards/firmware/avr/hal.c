@@ -159,7 +159,7 @@ uint8_t hal_write_uid(const uint8_t uid[8])
 uint8_t hal_describe(uint32_t offset, uint8_t *octets, uint8_t n)
 {
     static const char text[] PROGMEM = "Arduino Uno. I2C 0: SDA A4, SCL A5, to 400 kHz. SPI 0: SCK D13, MISO D12, MOSI D11, "
-                                       "CS 0 D10, to 8 MHz. GPIO: D2 to D9, A0 to A3 are 14 to 17.\n";
+                                       "CS 0 D10, to 8 MHz, or as target. GPIO: D2 to D9, A0 to A3 are 14 to 17.\n";
     uint8_t i = 0;
     for (; i < n && offset + i < sizeof text - 1; i++)
         octets[i] = pgm_read_byte(text + offset + i);

@@ -55,7 +55,11 @@ ISR(TWI_vect)
 
 uint8_t hal_target_listen(uint8_t slot, uint8_t bus, uint16_t address, uint8_t on)
 {
-    if (bus || address > 0x7F)
+    if (bus)
+        return HW_INVALID;
+    if (address >> 8 & HW_SPI_TARGET)
+        return spi_target_listen(slot, address, on);
+    if (address > 0x7F)
         return HW_INVALID;
     target_slot = slot;
     listens = on ? _BV(TWEA) : 0;
@@ -74,22 +78,34 @@ static void lock(void)
     SREG = state;
 }
 
-void hal_target_lock(void) { lock(); }
+void hal_target_lock(void)
+{
+    spi_target_lock(1);
+    lock();
+}
 
 void hal_target_unlock(void)
 {
+    spi_target_lock(0);
     if (!holding)
         TWCR = (TWCR & _BV(TWEA)) | _BV(TWEN) | _BV(TWIE);
 }
 
 /* --- controller ------------------------------------------------------------------------------ */
 
+/* The interface has forgotten what a controller had begun; what is on the SPI goes on. */
+static void forget(void)
+{
+    if (!spi_watched)
+        hw_target_stop();
+}
+
 static uint8_t give_up(void)
 {
     uint8_t lines = PINC & (SDA_PIN | SCL_PIN);
     TWCR = 0;
     holding = 0;
-    hw_target_stop(); /* the interface has forgotten it, too */
+    forget();
     TWCR = _BV(TWEN) | _BV(TWIE) | listens;
     return lines == (SDA_PIN | SCL_PIN) ? HW_TIMEOUT : HW_STUCK;
 }
@@ -215,7 +231,7 @@ uint8_t hal_i2c_recover(uint8_t bus)
     (void)bus;
     TWCR = 0;
     holding = 0;
-    hw_target_stop();
+    forget();
     PORTC &= (uint8_t) ~(SDA_PIN | SCL_PIN);
     for (uint8_t i = 0; i < 9; i++) {
         line(SCL_PIN, 0);

@@ -156,9 +156,9 @@ static uint8_t bus(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply)
     case HW_CAN_CONFIG:
         return hw_can_execute(type, payload, n, reply);
 #endif
-#if HW_CAPABILITIES & HW_CAP_I2C_TARGET
+#if HW_CAPABILITIES & (HW_CAP_I2C_TARGET | HW_CAP_SPI_TARGET)
     case HW_TARGET_CONFIG:
-        if (!(HW_CAPABILITIES_NOW & HW_CAP_I2C_TARGET))
+        if (!(HW_CAPABILITIES_NOW & (HW_CAP_I2C_TARGET | HW_CAP_SPI_TARGET)))
             return hw_fail(reply, HW_UNSUPPORTED);
         return hw_target_execute(type, payload, n, reply);
 #endif

@@ -97,11 +97,12 @@ int hal_can_take(uint8_t bus, uint32_t *t_us, uint32_t *id, uint8_t *flags, uint
 /* 1 where state (0 active, 1 warning, 2 passive, 3 bus-off) or a counter is another than told. */
 uint8_t hal_can_changed(uint8_t bus, uint8_t state_tec_rec[3]);
 
-/* --- HW_CAP_I2C_TARGET: slots 0 .. HW_TARGET_SLOTS - 1 ------------------------------------- */
+/* --- HW_CAP_I2C_TARGET, HW_CAP_SPI_TARGET: slots 0 .. HW_TARGET_SLOTS - 1 ------------------------------------- */
 
 /* Answer to this address from now on (on = 1) or no more (on = 0): status. Called from the main
  * loop; the HAL's interrupt calls hw_target_start and its fellows of hilwire.h, which call
- * hal_micros. Where HW_TARGET_SWITCHED is defined it is switched off while the image is stale. */
+ * hal_micros. Where HW_TARGET_SWITCHED is defined it is switched off while the image is stale, but not
+ * an SPI target, whose address has HW_SPI_TARGET in its high octet. */
 uint8_t hal_target_listen(uint8_t slot, uint8_t bus, uint16_t address, uint8_t on);
 /* Keep the target's interrupt from running (the hardware stretches the clock), and let it run again;
  * a board without interrupts looks at its wires in hal_target_unlock. */

@@ -173,5 +173,14 @@ uint8_t hw_target_start(uint8_t slot, uint8_t read);
 uint8_t hw_target_write(uint8_t octet); /* 1 to acknowledge */
 uint8_t hw_target_read(void);           /* the octet to send; for each, the first included */
 void hw_target_stop(void);
+/* On SPI: chip select is active; an octet is exchanged, and what is to be sent with the next one; chip
+ * select is not active any more: hw_target_stop. Before the first exchange FFh is to be sent. Where an
+ * answer did not come in time for the controller's clock: late, and no more of this transaction. */
+void hw_target_select(uint8_t slot);
+uint8_t hw_target_exchange(uint8_t octet);
+void hw_target_late(void);
+/* Address of an SPI target, its high octet: this flag; mode in bits 4 and 5; in a read the bit of
+ * direction is set; which bit of the first octet that is. Its low octet: chip select. */
+enum { HW_SPI_TARGET = 0x80, HW_SPI_MODE = 0x30, HW_SPI_READS = 0x08, HW_SPI_BIT = 0x07 };
 
 #endif

@@ -1,4 +1,4 @@
-/* The front end: the board as I2C target that answers from register images which the host keeps
+/* The front end: the board as I2C or SPI target that answers from register images which the host keeps
  * current.
  *
  * A controller sets the pointer with the first octets of a write, pointer high octet first, and
@@ -7,31 +7,45 @@
  * out. Before its last octet has been written once, and when nothing has renewed it for fresh_ms, an
  * image is stale: the controller is not acknowledged, because a wrong reading would look right.
  *
+ * On SPI there is no such refusal: a stale image reads as FFh, and so does whatever the controller
+ * reads while it sends the first octet, which has the register and the bit of direction. Freshness and
+ * the record are seen to when chip select comes, because the answer to that octet cannot wait.
+ *
  * What controllers do goes through a ring from the interrupt to the main loop. A record is put
  * behind the ring's head and becomes valid when the transaction ends and the head moves. */
 #include "hal.h"
 #include "hilwire.h"
 
-#if HW_CAPABILITIES & HW_CAP_I2C_TARGET
+#if HW_CAPABILITIES & (HW_CAP_I2C_TARGET | HW_CAP_SPI_TARGET)
 
 enum {
     CONFIG_SIZE = 11, IMAGE_HEAD = 3,
     LONGEST = HW_EVENT_SIZE - HW_HEAD - HW_CHECK + 2,
     INCREMENT = 1, KEEP = 2,
     RING_MASK = HW_TARGET_RING - 1,
-    PATIENCE_US = 20000
+    PATIENCE_US = 20000,
+    WRITES = 0, READS = 1, SELECTED = 2 /* chip select is active, and nothing has come */
 };
 
 static struct slot {
-    uint8_t used, bus, width, pointer_size, flags;
+    uint8_t used, bus, width, pointer_size, flags; /* pointer_size of SPI: mask of the register */
     uint8_t fresh, complete, listening;
     uint16_t address, size, pointer;
     uint32_t fresh_us, renewed_us; /* fresh_us 0: never stale */
     uint8_t image[HW_TARGET_IMAGE];
 } slots[HW_TARGET_SLOTS];
 
+#ifdef HW_TARGET_SWITCHED
+#define SWITCHED 1
+#else
+#define SWITCHED 0
+#endif
+
+static uint8_t is_spi(const struct slot *s) { return s->address >> 15; }
+
 static volatile uint8_t active; /* slot + 1 while a transaction is under way */
-static uint8_t reading, within; /* octets of the present register that are read */
+static uint8_t reading; /* WRITES, READS, SELECTED */
+static uint8_t within; /* octets of the present register that are read */
 static uint16_t at, count; /* octet of the image to be read next; octets of this transaction */
 static uint16_t first;     /* pointer that the read began with */
 
@@ -101,7 +115,9 @@ static void finish(uint8_t again)
 {
     if (!active)
         return;
-    if (reading) {
+    if (reading == SELECTED) {
+        length = 0;
+    } else if (reading == READS) {
         put_bytes(first, 2);
         put(count > 0xFF ? 0xFF : (uint8_t)count);
         commit();
@@ -119,7 +135,7 @@ uint8_t hw_target_start(uint8_t slot, uint8_t read)
         tell_stale(slot);
         return 0;
     }
-    begin(read ? HW_TARGET_READ : HW_TARGET_WRITE, slot);
+    begin(read == READS ? HW_TARGET_READ : HW_TARGET_WRITE, slot);
     put_bytes(hal_micros(), 4);
     reading = read;
     count = within = 0;
@@ -128,6 +144,51 @@ uint8_t hw_target_start(uint8_t slot, uint8_t read)
     active = slot + 1;
     return 1;
 }
+
+#if HW_CAPABILITIES & HW_CAP_SPI_TARGET
+void hw_target_select(uint8_t slot) { hw_target_start(slot, SELECTED); }
+
+/* The first octet behind chip select: where and which way. */
+static uint8_t command(const struct slot *s, uint8_t octet)
+{
+    uint8_t how = (uint8_t)(s->address >> 8), bit = octet >> (how & HW_SPI_BIT) & 1;
+    if (bit != !!(how & HW_SPI_READS)) {
+        reading = WRITES;
+        put(octet);
+        return 0xFF;
+    }
+    reading = READS;
+    if (length)
+        ring[(uint8_t)(head + 1) & RING_MASK] = HW_TARGET_READ;
+    first = octet & s->pointer_size;
+    at = first * s->width;
+    octet = hw_target_read();
+    count = 0; /* it is on its way, and not read yet */
+    return octet;
+}
+
+uint8_t hw_target_exchange(uint8_t octet)
+{
+    if (!active)
+        return 0xFF;
+    if (reading == READS)
+        return hw_target_read();
+    if (reading == SELECTED)
+        return command(slots + active - 1, octet);
+    put(octet);
+    return 0xFF;
+}
+
+void hw_target_late(void)
+{
+    if (!active)
+        return;
+    begin(HW_TARGET_STALE, active - 1);
+    put_bytes(0, 2);
+    commit();
+    active = 0;
+}
+#endif
 
 uint8_t hw_target_write(uint8_t octet)
 {
@@ -188,12 +249,23 @@ static uint8_t listen(uint8_t slot, uint8_t on)
     return hal_target_listen(slot, slots[slot].bus, slots[slot].address, on);
 }
 
+/* Listen to what was configured; a slot that cannot is none. */
+static uint8_t attend(uint8_t slot)
+{
+    uint8_t status = listen(slot, 1);
+    if (status)
+        slots[slot].used = slots[slot].listening = 0;
+    return status;
+}
+
 static uint8_t configure(uint8_t slot, const uint8_t *p)
 {
     struct slot *s = &slots[slot];
     uint16_t size = (uint16_t)(p[9] | p[10] << 8);
     uint8_t width = p[4];
-    if (size > HW_TARGET_IMAGE || (size && (!width || width > 4 || p[5] < 1 || p[5] > 2)))
+    if (size > HW_TARGET_IMAGE || (size && (!width || width > 4 || !p[5])))
+        return HW_INVALID;
+    if (size && p[5] > 2 && !(p[3] & HW_SPI_TARGET))
         return HW_INVALID;
     if (s->listening)
         hal_target_listen(slot, s->bus, s->address, 0);
@@ -214,11 +286,9 @@ static uint8_t configure(uint8_t slot, const uint8_t *p)
     s->pointer = 0;
     s->fresh = s->complete = 0;
     hal_target_unlock();
-#ifdef HW_TARGET_SWITCHED
-    return HW_OK; /* listens with the first image */
-#else
-    return size ? listen(slot, 1) : HW_OK;
-#endif
+    if (!size || (SWITCHED && !is_spi(s)))
+        return HW_OK; /* where it is switched it listens with the first image */
+    return attend(slot);
 }
 
 static uint8_t write_image(uint8_t slot, uint16_t offset, const uint8_t *octets, uint8_t n)
@@ -233,11 +303,7 @@ static uint8_t write_image(uint8_t slot, uint16_t offset, const uint8_t *octets,
         s->complete = 1;
     s->fresh = s->complete;
     hal_target_unlock();
-#ifdef HW_TARGET_SWITCHED
-    if (s->fresh && !s->listening)
-        return listen(slot, 1);
-#endif
-    return HW_OK;
+    return SWITCHED && s->fresh && !s->listening ? attend(slot) : HW_OK;
 }
 
 uint8_t hw_target_execute(uint8_t type, uint8_t *payload, uint8_t n, uint8_t *reply)
@@ -271,7 +337,7 @@ void hw_target_service(void)
 #ifdef HW_TARGET_SWITCHED
     for (uint8_t slot = 0; slot < HW_TARGET_SLOTS; slot++) {
         struct slot *s = &slots[slot];
-        if (s->listening && !is_fresh(s)) {
+        if (s->listening && !is_spi(s) && !is_fresh(s)) {
             listen(slot, 0);
             hal_target_lock();
             finish(0); /* nobody would tell of its end any more */

@@ -17,7 +17,7 @@
 #define HW_FIRMWARE_NAME "hilwire-posix"
 #define HW_CAPABILITIES                                                                            \
     (HW_CAP_I2C | HW_CAP_I2C_TEN | HW_CAP_SPI | HW_CAP_UART | HW_CAP_GPIO | HW_CAP_CAN |           \
-     POSIX_CAN_FD | HW_CAP_I2C_TARGET | HW_CAP_SET_BAUD | HW_CAP_RESET)
+     POSIX_CAN_FD | HW_CAP_I2C_TARGET | HW_CAP_SPI_TARGET | HW_CAP_SET_BAUD | HW_CAP_RESET)
 #define HW_RX_CREDIT 2048
 #define HW_I2C_WHOLE
 #define HW_SPI_WHOLE

@@ -129,7 +129,7 @@ uint32_t posix_capabilities(void)
     if (!options.tty && !options.set_baud)
         with &= ~HW_CAP_SET_BAUD;
     if (options.target_wires < 0)
-        with &= ~HW_CAP_I2C_TARGET;
+        with &= ~(HW_CAP_I2C_TARGET | HW_CAP_SPI_TARGET);
     return with;
 }
 

@@ -11,9 +11,10 @@
 
 enum {
     MESSAGE = 600,
-    TARGET_DONE = 0x08, STATUS = 0x09, RESET_DONE = 0x0A,
-    RESET = 0x40, TRANSACT = 0x41, ASK_STATUS = 0x44,
-    HEAD = 9, DONE_HEAD = HEAD + 15, STATUS_SIZE = HEAD + 41, TRANSACT_HEAD = 7 /* kind, bit rate, limit of stretching */
+    TARGET_DONE = 0x08, STATUS = 0x09, RESET_DONE = 0x0A, SPI_DONE = 0x0B,
+    RESET = 0x40, TRANSACT = 0x41, ASK_STATUS = 0x44, SPI_TRANSACT = 0x45,
+    HEAD = 9, DONE_HEAD = HEAD + 15, STATUS_SIZE = HEAD + 41, TRANSACT_HEAD = 7 /* kind, bit rate, limit of stretching */,
+    SPI_HEAD = 15, SPI_DONE_HEAD = HEAD + 9 /* kind, bit rate, mode, chip select, lead, gap */
 };
 
 static struct {
@@ -26,7 +27,7 @@ uint8_t hal_target_listen(uint8_t slot, uint8_t bus, uint16_t address, uint8_t o
     (void)bus; /* the wires are those of all */
     if (options.target_wires < 0)
         return HW_UNSUPPORTED;
-    if (address > 0x7F)
+    if (address > 0x7F && !(address >> 8 & HW_SPI_TARGET))
         return HW_INVALID;
     slots[slot].address = address;
     slots[slot].on = on;
@@ -83,6 +84,28 @@ static void transact(const uint8_t *p, const uint8_t *end)
     say(TARGET_DONE, answer, (size_t)(out - answer));
 }
 
+/* Exchange octets under one chip select; a target of another mode is not there. */
+static void spi_transact(const uint8_t *message, uint8_t mode, uint8_t cs, size_t n)
+{
+    uint8_t answer[SPI_DONE_HEAD + MESSAGE] = {0}, next = 0xFF, served = 0;
+    uint32_t since = hal_micros();
+    for (uint8_t i = 0; i < HW_TARGET_SLOTS && !served; i++) {
+        uint16_t address = slots[i].address;
+        served = slots[i].on && address >> 15 && (uint8_t)address == cs &&
+                 (address >> 8 & HW_SPI_MODE) >> 4 == mode;
+        if (served)
+            hw_target_select(i);
+    }
+    for (size_t i = 0; i < n; i++) {
+        answer[SPI_DONE_HEAD + i] = next;
+        next = served ? hw_target_exchange(message[SPI_HEAD + i]) : 0xFF;
+    }
+    if (served)
+        hw_target_stop();
+    hw_put32(answer + HEAD + 5, hal_micros() - since);
+    say(SPI_DONE, answer, SPI_DONE_HEAD + n);
+}
+
 void posix_wires_open(void)
 {
     if (options.target_wires >= 0)
@@ -102,6 +125,8 @@ void posix_wires_service(void)
             return;
         if (message[0] == TRANSACT && n >= TRANSACT_HEAD) {
             transact(message + TRANSACT_HEAD, message + n);
+        } else if (message[0] == SPI_TRANSACT && n >= SPI_HEAD) {
+            spi_transact(message, message[5], message[6], (size_t)n - SPI_HEAD);
         } else if (message[0] == ASK_STATUS) {
             say(STATUS, answer, STATUS_SIZE);
         } else if (message[0] == RESET) {

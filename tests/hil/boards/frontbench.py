@@ -94,7 +94,9 @@ class Front:
         """Have the board play a part, up to its first whole image."""
         part = self.silicon.parts[name]
         spec = next(spec for spec in self.silicon.wiring.board.parts if spec.name == name)
-        face = self.front.serve(part, self.lane, spec.address)
+        bus = self.silicon.wiring.board.bus(spec.bus)
+        lane = self.silicon.exchange.lanes[bus.index]
+        face = self.front.serve(part, lane, spec.address)
         self.until(lambda: face.configured is not False)
         if face.configured:
             self.settle()

@@ -73,5 +73,5 @@ def test_a_part_is_played_or_bound_but_not_both(tmp_path: Path) -> None:
     assert played.front
     with pytest.raises(UsageError, match="--bind power_monitor=emulated"):
         bindings(board, lab, ["power_monitor=player"], ["power_monitor=player"])
-    with pytest.raises(UsageError, match="no part on an I2C bus"):
+    with pytest.raises(UsageError, match="no part on an I2C or SPI bus"):
         bindings(board, lab, [], ["i2c-1=player"])
