@@ -3,10 +3,10 @@
 The board is an I2C or SPI target with a register image a part (``docs/board-protocol.md``,
 target). Here the images are made from the parts' register tables, pushed where they have changed,
 and touched where they have not, because an image that nobody renews is not served: a reading of a
-world that stands still would look right. What the controller does comes back as events and is done to the
-part, at the virtual time at which it was heard: octets written are written, and what a read takes
-out of a part is taken. Each of these transactions crosses the emulated bus with the octets that
-the image had, so its records, faults and counters are those of every other one.
+world that stands still would look right. What the controller does comes back as events and is done
+to the part, at the virtual time at which it was heard: octets written are written, and what a read
+takes out of a part is taken. Each of these transactions crosses the emulated bus with the octets
+that the image had, so its records, faults and counters are those of every other one.
 
 An image is as old as the link is slow: between a write and the image that shows its effect lie a
 round trip and a push, and a read that falls between a push and its reply is recorded with the image
