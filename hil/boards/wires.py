@@ -432,7 +432,7 @@ class Wires:
         hz: int = 10_000,
         mode: int = 0,
         chip_select: int = 0,
-        lead_ns: int = 100_000,
+        lead_ns: int = 200_000,
         gap_ns: int = 0,
     ) -> SPIOutcome:
         """Exchange octets under one chip select with the board as target.
