@@ -26,6 +26,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -55,15 +56,24 @@ class Silicon:
     """Emulated parts on buses of their own. Close it, or use it as a context manager."""
 
     def __init__(
-        self, board: Board, seed: int = 0, overrides: Mapping[str, dict[str, Any]] | None = None
+        self,
+        board: Board,
+        seed: int = 0,
+        overrides: Mapping[str, dict[str, Any]] | None = None,
+        now_utc: datetime | None = None,
     ) -> None:
         """Build the buses and parts of ``board``; ``overrides`` as :class:`hil.wiring.Wiring`.
 
-        The parts have had power for :data:`POWERED_S` when the board first asks.
+        The parts have had power for :data:`POWERED_S` when the board first asks, which is at
+        ``now_utc`` for those that know the time of day.
         """
         self.kernel = Kernel()
         self.exchange = Exchange(self.kernel, RecordStream(), 2**62)
         self.wiring = Wiring(board, self.exchange, seed, overrides or {})
+        if now_utc is not None:
+            for part in self.wiring.parts.values():
+                if hasattr(part, "epoch_utc"):
+                    part.epoch_utc = now_utc - timedelta(seconds=POWERED_S)
         self.wiring.start()
         self.kernel.run_before(POWERED_S * 1_000_000_000, AFTER_ALL)
         self.parts = self.wiring.parts
@@ -83,7 +93,13 @@ class Silicon:
         )
 
     @staticmethod
-    def behind(board: Board, names: Iterable[str], seed: int = 0, **overrides: Any) -> Silicon:
+    def behind(
+        board: Board,
+        names: Iterable[str],
+        seed: int = 0,
+        now_utc: datetime | None = None,
+        **overrides: Any,
+    ) -> Silicon:
         """Build those parts of a board file that a dev board has, with the switches before them."""
         wanted = set(names)
         known = {part.name: part for part in board.parts}
@@ -94,7 +110,7 @@ class Silicon:
                 wanted.add(mux)
                 name = mux
         parts = tuple(part for part in board.parts if part.name in wanted)
-        return Silicon(replace(board, parts=parts), seed, overrides)
+        return Silicon(replace(board, parts=parts), seed, overrides, now_utc)
 
     def feel(self, state: Mapping[str, float]) -> None:
         """Set the physical inputs of all parts, before whatever the board does next."""

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from hil.board import Board
+from hil.boardparts import Pin
 from hil.boards import emulators
 from hil.boards.binding import Binding
 from hil.boards.emulator import Emulator
@@ -28,8 +32,9 @@ from hil.faces.nodes import nodes_of
 from hil.fitting import part_overrides
 from hil.rig import Rig
 
-#: Kinds of bus whose parts an emulation can have on its wires.
+#: Kinds of bus whose parts an emulation can have on its wires, and of one on this computer.
 _WIRED = ("i2c", "spi")
+_WIRED_HERE = (*_WIRED, "uart", "gpio")
 _UID_NBYTES = 8
 
 
@@ -95,7 +100,8 @@ class Sources:
         """Return the names of the parts that an emulated board has on its wires."""
         names: set[str] = set()
         for binding in bound:
-            if binding.behind.kind not in _WIRED:
+            is_here = binding.instance.emulate == "posix"
+            if binding.behind.kind not in (_WIRED_HERE if is_here else _WIRED):
                 continue
             if binding.part is not None:
                 names.add(binding.part.name)
@@ -103,13 +109,35 @@ class Sources:
                 names |= {part.name for part in self._rig.board.parts if part.bus == binding.bus}
         return frozenset(names)
 
+    def _rewired(self, bound: Iterable[Binding]) -> Board:
+        """Return the board file with the pins of what is bound where the dev board has them.
+
+        Pins of a part on GPIO are the dev board's, in their order; those of other parts are open.
+        """
+        parts = {part.name: part for part in self._rig.board.parts}
+        for binding in bound:
+            if binding.part is None:
+                continue
+            part = binding.part
+            pins: tuple[Pin, ...] = ()
+            if binding.behind.kind == "gpio":
+                pins = tuple(
+                    pin._replace(line=binding.behind.pin_number(place))
+                    for place, pin in enumerate(part.pins)
+                )
+            parts[part.name] = replace(part, pins=pins)
+        return replace(self._rig.board, parts=tuple(parts.values()))
+
     def _start(self, instance: Instance) -> None:
         rig, bound = self._rig, self._wanted.get(instance.id, [])
         self._has[instance.id] = names = self._parts(bound)
         assert instance.emulate is not None
         silicon = None
         if names:
-            silicon = Silicon.behind(rig.board, names, rig.seed, **part_overrides(rig.mission))
+            now_utc = rig.mission.start_utc + timedelta(microseconds=rig.kernel.now_ns // 1000)
+            silicon = Silicon.behind(
+                self._rewired(bound), names, rig.seed, now_utc, **part_overrides(rig.mission)
+            )
             silicon.feel(rig.world.state)
         uid = hashlib.blake2b(instance.id.encode(), digest_size=_UID_NBYTES).digest()
         options: dict[str, Any] = {}
