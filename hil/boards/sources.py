@@ -154,12 +154,15 @@ class Sources:
         """Return the words that tell firmware on this computer which device is which of its buses.
 
         The devices are those of the silicon, whose buses have the names of the payload computer's.
+        CAN buses are none of them: there the firmware takes this computer's interface of that name.
         """
         paths: dict[str, list[str]] = {}
         for node in nodes_of(self._rig.exchange.lanes.values()).values():
             paths.setdefault(node.lane.bus.name, []).append(node.path)
         words = []
         for binding in bound:
+            if binding.behind.kind == "can":
+                continue
             for path in paths.get(binding.bus, ()):
                 name = binding.behind.name
                 if binding.behind.kind == "spi":

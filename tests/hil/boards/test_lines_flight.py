@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flying import Flown
 from unobench import wants_simavr
 
-from flightsw.codec.wire import Flag, Kind
+from flightsw.codec.wire import Flag, Kind, Status
 from hil.boards.emulator import Cabled
 from hil.boards.wires import Nothing
 
@@ -113,3 +114,14 @@ def test_pins_of_an_uno_are_pins_of_a_flight(tmp_path: Path) -> None:
     sent = [r for r in flown.records() if r.kind == Kind.GPIO and r.address == 24]
     assert sent
     assert len(watched.kicks) >= len(sent) - 2, "those before we watched left out"
+
+
+@pytest.mark.skipif(Path("/sys/class/net/can0").exists(), reason="this computer has a can0")
+def test_a_can_bus_is_an_interface_of_this_computer(tmp_path: Path) -> None:
+    """The firmware on this computer looks for the interface that the bus is named after."""
+    flown = Flown(tmp_path, bind=("can0=bench",), duration_s=1.0)
+    flown.fly()
+    assert [e["status"] for e in flown.events("BOARD_CONFIG_REFUSED")] == [int(Status.ABSENT)]
+    said = [e["text"] for e in flown.events("BOARD_LOG")]
+    assert said
+    assert all(text.startswith("can0: ") for text in said), "no tty, as an emulated bus has"
