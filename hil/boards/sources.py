@@ -17,6 +17,7 @@ from hil.boardparts import Pin
 from hil.boards import emulators
 from hil.boards.binding import Binding
 from hil.boards.emulator import Emulator
+from hil.boards.identity import PortInfo
 from hil.boards.lab import Instance
 from hil.boards.ports import (
     FolderPorts,
@@ -24,6 +25,7 @@ from hil.boards.ports import (
     MachinePorts,
     PortRegistry,
     PortSource,
+    emulated_device,
     emulated_port,
 )
 from hil.boards.silicon import Silicon
@@ -45,6 +47,8 @@ class Sources:
         self._rig = rig
         self._machine = JoinedPorts(MachinePorts(), FolderPorts())
         self._registry = PortRegistry()
+        #: path on which an emulation was plugged in last, by instance
+        self._shown: dict[str, str] = {}
         self._wanted: dict[str, list[Binding]] = {}
         self._has: dict[str, frozenset[str]] = {}
         self.emulators: dict[str, Emulator] = {}
@@ -76,7 +80,7 @@ class Sources:
             return self._machine
         if instance.id not in self.emulators:
             self._start(instance)
-        return self._registry
+        return _Living(self._registry, self.emulators)
 
     def close(self) -> None:
         """End every emulation."""
@@ -88,12 +92,12 @@ class Sources:
 
     def unplug(self, name: str) -> None:
         """Pull the plug of an emulated board."""
-        self._registry.pull(self.emulators[name].port)
+        self._hide(name)
         self.emulators[name].unplug()
 
     def replug(self, name: str) -> None:
         """Plug an emulated board in again; its port may have another name."""
-        self._registry.plug(emulated_port(name, self.emulators[name].replug()))
+        self._show(name, self.emulators[name].replug())
         self._numb.discard(name)
 
     def _parts(self, bound: Iterable[Binding]) -> frozenset[str]:
@@ -148,7 +152,14 @@ class Sources:
             instance.type, instance.emulate, silicon, uid=uid, line=line, **options
         )
         self.emulators[instance.id] = emulator
-        self._registry.plug(emulated_port(instance.id, emulator.port))
+        self._show(instance.id, emulator.port)
+
+    def _show(self, name: str, path: str) -> None:
+        self._shown[name] = path
+        self._registry.plug(emulated_port(name, path))
+
+    def _hide(self, name: str) -> None:
+        self._registry.pull(self._shown.pop(name, ""))
 
     def _devices(self, bound: Iterable[Binding]) -> list[str]:
         """Return the words that tell firmware on this computer which device is which of its buses.
@@ -175,8 +186,7 @@ class Sources:
     def _stop(self, name: str) -> None:
         emulator = self.emulators.pop(name)
         self._numb.discard(name)
-        if emulator.identity is not None:
-            self._registry.pull(emulator.port)
+        self._hide(name)
         emulator.close()
 
     def _feel(self, state: Mapping[str, float]) -> None:
@@ -189,3 +199,28 @@ class Sources:
                 self._numb.add(name)
                 values = {"board": name, "reason": str(error)}
                 self._rig.event(self._rig.kernel.now_ns, "bench", 3, "BOARD_NUMB", **values)
+
+
+class _Living:
+    """The ports of emulations that run: the tty of one that died is soon somebody else's."""
+
+    def __init__(self, registry: PortRegistry, emulators: Mapping[str, Emulator]) -> None:
+        self._registry = registry
+        self._emulators = emulators
+
+    def ports(self) -> list[PortInfo]:
+        """Return the ports that are there now."""
+        dead = {emulated_device(name) for name in self._dead()}
+        return [port for port in self._registry.ports() if port.device not in dead]
+
+    def token(self) -> object:
+        """Return another one when an emulation was plugged in or pulled, or has died."""
+        return self._registry.token(), self._dead()
+
+    def _dead(self) -> tuple[str, ...]:
+        # A cable hangs up by itself; where there is none, only the process tells.
+        return tuple(
+            name
+            for name, one in self._emulators.items()
+            if one.identity is None or (one.cable is None and not one.is_running)
+        )

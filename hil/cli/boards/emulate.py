@@ -15,8 +15,8 @@ def parser() -> argparse.ArgumentParser:
         description="Run the firmware of a board type on one of its emulations and print the port "
         "to open; until Ctrl-C, or `quit` on standard input.",
         epilog="On standard input, and as signals: unplug (SIGUSR1), replug (SIGUSR2), reset; "
-        "`help` lists the rest. With --id the port stands in for an instance of lab.toml that has "
-        "`emulate`.",
+        "`help` lists the rest. With --id `list`, `identify` and `log` take the port for that "
+        "instance of lab.toml; a run starts its own emulations.",
     )
     p.add_argument("type", help="board type, or a path of one")
     p.add_argument("--kind", default="", help="which of its emulations (default: the first)")

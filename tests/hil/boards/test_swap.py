@@ -158,6 +158,23 @@ def test_a_swap_that_cannot_be_leaves_the_board_as_it_was(tmp_path: Path) -> Non
     assert {(r.status, bool(r.flags & Flag.BOARD)) for r in late} == {(OK, True)}
 
 
+@pytest.mark.parametrize("kind", ["posix", "uno"])
+def test_the_port_of_an_emulation_that_died_is_left_alone(tmp_path: Path, kind: str) -> None:
+    """Its tty may be anybody's by now: it is not opened again, nor its board told to be there."""
+    lab = LAB.replace('type = "posix"', f'type = "{kind}"', 1)
+    flown = Flown(tmp_path, lab, bind=("power_monitor=bench",))
+
+    def die(boards: Any) -> None:
+        one = boards.sources.emulators["bench"]
+        (one._board if one.cable is None else one._machine._board).process.kill()
+
+    flown.at(1.2, die)
+    flown.fly()
+    names = [e["name"] for e in flown.events() if e["name"] in ("BOARD_OPENING", "BOARD_READY")]
+    assert names == ["BOARD_OPENING", "BOARD_READY"]
+    assert flown.power()[-1][1:] == (NAK, False)
+
+
 def test_a_board_that_restarts_in_flight_is_greeted_anew(flown: Flown) -> None:
     """After a reset of the board its bus is set up again, and it answers again by itself."""
     flown.at(1.2, lambda boards: boards.sources.emulators["bench"].reset("brown-out"))
