@@ -110,6 +110,8 @@ def _row(instance: Instance, found: Match, host: Host) -> Row:
     where = ", ".join(port.path for port in found.ports)
     if found.ambiguous:
         return Row("ambiguous", instance.id, kind, where, found.why)
+    if not found.ports and instance.emulate is not None:
+        return Row("emulated", instance.id, kind, "", "a run that binds it starts it")
     if not found.ports:
         return Row("absent", instance.id, kind, "", found.why)
     if not found.is_sure:

@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         description="List the boards of lab.toml with where they are, then the serial ports that "
         "none of them claims, with what they may be. No port is opened.",
         epilog="States: there; in use (another program has it open); to ask (its uid says which "
-        "port it is); ambiguous; absent; free (a port of nobody).",
+        "port it is); ambiguous; absent; emulated (a run starts it); free (a port of nobody).",
     )
     p.add_argument("--lab", metavar="FILE", help="lab file (default: HIL_LAB, ./lab.toml)")
     p.add_argument("--json", action="store_true", help="print one object a line")

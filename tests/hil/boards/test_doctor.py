@@ -11,6 +11,9 @@ import pytest
 from hil.boards.boardtype import load_type, type_names
 from hil.boards.doctor import Bench, emulations, examine, images
 from hil.boards.host import Host
+from hil.boards.lab import load_lab
+from hil.boards.ports import PortRegistry
+from hil.boards.whereabouts import survey
 from hil.findings import BAD, GOOD, WARN, Finding
 from tests.hil.boards.plantedhost import CH340, FT232, OTHER_GID, OTHER_UID, UNO, PlantedHost
 
@@ -311,3 +314,13 @@ def test_emulations_whose_programs_are_absent(
         assert found[name].state == WARN
         assert "apt-get install" in found[name].fix
     assert "posix" in found["emulations"].detail
+
+
+def test_an_emulation_that_does_not_run_is_no_fault(tmp_path: Path) -> None:
+    """A run starts it: nothing is to be plugged in."""
+    lab = tmp_path / "lab.toml"
+    lab.write_text('schema = 1\n[[instance]]\nid = "first"\ntype = "uno"\nemulate = "posix"\n')
+    bench = Bench(host=Host(), lab=load_lab(str(lab)), sources=PortRegistry())
+    (row,) = survey(bench.lab, PortRegistry(), Host())
+    assert row.state == "emulated"
+    assert not [one for one in examine(bench) if "first" in one.name]

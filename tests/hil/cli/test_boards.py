@@ -186,7 +186,7 @@ def test_the_list_of_a_lab(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     first, second, *free = rows
     assert (first["state"], first["why"]) == ("absent", "no port has USB serial 75A1")
-    assert (second["state"], second["why"]) == ("absent", "its emulation is not running")
+    assert (second["state"], second["why"]) == ("emulated", "a run that binds it starts it")
     (port,) = (row for row in free if row["where"].startswith(posix.port))
     assert (port["state"], port["kind"]) == ("free", "uno")
 
