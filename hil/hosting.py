@@ -246,22 +246,35 @@ def environment(bench: Path, shim: Path | None) -> dict[str, str]:
 
 def _run(host: Host, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, bool]:
     """Serve a program until it ends; return its exit code, and whether the run ended first."""
-    try:
-        child = subprocess.Popen(command, env=env)
-    except OSError as error:
-        print(f"hil run: {command[0]}: {error.strerror}", file=sys.stderr)
-        return (NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE), False
-    try:
-        with _signals_to(child.send_signal):
+    started: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
+
+    def send(number: int) -> None:
+        if started:
+            started[0].send_signal(number)
+        else:
+            early.append(number)
+
+    # Before the program starts: it may be heard, and signalled, before its start returns here.
+    with _signals_to(send):
+        try:
+            child = subprocess.Popen(command, env=env)
+        except OSError as error:
+            print(f"hil run: {command[0]}: {error.strerror}", file=sys.stderr)
+            return (NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE), False
+        try:
+            started.append(child)
+            for number in early:
+                child.send_signal(number)
             host.serve_until_exit(child.pid)
             late = not host.stopped
             if late:
                 _end(child, f"HIL_BENCH={env['HIL_BENCH']}")
             code = child.wait()
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
     return (code if code >= 0 else 128 - code), late
 
 
