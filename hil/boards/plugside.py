@@ -150,13 +150,14 @@ class PlugSide:
 
     def run(self, ended: int | None = None) -> None:
         """Obey until ``quit``, or ``ended`` is readable; Ctrl-C raises KeyboardInterrupt."""
-        path = self.plug.port
-        if path is not None:
-            self.show.on(path)
-            self.tell(f"port {path}")
         typed = _stdin()
         held = b""
         with _signals() as wake:
+            # Who has read of the port may signal at once.
+            path = self.plug.port
+            if path is not None:
+                self.show.on(path)
+                self.tell(f"port {path}")
             while True:
                 waits = [fd for fd in (wake, typed, ended) if fd is not None]
                 ready = select.select(waits, [], [])[0]
