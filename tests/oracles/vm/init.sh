@@ -9,15 +9,15 @@ for module in @modules@; do
     *) insmod /modules/$module.ko ;;
     esac
 done
-mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 root /root
-mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 work /root@work@
-mount -t devtmpfs dev /root/dev
-mount -t proc proc /root/proc
-mount -t sysfs sys /root/sys
-mount -t tmpfs run /root/run
-mkdir -p /root/dev/pts /root/dev/shm
-mount -t devpts pts /root/dev/pts
-[ ! -d /root/sys/kernel/config ] || mount -t configfs config /root/sys/kernel/config
-: >/root@work@/booted
-chroot /root /bin/sh -c 'cd @work@ && sh ./run.sh >stdout 2>stderr && : >done'
+mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 root /host
+mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 work /host@work@
+mount -t devtmpfs dev /host/dev
+mount -t proc proc /host/proc
+mount -t sysfs sys /host/sys
+mount -t tmpfs run /host/run
+mkdir -p /host/dev/pts /host/dev/shm
+mount -t devpts pts /host/dev/pts
+[ ! -d /host/sys/kernel/config ] || mount -t configfs config /host/sys/kernel/config
+: >/host@work@/booted
+chroot /host /bin/sh -c 'cd @work@ && sh ./run.sh >stdout 2>stderr && : >done'
 reboot -f

@@ -123,7 +123,7 @@ def _archive(files: dict[str, tuple[int, bytes]]) -> bytes:
 
 def initrd(kernel: Kernel, work: str) -> bytes:
     """Return the first root of the guest: busybox, the modules and what mounts the host's root."""
-    folders = ("bin", "dev", "modules", "proc", "root", "sys")
+    folders = ("bin", "dev", "modules", "proc", "host", "sys")
     files = dict.fromkeys(folders, (stat.S_IFDIR | 0o755, b""))
     files["bin/busybox"] = (stat.S_IFREG | 0o755, busybox().read_bytes())
     order = kernel.wants()
