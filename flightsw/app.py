@@ -298,6 +298,22 @@ class App:
         finally:
             self.storage.close()
 
+    def step(self) -> bool:
+        """Do what :meth:`run` does up to the next step of the scheduler; False: it would return.
+
+        Between two steps everything that the software knows lies in objects, and nothing on a
+        stack.
+        """
+        try:
+            self.scheduler.step(self.clock.now_ns())
+        except Shutdown:
+            self.storage.close()
+            return False
+        except BaseException:
+            self.storage.close()
+            raise
+        return True
+
     def status(self) -> dict[str, Any]:
         """Return counters of everything, for tests and reports."""
         return status(self)

@@ -35,7 +35,8 @@ WORLD_SAMPLE_S = 10
 class Rig:
     """A composed bench. Build it, let a participant fly on ``exchange``, then read the books.
 
-    ``sink`` gets whole wire records in batches, for the capture. ``watch(rig)`` is called once a
+    ``sink`` gets whole wire records in batches, for the capture; who watches records as they are
+    made brings a ``stream`` of their own in its place. ``watch(rig)`` is called once a
     second of virtual time, outside everything that is recorded. Without ``flight`` software ground
     plans no images, and the ground below the camera is loaded when somebody takes one.
     """
@@ -51,6 +52,7 @@ class Rig:
         sink: Callable[[bytes], None] | None = None,
         watch: Callable[[Rig], None] = lambda rig: None,
         flight: bool = True,
+        stream: RecordStream | None = None,
     ) -> None:
         self.board = board
         self.mission = mission
@@ -61,7 +63,7 @@ class Rig:
         self._supplied = True
         self.world = World(mission, seed, duration_s)
         self.world.payload.boot_left_s = 0.0  # the run begins with the computer up
-        self.stream = RecordStream(sink)
+        self.stream = RecordStream(sink) if stream is None else stream
         self.kernel = Kernel()
         self.end_ns = round(self.world.duration_s * SECOND)
         self.exchange = Exchange(self.kernel, self.stream, self.end_ns)

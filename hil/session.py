@@ -16,7 +16,6 @@ from hil import __version__, books, page, verdict
 from hil.board import Board, load_board
 from hil.boards.binding import Taking, taking_part
 from hil.capture.writer import CaptureWriter
-from hil.errors import UsageError
 from hil.faults.plan import NOTHING, Plan, apply
 from hil.missions import load as load_mission
 from hil.missions.mission import Mission
@@ -103,11 +102,7 @@ class Session:
         """Fly, close the books, write every file, name the directory."""
         rig = self.rig
         apply(plan, rig)
-        for t_ns in plan.kills:
-            if t_ns > rig.end_ns:
-                end_s = rig.end_ns / SECOND
-                raise UsageError(f"fault kill@{t_ns / SECOND:g}: the run ends at {end_s:g} s")
-            self.supervisor.inject_kill(t_ns)
+        self.supervisor.inject_kills(plan.kills)
         epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
         path = self.directory.path / "capture.mcap"
         cpu = os.times()

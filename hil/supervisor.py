@@ -7,9 +7,11 @@ incarnation starts when the computer has booted.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Protocol
 
+from hil.errors import UsageError
 from hil.rig import SECOND, Rig
 from hil.time.phase import Phase
 
@@ -97,6 +99,14 @@ class Supervisor:
         limits_s = [watchdog.acts_within_s for watchdog in self.watchdogs]
         acts_s = min((limit_s for limit_s in limits_s if limit_s), default=0.0)
         return float(acts_s + self.rig.world.payload.boot_time_s + RESTART_SLACK_S)
+
+    def inject_kills(self, kills: Iterable[int]) -> None:
+        """Schedule the kills of a fault plan. Raises ``UsageError`` for one after the end."""
+        for t_ns in kills:
+            if t_ns > self.rig.end_ns:
+                end_s = self.rig.end_ns / SECOND
+                raise UsageError(f"fault kill@{t_ns / SECOND:g}: the run ends at {end_s:g} s")
+            self.inject_kill(t_ns)
 
     def inject_kill(self, t_ns: int) -> None:
         """Schedule a SIGKILL of the flight software at ``t_ns``."""

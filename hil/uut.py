@@ -5,6 +5,7 @@ is the same in all, and stands in ``hil.supervisor``.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import signal
@@ -132,30 +133,53 @@ class DirectFlight:
     def __init__(self, supervisor: Supervisor, storage: Path) -> None:
         self.supervisor = supervisor
         self.storage = storage
+        #: who has joined and is yet to be started
         self.participant: Participant | None = None
+        #: the flight software as it runs; None: there is none now
+        self.app: Any = None
         self.cpu_s = 0.0
 
     def run(self) -> None:
         """Fly to the end of the run, incarnation by incarnation."""
+        step = self.step
+        if not self.supervisor.starts:
+            self.start()
+        while step():
+            pass
+
+    def step(self) -> bool:
+        """Do the next thing; False: the run is over, and so are all steps.
+
+        That is a step of the scheduler of the flight software, the start of an incarnation, or
+        time passing to the next event while there is none. Between two steps nothing is on a
+        stack: rig and flight software are what their objects hold.
+        """
+        if self.app is not None:
+            if not self.app.step():
+                self.app = None
+            return True
         exchange = self.supervisor.rig.exchange
+        if exchange.over:
+            return False
+        participant, self.participant = self.participant, None
+        if participant is None:
+            exchange.disturbed = False
+            exchange.advance()
+        else:
+            self._boot(DirectPort(exchange, participant))
+        return True
+
+    def _boot(self, port: DirectPort) -> None:
+        """Start the incarnation that is behind ``port``."""
         app: Any = importlib.import_module(f"{PROGRAM}.app")
         hal: Any = importlib.import_module(f"{PROGRAM}.hal.bench")
         shutdown: Any = importlib.import_module(f"{PROGRAM}.errors").Shutdown
-        self.start()
-        while not exchange.over:
-            participant, self.participant = self.participant, None
-            if participant is None:
-                exchange.disturbed = False
-                exchange.run()
-                continue
-            port = DirectPort(exchange, participant)
-            try:
-                app.create(hal.DirectHal(port), self.storage).run()
-            except shutdown:
-                continue  # it was stopped, or the run was over, before its start was
+        # Otherwise it was stopped, or the run was over, before its start was.
+        with contextlib.suppress(shutdown):
+            self.app = app.create(hal.DirectHal(port), self.storage)
 
     def start(self) -> None:
-        """Let the next incarnation join; :meth:`run` picks it up."""
+        """Let the next incarnation join; the next step picks it up."""
         self.supervisor.started()
         self.participant = self.supervisor.rig.exchange.join(NAME)
         self._joined = self.participant

@@ -1,0 +1,1 @@
+"""Replay: a recorded run flown again, compared, and stopped where somebody wants to look."""
