@@ -153,7 +153,11 @@ def find_board(name: str) -> Path:
 
 def load_board(name_or_path: str | Path) -> Board:
     """Read and check a board file, given by name (``raspberrypi4``) or path."""
-    doc = load_toml(find_board(str(name_or_path)))
+    return read_board(load_toml(find_board(str(name_or_path))))
+
+
+def read_board(doc: Document) -> Board:
+    """Check a board file that has been read, or that stood in a capture."""
     doc.check_keys("", ("board", "bus", "part"))
     doc.check_keys("board", ("name", "title", "adapter", "computer"))
     buses = _read_buses(doc)

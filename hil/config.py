@@ -179,7 +179,14 @@ def load_toml(path: str | Path) -> Document:
     readable, too large, not UTF-8, not TOML.
     """
     path = Path(path)
-    text = _read_text(path)
+    return document(_read_text(path), path)
+
+
+def document(text: str, path: Path) -> Document:
+    """Return the text of a TOML file as a document; ``path`` is what complaints call it.
+
+    Raises :class:`~hil.errors.ConfigError`, in one line, for what is no TOML.
+    """
     try:
         data = tomllib.loads(text)
         lines = index_keys(text)

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from hil import __version__, books
+from hil.about import about, attach, note_end
 from hil.board import load_board
 from hil.boards.binding import Taking, taking_part
 from hil.capture.writer import CaptureWriter
@@ -138,16 +139,26 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         rig = Rig(board, mission, seed=options.seed, duration_s=options.duration_s, flight=False)
         apply(plan, rig)
         epoch_ns = round(mission.start_utc.timestamp()) * SECOND
-        about = {"version": __version__, "board": board.name, "mission": mission.id}
-        about |= {"seed": str(options.seed), "program": command[0]}
+        facts = about(options, board, mission, command)
         path = directory.path / "capture.mcap"
         names = rig.channel_names()
-        with CaptureWriter(path, epoch_ns, names, about, clock=time.monotonic_ns) as writer:
+        with CaptureWriter(path, epoch_ns, names, facts, clock=time.monotonic_ns) as writer:
             rig.stream.sink = writer.write
-            writer.add_attachment("board.toml", "application/toml", board.source.encode())
+            attach(writer, board, mission, plan)
             ended = _serve(rig, options, command, face, directory, taking)
             rig.finish()
-        known = {**about, "seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
+            note_end(
+                writer,
+                digest=rig.stream.hexdigest(),
+                records=rig.stream.count,
+                wall_s=round(ended.wall_s, 3),
+                virtual_s=rig.kernel.now_ns / SECOND,
+                repeatable=options.virtual_time and not ended.boards,
+                exit_code=ended.code,
+            )
+        known: dict[str, Any] = {"version": __version__, "board": board.name, "mission": mission.id}
+        known |= {"program": command[0]}
+        known |= {"seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
         known |= {"digest": rig.stream.hexdigest(), "counters": books.counters(rig)}
         known |= {"virtual_s": rig.kernel.now_ns / SECOND, "command": list(command)}
         known |= {"pace": ended.pace, "clock": ended.clock}

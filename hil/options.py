@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, Any
 
 from hil.errors import UsageError
 from hil.time.pacing import parse_pace
@@ -52,6 +54,18 @@ class Options:
     #: how long the start waits for boards, seconds of the wall; 0: it begins without them
     boards_wait_s: float = 10.0
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what a capture keeps: no run directory, and of files their names alone.
+
+        The fault plan is not in it: its rows are kept beside it, wherever they came from.
+        """
+        kept = {each.name: getattr(self, each.name) for each in fields(self)}
+        for name in ("out", "plan", "faults"):
+            del kept[name]
+        for name in ("board", "mission", "lab"):
+            kept[name] = None if kept[name] is None else Path(kept[name]).name
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in kept.items()}
+
     def command(self) -> str:
         """Return the command that flies the same again, anywhere."""
         parts = ["hil", "run", "--seed", str(self.seed)]
@@ -78,6 +92,40 @@ class Options:
         if self.stall_limit_s != default.stall_limit_s:
             parts += ["--stall-limit", repr(self.stall_limit_s)]
         return shlex.join(parts)
+
+
+#: what a value of each type may be in JSON
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "float": (int, float),
+    "float | None": (int, float, NoneType),
+    "Path | None": (str, NoneType),
+    "tuple[str, ...]": (list,),
+}
+
+
+def options_of(kept: Mapping[str, Any], place: str) -> Options:
+    """Return the options that :meth:`Options.as_json` has kept; ``place`` is for complaints.
+
+    What a later version has added is left out; what it lacks has its default. Raises
+    ``UsageError`` for values of other types.
+    """
+    found: dict[str, Any] = {}
+    for each in fields(Options):
+        if each.name not in kept:
+            continue
+        value, wanted = kept[each.name], _KINDS[str(each.type)]
+        good = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
+        if list in wanted:
+            good = good and all(isinstance(one, str) for one in value)
+        if not good:
+            raise UsageError(f"{place}: option {each.name!r} cannot be {str(value)[:64]!r}")
+        if wanted[0] is str and NoneType in wanted:
+            value = None if value is None else Path(value)
+        found[each.name] = tuple(value) if isinstance(value, list) else value
+    return Options(**found)
 
 
 def checked(options: Options) -> Plan:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil import __version__, books, page, verdict
+from hil.about import about, attach, note_end
 from hil.board import Board, load_board
 from hil.boards.binding import Taking, taking_part
 from hil.capture.writer import CaptureWriter
@@ -108,7 +109,7 @@ class Session:
         cpu = os.times()
         with self._capture(path, epoch_ns) as writer:
             self._writer = writer
-            self._attach(writer)
+            attach(writer, rig.board, rig.mission, plan)
             with self._board_desk(), pinned(self.options.pin):
                 self._begin_s = time.perf_counter()
                 flight = self._flight()
@@ -121,6 +122,14 @@ class Session:
                     shutil.rmtree(self.directory.path / KEYS, ignore_errors=True)
                 wall_s = time.perf_counter() - self._begin_s
             rig.finish()
+            note_end(
+                writer,
+                digest=rig.stream.hexdigest(),
+                records=rig.stream.count,
+                wall_s=round(wall_s, 3),
+                virtual_s=rig.end_ns / SECOND,
+                repeatable=self._repeatable(),
+            )
         now = os.times()
         used = {
             "rig": now.user + now.system - cpu.user - cpu.system,
@@ -206,23 +215,12 @@ class Session:
     def _capture(self, path: Path, epoch_ns: int) -> CaptureWriter:
         """Open the capture; the wall clock only decides how much a crash of the host may cost."""
         names = self.rig.channel_names()
-        return CaptureWriter(path, epoch_ns, names, self._metadata(), clock=time.monotonic_ns)
+        known = about(self.options, self.rig.board, self.rig.mission)
+        return CaptureWriter(path, epoch_ns, names, known, clock=time.monotonic_ns)
 
-    def _metadata(self) -> dict[str, str]:
-        options = self.options
-        return {
-            "version": __version__,
-            "board": self.rig.board.name,
-            "mission": self.rig.mission.id,
-            "seed": str(options.seed),
-            "inference": options.inference,
-            "command": options.command(),
-        }
-
-    def _attach(self, writer: CaptureWriter) -> None:
-        board, mission = self.rig.board, self.rig.mission
-        writer.add_attachment("board.toml", "application/toml", board.source.encode())
-        writer.add_attachment("mission.toml", "application/toml", Path(mission.path).read_bytes())
+    def _repeatable(self) -> bool:
+        """Tell whether a command repeats the run: nothing was real, nobody stopped it."""
+        return not self.supervisor.stops.get("outside") and not self._boards_json.get("boards")
 
     def _close(self, wall_s: float, used: dict[str, float]) -> Outcome:
         rig, directory, options = self.rig, self.directory, self.options
@@ -247,9 +245,14 @@ class Session:
             options.command(),
             times,
             dict(self.pacer.snapshot()) if self.pacer is not None else {},
-            identity={key: self._metadata()[key] for key in ("version", "board", "mission")}
-            | {"seed": options.seed, "transport": options.transport},
-            repeatable=not closed.stops.get("outside") and not boards.get("boards"),
+            identity={
+                "version": __version__,
+                "board": rig.board.name,
+                "mission": rig.mission.id,
+                "seed": options.seed,
+                "transport": options.transport,
+            },
+            repeatable=self._repeatable(),
             boards=boards,
             missing_roles=tuple(rig.board.missing_roles()),
         )

@@ -96,7 +96,7 @@ def read_plan(texts: Iterable[str] = (), path: Path | None = None) -> Plan:
     """
     rows = [] if path is None else _rows_of(load_toml(path))
     rows += [_row_of(text) for text in texts]
-    kills = tuple(_kill_ns(row) for row in rows if row.kind == KILL and not row.on)
+    kills = tuple(kill_ns(row) for row in rows if row.kind == KILL and not row.on)
     return Plan(kills, tuple(row for row in rows if row.on))
 
 
@@ -143,7 +143,8 @@ def _row_of(text: str) -> Row:
     return Row(on, kind, values, complain)
 
 
-def _kill_ns(row: Row) -> int:
+def kill_ns(row: Row) -> int:
+    """Return when a kill is to be, ns of virtual time. Raises ``ConfigError``."""
     unknown = set(row.values) - {"at"}
     if unknown:
         raise row.complain(min(unknown), "a kill takes 'at' alone")

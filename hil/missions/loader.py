@@ -41,7 +41,7 @@ def load(name_or_path: str | Path) -> Mission:
 
 
 def read(doc: Document) -> Mission:
-    """Check a document against the schema and return the mission."""
+    """Check a document against the schema and return the mission; also one out of a capture."""
     tops = {group.split(".")[0] for group in SCHEMA}
     check_keys(doc, (), tops)
     values: dict[str, Value] = {}
@@ -52,7 +52,8 @@ def read(doc: Document) -> Mission:
         raise doc.error("mission.id", "must be a-z, 0-9, _ or -, at most 32 characters")
     stations = _stations(doc, values)
     _check_curves(doc, values)
-    return Mission(str(doc.path), values, _start(doc, values), stations, _models(doc, values))
+    models = _models(doc, values)
+    return Mission(str(doc.path), values, _start(doc, values), stations, models, doc.source)
 
 
 def _tables(doc: Document, group: str) -> list[tuple[str, ...]]:

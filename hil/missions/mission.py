@@ -55,8 +55,11 @@ class Mission:
         start_utc: datetime,
         stations: tuple[Station, ...],
         model_classes: Mapping[str, ModelClass],
+        source: str = "",
     ) -> None:
         self.path = path
+        #: the text of the file, stored in the capture
+        self.source = source
         self.values = values
         #: the instant of t_ns = 0
         self.start_utc = start_utc

@@ -1,1 +1,7 @@
-"""Replay: a recorded run flown again, compared, and stopped where somebody wants to look."""
+"""Replay: a recorded run once more, compared with its capture record by record.
+
+Each mode is a module with ``replay(flown, options, say) -> Replayed``: ``mock`` (the flight
+software or a program alone, answered from the record), ``reexecute`` (the same world again) and
+``play`` (recorded stimulus with its timing). ``hil.replay.flown`` opens what was recorded and
+``hil.replay.outcome`` is what all three take and return.
+"""

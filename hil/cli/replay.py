@@ -1,0 +1,159 @@
+"""``hil replay``: a recorded run once more, compared with its capture."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import HilError, UsageError
+from hil.options import TRANSPORTS
+
+if TYPE_CHECKING:
+    from hil.replay.flown import Flown
+    from hil.replay.outcome import Replayed, ReplayOptions
+
+#: mode -> module with ``replay(flown, options, say) -> Replayed``
+MODES = {
+    "mock": "hil.replay.mock",
+    "re-execute": "hil.replay.reexecute",
+    "play": "hil.replay.play",
+}
+#: exit code for trouble, as diff(1) has it
+TROUBLE = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``hil replay``."""
+    p = argparse.ArgumentParser(
+        prog="hil replay",
+        usage="hil replay [options] TARGET [-- CMD [ARGS ...]]",
+        description="Replay a recorded run and compare it with its capture, record by record.",
+        epilog="Exit codes: 0 identical, 1 it diverged, 2 trouble, as diff(1).",
+    )
+    p.add_argument("target", type=Path, help="a run directory, a capture, or a packed run")
+    p.add_argument(
+        "--mode",
+        choices=MODES,
+        help="mock: the flight software or program alone, answered from the record; re-execute: "
+        "the same world again; play: recorded stimulus with its timing (default: re-execute where "
+        "the run can be repeated, mock where a board or a program took part, play for imports)",
+    )
+    p.add_argument("--until", type=int, metavar="N", help="stop after record number N")
+    p.add_argument("--from", type=int, metavar="N", dest="start", help="begin at record number N")
+    p.add_argument(
+        "--break-at",
+        metavar="EXPR",
+        help="stop in the debugger where EXPR holds, as in 'tm.mode==SAFE and t>300'",
+    )
+    p.add_argument("--step", action="store_true", help="stop at each record")
+    p.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field, or TOPIC:FIELD, that may differ; repeatable",
+    )
+    p.add_argument(
+        "--tolerate",
+        action="append",
+        default=[],
+        metavar="FIELD=AMOUNT",
+        help="a field that may differ by AMOUNT; repeatable",
+    )
+    p.add_argument("--pace", default="max", help="max, real or xN, N times real (default max)")
+    p.add_argument("--transport", choices=TRANSPORTS, default="direct", help="(default direct)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="keep the new run's capture in DIR")
+    p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+    p.add_argument("--html", type=Path, metavar="FILE", help="both traces, one over the other")
+    p.add_argument("-q", "--quiet", action="store_true", help="say nothing but the verdict")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Replay, print the verdict; return 0 if identical and 1 if not."""
+    program: list[str] = []
+    if "--" in argv:
+        at = argv.index("--")
+        argv, program = argv[:at], argv[at + 1 :]
+    args = parser().parse_args(argv)
+    from hil.replay.flown import flown
+
+    try:
+        with flown(args.target) as run:
+            return _replay(run, args, tuple(program))
+    except HilError as error:
+        # 1 would say that it diverged
+        error.exit_code = max(error.exit_code, TROUBLE)
+        raise
+
+
+def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> int:
+    mode = args.mode or default_mode(run)
+
+    def say(text: str) -> None:
+        if not args.quiet and sys.stderr is not None:
+            print(text, file=sys.stderr)
+
+    for line in (*run.gaps, *run.differences()):
+        say(f"differs: {line}")
+    replayed = mode_of(mode)(run, _options(args, mode, program), say)
+    print("\n".join(replayed.lines()), file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print(json.dumps(replayed.as_json(), sort_keys=True))
+    return replayed.exit_code
+
+
+def default_mode(run: Flown) -> str:
+    """Return the mode that a recorded run asks for."""
+    if run.imported:
+        return "play"
+    return "re-execute" if run.repeatable and run.program is None else "mock"
+
+
+def mode_of(mode: str) -> Callable[[Flown, ReplayOptions, Callable[[str], None]], Replayed]:
+    """Return what replays in this mode."""
+    try:
+        module = importlib.import_module(MODES[mode])
+    except ModuleNotFoundError as error:
+        if error.name != MODES[mode]:
+            raise
+        raise UsageError(f"mode {mode} is not part of this installation") from None
+    found: Callable[[Flown, ReplayOptions, Callable[[str], None]], Replayed] = module.replay
+    return found
+
+
+def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> ReplayOptions:
+    from hil.replay.outcome import ReplayOptions
+
+    return ReplayOptions(
+        mode=mode,
+        until=args.until,
+        start=args.start,
+        break_at=args.break_at,
+        step=args.step,
+        pace=args.pace,
+        transport=args.transport,
+        ignore=tuple(args.ignore),
+        tolerate=dict(map(_amount, args.tolerate)),
+        program=program,
+        out=args.out,
+    )
+
+
+def _amount(text: str) -> tuple[str, float]:
+    """Return field and amount of ``FIELD=AMOUNT``."""
+    name, equals, amount = text.rpartition("=")
+    try:
+        if not (name and equals):
+            raise ValueError
+        value = float(amount)
+        if not value >= 0.0:
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"tolerate {text!r}: give FIELD=AMOUNT, as current_a=0.01") from None
+    return name, value

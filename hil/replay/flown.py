@@ -1,0 +1,227 @@
+"""A run that was recorded: opened from its run directory, its capture alone, or a packed file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hil.about import BOARD, END, FAULTS, MISSION
+from hil.board import Board, load_board, read_board
+from hil.capture.reader import Capture
+from hil.closing import Closing
+from hil.config import document
+from hil.errors import CaptureError, ConfigError, UsageError
+from hil.faults.plan import NOTHING, Plan
+from hil.faults.rows import plan_of
+from hil.missions import Mission
+from hil.missions import load as load_mission
+from hil.missions.loader import read as read_mission
+from hil.options import Options, options_of
+from hil.provenance import differences, installation
+
+CAPTURE, RUN = "capture.mcap", "run.json"
+PARTIAL = ".partial"
+PACKED = ".flatsat"
+T = TypeVar("T")
+#: a run.json beyond this is none
+_JSON_LIMIT_NBYTES = 64 << 20
+
+
+@dataclass
+class Flown(Closing):
+    """A recorded run. A context manager: what was unpacked for it goes when it is closed."""
+
+    #: what was given
+    path: Path
+    capture: Path
+    #: as it was flown, but for the fault plan, which is ``plan``
+    options: Options
+    board: Board
+    mission: Mission
+    plan: Plan
+    #: a foreign program with its words; None: the flight software flew
+    program: list[str] | None
+    digest: str | None
+    #: wall seconds that it took; None: it does not say
+    wall_s: float | None
+    #: facts of the installation that made it, see ``hil.provenance``
+    made_by: dict[str, str]
+    #: False: something real took part, or something outside stopped it
+    repeatable: bool
+    #: True: not recorded by a run of ours, but brought in from another tool's file
+    imported: bool = False
+    #: False: the run was cut off, the capture ends before it
+    whole: bool = True
+    #: what is missing in the capture, and what stands in for it
+    gaps: tuple[str, ...] = ()
+    run: dict[str, Any] = field(default_factory=dict)
+    home: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Remove what was unpacked."""
+        self.home.close()
+
+    def differences(self) -> list[str]:
+        """Return what differs here from where it was recorded, a line each."""
+        found = differences(self.made_by, installation())
+        return found + _other_files(self)
+
+
+def flown(path: Path) -> Flown:
+    """Open a run directory, a ``capture.mcap`` or a ``.flatsat`` file.
+
+    Raises :class:`~hil.errors.CaptureError` or ``ConfigError`` for what cannot be used.
+    """
+    with ExitStack() as home:
+        if path.is_file() and path.suffix == PACKED:
+            raise UsageError(f"{path}: packed files cannot be replayed yet")
+        run, capture = _find(path)
+        found = _open(path, capture, _run_json(run))
+        found.home = home.pop_all()
+        return found
+
+
+def _find(path: Path) -> tuple[Path | None, Path]:
+    """Return the run directory, if it is one, and the capture."""
+    if not path.exists():
+        raise UsageError(f"{path}: is not there; give a run directory, a capture or a packed run")
+    if not path.is_dir():
+        return None, path
+    for name in (CAPTURE, CAPTURE + PARTIAL):
+        if (path / name).is_file():
+            return path, path / name
+    raise UsageError(f"{path}: holds no {CAPTURE}; give the directory of a run")
+
+
+def _run_json(run: Path | None) -> dict[str, Any]:
+    """Return what ``run.json`` says; empty where there is none, as in a run that was cut off."""
+    file = None if run is None else run / RUN
+    if file is None or not file.is_file():
+        return {}
+    try:
+        if file.stat().st_size > _JSON_LIMIT_NBYTES:
+            raise ValueError(f"has more than {_JSON_LIMIT_NBYTES} octets")
+        found = json.loads(file.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("is no object")
+    except (OSError, ValueError) as wrong:
+        raise CaptureError(f"{file}: cannot be used: {wrong}") from None
+    return found
+
+
+def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
+    """Read what the capture says of its run."""
+    gaps: list[str] = []
+    with Capture(file, tolerant=file.name.endswith(PARTIAL)) as capture:
+        facts = capture.metadata["flatsat"]
+        end = _end(capture.metadata.get(END, {})) | {
+            key: run[key] for key in ("digest", "wall_s", "repeatable") if key in run
+        }
+
+        def attached(name: str) -> str | None:
+            return capture.attachment(name).decode() if name in capture.attachments else None
+
+        try:
+            options = _options(facts, run, f"{file}: options", gaps)
+            board = _file(attached(BOARD), file, BOARD, read_board, gaps)
+            mission = _file(attached(MISSION), file, MISSION, read_mission, gaps)
+            plan = _plan(attached(FAULTS), f"{file}: {FAULTS}")
+            program = json.loads(facts["program"]) if "program" in facts else None
+        except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as wrong:
+            raise CaptureError(f"{file}: what it says of its run is damaged: {wrong}") from None
+        if program is not None and not _is_words(program):
+            raise CaptureError(f"{file}: the program that it names is no list of words")
+        whole = capture.damage is None
+    return Flown(
+        path=path,
+        capture=file,
+        options=options,
+        board=board or load_board(options.board),
+        mission=mission or load_mission(options.mission),
+        plan=plan,
+        program=program,
+        digest=end["digest"] if isinstance(end.get("digest"), str) else None,
+        wall_s=float(end["wall_s"]) if _is_number(end.get("wall_s")) else None,
+        made_by=dict(facts),
+        repeatable=end.get("repeatable", True) is True and not (options.bind or options.front),
+        imported="imported" in facts,
+        whole=whole,
+        gaps=tuple(gaps),
+        run=run,
+    )
+
+
+def _end(table: Mapping[str, str]) -> dict[str, Any]:
+    """Return what was noted at the end of the run."""
+    try:
+        return {name: json.loads(text) for name, text in table.items()}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)
+
+
+def _options(
+    facts: Mapping[str, str], run: Mapping[str, Any], place: str, gaps: list[str]
+) -> Options:
+    """Return the options that it was flown with."""
+    if "options" in facts:
+        kept = json.loads(facts["options"])
+        if not isinstance(kept, dict):
+            raise CaptureError(f"{place}: must be an object")
+        return options_of(kept, place)
+    if "imported" not in facts:
+        gaps.append("the capture does not hold its options: seed and duration as far as known")
+    known = Options()
+    seed = facts.get("seed", "")
+    if seed.isdecimal():
+        known = replace(known, seed=int(seed))
+    if facts.get("inference") in ("onnx", "threshold"):
+        known = replace(known, inference=facts["inference"])
+    if _is_number(run.get("virtual_s")):
+        known = replace(known, duration_s=float(run["virtual_s"]))
+    return known
+
+
+def _file(
+    text: str | None, file: Path, name: str, read: Callable[[Any], T], gaps: list[str]
+) -> T | None:
+    """Return an attached file as it is read; None, and a gap noted, where there is none."""
+    if text is None:
+        gaps.append(f"the capture does not hold its {name}: that of this installation is taken")
+        return None
+    return read(document(text, Path(f"{file}:{name}")))
+
+
+def _plan(text: str | None, place: str) -> Plan:
+    return NOTHING if text is None else plan_of(json.loads(text), place)
+
+
+def _other_files(flown: Flown) -> list[str]:
+    """Return which of board file and mission profile differ from those of that name here."""
+    found = []
+    kept: list[tuple[str, str, str, Callable[[str], Any]]] = [
+        ("board", flown.options.board, flown.board.source, load_board),
+        ("mission", flown.options.mission, flown.mission.source, load_mission),
+    ]
+    for what, name, source, load in kept:
+        if name.endswith(".toml"):
+            continue  # it was given by its path, which is nobody's here
+        try:
+            here = load(name).source
+        except ConfigError:
+            found.append(f"{what} {name} is not there or not valid here; the recorded one is taken")
+            continue
+        if here != source:
+            found.append(f"{what} {name} is another here; the recorded one is taken")
+    return found
