@@ -85,21 +85,18 @@ def commit_of(root: Path) -> str:
         if git.is_file():  # a work tree of its own: a line that says where its files are
             git = root / git.read_text().partition(":")[2].strip()
         head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref:"):
-            return head
-        name = head.partition(":")[2].strip()
         common = git / "commondir"
         home = git / common.read_text().strip() if common.is_file() else git
-        for place in (git / name, home / name):
-            if place.is_file():
-                return place.read_text().strip()
-        for line in (home / "packed-refs").read_text().splitlines():
-            commit, _, ref = line.partition(" ")
-            if ref == name:
-                return commit
+        name = head.removeprefix("ref:").strip()
+        if name == head:
+            return head
+        loose = next((each / name for each in (git, home) if (each / name).is_file()), None)
+        if loose is not None:
+            return loose.read_text().strip()
+        packed = (line.partition(" ") for line in (home / "packed-refs").read_text().splitlines())
+        return next((commit for commit, _, ref in packed if ref == name), "")
     except (OSError, ValueError):
-        pass
-    return ""
+        return ""
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
