@@ -13,6 +13,8 @@ from enum import IntEnum
 MAGIC = b"\x89MCAP0\r\n"
 RECORD_HEAD = struct.Struct("<BQ")
 FOOTER_NBYTES = RECORD_HEAD.size + 20
+#: key in the maps of Channel and Metadata records under which their own CRC stands
+CRC_KEY = "crc"
 
 
 class Op(IntEnum):
@@ -52,6 +54,24 @@ def string_map(pairs: Mapping[str, str]) -> bytes:
     return struct.pack("<I", len(raw)) + raw
 
 
+def sealed(front: bytes, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return ``pairs`` with a CRC over themselves and what stands in front of them in the record.
+
+    MCAP protects chunks, attachments and the summary, but nothing else by a CRC that can be checked
+    without reading the whole file. What our reader relies on outside of those brings its own.
+    """
+    assert CRC_KEY not in pairs, "the key is taken by the CRC of the record"
+    return {**pairs, CRC_KEY: f"{zlib.crc32(front + string_map(pairs)):08x}"}
+
+
+def is_intact(front: bytes, pairs: Mapping[str, str]) -> bool | None:
+    """Tell whether a map that :func:`sealed` made is what it was; None: it has no CRC."""
+    if CRC_KEY not in pairs:
+        return None
+    bare = {key: value for key, value in pairs.items() if key != CRC_KEY}
+    return sealed(front, bare) == pairs
+
+
 def header(library: str) -> bytes:
     """Return the Header record."""
     return record(Op.HEADER, string("") + string(library))
@@ -66,9 +86,9 @@ def schema(schema_id: int, name: str, encoding: str, data: bytes) -> bytes:
 def channel(
     channel_id: int, schema_id: int, topic: str, encoding: str, metadata: Mapping[str, str]
 ) -> bytes:
-    """Return a Channel record."""
+    """Return a Channel record, its metadata sealed."""
     body = struct.pack("<HH", channel_id, schema_id) + string(topic) + string(encoding)
-    return record(Op.CHANNEL, body + string_map(metadata))
+    return record(Op.CHANNEL, body + string_map(sealed(body, metadata)))
 
 
 def chunk_head(start_ns: int, end_ns: int, size: int, crc: int, compressed_size: int) -> bytes:
@@ -109,8 +129,8 @@ def attachment_index(
 
 
 def metadata(name: str, pairs: Mapping[str, str]) -> bytes:
-    """Return a Metadata record."""
-    return record(Op.METADATA, string(name) + string_map(pairs))
+    """Return a Metadata record, sealed."""
+    return record(Op.METADATA, string(name) + string_map(sealed(string(name), pairs)))
 
 
 def metadata_index(at: int, length: int, name: str) -> bytes:

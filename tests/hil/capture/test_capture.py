@@ -12,6 +12,7 @@ import pytest
 
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.wire import Flag, Kind, Record, Status, unpack_all
+from hil.capture import mcapfmt
 from hil.capture.reader import Capture
 from hil.capture.writer import CHUNK_AGE_NS, CHUNK_NBYTES, CaptureWriter
 from hil.errors import CaptureError, RunDirectoryError
@@ -259,3 +260,14 @@ def test_buffers_are_wire_records(tmp_path: Path) -> None:
         joined = b"".join(capture.buffers())
     assert joined == b"".join(record.pack() for record in records)
     assert list(unpack_all(joined)) == records
+
+
+def test_channels_and_tables_bring_their_own_crc() -> None:
+    """One changed octet in what stands outside of chunks is noticed by whoever reads it."""
+    front, pairs = b"\x01\x00\x01\x00", {"kind": "16", "channel": "0"}
+    whole = mcapfmt.sealed(front, pairs)
+    assert mcapfmt.is_intact(front, whole)
+    assert mcapfmt.is_intact(front, pairs) is None
+    assert not mcapfmt.is_intact(b"\x02\x00\x01\x00", whole)
+    assert not mcapfmt.is_intact(front, {**whole, "kind": "17"})
+    assert not mcapfmt.is_intact(front, {**whole, "other": ""})
