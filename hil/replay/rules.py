@@ -1,0 +1,85 @@
+"""What a comparison lets pass: fields that may differ, and by how much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hil.errors import UsageError
+
+#: fields of the header of a wire record, in the order of a line
+HEADER_FIELDS = ("t_ns", "duration_ns", "flags", "status", "address")
+_INDEX = re.compile(r"\[\d+\]")
+
+
+def plain(name: str) -> str:
+    """Return the name of a field without the numbers of repeated things: ``tm.a[2].b`` is
+    ``tm.a.b``."""
+    return _INDEX.sub("", name)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which differences do not count.
+
+    A field is ``name`` on every topic or ``topic:name`` on one; the name is as the decoder gives
+    it, and a name stands for everything below it: ``tm.power`` covers ``tm.power.bus_mv``.
+    """
+
+    ignore: tuple[str, ...] = ()
+    #: greatest difference of a field that still counts as equal, in the field's own unit
+    tolerate: Mapping[str, float] = field(default_factory=dict)
+    #: only these topics; None: all
+    topics: tuple[str, ...] | None = None
+    #: the global number counts too
+    compare_seq: bool = False
+
+    def compares(self, topic: str) -> bool:
+        """Tell whether records of a topic are compared at all."""
+        return self.topics is None or topic in self.topics
+
+    def ignores(self, topic: str, name: str) -> bool:
+        """Tell whether a field may be anything."""
+        return any(_covers(rule, topic, name) for rule in self.ignore)
+
+    def amount(self, topic: str, name: str) -> float:
+        """Return by how much a field may differ; 0 where nothing is said."""
+        return max((a for rule, a in self.tolerate.items() if _covers(rule, topic, name)), default=0)
+
+    def passes(self, topic: str, name: str, old: object, new: object) -> bool:
+        """Tell whether a difference of one field does not count."""
+        if self.ignores(topic, name):
+            return True
+        if not isinstance(old, int | float) or not isinstance(new, int | float):
+            return False
+        amount = self.amount(topic, name)
+        return amount > 0 and abs(new - old) <= amount
+
+    def and_also(self, ignore: Iterable[str] = (), tolerate: Iterable[str] = ()) -> Rules:
+        """Return these rules and those of a command line: ``FIELD``, and ``FIELD=AMOUNT``."""
+        amounts = dict(self.tolerate)
+        for text in tolerate:
+            name, amount = tolerance(text)
+            amounts[name] = amount
+        return Rules((*self.ignore, *ignore), amounts, self.topics, self.compare_seq)
+
+
+def tolerance(text: str) -> tuple[str, float]:
+    """Return field and amount of ``FIELD=AMOUNT``; raises UsageError for anything else."""
+    name, equals, amount = text.partition("=")
+    try:
+        value = float(amount)
+    except ValueError:
+        value = -1.0
+    if not name or not equals or not 0 <= value < float("inf"):
+        raise UsageError(f"--tolerate {text}: give a field and an amount, as in t_ns=1000")
+    return name, value
+
+
+def _covers(rule: str, topic: str, name: str) -> bool:
+    """Tell whether a rule is about a field of a topic."""
+    where, colon, what = rule.rpartition(":")
+    if colon and where != topic:
+        return False
+    return any(n == what or n.startswith((what + ".", what + "[")) for n in (name, plain(name)))
