@@ -49,7 +49,7 @@ class Decoder:
             if record.kind in JSON_KINDS:
                 return _flat(Kind(record.kind).name.lower(), json.loads(record.payload))
         except (FlatsatError, ValueError, RecursionError):
-            pass
+            return octets("payload", record.payload)
         return octets("payload", record.payload)
 
     def _i2c(self, payload: bytes) -> dict[str, Value]:
