@@ -30,5 +30,6 @@
 
 #include "record/wire.h"
 #include "record/mcap.h"
+#include "record/pcapng.h"
 
 #endif

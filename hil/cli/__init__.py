@@ -23,6 +23,7 @@ VERBS = {
     "bench": ("hil.cli.bench", "measure this machine: our figure, its floor and its peers"),
     "checkout": ("hil.cli.checkout", "talk to one part, emulated or real, from its register map"),
     "boards": ("hil.cli.boards", "real dev boards on serial lines: find, check, flash, swap"),
+    "export": ("hil.cli.export", "a capture for other tools: pcapng, candump, VCD, CSV, Parquet"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }
 

@@ -1,0 +1,100 @@
+"""One export from a capture to a file: what is asked for, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from hil.capture.export.naming import Names
+from hil.capture.export.notes import Notes
+from hil.capture.export.pcapng import SNAPLEN, PcapngWriter
+from hil.capture.export.selection import Selection, bound
+from hil.capture.reader import Capture
+from hil.errors import HostError, UsageError
+
+
+class Request(NamedTuple):
+    """What is to be written; ``begin`` and ``end`` as a user writes them."""
+
+    form: str
+    out: Path | None = None
+    topics: tuple[str, ...] = ()
+    begin: str | None = None
+    end: str | None = None
+    snaplen: int | None = None
+    is_raw: bool = False
+
+
+def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
+    """Export the capture at ``path``; return lines that say what was written and what was not.
+
+    Raises :class:`~hil.errors.UsageError` for what cannot be asked, ``CaptureError`` for a capture
+    that cannot be read, :class:`~hil.errors.HostError` for a file that cannot be written.
+    """
+    begin, end = bound(request.begin, "--from"), bound(request.end, "--until")
+    with Capture(path, tolerant=tolerant) as capture:
+        selection = Selection(capture, request.topics, begin, end)
+        with _destination(request) as file:
+            told = _WRITERS[request.form](selection, request, file)
+        if capture.damage is not None:
+            told.append(f"the capture is damaged: {capture.damage}; what stands before it is there")
+    return told
+
+
+def to_pcapng(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
+    """Write pcapng; every record is looked at, so that losses are known in any selection."""
+    capture, topics = selection.capture, frozenset(selection.topics)
+    names = Names(capture.channels.values())
+    faults = [topic for topic in names.topics() if topic == "/fault"]
+    snaplen = SNAPLEN if request.snaplen is None else request.snaplen
+    if not 0 <= snaplen < 2**31:
+        raise UsageError(f"--snaplen {snaplen}: give 0 for whole packets, or octets")
+    writer = PcapngWriter(
+        file.write,
+        names,
+        capture.metadata["flatsat"],
+        notes=Notes(names, (r for r in capture.records(faults)) if faults else ()),
+        wanted=topics.__contains__,
+        selection=not selection.is_whole or selection.is_cut_by_time,
+        counting=not selection.is_cut_by_time,
+        snaplen=snaplen,
+    )
+    for buffer in selection.buffers(every_topic=True):
+        writer.write(buffer)
+    writer.finish()
+    told = [f"{name}: {count} packets" for name, count in sorted(writer.counts.items())]
+    if writer.lost:
+        told.append(f"{writer.lost} records are missing in the capture")
+    return told
+
+
+_WRITERS: dict[str, Callable[[Selection, Request, BinaryIO], list[str]]] = {"pcapng": to_pcapng}
+
+
+@contextmanager
+def _destination(request: Request) -> Iterator[BinaryIO]:
+    """Open what is written to: a file beside its place, which it takes when whole, or stdout."""
+    if request.out is None:
+        if sys.stdout.isatty():
+            raise UsageError(f"{request.form} to a terminal; give --out FILE, or pipe it on")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    out, partial = request.out, request.out.with_name(request.out.name + ".partial")
+    if out.exists() and not out.is_file():
+        partial = out  # a pipe or a device: it is written as it is
+    try:
+        with partial.open("wb") as file:
+            yield file
+        if partial != out:
+            partial.replace(out)
+    except OSError as error:
+        raise HostError(
+            f"{out}: cannot be written: {error.strerror or error}; choose another --out"
+        ) from None
+    finally:
+        if partial != out:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""``hil export CAPTURE``: a capture in the formats of other tools."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hil.errors import UsageError
+
+#: endings of file names -> format
+ENDINGS: Mapping[str, str] = {
+    ".pcapng": "pcapng",
+    ".log": "candump",
+    ".vcd": "vcd",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+FORMATS = tuple(dict.fromkeys(ENDINGS.values()))
+
+EXAMPLES = """examples:
+  hil export runs/tiansuan_bupt1-0001 --out flight.pcapng    for Wireshark
+  hil export RUN --to candump --topic can0 --out can0.log    for can-utils
+  hil export RUN --to vcd --topic gpiochip0 --out lines.vcd  for GTKWave
+  hil export RUN --to csv --topic i2c-1 --from 300 --until "6 min" --out i2c.csv
+  hil export RUN --to pcapng --from seq=4000 | tshark -r -
+
+CAPTURE is a capture, or the directory of a run. Without --out it goes to stdout.
+A topic is /bus/i2c-1, or its name i2c-1, or a pattern: '/bus/*'. Times are virtual.
+
+Exit codes: 0 good, 2 usage, 3 the file cannot be written."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``hil export``."""
+    p = argparse.ArgumentParser(
+        prog="hil export",
+        usage="hil export CAPTURE [--to FORMAT] [--out FILE] [options]",
+        description="Write a capture in the format of another tool.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = p.add_argument
+    add("capture", type=Path, help="capture, or the directory of a run")
+    add("--to", choices=FORMATS, help="format (default: as the name of --out says)")
+    add("--out", type=Path, metavar="FILE", help="file to write (default: stdout)")
+    add("--topic", action="append", default=[], metavar="T", help="only these; repeatable")
+    add("--from", dest="begin", metavar="T", help="begin: seconds, 5.5 min, or seq=4711")
+    add("--until", dest="end", metavar="T", help="end, not included: the same")
+    add("--snaplen", type=int, metavar="N", help="pcapng: octets kept of a packet, 0: all")
+    add("--raw", action="store_true", help="csv: fields of the record only, nothing decoded")
+    add("--tolerant", action="store_true", help="read a damaged capture up to the damage")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Write what is asked for."""
+    args = parser().parse_args(argv)
+    form = args.to or guessed(args.out)
+    from hil.capture.export.job import Request, export
+
+    request = Request(
+        form=form,
+        out=args.out,
+        topics=tuple(args.topic),
+        begin=args.begin,
+        end=args.end,
+        snaplen=args.snaplen,
+        is_raw=args.raw,
+    )
+    told = export(capture_file(args.capture), request, tolerant=args.tolerant)
+    for line in told:
+        print(line, file=sys.stderr)
+    return 0
+
+
+def guessed(out: Path | None) -> str:
+    """Return the format that the name of a file says; raises UsageError if it says none."""
+    if out is None:
+        raise UsageError(f"--to: which format? One of {', '.join(FORMATS)}")
+    form = ENDINGS.get(out.suffix.lower())
+    if form is None:
+        raise UsageError(
+            f"{out}: the name says no format; give --to, or end it in {', '.join(ENDINGS)}"
+        )
+    return form
+
+
+def capture_file(path: Path) -> Path:
+    """Return the capture that a path means: the file, or that of a run's directory."""
+    if not path.is_dir():
+        return path
+    for name in ("capture.mcap", "capture.mcap.partial"):
+        if (path / name).exists():
+            return path / name
+    raise UsageError(f"{path}: holds no capture.mcap; give a capture or the directory of a run")
