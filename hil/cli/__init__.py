@@ -22,6 +22,7 @@ VERBS = {
     "codec": ("hil.cli.codec", "decode a file of bits, frames or packets"),
     "bench": ("hil.cli.bench", "measure this machine: our figure, its floor and its peers"),
     "checkout": ("hil.cli.checkout", "talk to one part, emulated or real, from its register map"),
+    "bisect": ("hil.cli.bisect", "the first seed that fails, the smallest fault plan that does"),
     "boards": ("hil.cli.boards", "real dev boards on serial lines: find, check, flash, swap"),
     "export": ("hil.cli.export", "a capture for other tools: pcapng, candump, VCD, CSV, Parquet"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),

@@ -26,6 +26,7 @@ On a command line a row is ``i2c-1:nak_address,address=0x40,first=5,last=9``, an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -94,10 +95,29 @@ def read_plan(texts: Iterable[str] = (), path: Path | None = None) -> Plan:
     Raises :class:`~hil.errors.ConfigError` for what cannot be read; whether a bus is there and
     takes such a fault shows when the plan is applied.
     """
-    rows = [] if path is None else _rows_of(load_toml(path))
-    rows += [_row_of(text) for text in texts]
+    rows = read_rows(texts, path)
     kills = tuple(kill_ns(row) for row in rows if row.kind == KILL and not row.on)
     return Plan(kills, tuple(row for row in rows if row.on))
+
+
+def read_rows(texts: Iterable[str] = (), path: Path | None = None) -> list[Row]:
+    """Return the rows of a file and of a command line as they were written, kills among them.
+
+    Raises :class:`~hil.errors.ConfigError` for what is no row.
+    """
+    rows = [] if path is None else _rows_of(load_toml(path))
+    return rows + [_row_of(text) for text in texts]
+
+
+def rows_toml(rows: Iterable[Row]) -> str:
+    """Return rows as the text of a fault plan, which :func:`read_plan` takes."""
+    tables = []
+    for row in rows:
+        pairs = {**({"on": row.on} if row.on else {}), "kind": row.kind, **row.values}
+        # What JSON and TOML write alike: text, whole numbers, numbers, truth.
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in pairs.items()]
+        tables.append("\n".join(["[[fault]]", *lines]) + "\n")
+    return "\n".join(tables)
 
 
 def _rows_of(doc: Document) -> list[Row]:
