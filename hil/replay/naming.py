@@ -1,0 +1,99 @@
+"""Which field a name in a condition means: by its end, where that is one field and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import IntEnum
+from functools import cache
+
+from flightsw.codec import dictionary
+from hil.config import nearest
+from hil.errors import UsageError
+from hil.replay.condition import Compare, Condition, Name, Not, Several
+
+#: what is known of every record without decoding it
+HEADER = (
+    *("seq", "t", "t_ns", "duration_ns", "status", "flags", "address"),
+    *("kind", "channel", "topic"),
+)
+_SHOWN = 4
+
+
+def meant(text: str, known: Collection[str]) -> list[str]:
+    """Return the fields that a name may mean: itself, or those that end with it.
+
+    Parts in between may be left out too: ``tm.mode`` means ``tm.hk_core.mode``. The fewer are left
+    out, the better; there is more than one answer where as many are.
+    """
+    if text in known:
+        return [text]
+    parts = text.split(".")
+    found = [field for field in known if _ends(field.split("."), parts)]
+    fewest = min((field.count(".") for field in found), default=0)
+    return sorted(field for field in found if field.count(".") == fewest)
+
+
+def _ends(field: list[str], parts: list[str]) -> bool:
+    """Tell whether the parts of a name stand in a field in their order, the last one last."""
+    if field[-1] != parts[-1]:
+        return False
+    rest = iter(field[:-1])
+    return all(part in rest for part in parts[:-1])
+
+
+def resolve(condition: Condition, known: Collection[str], words: Collection[str]) -> None:
+    """Give every name in a condition its field, or let it stand for itself.
+
+    ``known`` are the fields that there are, ``words`` the texts that a field may have. Raises
+    ``UsageError`` for a name that is neither and for one that means several fields.
+    """
+    if isinstance(condition, Compare):
+        _resolve_pair(condition, known, words)
+    elif isinstance(condition, Not):
+        resolve(condition.inner, known, words)
+    elif isinstance(condition, Several):
+        for each in condition.inner:
+            resolve(each, known, words)
+    elif isinstance(condition, Name):
+        _resolve_field(condition, known)
+
+
+def _resolve_pair(pair: Compare, known: Collection[str], words: Collection[str]) -> None:
+    """Resolve both sides of a comparison: one is a field, the other may be a word."""
+    names = [side for side in (pair.left, pair.right) if isinstance(side, Name)]
+    fields = [name for name in names if meant(name.text, known)]
+    if not fields:
+        _resolve_field(names[0], known)
+    for name in names:
+        if name in fields and (name is fields[0] or name.text not in words):
+            _resolve_field(name, known)
+        elif name.text in words:
+            name.is_word = True
+        else:
+            hint = nearest(name.text, words) or "; put a text in quotes"
+            raise UsageError(f"condition: {name.text!r} is no field and no known word{hint}")
+
+
+def _resolve_field(name: Name, known: Collection[str]) -> None:
+    found = meant(name.text, known)
+    if not found:
+        last = name.text.rpartition(".")[2]
+        near = nearest(name.text, known) or nearest(last, {k.rpartition(".")[2] for k in known})
+        raise UsageError(f"condition: no record has a field {name.text!r}{near}")
+    if len(found) > 1:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        listed = ", ".join(found[:_SHOWN]) + more
+        raise UsageError(f"condition: {name.text!r} may be any of {listed}; say more of its name")
+    name.field = found[0]
+
+
+@cache
+def dictionary_words() -> frozenset[str]:
+    """Return the words of the dictionary: of enumerations, names of events and functions."""
+    found: set[str] = set()
+    for value in vars(dictionary).values():
+        if isinstance(value, type) and issubclass(value, IntEnum):
+            found.update(value.__members__)
+    found.update(event.name for event in dictionary.EVENTS)
+    found.update(function.name for function in dictionary.FUNCTIONS)
+    return frozenset(found)

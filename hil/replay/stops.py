@@ -1,0 +1,225 @@
+"""Stopping a replay at a record: where a condition begins to hold, or at each.
+
+:class:`Stops` looks at every record as it is made. Where it stops, whoever made the record waits:
+the debugger stands on top of the very call that made it, and everything is as it was then.
+"""
+
+from __future__ import annotations
+
+import pdb
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from flightsw.codec.wire import Kind, Record, unpack_all, unpack_from
+from hil.capture.topics import topic_of
+from hil.replay.condition import Condition, Value, parse
+from hil.replay.decode import Decoder
+from hil.replay.naming import HEADER, dictionary_words, meant, resolve
+
+#: What spans records and is put together from them: decoded whether or not anybody asks.
+_SPANNING = (Kind.UART, Kind.TM, Kind.TC)
+#: So many records of the capture are searched for the fields of a condition.
+SEARCH_LIMIT = 400_000
+#: fields of the header that a line does not repeat
+_UNTOLD = ("t_ns", "seq", "t", "topic", "kind", "channel", "flags", "address", "duration_ns")
+HELP = """enter   the next record
+n 10    ten records on
+c       on to the end, or to the next stop
+p       every field of this record; p NAME: one of them
+d       the debugger, with rig, app, record, fields and world at hand
+q       leave: the verdict is on what came until here"""
+
+
+class Left(BaseException):
+    """Somebody left the replay in between. No error: nothing on its way may take it for one."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to look at where a replay has stopped; None: this mode has none."""
+
+    rig: Any = None
+    app: Any = None
+    world: Any = None
+
+
+def about(record: Record, topic: str) -> dict[str, Value]:
+    """Return what is known of a record without decoding it."""
+    return {
+        "seq": record.seq,
+        "t": record.t_ns / 1e9,
+        "t_ns": record.t_ns,
+        "duration_ns": record.duration_ns,
+        "status": record.status,
+        "flags": record.flags,
+        "address": record.address,
+        "kind": Kind(record.kind).name if record.kind in _KINDS else record.kind,
+        "channel": record.channel,
+        "topic": topic,
+    }
+
+
+_KINDS = frozenset(Kind)
+
+
+def condition_of(
+    text: str, recorded: Iterable[bytes], decoder: Decoder, names: Mapping[int, str]
+) -> Condition:
+    """Return the condition of a text, its names resolved among the fields that were recorded.
+
+    Raises ``UsageError`` for what is no condition and for names that no record has.
+    """
+    condition = parse(text)
+    wanted = {name.text for name in condition.names()}
+    if wanted <= {*HEADER, *dictionary_words()}:
+        resolve(condition, HEADER, dictionary_words())
+        return condition
+    fields, words = set(HEADER), set(dictionary_words())
+    searched = 0
+    for buffer in recorded:
+        for record in unpack_all(buffer):
+            found = decoder.fields(record)
+            fields.update(found)
+            words.update(value for value in found.values() if isinstance(value, str))
+            words.add(topic_of(record.kind, record.channel, names))
+            searched += 1
+        if searched > SEARCH_LIMIT:
+            break
+    resolve(condition, fields, words)
+    return condition
+
+
+class Debugger(pdb.Pdb):
+    """The debugger of Python. Leaving it leaves the replay, wherever one has gone from the stop."""
+
+    def set_quit(self) -> None:
+        """Leave, past everything that catches errors."""
+        super().set_quit()
+        raise Left
+
+
+class Stops:
+    """Looks at every record: :meth:`check`. ``scene`` gives what there is to look at.
+
+    ``step``: stop at each record (with a ``condition``: from where that begins to hold). Records
+    before the global number ``start`` pass.
+    """
+
+    def __init__(
+        self,
+        condition: Condition | None,
+        step: bool,
+        decoder: Decoder,
+        names: Mapping[int, str],
+        scene: Callable[[], Scene],
+        start: int = 0,
+        talk: TextIO | None = None,
+    ) -> None:
+        self._condition = condition
+        self._steps = step
+        self._stepping = step and condition is None
+        self._decoder, self._names, self._scene = decoder, names, scene
+        self._start = start
+        self._skip = 0
+        self._held = False
+        self._talk = talk or sys.stderr
+        self._debugger: Debugger | None = None
+        needed = {name.field for name in condition.names()} if condition is not None else set()
+        self._decodes = step or not needed <= {"", *HEADER}
+        #: how often it has stopped
+        self.count = 0
+        #: the number of the last record that it saw
+        self.seq = -1
+
+    def check(self, octets: bytes) -> None:
+        """Look at one record that was just made; stop there if that is asked.
+
+        Raises :class:`Left` where somebody leaves.
+        """
+        record, _ = unpack_from(octets)
+        self.seq = record.seq
+        fields = about(record, topic_of(record.kind, record.channel, self._names))
+        decodes = self._decodes or record.kind in _SPANNING
+        if decodes:
+            fields |= self._decoder.fields(record)
+        if record.seq < self._start or not self._stops(fields):
+            return
+        if not decodes:
+            fields |= self._decoder.fields(record)
+        self.count += 1
+        if self._steps:
+            self._ask(record, fields)
+        else:
+            self._look(record, fields)
+
+    def _stops(self, fields: Mapping[str, Value]) -> bool:
+        """Tell whether this is a place to stop: where the condition begins to hold, or any."""
+        if self._condition is not None:
+            held, self._held = self._held, self._condition.holds(fields)
+            if self._held and not held:
+                self._stepping = self._steps
+                self._skip = 0
+                return True
+        if not self._stepping:
+            return False
+        self._skip -= self._skip > 0
+        return not self._skip
+
+    # --- at the stop --------------------------------------------------------------------------
+
+    def _ask(self, record: Record, fields: dict[str, Value]) -> None:
+        """Show a record, and do what is asked until it is to go on."""
+        print(line(fields), file=self._talk)
+        while True:
+            print("(step) ", end="", file=self._talk, flush=True)
+            words = sys.stdin.readline()
+            if not words:
+                raise Left
+            command, _, rest = words.strip().partition(" ")
+            if command in ("", "n"):
+                self._skip = int(rest) if rest.isdecimal() else 1
+                return
+            if command == "c":
+                self._stepping = False
+                return
+            if command == "q":
+                raise Left
+            if command == "d":
+                self._look(record, fields)
+            elif command == "p":
+                self._print(rest.strip(), fields)
+            else:
+                print(HELP, file=self._talk)
+
+    def _print(self, name: str, fields: Mapping[str, Value]) -> None:
+        found = meant(name, fields) if name else list(fields)
+        for each in found:
+            print(f"  {each} = {fields[each]}", file=self._talk)
+        if not found:
+            print(f"this record has no field {name!r}; `p` shows those it has", file=self._talk)
+
+    def _look(self, record: Record, fields: dict[str, Value]) -> None:
+        """Open the debugger on top of whoever made the record."""
+        if self._debugger is None:
+            is_terminal = sys.stdin.isatty() and self._talk.isatty()
+            self._debugger = Debugger(nosigint=True, stdout=None if is_terminal else self._talk)
+        if not self._steps:
+            print(line(fields), file=self._talk)
+        scene = self._scene()
+        stop(self._debugger, scene.rig, scene.app, record, fields, scene.world)
+
+
+def stop(
+    debugger: pdb.Pdb, rig: Any, app: Any, record: Record, fields: Mapping[str, Value], world: Any
+) -> None:
+    """Open the debugger here, with everything at hand; ``up`` leads to who made the record."""
+    debugger.set_trace(sys._getframe())
+    return  # everything is as it was when the record was made
+
+
+def line(fields: Mapping[str, Value]) -> str:
+    """Return a record as one line: number, time, topic, and what it says."""
+    said = ", ".join(f"{name} {value}" for name, value in fields.items() if name not in _UNTOLD)
+    return f"#{fields['seq']} {float(fields['t']):.9f} s {fields['topic']} {said}"
