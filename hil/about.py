@@ -17,6 +17,8 @@ from hil.provenance import installation
 BOARD, MISSION, FAULTS = "board.toml", "mission.toml", "faults.json"
 #: the table that a run adds when it has ended
 END = "flatsat.end"
+#: and what is in it, each value as JSON
+END_FACTS = ("digest", "records", "wall_s", "virtual_s", "repeatable", "exit_code")
 
 
 class Keeper(Protocol):
@@ -56,4 +58,5 @@ def attach(keeper: Keeper, board: Board, mission: Mission, plan: Plan) -> None:
 
 def note_end(keeper: Keeper, **facts: Any) -> None:
     """Store what is known only when a run is over: digest, records, wall seconds."""
+    assert set(facts) <= set(END_FACTS), "who reads a capture knows these by name"
     keeper.add_metadata(END, {name: json.dumps(value) for name, value in facts.items()})

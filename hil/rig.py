@@ -248,4 +248,9 @@ class Rig:
 
     def channel_names(self) -> dict[int, str]:
         """Return the names of all channels by index, for the capture."""
-        return {**{spec.index: spec.name for spec in self.board.buses}, **CHANNEL_NAMES}
+        return channel_names(self.board)
+
+
+def channel_names(board: Board) -> dict[int, str]:
+    """Return the names of all channels of a rig with this board by index."""
+    return {**{spec.index: spec.name for spec in board.buses}, **CHANNEL_NAMES}

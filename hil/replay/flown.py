@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hil.about import BOARD, END, FAULTS, MISSION
+from hil.about import BOARD, END, END_FACTS, FAULTS, MISSION
 from hil.board import Board, load_board, read_board
 from hil.capture.reader import Capture
 from hil.closing import Closing
@@ -158,7 +158,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
 def _end(table: Mapping[str, str]) -> dict[str, Any]:
     """Return what was noted at the end of the run."""
     try:
-        return {name: json.loads(text) for name, text in table.items()}
+        return {name: json.loads(table[name]) for name in END_FACTS if name in table}
     except (ValueError, RecursionError):
         return {}
 

@@ -1,0 +1,118 @@
+"""A replay that stops in between: at a number, where a condition begins to hold, at each record."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from hil.capture.reader import Capture
+from hil.cli import main
+from hil.options import Options
+from hil.session import fly
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short flight with a kill at 20 s."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return fly(Options(out=out, duration_s=40.0, transport="direct", faults=("kill@20",))).run_dir
+
+
+def replay(run: Path, *words: str, typed: str = "", patch: pytest.MonkeyPatch | None = None) -> int:
+    """Replay with words and with what a person types; return the exit code."""
+    if patch is not None:
+        patch.setattr("sys.stdin", io.StringIO(typed))
+    return main(["replay", str(run), *words])
+
+
+def test_until_a_record(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The verdict covers the records up to the one named, and none after it."""
+    with Capture(run / "capture.mcap") as capture:
+        wanted = sum(record.seq <= 300 for record in capture.records())
+    assert replay(run, "--until", "300", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["identical"]
+    assert sum(count["replayed"] for count in told["verdict"]["counts"].values()) == wanted
+    assert told["virtual_s"] < 40.0
+
+
+def test_until_beyond_the_end_is_the_whole_run(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number that the run never comes to ends nothing: the digest is that of the run."""
+    assert replay(run, "--until", "99999999", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["figures"]["digest"] == json.loads((run / "run.json").read_text())["digest"]
+
+
+def test_break_at_opens_the_debugger_where_it_begins_to_hold(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Record, fields, rig, world and flight software are at hand, at the instant of the record."""
+    typed = """\
+p 'record', record.t_ns, fields['event.name']
+p 'time', rig.kernel.now_ns, world is rig.world, rig.stream.count - record.seq
+p 'flight', type(app).__module__
+c
+"""
+    words = ("--break-at", "event.name==UUT_LOST and t>=20")
+    assert replay(run, *words, typed=typed, patch=monkeypatch) == 0
+    told = capsys.readouterr()
+    assert "('record', 20000000000, 'UUT_LOST')" in told.err
+    assert "('time', 20000000000, True, 1)" in told.err
+    assert "('flight', 'flightsw.app')" in told.err
+    assert told.err.count("stop()") == 1
+    assert told.out.startswith("identical")
+
+
+def test_leaving_the_debugger_ends_the_replay_there(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quitting, also from within the flight software, leaves a verdict on what came until then."""
+    typed = "up\nup\nup\nup\nnext\nnext\nq\n"
+    assert replay(run, "--break-at", "seq=500", "--json", typed=typed, patch=monkeypatch) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["identical"]
+    assert told["flown_s"] is None
+    assert "left at record 50" in told["notes"][0]
+
+
+def test_a_wrong_name_is_told_before_anything_flies(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest field that was recorded is named, and the exit code is that of trouble."""
+    assert replay(run, "--break-at", "event.nam==UUT_LOST") == 2
+    assert (
+        "no record has a field 'event.nam'; did you mean 'event.name'?" in capsys.readouterr().err
+    )
+
+
+def test_step_by_step(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enter goes on by one record, n by several, p shows a field, c goes to the end."""
+    typed = "\n\np seq\nn 10\np seq\np nothing\nwhat\nc\n"
+    assert replay(run, "--step", typed=typed, patch=monkeypatch) == 0
+    told = capsys.readouterr()
+    shown = [line for line in told.err.splitlines() if line.startswith(("#", "(step) #"))]
+    assert [int(line.split("#")[1].split()[0]) for line in shown] == [0, 1, 1, 11]
+    assert "  seq = 1\n" in told.err
+    assert "  seq = 11\n" in told.err
+    assert "this record has no field 'nothing'" in told.err
+    assert "the next record" in told.err
+    assert told.out.startswith("identical")
+
+
+def test_step_from_where_a_condition_holds(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together with a condition, stepping begins there; the end of what is typed leaves."""
+    words = ("--step", "--break-at", "seq>=600")
+    assert replay(run, *words, typed="\n\n", patch=monkeypatch) == 0
+    told = capsys.readouterr()
+    shown = [line for line in told.err.splitlines() if "#60" in line]
+    assert len(shown) == 3
+    assert "left at record 602" in told.out
