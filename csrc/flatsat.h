@@ -31,5 +31,6 @@
 #include "record/wire.h"
 #include "record/mcap.h"
 #include "record/pcapng.h"
+#include "record/mcap_read.h"
 
 #endif

@@ -4,7 +4,8 @@
 
 enum { RECORDS = 64, IDS = 1 << 16, CHANNELS = 300 };
 
-static uint16_t ids[2 * IDS], sources[IDS];
+static uint16_t ids[2 * IDS];
+static uint32_t sources[IDS];
 
 /* Records with sound lengths from the input, of which the last may be cut. */
 static size_t make_records(fuzz_input *in, uint8_t *to, size_t room)
@@ -33,13 +34,12 @@ static void make_ids(void)
     uint16_t next = 1;
     if (ids[0x0100])
         return;
-    memset(sources, 0xFF, sizeof sources);
     for (uint32_t at = 0; at < 2 * IDS; at++)
         if ((at & 0xFF) < 4 && (at & 0xF) != 3 && next < CHANNELS / 2) {
             uint32_t kind = at >> 8 & 0xFF;
             if (kind == 1 || kind == 2 || kind == 0x10 || kind == 0x22 || kind >> 2 == 0x0C) {
                 ids[at] = next;
-                sources[next++] = at < IDS ? FS_MCAP_RECORD : (uint16_t)at;
+                sources[next++] = (at < IDS ? FS_MCAP_RECORD : FS_MCAP_BARE) | (at & 0xFFFF);
             }
         }
 }
@@ -63,6 +63,40 @@ static void indexed(const uint8_t *chunk, const fs_mcap_entry *entries, size_t n
     free(little);
 }
 
+static int64_t unpacked(const uint8_t *chunk, size_t nbytes, uint64_t epoch_ns, uint8_t *out,
+                        size_t capacity)
+{
+    fs_mcap_choice all = {sources, epoch_ns, 0, UINT64_MAX, INT64_MIN};
+    fs_mcap_seen seen;
+    int64_t got = fs_mcap_unpack(chunk, nbytes, &all, out, capacity, &seen);
+    FS_MUST(got <= (int64_t)capacity);
+    if (got >= 0) {
+        fs_mcap_entry entries[RECORDS];
+        int64_t n = fs_mcap_entries(chunk, nbytes, entries, RECORDS);
+        FS_MUST(n == (seen.nmessages > RECORDS ? FS_E_CAPACITY : (int64_t)seen.nmessages));
+        FS_MUST(seen.nrecords + seen.nstrange <= seen.nmessages);
+    }
+    return got;
+}
+
+/* As a table, the records in buf are what they are as octets. */
+static void tabled(const uint8_t *buf, size_t nbytes)
+{
+    size_t nrows = nbytes / sizeof(fs_record), at = 0;
+    fs_wire_row *rows = (fs_wire_row *)exact(NULL, nrows * sizeof *rows);
+    uint8_t *payload = exact(NULL, nbytes);
+    int64_t n = fs_wire_table(buf, nbytes, 0, rows, nrows, payload, nbytes);
+    for (int64_t i = 0; i < n; i++) {
+        FS_MUST(!memcmp(buf + at, &rows[i].head, sizeof(fs_record)));
+        at += sizeof(fs_record);
+        FS_MUST(!memcmp(buf + at, payload + rows[i].offset, rows[i].head.length));
+        at += rows[i].head.length;
+    }
+    FS_MUST(n < 0 || at == nbytes);
+    free(rows);
+    free(payload);
+}
+
 static void packed(const uint8_t *records, size_t nbytes, size_t capacity, size_t limit)
 {
     uint8_t *buf = exact(records, nbytes), *chunk = exact(NULL, capacity);
@@ -74,11 +108,11 @@ static void packed(const uint8_t *records, size_t nbytes, size_t capacity, size_
         FS_MUST(state.nentries == (uint64_t)n && n <= RECORDS);
         indexed(chunk, entries, (size_t)n, limit % 600);
         uint8_t *back = exact(NULL, state.consumed), *whole = exact(chunk, state.used);
-        int64_t got = fs_mcap_unpack(whole, state.used, sources, 7, back, state.consumed);
+        int64_t got = unpacked(whole, state.used, 7, back, state.consumed);
         FS_MUST(got == (int64_t)state.consumed && !memcmp(back, buf, state.consumed));
         if (state.consumed)
-            FS_MUST(fs_mcap_unpack(whole, state.used, sources, 7, back, state.consumed - 1) ==
-                    FS_E_CAPACITY);
+            FS_MUST(unpacked(whole, state.used, 7, back, state.consumed - 1) == FS_E_CAPACITY);
+        tabled(back, state.consumed);
         free(back);
         free(whole);
     }
@@ -100,7 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes)
     for (int64_t i = 0; i < found; i++)
         FS_MUST(offsets[i] + sizeof(fs_record) <= in.nbytes);
     packed(any, in.nbytes, capacity, limit);
-    FS_MUST(fs_mcap_unpack(any, in.nbytes, sources, limit, out, capacity) <= (int64_t)capacity);
+    unpacked(any, in.nbytes, limit, out, capacity);
+    tabled(any, in.nbytes);
     free(any);
     free(out);
     size_t used = make_records(&in, records, sizeof records);

@@ -1,18 +1,7 @@
 #include "flatsat.h"
+#include "record/mcap_format.h"
 
 #include <string.h>
-
-/* MCAP (https://mcap.dev/spec): a record is an opcode octet, a u64 length and its content, all
- * little-endian. The content of a Message is u16 channel id, u32 sequence, u64 log time, u64
- * publish time, data; of a Message Index u16 channel id, u32 octets, then (u64 time, u64 offset)
- * of each message. */
-enum { OP_MESSAGE = 0x05, OP_MESSAGE_INDEX = 0x07 };
-enum {
-    RECORD_HEAD = 1 + 8,
-    MESSAGE_HEAD = RECORD_HEAD + 2 + 4 + 8 + 8,
-    INDEX_HEAD = RECORD_HEAD + 2 + 4,
-    ENTRY = 8 + 8, /* of a Message Index */
-};
 
 /* Kinds whose payload is JSON (flightsw.codec.wire.Kind: LINK, EVENT, WORLD, FAULT). */
 static int is_json_kind(uint8_t kind)
@@ -122,49 +111,4 @@ int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *c
         places[entries[i].id] += ENTRY;
     }
     return (int64_t)end;
-}
-
-int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources,
-                       uint64_t epoch_ns, uint8_t *out, size_t capacity)
-{
-    size_t at = 0, used = 0;
-    while (at < nbytes) {
-        uint64_t length, log_ns, publish_ns;
-        uint16_t id;
-        fs_record head = {0};
-        if (nbytes - at < RECORD_HEAD)
-            return FS_E_SHORT;
-        memcpy(&length, chunk + at + 1, sizeof length);
-        if (nbytes - at - RECORD_HEAD < length)
-            return FS_E_SHORT;
-        const uint8_t *message = chunk + at;
-        at += RECORD_HEAD + length;
-        if (message[0] != OP_MESSAGE)
-            continue;
-        if (length < MESSAGE_HEAD - RECORD_HEAD)
-            return FS_E_FORMAT;
-        memcpy(&id, message + RECORD_HEAD, sizeof id);
-        if (sources[id] == FS_MCAP_SKIP)
-            continue;
-        size_t ndata = length - (MESSAGE_HEAD - RECORD_HEAD), nhead = 0;
-        if (sources[id] != FS_MCAP_RECORD) {
-            if (ndata > UINT32_MAX)
-                return FS_E_FORMAT;
-            nhead = sizeof head;
-            head.kind = (uint8_t)(sources[id] >> 8);
-            head.channel = (uint8_t)sources[id];
-            head.length = (uint32_t)ndata;
-            memcpy(&head.seq, message + RECORD_HEAD + 2, sizeof head.seq);
-            memcpy(&log_ns, message + RECORD_HEAD + 6, sizeof log_ns);
-            memcpy(&publish_ns, message + RECORD_HEAD + 14, sizeof publish_ns);
-            head.t_ns = log_ns - epoch_ns;
-            head.duration_ns = publish_ns - log_ns;
-        }
-        if (capacity - used < nhead + ndata)
-            return FS_E_CAPACITY;
-        memcpy(out + used, &head, nhead);
-        memcpy(out + used + nhead, message + MESSAGE_HEAD, ndata);
-        used += nhead + ndata;
-    }
-    return (int64_t)used;
 }

@@ -1,4 +1,4 @@
-/* Capture: wire records to and from the content of an MCAP chunk. */
+/* Capture: wire records to the content of an MCAP chunk; mcap_read.h has the way back. */
 #ifndef FLATSAT_MCAP_H
 #define FLATSAT_MCAP_H
 
@@ -45,17 +45,6 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
 int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,
                       uint64_t *places, size_t nids, uint8_t *out, size_t capacity);
 
-/* Turn the content of a chunk back into wire records. sources has 65536 entries by MCAP channel:
- * 0xFFFF skips it, 0xFFFE takes its messages as wire records, any other value is the
- * (kind << 8 | channel) of bare JSON. Returns octets written, FS_E_SHORT if the chunk ends inside
- * a record, FS_E_FORMAT for a message without its head or of bare JSON above 4 GiB, or
- * FS_E_CAPACITY. */
-int64_t fs_mcap_unpack(const uint8_t *chunk, size_t nbytes, const uint16_t *sources,
-                       uint64_t epoch_ns, uint8_t *out, size_t capacity);
-
 /* CFFI END */
-
-#define FS_MCAP_SKIP 0xFFFF   /* sources of fs_mcap_unpack: leave this channel out */
-#define FS_MCAP_RECORD 0xFFFE /* its messages are whole wire records */
 
 #endif

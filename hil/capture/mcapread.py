@@ -1,24 +1,31 @@
-"""Taking an MCAP file apart: its records in order, and the fields of those that we need."""
+"""Taking an MCAP file apart: its octets, the fields of its records, and what is wrong with it."""
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
-from collections.abc import Iterator
+import zlib
+from pathlib import Path
 from typing import NamedTuple
 
+import zstandard
+
+from hil.capture import mcapfmt
 from hil.capture.mcapfmt import FOOTER_NBYTES, MAGIC, RECORD_HEAD, Op
+from hil.closing import Closing
 from hil.errors import CaptureError
 
-#: a file, mapped or read
-Octets = mmap.mmap | bytes
+#: what reading fields that make no sense may raise
+MALFORMED = (struct.error, ValueError, KeyError, zstandard.ZstdError)
 
 
 class Damage(CaptureError):  # noqa: N818 - a finding that a tolerant reader survives
-    """The file stops making sense at an octet; what stands before it is good."""
+    """The file stops making sense at an octet; ``nbytes`` of it cannot be used."""
 
-    def __init__(self, at: int, reason: str) -> None:
+    def __init__(self, at: int, reason: str, nbytes: int = 0) -> None:
         self.at = at
+        self.reason = reason
+        self.nbytes = nbytes
         super().__init__(f"octet {at}: {reason}")
 
 
@@ -32,20 +39,87 @@ class ChannelInfo(NamedTuple):
     channel: int
 
 
-class ChunkInfo(NamedTuple):
-    """Where a chunk stands and which log times it covers."""
-
-    at: int
-    start_ns: int
-    end_ns: int
-
-
 class AttachmentInfo(NamedTuple):
     """Where an attachment stands."""
 
     at: int
     name: str
     media_type: str
+
+
+class Source(Closing):
+    """The octets of a file by offset.
+
+    They are read and not mapped: a file that someone cuts while it is open costs an error here, and
+    a signal that ends the process there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.nbytes = os.fstat(self._fd).st_size
+            os.pread(self._fd, 1, 0)  # a directory opens, but does not read
+        except (OSError, ValueError) as wrong:
+            self.close()
+            reason = getattr(wrong, "strerror", None) or wrong
+            raise CaptureError(f"{path}: cannot be read: {reason}") from None
+        self.octets_read = 0
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def refresh(self) -> int:
+        """Look how large the file is now; return that."""
+        self.nbytes = os.fstat(self._open()).st_size
+        return self.nbytes
+
+    def read(self, at: int, nbytes: int) -> bytes:
+        """Return ``nbytes`` octets from offset ``at``; raises Damage if they are not there."""
+        if not (0 <= at <= at + nbytes <= self.nbytes):
+            raise Damage(at, f"{nbytes} octets wanted, the file ends at octet {self.nbytes}")
+        try:
+            raw = os.pread(self._open(), nbytes, at)
+            while 0 < len(raw) < nbytes:
+                more = os.pread(self._open(), nbytes - len(raw), at + len(raw))
+                raw = raw + more if more else b""
+        except OSError as wrong:
+            raise Damage(at, f"the disk does not give it: {wrong.strerror}") from None
+        if len(raw) < nbytes:
+            raise Damage(at, "the file was cut while it was read")
+        self.octets_read += nbytes
+        return raw
+
+    def head(self, at: int, end: int) -> tuple[int, int]:
+        """Return opcode and end of the record at ``at``; raises Damage if ``end`` comes first."""
+        if end - at < RECORD_HEAD.size:
+            raise Damage(at, f"the file ends {max(end - at, 0)} octets into a record")
+        op, length = RECORD_HEAD.unpack(self.read(at, RECORD_HEAD.size))
+        stop = at + RECORD_HEAD.size + length
+        if stop > end:
+            raise Damage(at, f"the file ends {end - at} octets into a record of {stop - at}")
+        return op, stop
+
+    def record(self, at: int, wanted: Op) -> Fields:
+        """Return the fields of the record at an offset that an index gave; raises Damage."""
+        op, stop = self.head(at, self.nbytes)
+        if op != wanted:
+            raise Damage(at, f"the index points to something other than a {wanted.name} record")
+        return self.fields(at, stop)
+
+    def fields(self, at: int, stop: int) -> Fields:
+        """Return the fields of the record from ``at`` to ``stop``."""
+        begin = at + RECORD_HEAD.size
+        return Fields(self.read(begin, stop - begin))
+
+    def _open(self) -> int:
+        if self._fd is None:
+            raise CaptureError(f"{self.path}: the capture is closed; open it again to read on")
+        return self._fd
 
 
 class Fields:
@@ -81,61 +155,64 @@ class Fields:
             pairs[key] = inner.string()
         return pairs
 
+    def sealed_map(self) -> tuple[dict[str, str], bool]:
+        """Return the map that ends the record without its CRC, and whether it had one.
 
-def walk(data: Octets, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (opcode, offset of the record, offset of its content's end); raise Damage at the end
-    of what can be read."""
+        Raises ValueError if there is one and it does not match.
+        """
+        front = self.content[: self.at]
+        pairs = self.string_map()
+        if self.at != len(self.content):
+            raise ValueError(f"{len(self.content) - self.at} octets behind the last field")
+        intact = mcapfmt.is_intact(front, pairs)
+        if intact is False:
+            raise ValueError("its CRC does not match")
+        pairs.pop(mcapfmt.CRC_KEY, None)
+        return pairs, intact is not None
+
+
+def summary_bounds(source: Source) -> tuple[int, int] | None:
+    """Return where the summary section starts and the footer stands, None if the file was never
+    finished; raises Damage if the CRC does not match."""
+    tail = source.nbytes - FOOTER_NBYTES - len(MAGIC)
+    if tail < len(MAGIC):
+        return None
+    raw = source.read(tail, FOOTER_NBYTES + len(MAGIC))
+    op, length, start, _offsets, crc = struct.unpack_from("<BQQQI", raw)
+    if not raw.endswith(MAGIC) or (op, length) != (Op.FOOTER, FOOTER_NBYTES - RECORD_HEAD.size):
+        return None
+    if not len(MAGIC) <= start <= tail:
+        raise Damage(tail, "the footer points outside of the file")
+    if crc != _summary_crc(source, start, tail):
+        raise Damage(start, "the CRC of the summary does not match")
+    return start, tail
+
+
+def _summary_crc(source: Source, start: int, tail: int) -> int:
+    """Return the CRC-32 from the start of the summary to where the footer keeps it."""
+    at, end, crc = start, tail + FOOTER_NBYTES - 4, 0
     while at < end:
-        if end - at < RECORD_HEAD.size:
-            raise Damage(at, f"the file ends {end - at} octets into a record")
-        op, length = RECORD_HEAD.unpack_from(data, at)
-        stop = at + RECORD_HEAD.size + length
-        if stop > end:
-            raise Damage(at, f"the file ends {end - at} octets into a record of {stop - at}")
-        yield op, at, stop
-        at = stop
+        piece = source.read(at, min(end - at, 1 << 20))
+        crc, at = zlib.crc32(piece, crc), at + len(piece)
+    return crc
 
 
-def content(data: Octets, at: int, stop: int) -> Fields:
-    """Return the fields of the record at ``at``."""
-    return Fields(bytes(data[at + RECORD_HEAD.size : stop]))
-
-
-def record_at(data: Octets, at: int, wanted: Op) -> Fields:
-    """Return the fields of the record at an offset that an index gave."""
-    if not 0 <= at <= len(data) - RECORD_HEAD.size:
-        raise Damage(at, "the index points outside of the file")
-    op, length = RECORD_HEAD.unpack_from(data, at)
-    stop = at + RECORD_HEAD.size + length
-    if op != wanted or stop > len(data):
-        raise Damage(at, f"the index points to something other than a {wanted.name} record")
-    return content(data, at, stop)
-
-
-def summary_start(data: Octets) -> int | None:
-    """Return where the summary section starts, or None if the file was never finished."""
-    tail = len(data) - FOOTER_NBYTES - len(MAGIC)
-    if tail < len(MAGIC) or data[-len(MAGIC) :] != MAGIC:
-        return None
-    op, length = RECORD_HEAD.unpack_from(data, tail)
-    if op != Op.FOOTER or length != FOOTER_NBYTES - RECORD_HEAD.size:
-        return None
-    start = int(struct.unpack_from("<Q", data, tail + RECORD_HEAD.size)[0])
-    return start if len(MAGIC) <= start <= tail else None
-
-
-def parse_channel(fields: Fields) -> ChannelInfo:
-    """Return a Channel record."""
+def parse_channel(fields: Fields) -> tuple[ChannelInfo, bool]:
+    """Return a Channel record, and whether its CRC says that it is what was written."""
     mcap_id, _schema = fields.take("HH")
-    topic, encoding, pairs = fields.string(), fields.string(), fields.string_map()
+    topic, encoding = fields.string(), fields.string()
+    pairs, sealed = fields.sealed_map()
     kind, channel = int(pairs["kind"]), int(pairs["channel"])
     if not (0 <= kind <= 0xFF and 0 <= channel <= 0xFF):
         raise ValueError(f"kind {kind} or channel {channel} does not fit an octet")
-    return ChannelInfo(mcap_id, topic, encoding, kind, channel)
+    return ChannelInfo(mcap_id, topic, encoding, kind, channel), sealed
 
 
 def parse_attachment(fields: Fields, at: int) -> tuple[AttachmentInfo, bytes]:
-    """Return an Attachment record and its data."""
+    """Return an Attachment record and its data; raises ValueError if its CRC does not match."""
     fields.take("QQ")
     name, media_type = fields.string(), fields.string()
-    return AttachmentInfo(at, name, media_type), fields.octets(fields.take("Q")[0])
+    data = fields.octets(fields.take("Q")[0])
+    if fields.take("I")[0] != zlib.crc32(fields.content[: fields.at - 4]):
+        raise ValueError("its CRC does not match")
+    return AttachmentInfo(at, name, media_type), data

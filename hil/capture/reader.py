@@ -1,111 +1,185 @@
-"""Reading a capture back, whole or cut off.
+"""Reading a capture back, whole or damaged, by topic, time and sequence number.
 
-A finished capture is opened by its summary. One without (the process was killed, the disk was full)
-is walked from its start; ``tolerant=True`` gives everything up to the damage, which is then named
-in :attr:`Capture.damage`.
+A finished capture is opened by its summary: the index of its chunks becomes columns, so opening and
+finding costs next to nothing however large the file is. ``tolerant=True`` also opens a file without
+a summary, or a damaged one: it gives every record whose chunk is whole, and names what it passed
+over in :attr:`Capture.damages`.
 """
 
 from __future__ import annotations
 
-import mmap
-import struct
-import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import zstandard
+import numpy as np
+from numpy.typing import NDArray
 
-from flightsw.codec.native import ffi, lib
 from flightsw.codec.wire import Record, unpack_all
-from hil.capture import topics as topic_table
-from hil.capture.mcapfmt import MAGIC, Op
-from hil.capture.mcapread import (
-    AttachmentInfo,
-    ChannelInfo,
-    ChunkInfo,
-    Damage,
-    Fields,
-    Octets,
-    content,
-    parse_attachment,
-    parse_channel,
-    record_at,
-    summary_start,
-    walk,
+from hil.capture.chunks import (
+    ANY_STEP,
+    NOTHING,
+    Choice,
+    Seen,
+    decompressed,
+    epoch_in,
+    sources_of,
+    unpack,
 )
+from hil.capture.contents import Contents, by_summary, by_walking
+from hil.capture.mcapfmt import MAGIC, Op
+from hil.capture.mcapread import MALFORMED, Damage, Source, parse_attachment
+from hil.capture.table import Table, table_of
 from hil.closing import Closing
 from hil.errors import CaptureError
 
-#: sources of fs_mcap_unpack (see csrc/record/mcap.h)
-_SKIP, _RECORD = 0xFFFF, 0xFFFE
-#: A chunk is 256 KiB, or one record with its head; nothing that a bus carries comes near this.
-_CHUNK_LIMIT_NBYTES = 512 << 20
-_MALFORMED = (struct.error, ValueError, KeyError, zstandard.ZstdError)
+_TURN = 1 << 32  # sequence numbers of a record have 32 bits
+_FOREVER = _TURN * _TURN - 1
 
 
 class Capture(Closing):
-    """An open capture; a context manager. Times are nanoseconds since the mission epoch."""
+    """An open capture; a context manager. Times are nanoseconds since the mission epoch.
+
+    A sequence number is counted on where the 32 bits of a record begin anew: the record behind
+    number 2^32 - 1 is number 2^32 for :attr:`first_seq`, :attr:`last_seq` and every ``first_seq``.
+    """
 
     def __init__(self, path: str | Path, tolerant: bool = False) -> None:
         self.path = Path(path)
         self.tolerant = tolerant
-        self.channels: dict[int, ChannelInfo] = {}
-        self.chunks: list[ChunkInfo] = []
-        self.attachments: dict[str, AttachmentInfo] = {}
-        self.metadata: dict[str, dict[str, str]] = {}
-        #: where and why reading stopped; None for a whole capture
-        self.damage: Damage | None = None
-        self._data = _map(self.path)
+        #: what reading has cost so far
+        self.counters = {"chunks_read": 0}
+        self._found: dict[int, Damage] = {}
+        self._first_seqs: dict[int, tuple[int, int] | None] = {}
+        #: the chunk read last and its content: who looks for its numbers wants its records next
+        self._held: tuple[int, bytes] | None = None
+        #: what the sequence number of the first record is or would be
+        self._base: int | None = None
+        self._source = Source(self.path)
         try:
-            self._open()
-        except Damage as damage:
+            contents = self._open()
+            self.channels = contents.channels
+            self.attachments = contents.attachments
+            self.metadata = contents.metadata
+            #: the chunks in the order of the file, an array of ``chunks.PLACE``
+            self.places = contents.places
+            self._counts = contents.counts
+            self._settle_epoch(contents)
+        except BaseException as error:
             self.close()
-            raise self._unreadable(str(damage)) from None
+            if isinstance(error, Damage):
+                raise self._unreadable(error) from None
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
-        if isinstance(self._data, mmap.mmap):
-            self._data.close()
+        self._source.close()
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    @property
+    def damages(self) -> list[Damage]:
+        """What was found to be damaged so far, in the order of the file: octet, reason, octets."""
+        return [self._found[at] for at in sorted(self._found)]
+
+    @property
+    def damage(self) -> Damage | None:
+        """The first damage of the file; None as long as everything read was good."""
+        return next(iter(self.damages), None)
 
     @property
     def epoch_ns(self) -> int:
         """The mission epoch, nanoseconds since 1970-01-01 UTC."""
         return int(self.metadata["flatsat"]["epoch_ns"])
 
+    @property
+    def octets_read(self) -> int:
+        """Octets of the file that were read so far."""
+        return self._source.octets_read
+
+    @property
+    def count(self) -> int:
+        """Number of records, by the index."""
+        return int(self.places["nmessages"].sum())
+
+    @property
+    def times_ns(self) -> tuple[int, int]:
+        """Start times of the earliest and the latest record; (0, 0) if there is none."""
+        if not self.count:
+            return 0, 0
+        held = self.places[self.places["nmessages"] > 0]
+        first, last = int(held["start_ns"].min()), int(held["end_ns"].max())
+        return first - self.epoch_ns, last - self.epoch_ns
+
+    @property
+    def topics(self) -> dict[str, int]:
+        """Number of records by topic, in the order in which topics first came."""
+        counts: dict[str, int] = {}
+        for mcap_id, channel in sorted(self.channels.items()):
+            counts[channel.topic] = counts.get(channel.topic, 0) + self._counts.get(mcap_id, 0)
+        return counts
+
+    @property
+    def first_seq(self) -> int | None:
+        """Sequence number of the first record; None if there is none."""
+        return self._seq_at(range(len(self.places)), 0)
+
+    @property
+    def last_seq(self) -> int | None:
+        """Sequence number of the last record; None if there is none."""
+        return self._seq_at(range(len(self.places) - 1, -1, -1), 1)
+
     def attachment(self, name: str) -> bytes:
         """Return the octets of a stored file; raises CaptureError if there is none of that name."""
         if name not in self.attachments:
             known = ", ".join(self.attachments) or "none"
             raise CaptureError(f"{self.path}: no attachment {name!r}; stored: {known}")
-        fields = record_at(self._data, self.attachments[name].at, Op.ATTACHMENT)
-        data = parse_attachment(fields, 0)[1]
-        if zlib.crc32(fields.content[:-4]).to_bytes(4, "little") != fields.content[-4:]:
+        at = self.attachments[name].at
+        try:
+            return parse_attachment(self._source.record(at, Op.ATTACHMENT), at)[1]
+        except (Damage, *MALFORMED) as wrong:
             raise CaptureError(
-                f"{self.path}: attachment {name!r} is damaged: its CRC does not match"
-            )
-        return data
+                f"{self.path}: attachment {name!r} at octet {at} is damaged: {wrong}"
+            ) from None
+
+    # --- records ----------------------------------------------------------------------------------
 
     def buffers(
         self,
         topics: Collection[str] | None = None,
         start_ns: int = 0,
         end_ns: int | None = None,
+        first_seq: int = 0,
     ) -> Iterator[bytes]:
-        """Yield the wire records of each chunk that touches ``start_ns <= t < end_ns``, as one
-        buffer a chunk, in recorded order; chunks are not cut at the edges of the interval."""
-        sources = self._sources(topics)
-        lower = self.epoch_ns + start_ns
-        upper = None if end_ns is None else self.epoch_ns + end_ns
-        for chunk in self.chunks:
-            if chunk.end_ns < lower or (upper is not None and chunk.start_ns >= upper):
-                continue
-            try:
-                yield self._unpack(chunk, sources)
-            except Damage as damage:
-                if not self.tolerant:
-                    raise self._unreadable(str(damage)) from None
-                self.damage = damage
-                return
+        """Yield the wire records of each chunk that may hold some with ``start_ns <= t < end_ns``
+        and ``seq >= first_seq``, as one buffer a chunk, in recorded order; chunks are not cut at
+        the edges of the interval."""
+        sources, bits = self._sources(topics)
+        for number in self._numbers(bits, start_ns, end_ns, first_seq):
+            octets = self._records_of(number, Choice(sources, self.epoch_ns))
+            if octets:
+                yield octets
+
+    def pieces(
+        self,
+        topics: Collection[str] | None = None,
+        start_ns: int = 0,
+        end_ns: int | None = None,
+        first_seq: int = 0,
+    ) -> Iterator[bytes]:
+        """Yield exactly the records with ``start_ns <= t_ns < end_ns`` and ``seq >= first_seq`` as
+        wire records, one buffer a chunk, in recorded order."""
+        if end_ns is not None and end_ns <= start_ns:
+            return
+        sources, bits = self._sources(topics)
+        last_ns, begun = _FOREVER if end_ns is None else end_ns - 1, False
+        for number in self._numbers(bits, start_ns, end_ns, first_seq):
+            # Of the chunks left, only the first can begin before the number.
+            least = ANY_STEP if begun else self._least_step(number, first_seq)
+            begun = True
+            choice = Choice(sources, self.epoch_ns, max(start_ns, 0), max(last_ns, 0), least)
+            octets = self._records_of(number, choice)
+            if octets:
+                yield octets
 
     def records(
         self,
@@ -116,131 +190,206 @@ class Capture(Closing):
     ) -> Iterator[Record]:
         """Yield records with ``start_ns <= t_ns < end_ns`` and ``seq >= first_seq``, in recorded
         order, which is that of their sequence numbers."""
-        for buffer in self.buffers(topics, start_ns, end_ns):
-            for record in unpack_all(buffer):
-                in_time = record.t_ns >= start_ns and (end_ns is None or record.t_ns < end_ns)
-                if in_time and record.seq >= first_seq:
-                    yield record
+        for buffer in self.pieces(topics, start_ns, end_ns, first_seq):
+            yield from unpack_all(buffer)
+
+    def table(
+        self,
+        topics: Collection[str] | None = None,
+        start_ns: int = 0,
+        end_ns: int | None = None,
+        first_seq: int = 0,
+    ) -> Table:
+        """Return the same records as one table of columns, all of it in memory."""
+        return table_of(self.pieces(topics, start_ns, end_ns, first_seq), self.channels.values())
+
+    def tables(
+        self,
+        topics: Collection[str] | None = None,
+        start_ns: int = 0,
+        end_ns: int | None = None,
+        first_seq: int = 0,
+    ) -> Iterator[Table]:
+        """Yield the same records as tables, one a chunk: the memory of one chunk, however many."""
+        for buffer in self.pieces(topics, start_ns, end_ns, first_seq):
+            yield table_of([buffer], self.channels.values())
 
     # --- opening ----------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        """Read the summary, or everything that a file without one still holds."""
-        if self._data[: len(MAGIC)] != MAGIC:
-            raise Damage(0, "not an MCAP file")
-        start = summary_start(self._data)
-        end = len(self._data)
+    def _open(self) -> Contents:
+        """Read the summary, or everything that a file without one still holds; raises Damage."""
+        source, finding = self._source, None
+        if source.nbytes < len(MAGIC) or source.read(0, len(MAGIC)) != MAGIC:
+            finding = Damage(0, "not an MCAP file", len(MAGIC))
+        contents = None
         try:
-            if start is None:
-                self._scan(len(MAGIC), end)
-                raise Damage(end, "the capture was never finished")
-            self._check_summary(start)
-            self._scan(start, end - len(MAGIC))
+            contents = None if finding else by_summary(source)
+            if contents is None and not finding:
+                reason = "the capture was never finished; `hil recover` makes a whole one of it"
+                finding = Damage(source.nbytes, reason)
         except Damage as damage:
-            if not self.tolerant:
-                raise
-            self.damage = damage
-        if not self.metadata.get("flatsat", {}).get("epoch_ns", "").isdecimal():
+            finding = damage
+        if finding is not None and not self.tolerant:
+            raise finding
+        if contents is None:
+            contents = by_walking(source)
+            if finding is not None and not contents.damages:
+                contents.damages.append(finding)
+            if finding is not None and finding.at == 0:
+                contents.damages.append(finding)
+        if contents.damages and not self.tolerant:
+            raise contents.damages[0]
+        self._found = {damage.at: damage for damage in contents.damages}
+        return contents
+
+    def _settle_epoch(self, contents: Contents) -> None:
+        """Make sure of the epoch; raises Damage if nothing tells it.
+
+        A tolerant reader asks the records, which state their time since the epoch beside that since
+        1970, unless the metadata has a CRC of its own.
+        """
+        about = self.metadata.get("flatsat", {})
+        stated = about.get("epoch_ns", "")
+        is_stated = stated.isascii() and stated.isdecimal() and int(stated) < _TURN * _TURN
+        if self.tolerant and not (is_stated and contents.epoch_sealed):
+            epoch_ns = self._epoch_of_records()
+            if epoch_ns is not None and (not is_stated or epoch_ns != int(stated)):
+                at = len(MAGIC)
+                self._note(Damage(at, f"the metadata states no true epoch; records say {epoch_ns}"))
+                self.metadata["flatsat"] = about | {"epoch_ns": str(epoch_ns)}
+                return
+        if not is_stated:
             raise Damage(0, "not a capture of FlatSat: it does not state its epoch")
 
-    def _check_summary(self, start: int) -> None:
-        """Raise Damage if the summary's CRC does not match."""
-        stored_at = len(self._data) - len(MAGIC) - 4
-        (stored,) = struct.unpack_from("<I", self._data, stored_at)
-        if stored != zlib.crc32(self._data[start:stored_at]):
-            raise Damage(start, "the CRC of the summary does not match")
-
-    def _scan(self, at: int, end: int) -> None:
-        """Take in every record from ``at`` to ``end``, be it of the data or the summary section."""
-        for op, where, stop in walk(self._data, at, end):
-            try:
-                self._take(op, where, content(self._data, where, stop))
-            except _MALFORMED as wrong:
-                raise Damage(where, f"a record is malformed: {wrong}") from None
-
-    def _take(self, op: int, where: int, fields: Fields) -> None:
-        """Take in one record."""
-        if op == Op.CHANNEL:
-            channel = parse_channel(fields)
-            self.channels[channel.id] = channel
-        elif op == Op.CHUNK:
-            self.chunks.append(ChunkInfo(where, *fields.take("QQ")))
-        elif op == Op.CHUNK_INDEX:
-            start_ns, end_ns, chunk_at = fields.take("QQQ")
-            self.chunks.append(ChunkInfo(chunk_at, start_ns, end_ns))
-        elif op == Op.METADATA:
-            self._add_metadata(fields)
-        elif op == Op.METADATA_INDEX:
-            self._add_metadata(record_at(self._data, fields.take("Q")[0], Op.METADATA))
-        elif op == Op.ATTACHMENT:
-            info = parse_attachment(fields, where)[0]
-            self.attachments[info.name] = info
-        elif op == Op.ATTACHMENT_INDEX:
-            attachment_at = fields.take("QQQQQ")[0]
-            info = AttachmentInfo(attachment_at, fields.string(), fields.string())
-            self.attachments[info.name] = info
-
-    def _add_metadata(self, fields: Fields) -> None:
-        name = fields.string()
-        self.metadata[name] = fields.string_map()
+    def _epoch_of_records(self) -> int | None:
+        """Return the epoch by the first record that states its time twice."""
+        for number in range(len(self.places)):
+            octets = self._content(number)
+            epoch_ns = None if octets is None else epoch_in(octets, self.channels)
+            if epoch_ns is not None:
+                return epoch_ns
+        return None
 
     # --- chunks -----------------------------------------------------------------------------------
 
-    def _sources(self, topics: Collection[str] | None) -> object:
-        """Return the table for fs_mcap_unpack that keeps the channels of ``topics``."""
+    def _sources(self, topics: Collection[str] | None) -> tuple[NDArray[np.uint32], int]:
+        """Return the table for ``fs_mcap_unpack`` that keeps the channels of ``topics``, and their
+        bits in the index."""
         known = {channel.topic for channel in self.channels.values()}
         if unknown := set(topics or ()) - known:
             listed = ", ".join(sorted(known)) or "none"
             raise CaptureError(f"{self.path}: no topic {min(unknown)!r}; recorded: {listed}")
-        sources = ffi.new("uint16_t[]", [_SKIP] * 65536)
-        for channel in self.channels.values():
-            if topics is None or channel.topic in topics:
-                is_json = channel.encoding == topic_table.JSON_ENCODING
-                sources[channel.id] = channel.kind << 8 | channel.channel if is_json else _RECORD
-        return sources
+        return sources_of(self.channels.values(), topics)
 
-    def _unpack(self, chunk: ChunkInfo, sources: object) -> bytes:
-        """Return the wire records of a chunk; raises Damage."""
+    def _numbers(
+        self, bits: int, start_ns: int, end_ns: int | None, first_seq: int
+    ) -> Iterator[int]:
+        """Yield the numbers of the chunks that may hold what is wanted."""
+        places = self.places
+        lower = min(max(self.epoch_ns + start_ns, 0), _FOREVER)
+        wanted = places["end_ns"] >= np.uint64(lower)
+        wanted &= places["channels"] & np.uint64(bits) != 0
+        if end_ns is not None:
+            upper = min(max(self.epoch_ns + end_ns, 0), _FOREVER)
+            wanted &= places["start_ns"] < np.uint64(upper)
+        if first_seq > 0:
+            wanted[: self._chunk_of(first_seq)] = False
+        yield from np.flatnonzero(wanted).tolist()
+
+    def _content(self, number: int) -> bytes | None:
+        """Return the content of a chunk, or None where it is damaged and that is tolerated."""
+        if self._held is not None and self._held[0] == number:
+            return self._held[1]
+        at = int(self.places["at"][number])
+        self.counters["chunks_read"] += 1
         try:
-            raw = _decompress(record_at(self._data, chunk.at, Op.CHUNK), chunk.at)
-        except _MALFORMED as wrong:
-            raise Damage(chunk.at, f"the chunk cannot be decompressed: {wrong}") from None
-        # A head of 31 octets becomes one of 32, so an octet a message is the most that it can grow.
-        capacity = len(raw) + len(raw) // 31 + 1
-        out = ffi.new("uint8_t[]", capacity)
-        used = lib.fs_mcap_unpack(
-            ffi.from_buffer(raw), len(raw), sources, self.epoch_ns, out, capacity
-        )
-        if used < 0:
-            raise Damage(chunk.at, "the chunk holds a cut record")
-        return bytes(ffi.buffer(out, used))
+            self._held = number, decompressed(self._source.record(at, Op.CHUNK), at)
+            return self._held[1]
+        except Damage as damage:
+            nbytes = damage.nbytes or int(self.places["length"][number])
+            self._meet(Damage(at, damage.reason, nbytes))
+            return None
 
-    def _unreadable(self, reason: str) -> CaptureError:
-        return CaptureError(f"{self.path}: cannot be read: {reason}")
+    def _records_of(self, number: int, choice: Choice) -> bytes:
+        """Return the chosen wire records of a chunk, none where it is damaged."""
+        content = self._content(number)
+        if content is None:
+            return b""
+        at = int(self.places["at"][number])
+        try:
+            octets, seen = unpack(content, choice, at)
+        except Damage as damage:
+            self._meet(Damage(at, damage.reason, int(self.places["length"][number])))
+            return b""
+        if seen.nstrange:
+            self._meet(Damage(at, f"{seen.nstrange} records of channels that nothing describes"))
+        return octets
+
+    def _meet(self, damage: Damage) -> None:
+        """Note a damage, or raise it as the error of a reader that is not tolerant."""
+        if not self.tolerant:
+            raise self._unreadable(damage) from None
+        self._note(damage)
+
+    def _note(self, damage: Damage) -> None:
+        self._found.setdefault(damage.at, damage)
+
+    def _unreadable(self, damage: Damage) -> CaptureError:
+        return CaptureError(f"{self.path}: cannot be read: {damage}")
+
+    # --- sequence numbers -------------------------------------------------------------------------
+
+    def _seqs_of(self, number: int) -> tuple[int, int] | None:
+        """Return the sequence numbers of the first and the last record of a chunk, counted on;
+        None if the chunk is empty or damaged."""
+        if self._base is None and number:
+            self._seq_at(range(number), 0)
+        if number not in self._first_seqs:
+            content = self._content(number)
+            seen = None if content is None else _look(content, int(self.places["at"][number]))
+            if seen is None or not seen.nmessages:
+                self._first_seqs[number] = None
+            else:
+                # The nearest number with these 32 bits to where the count of records would be.
+                before = int(self.places["nmessages"][:number].sum())
+                if self._base is None:
+                    self._base = seen.first_seq - before
+                turns = (self._base + before - seen.first_seq + _TURN // 2) // _TURN
+                first = seen.first_seq + max(turns, 0) * _TURN
+                last = first + (seen.last_seq - seen.first_seq) % _TURN
+                self._first_seqs[number] = first, last
+        return self._first_seqs[number]
+
+    def _seq_at(self, numbers: range, which: int) -> int | None:
+        """Return the first (0) or last (1) sequence number of the first chunk that tells it."""
+        found = (self._seqs_of(number) for number in numbers)
+        return next((seqs[which] for seqs in found if seqs is not None), None)
+
+    def _chunk_of(self, first_seq: int) -> int:
+        """Return the number of the chunk in which ``first_seq`` may be at the earliest, by
+        bisection: the last one that begins before it."""
+        low, high = 0, len(self.places)
+        while low < high:
+            middle = asked = (low + high) // 2
+            while asked < high and self._seqs_of(asked) is None:
+                asked += 1
+            seqs = self._seqs_of(asked) if asked < high else None
+            if seqs is None or seqs[0] >= first_seq:
+                high = middle
+            else:
+                low = asked + 1
+        return max(low - 1, 0)
+
+    def _least_step(self, number: int, first_seq: int) -> int:
+        """Return how far behind the first record of a chunk the first wanted one stands."""
+        if first_seq <= 0:
+            return ANY_STEP
+        seqs = self._seqs_of(number)
+        return ANY_STEP if seqs is None else first_seq - seqs[0]
 
 
-def _map(path: Path) -> Octets:
-    """Return the file as octets without reading it yet."""
+def _look(content: bytes, at: int) -> Seen | None:
     try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                return b""
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as wrong:
-        raise CaptureError(f"{path}: cannot be read: {getattr(wrong, 'strerror', wrong)}") from None
-
-
-def _decompress(fields: Fields, at: int) -> bytes:
-    """Return the content of a Chunk record, its CRC checked."""
-    _start_ns, _end_ns, size, crc = fields.take("QQQI")
-    compression = fields.string()
-    data = fields.octets(fields.take("Q")[0])
-    if size > _CHUNK_LIMIT_NBYTES:
-        raise Damage(at, f"the chunk claims {size} octets")
-    if compression == "zstd":
-        data = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
-    elif compression:
-        raise Damage(at, f"compression {compression!r} is not one of ours")
-    if len(data) != size or zlib.crc32(data) != crc:
-        raise Damage(at, "the CRC of the chunk does not match")
-    return data
+        return unpack(content, NOTHING, at)[1]
+    except Damage:
+        return None

@@ -141,6 +141,7 @@ def test_attachments_and_metadata(capture: Path) -> None:
         (metadata,) = reader.iter_metadata()
     assert (attachment.name, attachment.data) == ("board.toml", BOARD)
     assert metadata.name == "flatsat"
+    assert len(metadata.metadata.pop("crc")) == 8
     assert metadata.metadata == {
         "board": "trial",
         "mission": "m",

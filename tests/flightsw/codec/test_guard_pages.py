@@ -31,15 +31,13 @@ def _records(count: int) -> bytes:
 
 
 def test_captures(guard: Guard) -> None:
-    """Scanning, packing, indexing and unpacking records stays inside of all nine buffers."""
+    """Scanning, packing, indexing and unpacking records stays inside of all their buffers."""
     records = _records(12)
     assert len(wire.scan(records)) == 12
     ids = np.zeros(2 * 65536, np.uint16)
     ids[[0x0100, 0x2200, 65536 + 0x2200]] = [1, 2, 3]
-    sources = np.full(
-        65536, lib.FS_MCAP_SKIP if hasattr(lib, "FS_MCAP_SKIP") else 0xFFFF, np.uint16
-    )
-    sources[[1, 2]], sources[3] = 0xFFFE, 0x2200
+    sources = np.full(65536, 0x10000, np.uint32)
+    sources[[1, 2, 3]] = 0x20100, 0x22200, 0x32200
     for source in guard.both(records):
         offsets = _place(guard, "uint64_t", bytes(8 * 12))
         assert lib.fs_wire_scan(source, len(records), offsets, 12) == 12
@@ -60,10 +58,20 @@ def test_captures(guard: Guard) -> None:
         index = guard.place(bytes(nindex), at_end=True)
         assert lib.fs_mcap_index(entries, 12, counts, places, 4, index, nindex) == nindex
         back = guard.place(bytes(len(records)), at_end=True)
-        given = _place(guard, "uint16_t", sources.tobytes())
-        got = lib.fs_mcap_unpack(chunk, room, given, 5, back, len(records))
+        choice = ffi.new("fs_mcap_choice *")
+        choice.sources = _place(guard, "uint32_t", sources.tobytes())
+        choice.epoch_ns, choice.last_ns, choice.least_step = 5, 2**64 - 1, -(2**63)
+        seen = _place(guard, "fs_mcap_seen", bytes(56))
+        got = lib.fs_mcap_unpack(chunk, room, choice, back, len(records), seen)
         assert got == len(records)
         assert ffi.buffer(back, got)[:] == records
+        again = _place(guard, "fs_mcap_entry", bytes(24 * 12))
+        assert lib.fs_mcap_entries(chunk, room, again, 12) == 12
+        assert [again[i].offset for i in range(12)] == [entries[i].offset for i in range(12)]
+        rows, payload = (_place(guard, "fs_wire_row", bytes(40 * 12)), len(records) - 12 * 32)
+        column = guard.place(bytes(payload), at_end=True)
+        found = lib.fs_wire_table(back, len(records), 7, rows, 12, column, payload)
+        assert (found, rows[11].offset) == (12, 7 + payload - 11)
 
 
 def test_sequences_and_segments(guard: Guard) -> None:
