@@ -26,6 +26,8 @@ from hil.provenance import differences, installation
 CAPTURE, RUN = "capture.mcap", "run.json"
 PARTIAL = ".partial"
 PACKED = ".flatsat"
+#: a packed run is unpacked into a folder of this name, in a private one
+RUN_FOLDER = "run"
 T = TypeVar("T")
 #: a run.json beyond this is none
 _JSON_LIMIT_NBYTES = 64 << 20
@@ -77,12 +79,26 @@ def flown(path: Path) -> Flown:
     Raises :class:`~hil.errors.CaptureError` or ``ConfigError`` for what cannot be used.
     """
     with ExitStack() as home:
+        where = path
         if path.is_file() and path.suffix == PACKED:
-            raise UsageError(f"{path}: packed files cannot be replayed yet")
-        run, capture = _find(path)
+            where = _unpacked(path, home)
+        run, capture = _find(where)
         found = _open(path, capture, _run_json(run))
         found.home = home.pop_all()
         return found
+
+
+def _unpacked(path: Path, home: ExitStack) -> Path:
+    """Return a private folder with what a packed run holds; it goes with ``home``."""
+    # Only now: most runs are not packed.
+    import tempfile
+
+    from hil.replay.packed import Packed
+
+    folder = home.enter_context(tempfile.TemporaryDirectory(prefix="flatsat-"))
+    with Packed(path) as packed:
+        packed.extract(Path(folder) / RUN_FOLDER)
+    return Path(folder) / RUN_FOLDER
 
 
 def _find(path: Path) -> tuple[Path | None, Path]:
