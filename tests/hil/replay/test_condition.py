@@ -44,7 +44,7 @@ def joined(inner: st.SearchStrategy[Said]) -> st.SearchStrategy[Said]:
     pairs = st.tuples(inner, inner)
     return st.one_of(
         pairs.map(lambda p: (f"({p[0][0]} and {p[1][0]})", lambda f: p[0][1](f) and p[1][1](f))),
-        pairs.map(lambda p: (f"({p[0][0]}) or ({p[1][0]})", lambda f: p[0][1](f) or p[1][1](f))),
+        pairs.map(lambda p: (f"({p[0][0]} or {p[1][0]})", lambda f: p[0][1](f) or p[1][1](f))),
         inner.map(lambda one: (f"not ({one[0]})", lambda f: not one[1](f))),
     )
 
