@@ -1,0 +1,161 @@
+"""A CAN bus that answers from the record: frames cross it when they crossed it then.
+
+A frame of the payload computer is held against those that it sent then. What was recorded of it,
+from a first attempt that failed to its end, comes again at its times; sent later it comes later,
+and sent earlier, while the bus was idle, earlier. A frame that was never sent crosses an idle bus
+and is acknowledged.
+
+Not modelled: nodes that programs add to the bus; their frames are those of the record.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from flightsw.codec.wire import Flag, Kind, Status
+from hil.buses.base import Emit
+from hil.buses.can import CANBus
+from hil.buses.can_frame import INTERFRAME_NBITS
+from hil.buses.can_length import extent
+from hil.buses.can_node import Node
+from hil.replay.mocklanes import Answers
+from hil.time.phase import Phase
+
+_INPUT = int(Flag.INPUT)
+_DAMAGED = int(Status.DAMAGED)
+#: What may pass between two frames on a busy bus: intermission, suspended transmission, the rest
+#: of an error frame.
+_BETWEEN_NBITS = INTERFRAME_NBITS + 8 + 20
+
+
+class MockCANBus(CANBus):
+    """A CAN bus whose other nodes are the record."""
+
+    answers: Answers
+    _came: Emit
+
+    def listen(self, came: Emit) -> None:
+        """Give what is recorded to ``came``."""
+        self._came = came
+        self._emit = self._of_the_bus
+        #: when the last frame of ours ends
+        self._own_free_ns = 0
+
+    def come(self, t_ns: int, index: int, head: Any, payload: bytes) -> None:
+        """Let a recorded frame come."""
+        self.counters["frames"] += 1
+        self._put(t_ns - int(head["duration_ns"]), index)
+
+    def _put(self, t_ns: int, index: int) -> None:
+        """Report a recorded frame that began at ``t_ns``."""
+        head = self.answers.recording.heads[index]
+        self.answers.stream.answer = index
+        what = (int(head["flags"]), int(head["status"]), int(head["address"]))
+        self._came(t_ns, int(head["duration_ns"]), *what, self.answers.recording.payload(index))
+
+    def _of_the_bus(
+        self, t_ns: int, duration_ns: int, flags: int, status: int, address: int, payload: bytes
+    ) -> None:
+        """Report what the bus itself says: a frame that it refused."""
+        if flags & _INPUT:
+            return  # frames and errors of others are those of the record
+        index = self.answers.lane.take(t_ns, (address, flags & 0x70, payload))
+        if index >= 0:
+            self._put(t_ns, index)
+        else:
+            self._came(t_ns, duration_ns, flags, status, address, payload)
+
+    # --- frames of the payload computer ------------------------------------------------------
+
+    def _request(self, t_ns: int) -> None:
+        """Let the frames that wait in the controller cross the bus as they did then."""
+        node = self.controller
+        while node.waiting:
+            begin_ns, order, can_id, data = node.waiting.pop(0)
+            node.ready.append((0, order, can_id, data))
+            self._cross(max(begin_ns, self.scheduler.now_ns), order, can_id, data)
+
+    def _cross(self, t_ns: int, order: int, can_id: int, data: bytes) -> None:
+        lane, heads = self.answers.lane, self.answers.recording.heads
+        key = (can_id & 0xFFFF_FFFF, can_id >> 28 & 0x70, data)
+        index = lane.take(t_ns, key)
+        if index < 0:
+            bits = extent(can_id, data)
+            begin_ns = max(t_ns, self._own_free_ns)
+            self._own_free_ns = end_ns = begin_ns + self.time_ns(bits.slow, bits.fast)
+            done = partial(self._crossed, order, can_id, data, begin_ns, -1)
+            self.scheduler.at(end_ns, Phase.BUS, self.source, done)
+            return
+        attempts = [index]
+        place = int(np.searchsorted(lane.indices, index)) + 1
+        if int(heads["status"][index]) == _DAMAGED:
+            while place < len(lane.indices):
+                again = lane.indices[place]
+                if not lane.taken[place] and self._key(again) == key:
+                    if int(heads["status"][again]) != _DAMAGED:
+                        attempts.append(lane.advance(place))
+                    break
+                place += 1
+        late_ns = self._late_ns(t_ns, attempts[0])
+        for number, attempt in enumerate(attempts, 1):
+            begin_ns = int(heads["t_ns"][attempt]) + late_ns
+            end_ns = max(begin_ns + int(heads["duration_ns"][attempt]), self.scheduler.now_ns)
+            last = number == len(attempts)
+            done = partial(self._crossed, order if last else -1, can_id, data, begin_ns, attempt)
+            self.scheduler.at(end_ns, Phase.BUS, self.source, done)
+            self._own_free_ns = end_ns
+
+    def _key(self, index: int) -> tuple[int, int, bytes]:
+        key: Any = self.answers.about(index).key
+        return (int(key[0]), int(key[1]), bytes(key[2]))
+
+    def _late_ns(self, t_ns: int, index: int) -> int:
+        """Return by how much a frame comes later than recorded when it is sent at ``t_ns``."""
+        heads = self.answers.recording.heads
+        then_ns = int(heads["t_ns"][index])
+        if then_ns <= t_ns or not self.answers.lane.timed:
+            return t_ns - then_ns
+        # Recorded as beginning later: it waited for the bus, if that was busy all the while.
+        here = np.flatnonzero(
+            (heads["kind"][:index] == Kind.CAN)
+            & (heads["channel"][:index] == heads["channel"][index])
+        )
+        between_ns = self.time_ns(_BETWEEN_NBITS)
+        busy_from_ns = then_ns
+        for before in here[::-1]:
+            end_ns = int(heads["t_ns"][before]) + int(heads["duration_ns"][before])
+            if end_ns + between_ns < busy_from_ns or busy_from_ns <= t_ns:
+                break
+            busy_from_ns = int(heads["t_ns"][before])
+        if busy_from_ns - between_ns <= t_ns:
+            return 0
+        return t_ns - then_ns
+
+    def _crossed(
+        self, order: int, can_id: int, data: bytes, begin_ns: int, index: int, t_ns: int
+    ) -> None:
+        """End an attempt; with ``order`` the frame leaves its node with it."""
+        node = self.controller
+        if order >= 0:
+            if not node.holds(order):
+                return  # withdrawn, or lost with the supply
+            node.withdraw(order)
+            node.sent_order = order
+            self.counters["frames"] += 1
+        if index >= 0:
+            self._put(begin_ns, index)
+        else:
+            flags = can_id >> 28 & 0x70
+            self._came(begin_ns, t_ns - begin_ns, flags, 0, can_id & 0xFFFF_FFFF, data)
+        if order >= 0:
+            self._tell(t_ns, node, can_id, data)
+
+    def _tell(self, t_ns: int, node: Node, can_id: int, data: bytes) -> None:
+        sent = getattr(node.device, "can_sent", None)
+        if sent is not None:
+            sent(t_ns, can_id, data)
+        for watch in self.watchers:
+            watch(t_ns, node, can_id, data)
