@@ -13,10 +13,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hil.errors import ConfigError, HilError, HostError, ParticipantError
-from hil.supervisor import Supervisor
+from hil.exchange import Exchange
 from hil.time.coordinator import Coordinator
 from hil.time.participant import Participant
 from hil.time.transports import listen
@@ -34,12 +34,29 @@ LEAVE_S = 10.0
 HOPELESS: dict[int, type[HilError]] = {2: ConfigError, 3: HostError}
 
 
+class _Composed(Protocol):
+    @property
+    def exchange(self) -> Exchange: ...
+
+
+class Keeper(Protocol):
+    """Who follows the life of the flight software: :class:`hil.supervisor.Supervisor`, or the
+    record of what one did."""
+
+    starts: int
+
+    @property
+    def rig(self) -> _Composed: ...
+    def started(self) -> int: ...
+    def lost(self, reason: str, cause: str) -> None: ...
+
+
 class ProcessFlight:
     """The flight software in a process of its own, over a channel."""
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        supervisor: Keeper,
         endpoint: str,
         storage: Path,
         wall_limit_s: float,
@@ -130,7 +147,7 @@ class ProcessFlight:
 class DirectFlight:
     """The flight software called in this loop: no process, no socket, the fastest."""
 
-    def __init__(self, supervisor: Supervisor, storage: Path) -> None:
+    def __init__(self, supervisor: Keeper, storage: Path) -> None:
         self.supervisor = supervisor
         self.storage = storage
         #: who has joined and is yet to be started
@@ -196,7 +213,7 @@ class ThreadFlight:
     """The flight software in a thread of this process, over an inproc channel."""
 
     def __init__(
-        self, supervisor: Supervisor, endpoint: str, storage: Path, wall_limit_s: float
+        self, supervisor: Keeper, endpoint: str, storage: Path, wall_limit_s: float
     ) -> None:
         self.supervisor = supervisor
         self.storage = storage

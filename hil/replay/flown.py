@@ -50,6 +50,8 @@ class Flown(Closing):
     digest: str | None
     #: wall seconds that it took; None: it does not say
     wall_s: float | None
+    #: virtual seconds that it took; None: it does not say
+    virtual_s: float | None
     #: facts of the installation that made it, see ``hil.provenance``
     made_by: dict[str, str]
     #: False: something real took part, or something outside stopped it
@@ -135,7 +137,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
     with Capture(file, tolerant=file.name.endswith(PARTIAL)) as capture:
         facts = capture.metadata["flatsat"]
         end = _end(capture.metadata.get(END, {})) | {
-            key: run[key] for key in ("digest", "wall_s", "repeatable") if key in run
+            key: run[key] for key in ("digest", "wall_s", "virtual_s", "repeatable") if key in run
         }
 
         def attached(name: str) -> str | None:
@@ -162,6 +164,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
         program=program,
         digest=end["digest"] if isinstance(end.get("digest"), str) else None,
         wall_s=float(end["wall_s"]) if _is_number(end.get("wall_s")) else None,
+        virtual_s=float(end["virtual_s"]) if _is_number(end.get("virtual_s")) else None,
         made_by=dict(facts),
         repeatable=end.get("repeatable", True) is True and not (options.bind or options.front),
         imported="imported" in facts,

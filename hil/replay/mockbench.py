@@ -11,7 +11,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from hil.board import Board
 from hil.exchange import Exchange
 from hil.fitting import flight_config, part_overrides
 from hil.missions.mission import Mission
-from hil.parts import part_class
-from hil.replay.mockbuses import build
+from hil.replay.mockbuses import build, pin_directions
 from hil.replay.mocklanes import About, Answers
 from hil.replay.mockrecord import Recording
 from hil.replay.mockstream import MockStream
@@ -173,7 +172,7 @@ class Inputs:
             (board.bus(pin.bus).index, pin.line): (board.bus(part.bus).index, part.address)
             for part in board.parts
             for pin in part.pins
-            if part_class(part.type).PINS[pin.name] == "out"
+            if pin_directions(part)[pin.name] == "out"
         }
         caused: dict[int, list[int]] = defaultdict(list)
         for index in edges:
@@ -198,8 +197,9 @@ class Unit(Protocol):
     def close(self) -> None: ...
 
 
-#: What the supply does to the controllers, by the event that says so.
-_POWER_EVENTS = frozenset({"WATCHDOG_RESET", "BROWN_OUT", "EPS_SWITCH"})
+#: In which phase the supply fails, by the event that says so.
+_POWER_EVENTS = {"WATCHDOG_RESET": Phase.PART, "BROWN_OUT": Phase.PHYSICS}
+_POWER_EVENTS |= {"EPS_SWITCH": Phase.BUS}
 #: In which phase a loss happens, by the words of its event; any other: at the end of its instant.
 _LOSSES = {"brown-out": Phase.PHYSICS, "reset by the watchdog": Phase.PART}
 _LOSSES |= {"switched off by the EPS": Phase.BUS}
@@ -219,7 +219,7 @@ class Lives:
         heads = bench.recording.heads
         self._cuts: set[int] = set()
         self._losses: set[int] = set()
-        for index in np.flatnonzero(heads["kind"] == Kind.EVENT):
+        for index in np.flatnonzero(heads["kind"] == Kind.EVENT).tolist():
             self._plan(index, int(heads["t_ns"][index]))
         bench.stream.cut_ns = frozenset(self._cuts)
 
@@ -241,8 +241,7 @@ class Lives:
             if reason not in _LOSSES and reason != _KILLED:
                 self._cuts.add(t_ns)
         elif name in _POWER_EVENTS and event.get("on") != 1 and not event.get("switch"):
-            phase = {"WATCHDOG_RESET": Phase.PART, "BROWN_OUT": Phase.PHYSICS}
-            at(t_ns, phase.get(str(name), Phase.BUS), LIFE_SOURCE, self._power_off)
+            at(t_ns, _POWER_EVENTS[str(name)], LIFE_SOURCE, self._power_off)
 
     # --- what the flight says ----------------------------------------------------------------
 

@@ -9,7 +9,6 @@ is recorded as it was, where it is the same. What comes in is put in by :meth:`c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from flightsw.codec import bus_payload
@@ -21,13 +20,12 @@ from hil.buses.frames import FrameBus
 from hil.buses.gpio import GPIOChip
 from hil.buses.i2c import I2CBus
 from hil.buses.onewire import OneWireBus
-from hil.buses.spi import SPIBus, SegmentOutcome
+from hil.buses.spi import SegmentOutcome, SPIBus
 from hil.exchange import Exchange
 from hil.parts import part_class
 from hil.replay.mockcan import MockCANBus
-from hil.replay.mocklanes import About, Answer, Answers, i2c, onewire
+from hil.replay.mocklanes import About, Answers, i2c, onewire
 from hil.replay.mockuart import MockUARTBus
-from hil.time.phase import Phase
 from hil.wiring import BUS_SOURCE
 
 _FAULTED = int(Flag.FAULTED)
@@ -68,6 +66,12 @@ class MockSPIBus(SPIBus):
     """An SPI bus that answers from the record."""
 
     answers: Answers
+
+    def transfer(self, t_ns: int, chip_select: int, tx: bytes) -> Outcome:
+        """Exchange octets with the settings of the chip select, as recorded."""
+        segments = [(tx, *bus_payload.SPI_DEFAULTS)]
+        status, duration_ns, received = self.transfer_segments(t_ns, chip_select, segments)
+        return status, duration_ns, received[0] if received else b""
 
     def transfer_segments(
         self, t_ns: int, chip_select: int, segments: list[bus_payload.SPISegment]
@@ -158,7 +162,7 @@ class _Nobody:
         self.name = spec.name
         self.PIN_IDLE = getattr(kind, "PIN_IDLE", {})
         self.PIN_DRIVE = getattr(kind, "PIN_DRIVE", {})
-        self.spi_modes = getattr(kind, "spi_modes", frozenset())
+        self.spi_modes: frozenset[int] = getattr(kind, "spi_modes", frozenset())
         self.gpio_flags = 0
         for key in ("width", "height"):
             if key in params:
@@ -233,6 +237,12 @@ def build(
     return buses
 
 
+def pin_directions(spec: PartSpec) -> Mapping[str, str]:
+    """Return which pins of a part are ``in`` and which ``out``, seen from the part."""
+    found: Mapping[str, str] = part_class(spec.type).PINS  # type: ignore[attr-defined]
+    return found
+
+
 def _unheard(
     t_ns: int, duration_ns: int, flags: int, status: int, address: int, payload: bytes
 ) -> None:
@@ -255,7 +265,7 @@ def _stand_in(
         buses[spec.bus].attach(nobody)
     chips: dict[str, dict[str, tuple[int, str]]] = {}
     for pin in spec.pins:
-        direction = part_class(spec.type).PINS[pin.name]
+        direction = pin_directions(spec)[pin.name]
         chips.setdefault(pin.bus, {})[pin.name] = (pin.line, direction)
     for chip, pins in chips.items():
         buses[chip].attach(nobody, pins)

@@ -23,7 +23,6 @@ _CAN_FD_FLAGS = 0x70
 class Answer(NamedTuple):
     """What was recorded for a request."""
 
-    index: int
     status: int
     duration_ns: int
     flags: int
@@ -148,10 +147,8 @@ class Answers:
             self.counters["improvised"] += 1
         head = self.recording.heads[index]
         return Answer(
-            index,
             int(head["status"]),
             int(head["duration_ns"]),
             int(head["flags"]),
             self.recording.payload(index),
         )
-

@@ -73,9 +73,27 @@ class Recording:
         """Return the payload of a record."""
         return self.octets[self.starts[index] + HEADER_NBYTES : self.ends[index]]
 
+    def until(self, seq: int) -> Recording:
+        """Return the recording up to the record of a global number, that one included."""
+        count = int(np.searchsorted(self.heads["seq"], seq, side="right"))
+        return Recording(self.octets[: int(self.ends[count - 1]) if count else 0])
+
+    @property
+    def last_ns(self) -> int:
+        """When the last record ends."""
+        heads = self.heads
+        return int((heads["t_ns"] + heads["duration_ns"]).max())
+
+    def joined_acts(self) -> bytes:
+        """Return what the payload computer did, in order."""
+        octets = self.octets
+        starts, ends = self.starts[self.is_act].tolist(), self.ends[self.is_act].tolist()
+        return b"".join([octets[a:b] for a, b in zip(starts, ends, strict=True)])
+
     def of_kind(self, *kinds: int) -> NDArray[np.bool_]:
         """Return which records are of these kinds."""
-        return np.isin(self.heads["kind"], kinds)
+        found: NDArray[np.bool_] = np.isin(self.heads["kind"], kinds)
+        return found
 
     def inputs(self) -> NDArray[np.int64]:
         """Return the indices of what came in to the payload computer."""
@@ -88,14 +106,13 @@ class Recording:
         flags = self.heads["flags"]
         asked = self.of_kind(*REQUESTS) & (flags & _REPLY > 0)
         sent = self.of_kind(*SENT) & (flags & _INPUT == 0) & ~self._overheard()
-        return asked | sent
+        found: NDArray[np.bool_] = asked | sent
+        return found
 
     def acts(self, kind: int, channel: int) -> NDArray[np.int64]:
         """Return the indices of what the payload computer did on a channel in one way."""
         heads = self.heads
-        return np.flatnonzero(
-            self.is_act & (heads["kind"] == kind) & (heads["channel"] == channel)
-        )
+        return np.flatnonzero(self.is_act & (heads["kind"] == kind) & (heads["channel"] == channel))
 
     def _overheard(self) -> NDArray[np.bool_]:
         """Return which CAN frames others sent that the payload computer's controller missed.
@@ -116,7 +133,8 @@ class Recording:
             else:
                 before = same[:index] & (heads["flags"][:index] & _INPUT > 0)
                 missed[index] = bool(before.any())
-        return missed
+        found: NDArray[np.bool_] = missed
+        return found
 
 
 def _scan(octets: bytes) -> NDArray[np.int64]:

@@ -74,8 +74,8 @@ class MockStream:
             if index in self.caused:
                 self.come(self.caused.pop(index))
         else:
-            head = (kind, channel, flags, status, len(payload), t_ns, duration_ns)
-            octets = HEADER.pack(*head, self.seq & 0xFFFFFFFF, address) + payload
+            what = (kind, channel, flags, status, len(payload), t_ns, duration_ns)
+            octets = HEADER.pack(*what, self.seq & 0xFFFFFFFF, address) + payload
             if t_ns in self.cut_ns:
                 self.counters["cut"] += 1
                 return octets

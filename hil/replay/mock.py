@@ -1,0 +1,125 @@
+"""Mock: the flight software alone, and each of its requests answered as it was recorded."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hil.capture.reader import Capture
+from hil.errors import UsageError
+from hil.replay.decode import Decoder
+from hil.replay.flown import Flown
+from hil.replay.mockbench import Inputs, Lives, MockBench
+from hil.replay.mockflight import MockDirectFlight
+from hil.replay.mockrecord import Recording
+from hil.replay.mockverdict import Judge
+from hil.replay.outcome import MOCK, Replayed, ReplayOptions
+from hil.replay.rules import Rules
+from hil.rig import CHANNEL_NAMES
+from hil.time.kernel import NEVER_NS
+from hil.time.pinning import pinned
+from hil.uut import ProcessFlight, ThreadFlight
+
+SECOND = 1_000_000_000
+
+
+def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> Replayed:
+    """Fly the flight software of ``flown`` on its record, and compare.
+
+    Raises ``UsageError`` for what cannot be.
+    """
+    if flown.imported:
+        raise UsageError(f"{flown.path}: was not flown here, so nothing is asked; take --mode play")
+    begin_s = time.perf_counter()
+    with Capture(flown.capture, tolerant=not flown.whole) as capture:
+        recording = Recording.of(capture.buffers())
+    if options.until is not None:
+        recording = recording.until(options.until)
+    end_ns = _end_ns(flown, recording, options)
+    names = {**{spec.index: spec.name for spec in flown.board.buses}, **CHANNEL_NAMES}
+    judge = Judge(
+        recording,
+        Decoder(flown.board, flown.mission, names),
+        Rules(options.ignore, options.tolerate),
+        names,
+    )
+    bench = MockBench(
+        flown.board,
+        flown.mission,
+        recording,
+        judge.feed,
+        end_ns=end_ns,
+        inference=flown.options.inference,
+    )
+    lives = Lives(bench)
+    with tempfile.TemporaryDirectory(prefix="flatsat-") as folder:
+        _fly(lives, options.transport, Path(folder), flown.options.stall_limit_s)
+    bench.finish()
+    verdict = judge.verdict(stopped=not flown.whole or options.until is not None)
+    wall_s = time.perf_counter() - begin_s
+    return Replayed(
+        MOCK,
+        verdict,
+        bench.kernel.now_ns / SECOND,
+        wall_s,
+        flown.wall_s,
+        figures(bench),
+        tuple(_notes(bench, lives)),
+    )
+
+
+def _end_ns(flown: Flown, recording: Recording, options: ReplayOptions) -> int:
+    """Return when the run ends: when it did, or where the record does."""
+    if flown.whole and options.until is None and flown.virtual_s is not None:
+        return round(flown.virtual_s * SECOND)
+    return recording.last_ns if len(recording) else NEVER_NS
+
+
+def _fly(lives: Lives, transport: str, storage: Path, stall_limit_s: float) -> None:
+    """Fly to the end of the run over a transport."""
+    bench = lives.rig
+    flight: Any
+    if transport == "direct":
+        flight = MockDirectFlight(lives, storage)
+    elif transport == "inproc":
+        flight = ThreadFlight(lives, "inproc://flatsat-mock", storage, stall_limit_s)
+    elif transport == "tcp":
+        raise UsageError("mock over tcp: nobody else takes part; take direct, ipc or seqpacket")
+    else:
+        flight = ProcessFlight(lives, transport, storage, stall_limit_s)
+    lives.flight = flight
+    Inputs(bench)
+    with pinned(True):
+        try:
+            flight.run()
+        finally:
+            flight.close()
+
+
+def figures(bench: MockBench) -> dict[str, Any]:
+    """Return what a mock counted, that of the usual case first."""
+    counters = bench.counters()
+    keep = ("answered", "inputs")
+    return {name: counters[name] for name in keep} | {
+        name: value for name, value in counters.items() if value and name not in keep
+    }
+
+
+def _notes(bench: MockBench, lives: Lives) -> list[str]:
+    counters = bench.counters()
+    notes = []
+    if counters["improvised"]:
+        notes.append(
+            f"{counters['improvised']} requests were never recorded and got the latest answer to "
+            "one like them"
+        )
+    if counters["absent"]:
+        notes.append(
+            f"{counters['absent']} requests are like none that was recorded: nobody was there"
+        )
+    for t_ns, why in lives.crashes:
+        notes.append(f"the flight software was lost at t={t_ns / SECOND:.6f} s: {why}")
+    return notes
