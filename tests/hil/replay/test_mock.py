@@ -57,7 +57,7 @@ def test_what_flew_through_faults_flies_again_without_a_world(
     run = fly(options).run_dir
     replayed = mocked(run)
     assert replayed.verdict.identical, "\n".join(replayed.lines())
-    assert replayed.figures["answered"] > 10
+    assert replayed.figures["answered"] >= 10
     assert "improvised" not in replayed.figures
 
 
