@@ -87,6 +87,8 @@ class Follower(Closing):
                 self.metadata[name], _sealed = fields.sealed_map()
             elif op == Op.CHUNK:
                 octets = self._chunk(self._source.fields(at, stop), at)
+            else:
+                Op(op)  # ValueError if that is none
         except MALFORMED as wrong:
             raise Damage(at, f"a record is malformed: {wrong}") from None
         self.finished = op == Op.DATA_END
