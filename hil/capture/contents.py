@@ -26,12 +26,10 @@ from hil.capture.mcapread import (
     Source,
     parse_attachment,
     parse_channel,
-    summary_bounds,
+    summary_of,
 )
 from hil.capture.walk import walk
 
-#: 256 MiB of summary is a million chunks.
-_SUMMARY_LIMIT_NBYTES = 256 << 20
 _RECORDS_LIMIT = 1 << 20
 
 
@@ -55,13 +53,10 @@ class Contents:
 
 def by_summary(source: Source) -> Contents | None:
     """Return what the summary says, or None if there is none; raises Damage if it is damaged."""
-    bounds = summary_bounds(source)
-    if bounds is None:
+    found = summary_of(source)
+    if found is None:
         return None
-    start, end = bounds
-    if end - start > _SUMMARY_LIMIT_NBYTES:
-        raise Damage(start, f"a summary of {end - start} octets is none of ours")
-    raw = source.read(start, end - start)
+    start, raw = found
     contents = Contents()
     try:
         places, others = places_in(raw)

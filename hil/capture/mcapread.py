@@ -17,6 +17,8 @@ from hil.errors import CaptureError
 
 #: what reading fields that make no sense may raise
 MALFORMED = (struct.error, ValueError, KeyError, zstandard.ZstdError)
+#: 256 MiB of summary is a million chunks.
+_SUMMARY_LIMIT_NBYTES = 256 << 20
 
 
 class Damage(CaptureError):  # noqa: N818 - a finding that a tolerant reader survives
@@ -171,30 +173,24 @@ class Fields:
         return pairs, intact is not None
 
 
-def summary_bounds(source: Source) -> tuple[int, int] | None:
-    """Return where the summary section starts and the footer stands, None if the file was never
-    finished; raises Damage if the CRC does not match."""
+def summary_of(source: Source) -> tuple[int, bytes] | None:
+    """Return where the summary section starts and its octets, None if the file was never finished;
+    raises Damage if they do not match their CRC."""
     tail = source.nbytes - FOOTER_NBYTES - len(MAGIC)
     if tail < len(MAGIC):
         return None
-    raw = source.read(tail, FOOTER_NBYTES + len(MAGIC))
-    op, length, start, _offsets, crc = struct.unpack_from("<BQQQI", raw)
-    if not raw.endswith(MAGIC) or (op, length) != (Op.FOOTER, FOOTER_NBYTES - RECORD_HEAD.size):
+    footer = source.read(tail, FOOTER_NBYTES + len(MAGIC))
+    op, length, start, _offsets, crc = struct.unpack_from("<BQQQI", footer)
+    if not footer.endswith(MAGIC) or (op, length) != (Op.FOOTER, FOOTER_NBYTES - RECORD_HEAD.size):
         return None
     if not len(MAGIC) <= start <= tail:
         raise Damage(tail, "the footer points outside of the file")
-    if crc != _summary_crc(source, start, tail):
+    if tail - start > _SUMMARY_LIMIT_NBYTES:
+        raise Damage(start, f"a summary of {tail - start} octets is none of ours")
+    raw = source.read(start, tail - start)
+    if crc != zlib.crc32(footer[: FOOTER_NBYTES - 4], zlib.crc32(raw)):
         raise Damage(start, "the CRC of the summary does not match")
-    return start, tail
-
-
-def _summary_crc(source: Source, start: int, tail: int) -> int:
-    """Return the CRC-32 from the start of the summary to where the footer keeps it."""
-    at, end, crc = start, tail + FOOTER_NBYTES - 4, 0
-    while at < end:
-        piece = source.read(at, min(end - at, 1 << 20))
-        crc, at = zlib.crc32(piece, crc), at + len(piece)
-    return crc
+    return start, raw
 
 
 def parse_channel(fields: Fields) -> tuple[ChannelInfo, bool]:

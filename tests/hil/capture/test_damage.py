@@ -36,12 +36,12 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_small(tmp_path_factory.mktemp("damage") / "capture.mcap", small_records(COUNT))
 
 
-def test_a_file_cut_at_any_octet(tmp_path: Path, raw: bytes) -> None:
+def test_a_file_cut_at_any_octet(tmp_path: Path) -> None:
     """Whatever octet a file ends behind, all of its whole chunks are given, and nothing else."""
-    path, records = tmp_path / "capture.mcap", small_records(COUNT)
-    path.write_bytes(raw)
+    path, records = tmp_path / "capture.mcap", small_records(3 * PER_CHUNK)
+    raw = write_small(path, records)
     ends = chunk_ends(path)
-    assert len(ends) == COUNT // PER_CHUNK
+    assert len(ends) == 3
     for cut in range(len(raw) - 1, 0, -1):
         with path.open("rb+") as file:
             file.truncate(cut)
@@ -171,9 +171,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a chunk within the limit that holds less": lambda: front() + chunk(100 << 20, bomb(1000)),
     "a length of 2^63": lambda: front() + b"\x06" + struct.pack("<Q", 2**63) + bytes(100),
     "a content of 2^63": lambda: front() + chunk(5, b"", length=2**63),
-    "lengths that go nowhere": lambda: front() + b"\x06\0\0\0\0\0\0\0\0" * 20_000,
+    "lengths that go nowhere": lambda: front() + b"\x06\0\0\0\0\0\0\0\0" * 5_000,
     "heads of chunks, one in the other": lambda: (
-        front() + b"".join(chunk(5, b"", length=10**6 - 49 * i) for i in range(20_000))
+        front() + b"".join(chunk(5, b"", length=10**6 - 49 * i) for i in range(5_000))
     ),
     "an index outside of the file": lambda: finished(front(), claims(2**63, 2**63), b""),
     "an index that points at itself": lambda: finished(front(), claims(8, 60), b""),
