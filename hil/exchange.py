@@ -35,7 +35,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flightsw.codec.errors import CodecError
-from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, pack
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Record, pack
 from hil.digest import Recorder
 from hil.docket import Docket, broke, unreadable
 from hil.time.kernel import AFTER_ALL, NEVER_NS, Kernel
@@ -75,6 +75,9 @@ class Exchange:
         #: everything counted here and by those who work on this exchange, group by group; the
         #: incarnations of a participant count into one
         self.counted: dict[str, dict[str, int]] = {"exchange": self.counters}
+        #: channels whose inputs are brought from outside (:meth:`bring`): how many of their own
+        #: were held back
+        self.held_back: dict[int, int] = {}
         #: told (channel index, record) of each input, besides the participants
         self.hearers: list[Callable[[int, bytes], None]] = []
         self._docket = Docket(kernel, self.lanes, self.transactor, self.counters, self._answer_at)
@@ -99,15 +102,29 @@ class Exchange:
     def emitter(self, index: int, kind: int) -> Callable[[int, int, int, int, int, bytes], None]:
         """Return the ``emit`` of the bus on channel ``index`` (see ``hil.buses.base.Emit``)."""
         record = self.recorder.record
+        held_back = self.held_back
 
         def emit(
             t_ns: int, duration_ns: int, flags: int, status: int, address: int, payload: bytes
         ) -> None:
+            if flags & _INPUT and index in held_back:
+                held_back[index] += 1
+                return
             octets = record(kind, index, flags, status, t_ns, duration_ns, address, payload)
             if flags & _INPUT:
                 self._deliver(index, octets)
 
         return emit
+
+    def bring(self, index: int, record: Record) -> None:
+        """Record and deliver an input of a channel that did not come over its bus, as from a
+        recording; the bus shows what it changes (a level, a frame heard)."""
+        kind, _, flags, status, t_ns, duration_ns, _, address, payload = record
+        self.lanes[index].bus.show(self.kernel.now_ns, address, flags, payload)
+        octets = self.recorder.record(
+            *(kind, index, flags, status, t_ns, duration_ns, address, payload)
+        )
+        self._deliver(index, octets)
 
     @property
     def on_load(self) -> LoadHandler | None:

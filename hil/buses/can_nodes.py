@@ -152,6 +152,11 @@ class CANNodes:
         """Queue a frame of the payload computer for arbitration from ``t_ns`` on."""
         self._offer(self.controller, t_ns, can_id, data)
 
+    def show(self, t_ns: int, can_id: int, flags: int, data: bytes) -> None:
+        """Let a device that drives the controller hear a frame from outside the bus."""
+        if self.controller.device is not None:
+            self.controller.device.can_receive(t_ns, can_id | (flags & 0x70) << 28, data)
+
     def restart(self, t_ns: int, node: Node | None = None) -> None:
         """Start a node, or else the payload computer's controller, again after bus off."""
         node = node or self.controller

@@ -128,6 +128,17 @@ class GPIOChip(GPIOUsers):
             return
         self._offer(Crossing(t_ns, self.name, line, 1 if level else 0), self._put_payload)
 
+    def show(self, t_ns: int, line: int, flags: int, payload: bytes) -> None:
+        """Put a line on the level that an edge from outside says, without reporting it: whoever
+        brings the edge reports it. Parts that drive the line have it no more."""
+        if 0 <= line < self.nlines:
+            pin = self._lines[line]
+            pin.parts = {"": (int(any(payload)), True)}
+            self._settle(t_ns, line)
+            pin.reported = pin.level
+        else:
+            self.counters["no_such_line"] += 1
+
     def release(self, line: int) -> None:
         """Make ``line`` an input of the payload computer again; undriven it falls to 0 now."""
         self._release(self.scheduler.now_ns, line)

@@ -32,6 +32,7 @@ class UARTPort:
     flow: bool
     modem: dict[str, int]
     counters: dict[str, int]
+    before_receive: Callable[[], None]
     rs485: RS485 | None
     after_send: list[Callable[[int], None]]
     _device: UARTDevice | None
@@ -67,6 +68,11 @@ class UARTPort:
         told = getattr(self._device, "uart_break", None)
         if told is not None and duration_ns >= self.line_time_ns(1):
             self.scheduler.at(t_ns + duration_ns, Phase.BUS, self.source, told)
+
+    def show(self, t_ns: int, address: int, flags: int, data: bytes) -> None:
+        """Count octets from outside the line as received."""
+        self.before_receive()
+        self.counters["rx_octets"] += len(data)
 
     # -- what we send ----------------------------------------------------------------------------
 

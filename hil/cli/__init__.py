@@ -20,6 +20,7 @@ VERBS = {
     "run": ("hil.cli.run", "fly a mission against the emulated bench and judge it"),
     "replay": ("hil.cli.replay", "a recorded run once more: identical, or where it parts"),
     "pack": ("hil.cli.pack", "a run as one file that replays elsewhere"),
+    "import": ("hil.cli.import_", "make a capture of what other tools recorded"),
     "codec": ("hil.cli.codec", "decode a file of bits, frames or packets"),
     "bench": ("hil.cli.bench", "measure this machine: our figure, its floor and its peers"),
     "checkout": ("hil.cli.checkout", "talk to one part, emulated or real, from its register map"),
