@@ -58,7 +58,11 @@ _VERSIONS = {"a": PUS_VERSION_A, "c": PUS_VERSION_C}
 
 def load_channel(path: str | Path) -> Channel:
     """Return the channel that a file describes; ConfigError in one line for whatever is wrong."""
-    doc = load_toml(path)
+    return read_channel(load_toml(path))
+
+
+def read_channel(doc: Document) -> Channel:
+    """Return the channel of a file that has been read, or that stood in a capture."""
     for table in ("", "channel"):
         doc.check_keys(table, KEYS[table])
     name = doc.text("channel.name")

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -145,7 +145,7 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         with CaptureWriter(path, epoch_ns, names, facts, clock=time.monotonic_ns) as writer:
             rig.stream.sink = writer.write
             attach(writer, board, mission, plan)
-            ended = _serve(rig, options, command, face, directory, taking)
+            ended = serve(rig, options, command, face, directory.path, taking)
             rig.finish()
             note_end(
                 writer,
@@ -166,18 +166,23 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         directory.write_json("run.json", known)
         directory.write_lines("events.jsonl", rig.events)
         directory.finish()
-    return ended
+    return replace(ended, run_dir=directory.final)
 
 
-def _serve(
+def serve(
     rig: Rig,
     options: Options,
     command: Sequence[str],
     face: Face,
-    directory: RunDirectory,
-    taking: Taking | None,
+    path: Path,
+    taking: Taking | None = None,
+    prepare: Callable[[Host], None] = lambda host: None,
 ) -> Ended:
-    """Open the socket, start the program, serve it until it ends."""
+    """Open the socket, start the program, serve it until it ends.
+
+    ``path`` is where boards that take part keep what they say. ``prepare`` is given the host before
+    the program starts.
+    """
     private = PrivateDirectory()
     try:
         # The shim knows its folders by the names that the kernel gives them, which have no links.
@@ -202,13 +207,14 @@ def _serve(
             # With little bus time to wait for, waking another core would be most of a transaction.
             pin = pinned(options.pin and options.pace != "real")
             wait_s = options.boards_wait_s
-            with _board_desk(rig, wait_s, host, directory.path, taking, came), pin:
+            with _board_desk(rig, wait_s, host, path, taking, came), pin:
+                prepare(host)
                 code, over = _run(host, *face.start(command, home / "bench", programs))
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
         pace, clock = dict(host.present.snapshot()), host.present.clock
-        return Ended(code, directory.final, wall_s, pace, clock, over, came)
+        return Ended(code, path, wall_s, pace, clock, over, came)
     finally:
         private.remove()
 

@@ -65,8 +65,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIELD=AMOUNT",
         help="a field that may differ by AMOUNT; repeatable",
     )
-    p.add_argument("--pace", default="max", help="max, real or xN, N times real (default max)")
+    p.add_argument(
+        "--pace", help="max, real or xN, N times real (default max; real to play to a program)"
+    )
     p.add_argument("--transport", choices=TRANSPORTS, default="direct", help="(default direct)")
+    p.add_argument(
+        "--to",
+        choices=("ground", "flight"),
+        default="",
+        help="play: into the ground endpoint, or the flight software (default: as the capture is)",
+    )
+    p.add_argument("--board", metavar="B", help="play: on this board, by name or path")
+    p.add_argument(
+        "--channel", type=Path, metavar="FILE", help="play to ground: what is on the link"
+    )
     p.add_argument("--out", type=Path, metavar="DIR", help="keep the new run's capture in DIR")
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
     p.add_argument("--html", type=Path, metavar="FILE", help="both traces, one over the other")
@@ -136,12 +148,15 @@ def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> R
         start=args.start,
         break_at=args.break_at,
         step=args.step,
-        pace=args.pace,
+        pace=args.pace or ("real" if program and mode == "play" else "max"),
         transport=args.transport,
         ignore=tuple(args.ignore),
         tolerate=dict(map(_amount, args.tolerate)),
         program=program,
         out=args.out,
+        to=args.to,
+        board=args.board,
+        channel=args.channel,
     )
 
 

@@ -13,10 +13,12 @@ kernel to there instead of sleeping.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import heapq
 import os
 import select
 import socket
+import termios
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -47,9 +49,16 @@ MESSAGE_LIMIT_NBYTES = 360 * 1024
 _SPIN_S = 60e-6
 
 
+def _unread(connection: socket.socket) -> int:
+    """Return how many octets that were sent lie unread at the other end, with their overhead."""
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), "little")
+
+
 class Host:
     """The loop of a bench that foreign programs use. Close it when they are done."""
 
+    #: of a wait, what is spent looking again and again instead of asleep, seconds
+    spin_s = _SPIN_S
     #: called before each look at what is due, and how long to wait for it at most, seconds
     look_after: Callable[[], None] = staticmethod(lambda: None)
     idle_s: Callable[[], float] = staticmethod(lambda: 3600.0)
@@ -91,9 +100,10 @@ class Host:
         #: the tty of each UART and CAN bus, by its device path
         self.lines: dict[str, PtyLine | SlcanLine] = {}
         #: who serves the handles that are more than transactions, by the kind of their bus
+        self._uarts = UartDesk(self)
         self.desks: dict[str, Desk] = {
             "gpio": GpioHandles(self.present.wall_ns, self.push),
-            "uart": UartDesk(self),
+            "uart": self._uarts,
             "can": CanHandles(exchange, self.present, self.push),
         }
         for kind, desk in self.desks.items():
@@ -232,8 +242,8 @@ class Host:
 
     def _ready(self, wait_s: float) -> list[tuple[int, int]]:
         """Return who can be read within ``wait_s``; a wait ends on time, to a few microseconds."""
-        if wait_s > _SPIN_S:
-            select.select([self._epoll], [], [], wait_s - _SPIN_S)
+        if wait_s > self.spin_s:
+            select.select([self._epoll], [], [], wait_s - self.spin_s)
         return self._epoll.poll(0)
 
     def _advance(self) -> int:
@@ -256,6 +266,12 @@ class Host:
             return self.exchange.end_ns
         kernel.run_before(now_ns, _CHECK)
         return now_ns
+
+    def backlog_nbytes(self) -> int:
+        """Return how much the program that is most behind has not read yet."""
+        unread = [_unread(client.socket) for client in self._clients.values()]
+        unread += [line.terminal.unread() for line in self.lines.values() if line.terminal.in_use]
+        return max([*unread, self._uarts.backlog_nbytes()])
 
     # --- clients -------------------------------------------------------------------------------
 

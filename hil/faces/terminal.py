@@ -87,12 +87,16 @@ class Terminal:
 
     def delivered(self) -> bool:
         """Tell whether octets lie where a program finds them; the kernel takes its time."""
+        return self.unread() > 0
+
+    def unread(self) -> int:
+        """Return how many octets lie there for a program; 0 where one has it for itself."""
         try:
             tty_fd = os.open(self.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:  # a program has it for itself
-            return False
+            return 0
         try:
-            return bool(int.from_bytes(fcntl.ioctl(tty_fd, termios.FIONREAD, bytes(4)), "little"))
+            return int.from_bytes(fcntl.ioctl(tty_fd, termios.FIONREAD, bytes(4)), "little")
         finally:
             os.close(tty_fd)
 

@@ -73,6 +73,11 @@ class UartDesk:
             header = HEADER.unpack_from(octets)
             line.hear(header[5] + header[6], octets[HEADER_NBYTES:])
 
+    def backlog_nbytes(self) -> int:
+        """Return how much the program that is most behind has not read yet."""
+        streams = (s for line in self._lines.values() for s in line.streams.values())
+        return max((stream.backlog for stream in streams), default=0)
+
     def release(self, client: Client, t_ns: int) -> None:
         """Close a handle."""
         if client.lane is not None and client.lane.index in self._lines:

@@ -75,8 +75,12 @@ class Radio:
             self.counters["downlink_over_budget_octets"] += len(octets)
             self.record(Kind.TM, self.channel, 0, Status.ABSENT, t_ns, duration_ns, 0, octets)
             return
-        self.pass_octets += len(octets)
         octets, status = self._damage(self._down, "downlink", octets)
+        self.carry(t_ns, duration_ns, status, octets)
+
+    def carry(self, t_ns: int, duration_ns: int, status: int, octets: bytes) -> None:
+        """Bring one unit to the ground as the air has left it, at the end of it."""
+        self.pass_octets += len(octets)
         self.record(Kind.TM, self.channel, 0, status, t_ns, duration_ns, 0, octets)
         arrival_ns = t_ns + duration_ns + self.light_time_ns(t_ns)
         self.scheduler.at(

@@ -154,6 +154,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
         if program is not None and not _is_words(program):
             raise CaptureError(f"{file}: the program that it names is no list of words")
         whole = capture.damage is None
+    imported = "imported" in facts
     return Flown(
         path=path,
         capture=file,
@@ -167,9 +168,9 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
         virtual_s=float(end["virtual_s"]) if _is_number(end.get("virtual_s")) else None,
         made_by=dict(facts),
         repeatable=end.get("repeatable", True) is True and not (options.bind or options.front),
-        imported="imported" in facts,
+        imported=imported,
         whole=whole,
-        gaps=tuple(gaps),
+        gaps=() if imported else tuple(gaps),
         run=run,
     )
 

@@ -48,6 +48,12 @@ class ReplayOptions:
     program: tuple[str, ...] = ()
     #: where the new run keeps its capture; None: nowhere
     out: Path | None = None
+    #: play: what is stimulated, ``ground`` or ``flight``; "": as the capture asks for
+    to: str = ""
+    #: play: the board to play on, by name or path; None: that of the capture
+    board: str | None = None
+    #: play: what is on the link of a foreign mission
+    channel: Path | None = None
 
 
 @dataclass(frozen=True)

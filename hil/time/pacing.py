@@ -16,8 +16,10 @@ longer than it does. So while something is watched, lost time stays lost and is 
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from hil.errors import UsageError
@@ -93,6 +95,27 @@ def parse_pace(text: str) -> float | None:
     if not text.startswith("x") or not 1e-3 <= factor <= 1e6:
         raise UsageError(f"pace {text!r} is none: use max, real, or xN such as x10 or x0.5")
     return factor
+
+
+@contextlib.contextmanager
+def fine_sleep() -> Iterator[None]:
+    """Have sleeps of this thread end when they are over, while this lasts.
+
+    The kernel of the host gathers wake-ups within the timer slack of a thread, 50 us as a rule;
+    where that cannot be set it stays.
+    """
+    slack = Path("/proc/self/timerslack_ns")
+    try:
+        before = slack.read_text()
+        slack.write_text("1000")
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            slack.write_text(before)
 
 
 class Watch(Protocol):
@@ -205,6 +228,10 @@ class Pacer:
         """Return by how much of the wall's time ``t_ns`` is past."""
         assert self._factor is not None
         return self._clock() - self._wall_ns - int((t_ns - self._virtual_ns) / self._factor)
+
+    def late_ns(self, t_ns: int) -> int:
+        """Return by how much of the wall's time ``t_ns`` is past; 0 where nothing is waited for."""
+        return 0 if self._factor is None else self._late_ns(t_ns)
 
     def now_ns(self) -> int:
         """Return the virtual time that belongs to the wall's now.

@@ -60,6 +60,10 @@ class Present:
         wall_ns = self._wall_ns + int((t_ns - self._virtual_ns) / self._factor)
         return wall_ns + (time.time_ns() - self._clock() if realtime else 0)
 
+    def late_ns(self, t_ns: int) -> int:
+        """Return by how much of the wall's time ``t_ns`` is past."""
+        return self._clock() - self._wall_ns - int((t_ns - self._virtual_ns) / self._factor)
+
     def late(self, ns: int) -> None:
         """Count how late something was done."""
         self.lateness.add(ns)

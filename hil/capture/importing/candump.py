@@ -1,7 +1,7 @@
 """Reading what ``candump`` of can-utils prints and logs.
 
 ``candump -l`` and ``-L``: ``(1436509052.249713) can0 044#2A366C2BBA``, FD frames with ``##`` and a
-digit of flags. The text form: ``(1436509052.249713)  can0  RX B -  044   [5]  2A 36 6C 2B BA``, where
+digit of flags. The text form: ``(1436509052.249713)  can0  RX B -  044   [2]  2A 36``, where
 time and direction are there with ``-t`` and ``-x``. A line that is neither is skipped and counted.
 """
 

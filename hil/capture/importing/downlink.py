@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from flightsw.codec.packet.find import PacketFinder
-from flightsw.codec.stream.channel import ON_AIR, Channel
+from flightsw.codec.stream.channel import Channel
 from flightsw.codec.wire import Flag, Kind
 from hil.capture.importing.unit import Octets, Source, Unit
 
@@ -96,7 +96,8 @@ class AirSource(_Raw):
 
     def _cut(self, octets: bytes) -> list[bytes]:
         """Return the pieces of some octets; the last one may go on."""
-        pieces, at = [], 0
+        pieces: list[bytes] = []
+        at = 0
         while True:
             end = -1 if self._symbols else octets.find(self._marker, at + 1)
             if end < 0 and len(octets) - at <= 64 * _PIECE_NBYTES:

@@ -29,9 +29,16 @@ _KINDS = frozenset(int(kind) for kind in Kind if kind >= FIRST_DIGEST_KIND)
 
 
 def unit_of(
-    link_type: int, data: bytes, t_ns: int, name: str, way: int, counters: Counter[str]
+    link_type: int,
+    data: bytes,
+    whole: int,
+    t_ns: int,
+    name: str,
+    way: int,
+    counters: Counter[str],
 ) -> Unit | None:
-    """Return what a packet says; None: it cannot be a record, and was counted.
+    """Return what a packet of ``whole`` octets says, of which ``data`` was kept; None: it cannot be
+    a record, and was counted.
 
     An interface without a name is called after what it carries.
     """
@@ -44,6 +51,9 @@ def unit_of(
         unit = _ours(data, t_ns, name)
         if unit is not None:
             return unit
+        if len(data) < whole and _length(data) == whole:
+            counters["skipped_cut_records"] += 1
+            return None
     counters["octets_of_other_link_types"] += 1
     return Unit(t_ns, Kind.UART, name, data, _input(way))
 
@@ -67,6 +77,11 @@ def _ours(record: bytes, t_ns: int, name: str) -> Unit | None:
         *(t_ns, kind, name, payload, flags, status, duration_ns, address),
         *(channel, seq, t_ns - at_ns),
     )
+
+
+def _length(record: bytes) -> int:
+    """Return how long the wire record is that begins with these octets."""
+    return HEADER_NBYTES + int(HEADER.unpack_from(record)[4]) if len(record) >= HEADER_NBYTES else 0
 
 
 def _can(data: bytes, t_ns: int, name: str, way: int, counters: Counter[str]) -> Unit | None:

@@ -59,14 +59,13 @@ class _Channels:
 
     def number(self, kind: int, name: str, wanted: int) -> int:
         """Return the number of a bus. Raises ``UsageError`` if there are too many."""
-        if kind in _LINK_KINDS and wanted < 0:
-            wanted = LINK_CHANNEL
-        key = (kind if wanted < 0 else 0, name)
+        if wanted >= CHANNELS_LIMIT or kind in _LINK_KINDS:
+            return LINK_CHANNEL if wanted < 0 else wanted
+        key = (kind, name)
         if key not in self._numbers:
             number = wanted
             if wanted < 0 or self.names.get(wanted, name) != name:
-                free = (n for n in range(CHANNELS_LIMIT) if n not in self.names)
-                number = next(free, -1)
+                number = next((n for n in range(CHANNELS_LIMIT) if n not in self.names), -1)
             if number < 0:
                 raise UsageError(
                     f"more than {CHANNELS_LIMIT} buses in what is imported; choose with --only"

@@ -133,13 +133,18 @@ class PcapngSource(Source):
         way = UNKNOWN
         if kind != _SIMPLE:
             way = self._way(body, at + kept + -kept % 4)
-        return self._packet(self._interfaces[index], high << 32 | low, body[at : at + kept], way)
+        data = body[at : at + kept]
+        return self._packet(self._interfaces[index], high << 32 | low, data, whole, way)
 
-    def _packet(self, interface: _Interface, stamp: int, data: bytes, way: int) -> Unit | None:
+    def _packet(
+        self, interface: _Interface, stamp: int, data: bytes, whole: int, way: int
+    ) -> Unit | None:
         t_ns = interface.time_ns(stamp)
         if not 0 <= t_ns < _TIME_LIMIT_NS:
             raise ValueError(f"a packet is {t_ns} ns from 1970")
-        return unit_of(interface.link_type, data, t_ns, interface.name, way, self.counters)
+        return unit_of(
+            *(interface.link_type, data, whole, t_ns, interface.name, way, self.counters)
+        )
 
     def _way(self, body: bytes, at: int) -> int:
         for code, value in self._options(body, at):
@@ -204,7 +209,7 @@ class PcapSource(Source):
             data = octets.take(kept, "a packet")
             self.counters["packets_cut_when_captured"] += kept < whole
             t_ns = seconds * SECOND + fraction * unit_ns
-            unit = unit_of(link_type, data, t_ns, "", UNKNOWN, self.counters)
+            unit = unit_of(link_type, data, whole, t_ns, "", UNKNOWN, self.counters)
             if unit is not None:
                 yield unit
 
