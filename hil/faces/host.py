@@ -100,10 +100,9 @@ class Host:
         #: the tty of each UART and CAN bus, by its device path
         self.lines: dict[str, PtyLine | SlcanLine] = {}
         #: who serves the handles that are more than transactions, by the kind of their bus
-        self._uarts = UartDesk(self)
         self.desks: dict[str, Desk] = {
             "gpio": GpioHandles(self.present.wall_ns, self.push),
-            "uart": self._uarts,
+            "uart": UartDesk(self),
             "can": CanHandles(exchange, self.present, self.push),
         }
         for kind, desk in self.desks.items():
@@ -271,7 +270,9 @@ class Host:
         """Return how much the program that is most behind has not read yet."""
         unread = [_unread(client.socket) for client in self._clients.values()]
         unread += [line.terminal.unread() for line in self.lines.values() if line.terminal.in_use]
-        return max([*unread, self._uarts.backlog_nbytes()])
+        uarts = self.desks["uart"]
+        assert isinstance(uarts, UartDesk)
+        return max([*unread, uarts.backlog_nbytes()])
 
     # --- clients -------------------------------------------------------------------------------
 

@@ -69,10 +69,10 @@ def places(flown: Flown, board: Board, capture: Capture) -> Places:
             found.lanes[key] = by_name[channel.kind, name]
     if not found.lanes:
         buses = ", ".join(name for _, name in by_name) or "none"
+        known = ", ".join(there) or "none with stimulus"
         raise UsageError(
-            f"{flown.path}: none of its channels ({', '.join(there) or 'none with stimulus'}) is on board "
-            f"on {board.name}, which has {buses}; choose --board, or name them when importing: "
-            "hil import --bus [OLD=]NEW"
+            f"{flown.path}: none of its channels ({known}) is on board {board.name}, which has "
+            f"{buses}; choose --board, or name them when importing: hil import --bus [OLD=]NEW"
         )
     return found
 

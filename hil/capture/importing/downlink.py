@@ -20,8 +20,6 @@ from hil.capture.importing.unit import Octets, Source, Unit
 SECOND = 1_000_000_000
 LINK = "link"
 _READ_NBYTES = 1 << 20
-#: octets of a stream off the air that no marker divides
-_PIECE_NBYTES = 1024
 #: end of a link unit of an uplink (CCSDS 231.0-B-4, BCH tail sequence)
 CLTU_TAIL = bytes.fromhex("c5c5c5c5c5c5c579")
 
@@ -71,19 +69,27 @@ class FrameSource(_Raw):
 class AirSource(_Raw):
     """A stream off the air, cut in front of each sync marker that stands on an octet.
 
-    Where none does the stream is cut anywhere: the records together are the stream, always.
+    Where none does it is cut after each length of a unit with its marker, ``unit_nbytes``: the
+    records together are the stream, always.
     """
 
     form = "cadu"
 
     def __init__(
-        self, file: BinaryIO, name: str, channel: Channel, rate_bps: float | None = None
+        self,
+        file: BinaryIO,
+        name: str,
+        channel: Channel,
+        unit_nbytes: int,
+        rate_bps: float | None = None,
     ) -> None:
         super().__init__(file, name, rate_bps)
-        self._marker = b"" if channel.marker is None else channel.marker.octets
         self._bits = channel.input == "bits"
         self._symbols = channel.input == "symbols"
+        known = channel.marker is not None and not self._symbols
+        self._marker = channel.marker.octets if known and channel.marker else b""
         self.bits_an_octet = 1 if self._symbols else 8
+        self._piece_nbytes = unit_nbytes * (16 if self._symbols else 1)
 
     def units(self) -> Iterator[Unit]:
         held = b""
@@ -98,14 +104,13 @@ class AirSource(_Raw):
         """Return the pieces of some octets; the last one may go on."""
         pieces: list[bytes] = []
         at = 0
-        while True:
-            end = -1 if self._symbols else octets.find(self._marker, at + 1)
-            if end < 0 and len(octets) - at <= 64 * _PIECE_NBYTES:
-                return [*pieces, octets[at:]]
-            if end < 0 or end - at > 64 * _PIECE_NBYTES:
-                end = at + _PIECE_NBYTES
+        while at + self._piece_nbytes < len(octets):
+            most = at + self._piece_nbytes
+            end = octets.find(self._marker, at + 1, most) if self._marker else -1
+            end = most if end < 0 else end
             pieces.append(octets[at:end])
             at = end
+        return [*pieces, octets[at:]]
 
     def _chunks(self) -> Iterator[bytes]:
         """Yield the octets of the stream."""

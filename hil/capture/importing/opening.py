@@ -109,7 +109,9 @@ def source_of(file: BinaryIO, path: Path, wish: Wish) -> Source:
     if form == "cadu":
         if wish.channel is None or wish.channel.input not in ON_AIR:
             raise UsageError(f"{path}: a stream off the air needs a channel file: --channel FILE")
-        return AirSource(file, name, wish.channel, wish.rate_bps)
+        marker = wish.channel.marker
+        nbytes = _unit_nbytes(path, wish) + (0 if marker is None else len(marker.octets))
+        return AirSource(file, name, wish.channel, nbytes, wish.rate_bps)
     if form in ("cltu", "octets"):
         return (CltuSource if form == "cltu" else OctetSource)(file, name, wish.rate_bps)
     raise UsageError(
