@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from hil.time.pinning import pinned
 from hil.uut import ProcessFlight, ThreadFlight
 
 SECOND = 1_000_000_000
+#: A folder of Linux that lies in memory.
+_SHARED = "/dev/shm"  # noqa: S108  # a folder of its own is made in it
 
 
 def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> Replayed:
@@ -40,24 +43,19 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         recording = recording.until(options.until)
     end_ns = _end_ns(flown, recording, options)
     names = {**{spec.index: spec.name for spec in flown.board.buses}, **CHANNEL_NAMES}
-    judge = Judge(
-        recording,
-        Decoder(flown.board, flown.mission, names),
-        Rules(options.ignore, options.tolerate),
-        names,
-    )
     bench = MockBench(
         flown.board,
         flown.mission,
         recording,
-        judge.feed,
         end_ns=end_ns,
         inference=flown.options.inference,
     )
     lives = Lives(bench)
-    with tempfile.TemporaryDirectory(prefix="flatsat-") as folder:
+    with tempfile.TemporaryDirectory(prefix="flatsat-", dir=_memory()) as folder:
         _fly(lives, options.transport, Path(folder), flown.options.stall_limit_s)
     bench.finish()
+    decoder = Decoder(flown.board, flown.mission, names)
+    judge = Judge(bench.stream, decoder, Rules(options.ignore, options.tolerate), names)
     verdict = judge.verdict(stopped=not flown.whole or options.until is not None)
     wall_s = time.perf_counter() - begin_s
     return Replayed(
@@ -69,6 +67,11 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         figures(bench),
         tuple(_notes(bench, lives)),
     )
+
+
+def _memory() -> str | None:
+    """Return a folder in memory, where there is one: what flies here is gone when it has flown."""
+    return _SHARED if os.access(_SHARED, os.W_OK | os.X_OK) else None
 
 
 def _end_ns(flown: Flown, recording: Recording, options: ReplayOptions) -> int:
@@ -83,7 +86,7 @@ def _fly(lives: Lives, transport: str, storage: Path, stall_limit_s: float) -> N
     bench = lives.rig
     flight: Any
     if transport == "direct":
-        flight = MockDirectFlight(lives, storage)
+        flight = MockDirectFlight(lives, storage, Inputs(bench, feed=False))
     elif transport == "inproc":
         flight = ThreadFlight(lives, "inproc://flatsat-mock", storage, stall_limit_s)
     elif transport == "tcp":
@@ -91,7 +94,8 @@ def _fly(lives: Lives, transport: str, storage: Path, stall_limit_s: float) -> N
     else:
         flight = ProcessFlight(lives, transport, storage, stall_limit_s)
     lives.flight = flight
-    Inputs(bench)
+    if transport != "direct":
+        Inputs(bench)
     with pinned(True):
         try:
             flight.run()

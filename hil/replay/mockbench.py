@@ -8,15 +8,15 @@ and losses of the flight software happen when they happened.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from flightsw.codec import bus_payload
-from flightsw.codec.wire import Kind
+from flightsw.codec.wire import HEADER_NBYTES, Kind
 from hil.board import Board
 from hil.exchange import Exchange
 from hil.fitting import flight_config, part_overrides
@@ -35,14 +35,13 @@ _GPIO = int(Kind.GPIO)
 
 
 class MockBench:
-    """Kernel, exchange and buses of a mock. ``sink`` gets what the payload computer does."""
+    """Kernel, exchange and buses of a mock."""
 
     def __init__(
         self,
         board: Board,
         mission: Mission,
         recording: Recording,
-        sink: Callable[[bytes], None],
         *,
         end_ns: int = NEVER_NS,
         inference: str = "onnx",
@@ -52,7 +51,7 @@ class MockBench:
         self.recording = recording
         self.timed = timed
         self.kernel = Kernel()
-        self.stream = MockStream(recording, sink)
+        self.stream = MockStream(recording)
         self.exchange = Exchange(self.kernel, self.stream, end_ns)
         self.exchange.on_load = self._load
         self.answers: dict[tuple[int, int], Answers] = {}
@@ -91,6 +90,12 @@ class MockBench:
         if bus is not None and hasattr(bus, "come"):
             bus.come(t_ns, index, head, self.recording.payload(index))
 
+    def settle(self, index: int) -> None:
+        """Bring a line to the level of a recorded edge."""
+        head = self.recording.heads[index]
+        level = self.recording.payload(index)[0]
+        self._bus_of[int(head["channel"])].settle(int(head["address"]), level)
+
     def power_off(self) -> None:
         """Lose what the controllers hold, as when the supply of the payload computer is cut."""
         for bus in self.buses.values():
@@ -99,25 +104,29 @@ class MockBench:
                 power_off()
 
     def finish(self) -> None:
-        """Hand on what is kept back; the run is over."""
+        """Let what is still to be told be told; the run is over."""
         for bus in self.buses.values():
             flush = getattr(bus, "flush", None)
             if flush is not None:
                 flush()
-        self.stream.flush()
 
     def counters(self) -> dict[str, int]:
         """Return what was counted: records answered, answers improvised."""
-        found = dict(self.stream.counters)
+        stream = self.stream
+        answered = len(stream.kept) - stream.counters["unrecorded"]
+        found = {"answered": answered, **stream.counters}
         for name in ("improvised", "absent"):
             found[name] = sum(answers.counters[name] for answers in self.answers.values())
         return found
 
 
 class Inputs:
-    """What came in, at its times."""
+    """What came in, at its times.
 
-    def __init__(self, bench: MockBench) -> None:
+    With ``feed`` the clock lets it come; otherwise who wants to know takes it with :meth:`upto`.
+    """
+
+    def __init__(self, bench: MockBench, feed: bool = True) -> None:
         self.bench = bench
         recording = bench.recording
         indices = recording.inputs()
@@ -125,25 +134,52 @@ class Inputs:
         ends = heads["t_ns"].astype(np.int64) + heads["duration_ns"].astype(np.int64)
         #: index of an act -> the edges that it caused
         self.caused = self._caused(indices[heads["kind"] == _GPIO].tolist())
-        held = {index for found in self.caused.values() for index in found}
-        free = [n for n, index in enumerate(indices.tolist()) if index not in held]
-        self._indices: list[int] = indices[free].tolist()
-        self._times: list[int] = np.maximum.accumulate(ends[free]).tolist() if free else []
+        held = [index for found in self.caused.values() for index in found]
+        free = ~np.isin(indices, held)
+        self.indices: list[int] = indices[free].tolist()
+        #: when each comes, ns; the last is the end of time
+        self.times: list[int] = [*np.maximum.accumulate(ends[free]).tolist(), NEVER_NS]
         self._at = 0
-        self._next()
+        self._octets = b"" if feed else recording.joined(self.indices)
+        lengths = HEADER_NBYTES + heads["length"][free].astype(np.int64)
+        self._ends: list[int] = [] if feed else [0, *np.cumsum(lengths).tolist()]
+        if feed:
+            self._next()
         bench.stream.caused = self.caused
         bench.stream.come = self._with
         for act, found in self.caused.items():
             t_ns = int(recording.heads["t_ns"][found[0]])
             bench.kernel.at(t_ns, Phase.CHECK, INPUT_SOURCE, partial(self._anyway, act))
 
+    @property
+    def next_ns(self) -> int:
+        """When the next comes."""
+        return self.times[self._at]
+
+    def upto(self, t_ns: int) -> bytes:
+        """Take what has come by ``t_ns`` and was not taken yet."""
+        before, self._at = self._at, bisect_right(self.times, t_ns, self._at)
+        self.bench.stream.counters["inputs"] += self._at - before
+        return self._octets[self._ends[before] : self._ends[self._at]]
+
+    def levels(self) -> None:
+        """Bring the lines to the levels that they have by now."""
+        heads, bench = self.bench.recording.heads, self.bench
+        last: dict[tuple[int, int], int] = {}
+        for index in self.indices[: self._at]:
+            head = heads[index]
+            if head["kind"] == _GPIO:
+                last[int(head["channel"]), int(head["address"])] = index
+        for index in last.values():
+            bench.settle(index)
+
     def _next(self) -> None:
-        if self._at < len(self._times):
-            self.bench.kernel.at(self._times[self._at], Phase.BUS, INPUT_SOURCE, self._come)
+        if self.next_ns < NEVER_NS:
+            self.bench.kernel.at(self.next_ns, Phase.BUS, INPUT_SOURCE, self._come)
 
     def _come(self, t_ns: int) -> None:
-        at, times, indices, come = self._at, self._times, self._indices, self.bench.come
-        while at < len(times) and times[at] == t_ns:
+        at, times, indices, come = self._at, self.times, self.indices, self.bench.come
+        while times[at] == t_ns:
             come(indices[at], t_ns)
             at += 1
         self._at = at

@@ -137,16 +137,20 @@ class MockGPIOChip(GPIOChip):
 
     def come(self, t_ns: int, index: int, head: Any, payload: bytes) -> None:
         """Let a recorded edge come."""
-        line, level = int(head["address"]), payload[0] & 1
+        line = int(head["address"])
+        self.settle(line, payload[0])
+        self.answers.stream.answer = index
+        self._came(t_ns, 0, int(head["flags"]), int(head["status"]), line, payload)
+
+    def settle(self, line: int, level: int) -> None:
+        """Bring a line to a level that it was recorded to have."""
         if line < self.nlines:
-            pin = self._lines[line]
+            pin, level = self._lines[line], level & 1
             for name in pin.parts:
                 pin.parts[name] = (level, pin.parts[name][1])
                 break
             pin.level = pin.reported = level
             pin.changes += 1
-        self.answers.stream.answer = index
-        self._came(t_ns, 0, int(head["flags"]), int(head["status"]), line, payload)
 
     def listen(self, came: Emit) -> None:
         """Give what is recorded to ``came``."""

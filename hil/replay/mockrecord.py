@@ -84,10 +84,10 @@ class Recording:
         heads = self.heads
         return int((heads["t_ns"] + heads["duration_ns"]).max())
 
-    def joined_acts(self) -> bytes:
-        """Return what the payload computer did, in order."""
+    def joined(self, indices: Sequence[int]) -> bytes:
+        """Return records, one after the other."""
         octets = self.octets
-        starts, ends = self.starts[self.is_act].tolist(), self.ends[self.is_act].tolist()
+        starts, ends = self.starts[indices].tolist(), self.ends[indices].tolist()
         return b"".join([octets[a:b] for a, b in zip(starts, ends, strict=True)])
 
     def of_kind(self, *kinds: int) -> NDArray[np.bool_]:

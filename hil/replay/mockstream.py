@@ -13,7 +13,6 @@ _SENT = frozenset((int(Kind.UART), int(Kind.CAN), int(Kind.GPIO)))
 #: of a header: when it began and how long it took
 _TIMES = struct.Struct("<QQ")
 _TIMES_AT = 8
-_BATCH = 1024
 
 
 def _nobody(indices: list[int]) -> None:
@@ -24,28 +23,25 @@ class MockStream:
     """Packs and keeps records; implements :class:`hil.digest.Recorder`.
 
     Who knows which recorded one the next record is says so in ``answer``. It then stands in the new
-    stream octet by octet, but for its times where those are others. ``sink`` gets what the payload
-    computer did, many whole records at a time.
+    stream octet by octet, but for its times where those are others. What comes in is not kept: only
+    what the payload computer does is compared.
     """
 
-    def __init__(self, recording: Recording, sink: Callable[[bytes], None]) -> None:
+    def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.sink = sink
+        #: what was done, in order: the index of the recorded one that it is, or else its octets
+        self.kept: list[int | bytes] = []
         #: index of the recorded one that the next record is; -1: none
         self.answer = -1
-        #: global number of the record that was last taken from the recording
-        self.seq = 0
         #: nothing that is done at these times and was never recorded counts: the payload computer
         #: was being stopped there by something that kept no virtual time
         self.cut_ns: frozenset[int] = frozenset()
         #: inputs that a record has caused, by its index, and what lets them come
         self.caused: dict[int, list[int]] = {}
         self.come: Callable[[list[int]], None] = _nobody
-        self.counters = {"answered": 0, "retimed": 0, "unrecorded": 0, "cut": 0, "inputs": 0}
-        self._seqs: list[int] = recording.heads["seq"].tolist()
+        self.counters = {"retimed": 0, "unrecorded": 0, "cut": 0, "inputs": 0}
         self._starts: list[int] = recording.starts.tolist()
         self._ends: list[int] = recording.ends.tolist()
-        self._batch: list[bytes] = []
 
     def record(
         self,
@@ -60,34 +56,37 @@ class MockStream:
     ) -> bytes:
         """Return the octets of one record, and keep them if the payload computer did it."""
         index, self.answer = self.answer, -1
-        if index >= 0:
-            octets = self.recording.octets[self._starts[index] : self._ends[index]]
-            self.seq = self._seqs[index]
-            if _TIMES.unpack_from(octets, _TIMES_AT) != (t_ns, duration_ns):
-                self.counters["retimed"] += not flags & _INPUT
-                head, rest = octets[:_TIMES_AT], octets[_TIMES_AT + _TIMES.size :]
-                octets = head + _TIMES.pack(t_ns, duration_ns) + rest
-            if flags & _INPUT and kind in _SENT:
-                self.counters["inputs"] += 1
-                return octets
-            self.counters["answered"] += 1
-            if index in self.caused:
-                self.come(self.caused.pop(index))
-        else:
+        if index < 0:
             what = (kind, channel, flags, status, len(payload), t_ns, duration_ns)
-            octets = HEADER.pack(*what, self.seq & 0xFFFFFFFF, address) + payload
+            octets = HEADER.pack(*what, self._number(), address) + payload
             if t_ns in self.cut_ns:
                 self.counters["cut"] += 1
                 return octets
             self.counters["unrecorded"] += 1
-        self._batch.append(octets)
-        if len(self._batch) >= _BATCH:
-            self.flush()
+            self.kept.append(octets)
+            return octets
+        octets = self.recording.octets[self._starts[index] : self._ends[index]]
+        same = _TIMES.unpack_from(octets, _TIMES_AT) == (t_ns, duration_ns)
+        if not same:
+            head, rest = octets[:_TIMES_AT], octets[_TIMES_AT + _TIMES.size :]
+            octets = head + _TIMES.pack(t_ns, duration_ns) + rest
+        if flags & _INPUT and kind in _SENT:
+            self.counters["inputs"] += 1
+            return octets
+        self.counters["retimed"] += not same
+        self.kept.append(index if same else octets)
+        if index in self.caused:
+            self.come(self.caused.pop(index))
         return octets
 
-    def flush(self) -> None:
-        """Hand on what is kept back."""
-        if self._batch:
-            octets = b"".join(self._batch)
-            self._batch.clear()
-            self.sink(octets)
+    def _number(self) -> int:
+        """Return the global number of the record that was last taken from the recording."""
+        for kept in reversed(self.kept):
+            if isinstance(kept, int):
+                return int(self.recording.heads["seq"][kept])
+            return int(HEADER.unpack_from(kept)[7])
+        return 0
+
+    def octets(self, kept: int | bytes) -> bytes:
+        """Return the octets of what was kept."""
+        return self.recording.record(kept) if isinstance(kept, int) else kept

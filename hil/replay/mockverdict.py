@@ -9,35 +9,36 @@ import numpy as np
 from hil.capture.topics import topic_of
 from hil.replay.compare import Comparison
 from hil.replay.decode import Decoder
-from hil.replay.mockrecord import Recording
+from hil.replay.mockstream import MockStream
 from hil.replay.rules import Rules
 from hil.replay.verdict import TopicCount, Verdict
 
+#: Records that are compared at a time.
+_BATCH = 4096
+
 
 class Judge:
-    """Keeps what is done, and compares it when the flight is over."""
+    """Compares what a mock came to with what was recorded."""
 
     def __init__(
-        self, recording: Recording, decoder: Decoder, rules: Rules, names: Mapping[int, str]
+        self, stream: MockStream, decoder: Decoder, rules: Rules, names: Mapping[int, str]
     ) -> None:
-        self._recording = recording
+        self._stream = stream
+        self._recording = stream.recording
         self._decoder = decoder
         self._rules = rules
         self._names = names
-        self._new: list[bytes] = []
-
-    def feed(self, octets: bytes) -> None:
-        """Take whole records of what is done."""
-        self._new.append(octets)
 
     def verdict(self, stopped: bool = False) -> Verdict:
         """Return the verdict; ``stopped``: nothing is missing behind the end of the new stream."""
-        recorded = self._recording.joined_acts()
-        if b"".join(self._new) == recorded:
+        stream, recording = self._stream, self._recording
+        acts = np.flatnonzero(recording.is_act).tolist()
+        if stream.kept == acts:
             return Verdict(None, self._counts(), same_octets=True)
-        comparison = Comparison([recorded], self._decoder, self._rules, self._names)
-        for octets in self._new:
-            comparison.feed(octets)
+        recorded = (recording.joined(acts[n : n + _BATCH]) for n in range(0, len(acts), _BATCH))
+        comparison = Comparison(recorded, self._decoder, self._rules, self._names)
+        for n in range(0, len(stream.kept), _BATCH):
+            comparison.feed(b"".join(map(stream.octets, stream.kept[n : n + _BATCH])))
         return comparison.finish(stopped)
 
     def _counts(self) -> dict[str, TopicCount]:
