@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from flightsw.errors import StorageError
 
@@ -198,6 +199,15 @@ class Journal:
                 storage.files.truncate(self._fd, good)
         except OSError as error:
             raise StorageError(f"journal {path}: cannot be opened: {error.strerror}") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: not the descriptor but whether it is open."""
+        return {**self.__dict__, "_fd": self._fd >= 0}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the file as it lies: its records were read, and its tail cut off, before."""
+        self.__dict__.update(state)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND) if state["_fd"] else -1
 
     def append(self, data: bytes, durable: bool = False) -> None:
         """Add one record; raises :class:`~flightsw.errors.StorageError`."""

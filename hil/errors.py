@@ -57,5 +57,11 @@ class BoardError(HilError):
     exit_code = 4
 
 
+class SnapshotError(HilError):
+    """A snapshot cannot be made or used; the text says of what, why, and how to make it anew."""
+
+    exit_code = 2
+
+
 class CaptureError(HilError):
     """A capture cannot be read or written; the text says where the damage starts."""

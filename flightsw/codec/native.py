@@ -29,6 +29,24 @@ def tiers() -> tuple[str, ...]:
     return tuple(ffi.string(name).decode() for name in names)
 
 
+def octets_of(cdata: Any, *pointers: str) -> bytes:
+    """Return the octets of the C struct that ``cdata`` points to, its ``pointers`` as NULL."""
+    copy = ffi.new(ffi.typeof(cdata))
+    ffi.memmove(copy, cdata, ffi.sizeof(copy[0]))
+    for name in pointers:
+        setattr(copy, name, ffi.NULL)
+    return bytes(ffi.buffer(copy))
+
+
+def with_octets(cdata: Any, octets: bytes) -> Any:
+    """Return ``cdata``, a C struct, with the octets of another; CodecError for another length."""
+    if len(octets) != ffi.sizeof(cdata[0]):
+        what = ffi.typeof(cdata).cname
+        raise CodecError(f"{what}: {len(octets)} octets, must be {ffi.sizeof(cdata[0])}")
+    ffi.memmove(cdata, octets, len(octets))
+    return cdata
+
+
 def force_tier(name: str) -> None:
     """Use another tier from now on; CodecError if this processor does not run it."""
     if name not in tiers():

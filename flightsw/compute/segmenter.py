@@ -61,7 +61,8 @@ class Segmenter:
 
         Raises ModelError when onnxruntime or a file is missing, or the hash does not match.
         """
-        model = Path(path) if path is not None else _MODEL
+        self._path, self._providers = path, providers
+        model = self._model
         self.card = _read_card(model.with_suffix(".json"))
         data = _read(model)
         self._sha256 = hashlib.sha256(data).hexdigest()
@@ -70,8 +71,16 @@ class Segmenter:
                 f"model {model}: sha256 {self._sha256[:12]} is not that of its card "
                 f"({str(self.card.get('sha256'))[:12]}); restore the file or train it again"
             )
-        self._session = _session(data, providers, model)
+        self._session: Any = _session(data, providers, model)
         self._provider = str(self._session.get_providers()[0])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: where the model is, which is loaded when it is first used."""
+        return {**self.__dict__, "_session": None}
+
+    @property
+    def _model(self) -> Path:
+        return Path(self._path) if self._path is not None else _MODEL
 
     @property
     def provider(self) -> str:
@@ -88,6 +97,8 @@ class Segmenter:
         _check_tiles(tiles)
         if len(tiles) == 0:
             return np.empty((0, TILE, TILE), np.uint8)
+        if self._session is None:
+            self._session = _session(_read(self._model), self._providers, self._model)
         classes: Bytes = self._session.run(None, {"tiles": np.ascontiguousarray(tiles)})[0]
         return classes
 

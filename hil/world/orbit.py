@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from sgp4.api import SGP4_ERRORS, WGS72, Satrec
@@ -34,6 +35,7 @@ class Orbit:
         self._what = what = f"{source}: element set" if source else "element set"
         _check_line(line1, 1, what)
         _check_line(line2, 2, what)
+        self._lines = line1, line2
         try:
             self.satellite = Satrec.twoline2rv(line1, line2, WGS72)
         except ValueError as wrong:
@@ -41,6 +43,14 @@ class Orbit:
         if self.satellite.error:
             raise ConfigError(f"{what}: {SGP4_ERRORS[self.satellite.error]}")
         self.epoch = epoch
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: the lines, of which SGP4 makes its constants anew."""
+        return {name: value for name, value in self.__dict__.items() if name != "satellite"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.satellite = Satrec.twoline2rv(*self._lines, WGS72)
 
     @property
     def period_s(self) -> float:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from flightsw.codec.coding.randomiser import tc_randomise
-from flightsw.codec.errors import TruncatedError
-from flightsw.codec.native import ffi, lib
+from flightsw.codec.errors import CodecError, TruncatedError
+from flightsw.codec.native import ffi, lib, octets_of, with_octets
 from flightsw.codec.octets import Octets, bytes_of, view_of
 
 COUNTERS = (
@@ -62,6 +62,17 @@ class Receiver:
         self._state = ffi.new("fs_cltu_receiver *")
         self._state.any_bit = any_bit
         self._randomised = randomised
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs to go on from here."""
+        return {**self.__dict__, "_state": octets_of(self._state)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on from there; CodecError for what no receiver can have kept."""
+        self.__dict__.update(state)
+        made = self._state = with_octets(ffi.new("fs_cltu_receiver *"), state["_state"])
+        if made.nbytes > len(made.data) or made.nheld >= len(made.held) or made.bit > 8:
+            raise CodecError("CLTU receiver: it holds more than it has room for")
 
     def feed(self, octets: Octets) -> list[bytes]:
         """Return the octets of every unit that ends within ``octets``."""

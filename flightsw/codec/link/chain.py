@@ -19,11 +19,11 @@ import numpy.typing as npt
 
 from flightsw.codec.coding.randomiser import number_of
 from flightsw.codec.coding.reed_solomon import ReedSolomon
-from flightsw.codec.errors import FieldRangeError
+from flightsw.codec.errors import CodecError, FieldRangeError
 from flightsw.codec.link.receiver import FrameReceiver
 from flightsw.codec.link.sync import COUNTERS, STATES, Marker
 from flightsw.codec.link.units import UNIT_DTYPE, Units
-from flightsw.codec.native import ffi, lib
+from flightsw.codec.native import ffi, lib, octets_of, with_octets
 from flightsw.codec.octets import Octets, view_of
 from flightsw.codec.room import Room
 
@@ -43,6 +43,11 @@ CODE_COUNTERS = (
 _SMALL_NBYTES = 1 << 16
 
 _PLAIN_MARKER = Marker()
+
+#: of the C side to memory of its own and to the frame receiver
+_POINTERS = ("frames", "pn", "unit")
+_OWN = (*_POINTERS, "unit_nbytes", "frame_nbytes", "rows_room", "octets_room")
+_SETTINGS_NBYTES: int = ffi.offsetof("fs_chain", "sync") + ffi.sizeof("fs_sync_settings")
 
 _feed = lib.fs_chain_feed
 _from_buffer = ffi.from_buffer
@@ -108,20 +113,47 @@ class Line:
         nbytes = frames.settings.nbytes
         if reed_solomon is not None:
             _set_code(settings.rs, reed_solomon, nbytes)
-        room = lib.fs_chain_work_nbytes(settings, nbytes)
-        self.state: Any = ffi.new("fs_chain *")
-        self._keep = frames, ffi.new("uint8_t[]", room)
-        if lib.fs_chain_reset(self.state, settings, *self._keep, room) < 0:
+        if not self._begin(frames, settings):
             raise FieldRangeError(
                 f"chain: frames of {nbytes} octets behind {marker}: no more wrong bits in search"
                 " than in lock, and fewer than half of a marker of 8 to 64 bits; steps are 1 or 8,"
                 " and marker and slip whole steps"
             )
+
+    def _begin(self, frames: Any, settings: Any) -> bool:
+        """Make the C side; False for settings that cannot be."""
+        room = lib.fs_chain_work_nbytes(settings, frames.settings.nbytes)
+        self.state: Any = ffi.new("fs_chain *")
+        self._keep = frames, ffi.new("uint8_t[]", room)
+        if lib.fs_chain_reset(self.state, settings, *self._keep, room) < 0:
+            return False
+        self._settings = settings
         self.unit_nbytes: int = self.state.unit_nbytes
         self._least_nbytes = self.unit_nbytes + settings.sync.marker_nbits // 8
         self._large_nbytes = max(_SMALL_NBYTES, 2 * self._least_nbytes)
         self._consumed = ffi.new("uint64_t *")
         self.held = b""
+        return True
+
+    def kept(self) -> tuple[bytes, bytes, bytes]:
+        """Return what :meth:`again` needs to go on from here."""
+        return octets_of(self._settings), octets_of(self.state, *_POINTERS), self.held
+
+    @classmethod
+    def again(cls, frames: Any, kept: tuple[bytes, bytes, bytes]) -> Line:
+        """Return a line that was kept, in front of ``frames``; CodecError if it cannot be one."""
+        settings, octets, held = kept
+        made = cls.__new__(cls)
+        if not made._begin(frames, with_octets(ffi.new("fs_chain_settings *"), settings)):
+            raise CodecError("chain: its settings do not go together with its frames")
+        own = {name: getattr(made.state, name) for name in _OWN}
+        if octets[:_SETTINGS_NBYTES] != octets_of(made.state)[:_SETTINGS_NBYTES]:
+            raise CodecError("chain: it was kept with other settings")
+        with_octets(made.state, octets)
+        for name, value in own.items():
+            setattr(made.state, name, value)
+        made.held = held
+        return made
 
     def feed(self, octets: Any, sink: Any, full: Any) -> None:
         """Pass octets down. ``full`` is called when the sink has no room left, and makes some."""

@@ -15,19 +15,24 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from flightsw.codec.errors import ChecksumError, FieldRangeError, SyncError
+from flightsw.codec.errors import ChecksumError, CodecError, FieldRangeError, SyncError
 from flightsw.codec.link.cop1 import Clcw
 from flightsw.codec.link.frames import OCF_NBYTES, Frames
 from flightsw.codec.link.units import FRAME_DTYPE, UNIT_DTYPE, Units
-from flightsw.codec.native import ffi, lib
+from flightsw.codec.native import ffi, lib, octets_of, with_octets
 from flightsw.codec.octets import Octets, view_of
 
 #: C clears the head of a slot when it is taken, and most never are.
 _uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 _SLOTS_TYPE = ffi.typeof("fs_frame_slot[]")
 _SHORTEST = 4
+_SETTINGS_NBYTES: int = ffi.sizeof("fs_frame_settings")
+_SLOT_HEAD_NBYTES: int = ffi.offsetof("fs_frame_slot", "octets")
 
 _PLACE = "=Q16xI8xB3x"  # offset, length and channel of such a row
+
+#: What holds results until they are taken, and nothing from one call to the next.
+_SCRATCH = frozenset(("_sink", "_rows", "_out", "_row_view", "_out_view"))
 
 #: Counters of the whole receiver, of each virtual channel, and where octets went.
 RECEIVER_COUNTERS = (
@@ -104,10 +109,40 @@ class FrameReceiver:
         self.nbytes = frames.nbytes
         self._name = frames.kind.upper()
         self._varies = frames.variable or frames.truncated_nbytes > 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the C side."""
+        frames = self.settings
         self._state = ffi.new("fs_frame_receiver *")
         self._slots = _uncleared(_SLOTS_TYPE, frames.channels)
         made = lib.fs_frame_reset(self._state, frames.made(), self._slots, frames.channels)
         assert made >= 0, "the settings were checked"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs to go on from here; memory for results it makes anew."""
+        slots = [_used(ffi.addressof(self._slots, k)) for k in range(self._state.nused)]
+        kept = {name: value for name, value in self.__dict__.items() if name not in _SCRATCH}
+        return {**kept, "_state": octets_of(self._state, "slots"), "_slots": slots}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on from there; CodecError for what no receiver can have kept."""
+        self.__dict__.update(state)
+        octets, slots = state["_state"], state["_slots"]
+        self._begin()
+        if octets[:_SETTINGS_NBYTES] != octets_of(self._state)[:_SETTINGS_NBYTES]:
+            raise CodecError("frame receiver: it was kept with other settings")
+        made = with_octets(self._state, octets)
+        made.slots = self._slots
+        if not made.nused == len(slots) <= made.nslots == self.settings.channels:
+            raise CodecError("frame receiver: it was kept with other channels")
+        if max(made.slot_of) > made.nused:
+            raise CodecError("frame receiver: a channel has a slot that is not there")
+        for k, used in enumerate(slots):
+            slot = ffi.addressof(self._slots, k)
+            ffi.memmove(slot, used, min(len(used), ffi.sizeof(slot[0])))
+            if len(used) != _SLOT_HEAD_NBYTES + slot.npending or slot.vcid >= len(made.vc):
+                raise CodecError("frame receiver: a slot is not as it was kept")
 
     @cached_property
     def _sink(self) -> Any:
@@ -253,6 +288,11 @@ class FrameReceiver:
         """The last operational control field as a command link control word; None if it is none."""
         word = self.ocf
         return Clcw.unpack(word) if word is not None and not word[0] & 0x80 else None
+
+
+def _used(slot: Any) -> bytes:
+    """Return the octets of a slot that mean something; behind them is what lay there before."""
+    return bytes(ffi.buffer(slot)[: _SLOT_HEAD_NBYTES + slot.npending])
 
 
 def _aim(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from struct import Struct
+from typing import Any
 
 from flightsw.codec.coding.crc import crc16
 from flightsw.codec.coding.randomiser import tm_randomise
@@ -170,6 +171,18 @@ class Receiver(FrameReceiver):
     def _line(self) -> Line:
         """What stands in front of frames that :meth:`feed` takes off the air."""
         return Line(self._state, sync.Marker(step=8))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs to go on from here."""
+        state = super().__getstate__()
+        line = state.pop("_line", None)
+        return {**state, "_kept_line": line and line.kept()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        kept = state["_kept_line"]
+        super().__setstate__({k: v for k, v in state.items() if k != "_kept_line"})
+        if kept is not None:
+            self.__dict__["_line"] = Line.again(self._state, kept)
 
     def feed(self, octets: bytes) -> list[tuple[int, bytes]]:
         """Return (virtual channel, packet) for each packet that ``octets`` complete, in order."""

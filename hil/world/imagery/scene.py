@@ -48,8 +48,9 @@ class GroundScene:
         self.seed = seed
         self.camera = camera or Camera()
         self.cloud = CloudField(seed)
-        self._marble = bluemarble.pixels().reshape(-1)
-        self._mask = bluemarble.land_mask().reshape(-1)
+        # Kept there for the whole process; what is missing is found before the first image.
+        bluemarble.pixels()
+        bluemarble.land_mask()
 
     def image(
         self,
@@ -91,7 +92,7 @@ class GroundScene:
         column %= bluemarble.MASK_COLUMNS
         row *= bluemarble.MASK_COLUMNS
         row += column
-        np.equal(np.take(self._mask, row), LAND, out=truth)
+        np.equal(np.take(bluemarble.land_mask(), row), LAND, out=truth)
         return self._sample(lat, lon)
 
     def _sample(self, lat: Floats, lon: Floats) -> Words:
@@ -113,6 +114,7 @@ class GroundScene:
         y *= columns
         south *= columns
         left, above = 16 - right, 16 - below
+        marble = bluemarble.pixels()
         red_blue = np.full(x.shape, 0x00800080, np.uint32)
         green = np.full(x.shape, 0x00000080, np.uint32)
         for line, across, weight in (
@@ -121,7 +123,7 @@ class GroundScene:
             (south, x, below * left),
             (south, east, below * right),
         ):
-            word = np.take(self._marble, line + across)
+            word = np.take(marble, line + across)
             red_blue += (word & _RED_BLUE) * weight
             word >>= np.uint32(8)
             word &= np.uint32(0xFF)
