@@ -93,6 +93,12 @@ class RecordStream:
             self.flush()
         return octets
 
+    def pass_over(self, count: int, octets: bytes) -> None:
+        """Hash and number ``count`` whole records that somebody has recorded before."""
+        assert not self._batch, "what was recorded before comes before what is made"
+        self._hash.update(octets)
+        self._seq += count
+
     def flush(self) -> None:
         """Hash the records kept back and hand them to the sink."""
         if self._batch:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -79,35 +79,38 @@ def freeze(stepped: Stepped, pool: Pool) -> Frozen:
     """
     storage, stream = stepped.flight.storage, stepped.rig.stream
     digest = stream.digest()
+    state = dump(stepped, pool, storage)
+    files = {name: pool.put(octets) for name, octets in stored(storage)}
+    return Frozen(stream.count, digest, stepped.now_ns, state, files)
+
+
+def dump(root: Any, pool: Pool, storage: Path) -> bytes:
+    """Return everything that ``root`` leads to as octets; large ones go into ``pool``."""
     file = io.BytesIO()
     freezer = Freezer(file, pool, storage)
     with deep():
         try:
-            freezer.dump(stepped)
+            freezer.dump(root)
         except (SnapshotError, TypeError, AttributeError, pickle.PicklingError) as wrong:
-            place = where(stepped, lambda thing: refused(thing, pool, storage))
-            raise SnapshotError(
-                f"the run at {stepped.now_ns / 1e9:g} s cannot be frozen: {place}: {wrong}"
-            ) from None
-    files = {name: pool.put(octets) for name, octets in stored(storage)}
-    return Frozen(stream.count, digest, stepped.now_ns, file.getvalue(), files)
+            place = where(root, _refused, _is_closed)
+            raise SnapshotError(f"cannot be frozen: {place}: {wrong}") from None
+    return file.getvalue()
 
 
-def refused(thing: Any, pool: Pool, storage: Path) -> bool:
+def _refused(thing: Any) -> bool:
     """Tell whether it is this very thing that cannot be kept."""
-    freezer = Freezer(io.BytesIO(), pool, storage)
-    try:
-        return freezer.persistent_id(thing) is None and _fails(lambda: reduction(thing))
-    except TypeError:
+    if isinstance(thing, RecordStream):
         return False
-
-
-def _fails(act: Callable[[], Any]) -> bool:
     try:
-        act()
+        reduction(thing)
     except SnapshotError:
         return True
     return False
+
+
+def _is_closed(thing: Any) -> bool:
+    """Tell whether nobody looks into a thing: it stays outside, or says itself how it is kept."""
+    return isinstance(thing, RecordStream) or "__getstate__" in vars(type(thing))
 
 
 def stored(storage: Path) -> Iterator[tuple[str, bytes]]:

@@ -152,7 +152,7 @@ def view(base: Any) -> memoryview:
 def bits(state: dict[str, Any]) -> Any:
     """Return a counter-based source of random bits as it stood."""
     made = np.random.Philox(0)
-    made.state = state
+    made.state = state  # type: ignore[assignment]
     return made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from types import FunctionType
 from typing import Any
@@ -27,12 +28,13 @@ ROOMS = (
 #: Inside of those, what opens channels and runs commands.
 CLOSED = ("flightsw.__main__", "flightsw.hal.channel", "flightsw.inspect", "hil.world.imagery")
 #: Inside of those, what flies all the same.
-OPEN = (
-    *("hil.world.imagery.cloud", "hil.world.imagery.footprint", "hil.world.imagery.scene"),
-)
+OPEN = (*("hil.world.imagery.cloud", "hil.world.imagery.footprint", "hil.world.imagery.scene"),)
 #: module -> classes of others whose instances may be in the state of a run
 FOREIGN = {
-    "builtins": ("bytearray", "complex", "frozenset", "object", "set", "slice", "range"),
+    "builtins": (
+        *("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list"),
+        *("object", "range", "set", "slice", "str", "tuple"),
+    ),
     "collections": ("Counter", "OrderedDict", "deque", "defaultdict"),
     "datetime": ("date", "datetime", "timedelta", "timezone"),
     "types": ("SimpleNamespace",),
@@ -43,6 +45,7 @@ def _within(module: str, rooms: Iterable[str]) -> bool:
     return any(module == room or module.startswith(f"{room}.") for room in rooms)
 
 
+@cache
 def is_room(module: str) -> bool:
     """Tell whether what a module defines may be in a snapshot."""
     return _within(module, OPEN) or (_within(module, ROOMS) and not _within(module, CLOSED))
@@ -54,7 +57,7 @@ def is_admitted(cls: type) -> bool:
     return is_room(module) or cls.__name__ in FOREIGN.get(module, ())
 
 
-def named(module: str, name: str, kind: type) -> Any:
+def named(module: str, name: str, kind: type[Any]) -> Any:
     """Return a class or function by the name that it has; :class:`SnapshotError` for any other."""
     if not is_room(module) and name not in FOREIGN.get(module, ()):
         raise SnapshotError(f"it names {module}.{name}, which is no part of a flight")

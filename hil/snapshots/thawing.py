@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flightsw.codec.errors import FlatsatError
 from hil.digest import RecordStream
@@ -36,16 +37,17 @@ _CALLED: frozenset[Any] = frozenset(
     for name in names
 )
 _LISTS = (list, deque, bytearray)
-_READ = pickle._Unpickler.dispatch  # type: ignore[attr-defined]
+_READ = pickle._Unpickler.dispatch
 
 
-class Thawer(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class Thawer(pickle._Unpickler):
     """Reads one frozen run. ``stream`` and ``storage`` take the places of those it had."""
 
-    dispatch = dict(_READ)
+    dispatch: ClassVar[dict[int, Any]] = dict(_READ)
 
     def __init__(self, file: io.BytesIO, pool: Pool, storage: Path, stream: RecordStream) -> None:
         super().__init__(file)
+        self.nbytes = len(file.getbuffer())
         self._pool = pool
         self._storage = storage
         self._stream = stream
@@ -132,6 +134,15 @@ def _adds(thawer: Any) -> None:
         raise SnapshotError("it adds to what is no set")
 
 
+def _bytearray(thawer: Any) -> None:
+    """Read octets that can be written to; no more room is made than there are octets."""
+    (count,) = struct.unpack("<Q", thawer.read(8))
+    if count > thawer.nbytes:
+        raise SnapshotError(f"it names {count} octets and has {thawer.nbytes}")
+    thawer.append(bytearray(thawer.read(count)))
+
+
+Thawer.dispatch[pickle.BYTEARRAY8[0]] = _bytearray
 _guard(pickle.REDUCE, _calls)
 _guard(pickle.NEWOBJ, _makes(2))
 _guard(pickle.NEWOBJ_EX, _makes(3))
@@ -158,17 +169,25 @@ def thaw(frozen: Frozen, pool: Pool, storage: Path, stream: RecordStream) -> Ste
     storage.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, key in frozen.files.items():
         inside(storage, name).write_bytes(pool.get(key))
-    try:
-        stepped = Thawer(io.BytesIO(frozen.state), pool, storage, stream).load()
-    except (SnapshotError, FlatsatError) as wrong:
-        raise SnapshotError(f"a snapshot cannot be used: {wrong}") from None
-    except (pickle.UnpicklingError, EOFError, *_BROKEN) as wrong:
-        what = f"{type(wrong).__name__}: {wrong}"
-        raise SnapshotError(f"a snapshot cannot be used: it is damaged ({what})") from None
+    stepped = load(frozen.state, pool, storage, stream)
     if not isinstance(stepped, Stepped):
         raise SnapshotError("a snapshot cannot be used: it holds no run")
     return stepped
 
 
+def load(octets: bytes, pool: Pool, storage: Path, stream: RecordStream) -> Any:
+    """Return what :func:`hil.snapshots.freezing.dump` took apart; raises ``SnapshotError``."""
+    try:
+        return Thawer(io.BytesIO(octets), pool, storage, stream).load()
+    except (SnapshotError, FlatsatError) as wrong:
+        raise SnapshotError(f"a snapshot cannot be used: {wrong}") from None
+    except (pickle.UnpicklingError, EOFError, *_BROKEN) as wrong:
+        what = f"{type(wrong).__name__}: {wrong}"
+        raise SnapshotError(f"a snapshot cannot be used: it is damaged ({what})") from None
+
+
 #: what reading damaged octets ends in
-_BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, OSError)
+_BROKEN = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError),
+    *(RuntimeError, TypeError, ValueError, struct.error),
+)

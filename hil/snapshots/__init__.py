@@ -1,0 +1,1 @@
+"""Snapshots: the whole state of a run between two steps, kept, and taken up again."""
