@@ -33,6 +33,7 @@ class DirectPort:
     def __init__(self, exchange: Exchange, participant: Participant) -> None:
         self._exchange = exchange
         self.participant = participant
+        participant.call_directly()
         #: what a WELCOME record would say
         self.welcome: dict[str, Any] = exchange.welcome()
 
