@@ -155,7 +155,7 @@ class Participant:
         """Return the BLAKE2b-256 over the octets of every record sent with REPLY or INPUT."""
         assert self._heard is not None, "a participant that calls directly is not compared"
         self._flush()
-        return self._heard.digest()
+        return bytes(self._heard.digest())
 
     def _flush(self) -> None:
         self._heard.update(b"".join(self._octets))
