@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from flightsw.codec.errors import FlatsatError
 
 
@@ -27,6 +29,13 @@ class HostError(HilError):
 
 class RunDirectoryError(HostError):
     """The run directory cannot be made, written or finished."""
+
+
+class DiskFullError(RunDirectoryError):
+    """The disk takes no more. What was recorded until then is whole, and is kept."""
+
+    #: what a system says when the disk, a quota or the limit of a file is reached
+    CODES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ParticipantError(HilError):

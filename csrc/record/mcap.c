@@ -39,12 +39,29 @@ static uint8_t *put_message_head(uint8_t *to, uint16_t id, const fs_record *head
     return put64(to, start_ns + head->duration_ns);
 }
 
+/* Append the record of ndata octets at buf, its head read already; there is room for it. */
+static void put_message(fs_mcap_chunk *state, fs_mcap_entry *entries, uint8_t *chunk, uint16_t id,
+                        const fs_record *head, const uint8_t *data, size_t ndata, uint64_t epoch_ns)
+{
+    uint64_t time_ns = epoch_ns + head->t_ns;
+    entries[state->nentries] = (fs_mcap_entry){time_ns, (uint32_t)state->used, id, 0};
+    if (state->nentries == 0 || time_ns < state->start_ns)
+        state->start_ns = time_ns;
+    if (state->nentries == 0 || time_ns > state->end_ns)
+        state->end_ns = time_ns;
+    uint8_t *to = put_message_head(chunk + state->used, id, head, ndata, epoch_ns);
+    memcpy(to, data, ndata);
+    state->used += MESSAGE_HEAD + ndata;
+    state->nentries++;
+}
+
 int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uint64_t epoch_ns,
                      size_t soft_limit, uint8_t *chunk, size_t capacity, fs_mcap_entry *entries,
                      size_t entry_capacity, fs_mcap_chunk *state)
 {
     size_t at = 0;
     int64_t packed = 0;
+    state->consumed = 0;
     for (; at < nbytes; packed++) {
         fs_record head;
         if (nbytes - at < sizeof head)
@@ -61,21 +78,21 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
             state->used > capacity || need > capacity - state->used ||
             (state->nentries > 0 && state->used + need > soft_limit))
             break;
-        uint64_t time_ns = epoch_ns + head.t_ns;
-        fs_mcap_entry *entry = &entries[state->nentries];
-        *entry = (fs_mcap_entry){time_ns, (uint32_t)state->used, id, 0};
-        if (state->nentries == 0 || time_ns < state->start_ns)
-            state->start_ns = time_ns;
-        if (state->nentries == 0 || time_ns > state->end_ns)
-            state->end_ns = time_ns;
-        uint8_t *to = put_message_head(chunk + state->used, id, &head, ndata, epoch_ns);
-        memcpy(to, buf + at + skip, ndata);
-        state->used += need;
-        state->nentries++;
+        put_message(state, entries, chunk, id, &head, buf + at + skip, ndata, epoch_ns);
         at += sizeof head + head.length;
+        state->consumed = at;
     }
-    state->consumed = at;
     return packed;
+}
+
+int64_t fs_mcap_append(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes)
+{
+    uint64_t before = filler->state.nentries;
+    int64_t packed = fs_mcap_pack(buf, nbytes, filler->ids, filler->epoch_ns, filler->soft_limit,
+                                  filler->chunk, filler->capacity, filler->entries,
+                                  filler->entry_capacity, &filler->state);
+    filler->records += filler->state.nentries - before;
+    return packed < 0 ? packed : (int64_t)filler->state.consumed;
 }
 
 int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,

@@ -38,6 +38,23 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
                      size_t soft_limit, uint8_t *chunk, size_t capacity, fs_mcap_entry *entries,
                      size_t entry_capacity, fs_mcap_chunk *state);
 
+/* A chunk that is being filled, with all that it takes: one call a record, or a batch. */
+typedef struct {
+    const uint16_t *ids; /* see fs_mcap_pack, as what follows */
+    uint64_t epoch_ns;
+    uint64_t soft_limit;
+    uint8_t *chunk;
+    uint64_t capacity;
+    fs_mcap_entry *entries;
+    uint64_t entry_capacity;
+    uint64_t records; /* appended so far, to this chunk and those before it */
+    fs_mcap_chunk state;
+} fs_mcap_filler;
+
+/* Append wire records as fs_mcap_pack does. Returns the octets that were taken, or FS_E_SHORT if
+ * buf ends inside a record; whole records before that one are in the chunk. */
+int64_t fs_mcap_append(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes);
+
 /* Write the Message Index records of a chunk, by ascending MCAP channel; counts and places have
  * nids entries and leave messages, and the end of the index, of each. Returns octets written, or
  * FS_E_RANGE for a channel that is not below nids or more messages than the format can index, or

@@ -91,9 +91,11 @@ def channel(
     return record(Op.CHANNEL, body + string_map(sealed(body, metadata)))
 
 
-def chunk_head(start_ns: int, end_ns: int, size: int, crc: int, compressed_size: int) -> bytes:
+def chunk_head(
+    start_ns: int, end_ns: int, size: int, crc: int, compressed_size: int, compression: str
+) -> bytes:
     """Return a Chunk record up to where its compressed octets begin."""
-    body = struct.pack("<QQQI", start_ns, end_ns, size, crc) + string("zstd")
+    body = struct.pack("<QQQI", start_ns, end_ns, size, crc) + string(compression)
     body += struct.pack("<Q", compressed_size)
     return RECORD_HEAD.pack(Op.CHUNK, len(body) + compressed_size) + body
 
@@ -105,11 +107,12 @@ def chunk_index(
     index_offsets: Mapping[int, int],
     index_length: int,
     sizes: tuple[int, int],
+    compression: str,
 ) -> bytes:
     """Return a Chunk Index record; ``sizes`` are compressed and uncompressed octets."""
     offsets = b"".join(struct.pack("<HQ", *item) for item in index_offsets.items())
     body = struct.pack("<QQQQI", *times_ns, chunk_at, chunk_length, len(offsets)) + offsets
-    body += struct.pack("<Q", index_length) + string("zstd") + struct.pack("<QQ", *sizes)
+    body += struct.pack("<Q", index_length) + string(compression) + struct.pack("<QQ", *sizes)
     return record(Op.CHUNK_INDEX, body)
 
 
