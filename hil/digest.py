@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from flightsw.codec.wire import FIRST_DIGEST_KIND, HEADER, Kind
 
@@ -37,15 +38,21 @@ class Recorder(Protocol):
 
 
 class RecordStream:
-    """The recorder of a run. ``sink`` gets whole records, many at a time, in order."""
+    """The recorder of a run. ``sink`` gets whole records, many at a time, in order.
 
-    __slots__ = ("_batch", "_hash", "_seq", "sink")
+    Whoever flushes a stream from another thread than the one that records gives it a ``guard``,
+    which is held while records go out, and learns by ``held()`` that the stream keeps some back.
+    """
+
+    __slots__ = ("_batch", "_hash", "_seq", "guard", "held", "sink")
 
     def __init__(self, sink: Callable[[bytes], None] | None = None) -> None:
         self._seq = 0
         self._batch: list[bytes] = []
         self._hash = hashlib.blake2b(digest_size=DIGEST_NBYTES)
         self.sink = sink
+        self.guard: AbstractContextManager[Any] | None = None
+        self.held: Callable[[], None] | None = None
 
     @property
     def count(self) -> int:
@@ -87,7 +94,10 @@ class RecordStream:
             if self.sink is not None:
                 self.sink(octets)
             return octets
-        self._batch.append(octets)
+        batch = self._batch
+        if not batch and self.held is not None:
+            self.held()
+        batch.append(octets)
         self._seq = seq = seq + 1
         if not seq & _BATCH_MASK or len(payload) > _LARGE_NBYTES:
             self.flush()
@@ -101,9 +111,22 @@ class RecordStream:
 
     def flush(self) -> None:
         """Hash the records kept back and hand them to the sink."""
-        if self._batch:
-            octets = b"".join(self._batch)
-            self._batch.clear()
+        if self.guard is not None:
+            with self.guard:  # also for nothing: another thread may be handing on what there was
+                self.hand_on()
+        elif self._batch:
+            self.hand_on()
+
+    def hand_on(self) -> None:
+        """Do what :meth:`flush` does; the guard, if there is one, is ours."""
+        batch = self._batch
+        # Whoever records may add one while another thread is here: it stays, and is made known.
+        count = len(batch)
+        octets = b"".join(batch[:count])
+        del batch[:count]
+        if batch and self.held is not None:
+            self.held()
+        if octets:
             self._hash.update(octets)
             if self.sink is not None:
                 self.sink(octets)

@@ -25,7 +25,7 @@ from hil import __version__, books
 from hil.about import about, attach, note_end
 from hil.board import load_board
 from hil.boards.binding import Taking, taking_part
-from hil.capture.writer import CaptureWriter
+from hil.capture.recording import recording
 from hil.errors import HostError, UsageError
 from hil.faces.attributes import Tree
 from hil.faces.computer_tables import COMPUTERS
@@ -142,13 +142,14 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         facts = about(options, board, mission, command)
         path = directory.path / "capture.mcap"
         names = rig.channel_names()
-        with CaptureWriter(path, epoch_ns, names, facts, clock=time.monotonic_ns) as writer:
-            rig.stream.sink = writer.write
-            attach(writer, board, mission, plan)
+        with recording(options, path, epoch_ns, names, facts, time.monotonic_ns) as capture:
+            rig.stream.sink = capture.write
+            capture.keep(rig.stream)
+            attach(capture, board, mission, plan)
             ended = serve(rig, options, command, face, directory.path, taking)
             rig.finish()
             note_end(
-                writer,
+                capture,
                 digest=rig.stream.hexdigest(),
                 records=rig.stream.count,
                 wall_s=round(ended.wall_s, 3),

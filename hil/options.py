@@ -53,6 +53,11 @@ class Options:
     front: tuple[str, ...] = ()
     #: how long the start waits for boards, seconds of the wall; 0: it begins without them
     boards_wait_s: float = 10.0
+    #: how chunks of the capture are compressed, and what happens when they come too fast
+    capture_compression: str = "zstd"
+    capture_full: str = "slow"
+    #: whether there is a capture
+    capture: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return what a capture keeps: no run directory, and of files their names alone.
@@ -87,6 +92,12 @@ class Options:
             parts += ["--front", played]
         if self.boards_wait_s != default.boards_wait_s:
             parts += ["--boards-wait", repr(self.boards_wait_s).removesuffix(".0")]
+        if self.capture_compression != default.capture_compression:
+            parts += ["--capture-compression", self.capture_compression]
+        if self.capture_full != default.capture_full:
+            parts += ["--capture-full", self.capture_full]
+        if not self.capture:
+            parts.append("--no-capture")
         if not self.pin:
             parts.append("--no-pin")
         if self.stall_limit_s != default.stall_limit_s:
@@ -149,7 +160,20 @@ def checked(options: Options) -> Plan:
             f"pace {options.pace!r} with --virtual-time: the wall clock plays no part there; "
             "leave one of the two away"
         )
+    check_capture(options)
     # Only now: a mistyped option need not wait for the buses to load.
     from hil.faults.plan import read_plan
 
     return read_plan(options.faults, options.plan)
+
+
+def check_capture(options: Options) -> None:
+    """Raise ``UsageError`` for a capture that no run can have, ``HostError`` for none here."""
+    from hil.capture.compression import compressor
+
+    compressor(options.capture_compression)
+    if options.capture_full == "drop" and (options.pace == "max" or options.virtual_time):
+        raise UsageError(
+            "--capture-full drop at pace max: nothing there waits for the wall clock, so the run "
+            "can wait for the capture; add --pace real or xN, or leave it away"
+        )

@@ -1,8 +1,10 @@
 """The run directory: made whole or not at all, and never left pretending to be complete.
 
 A run writes into ``NAME.partial``; :meth:`RunDirectory.finish` gives it its name when the last file
-is on the disk. A run that fails because of the host (full disk, lost permission) removes what it
-made; a run that ends with a bad verdict keeps everything, since that is what a verdict is for.
+is on the disk. A run that fails because of the host (lost permission) removes what it made; a run
+that ends with a bad verdict keeps everything, since that is what a verdict is for. A full disk ends
+a run, but what was recorded until then is a whole capture: it is kept as ``NAME.full-1`` (the next
+free number), and the error says so.
 
 Two runs never share a partial directory: whoever writes into it holds a lock on a file in it. One
 that nobody holds was left by a run that was killed. What it recorded is evidence: the next run of
@@ -23,10 +25,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hil.errors import RunDirectoryError
+from hil.errors import DiskFullError, RunDirectoryError
 
 PARTIAL = ".partial"
 LOST = ".lost-"
+FULL = ".full-"
+CAPTURE = "capture.mcap"
 LOCK = ".lock"
 
 
@@ -39,6 +43,7 @@ def host_errors(path: Path) -> Iterator[None]:
         remedy = {
             errno.ENOSPC: "free some space or choose another place with --out",
             errno.EDQUOT: "free some space or choose another place with --out",
+            errno.EFBIG: "raise the limit of file sizes or choose another place with --out",
             errno.EACCES: "choose a directory that you may write to with --out",
             errno.EPERM: "choose a directory that you may write to with --out",
             errno.EROFS: "choose a place on a writable file system with --out",
@@ -50,7 +55,8 @@ def host_errors(path: Path) -> Iterator[None]:
         ours = not named or Path(named) == path or Path(named).is_relative_to(inside)
         what = "" if ours else f"{named}: "
         what += os.strerror(error.errno) if error.errno else str(error)
-        raise RunDirectoryError(f"run directory {path}: {what}; {remedy}") from error
+        kind = DiskFullError if error.errno in DiskFullError.CODES else RunDirectoryError
+        raise kind(f"run directory {path}: {what}; {remedy}") from error
 
 
 class RunDirectoryTakenError(RunDirectoryError):
@@ -58,7 +64,8 @@ class RunDirectoryTakenError(RunDirectoryError):
 
 
 class RunDirectory:
-    """One run's files. Use as a context manager; leave it by :meth:`finish` or it is removed."""
+    """One run's files. Use as a context manager; leave it by :meth:`finish`, or it is removed, or,
+    by a full disk, kept under another name."""
 
     def __init__(self, final: Path) -> None:
         if final.name in ("", "..") or "\0" in str(final):
@@ -128,9 +135,7 @@ class RunDirectory:
         if all(path.name == LOCK for path in self.path.iterdir()):
             shutil.rmtree(self.path, ignore_errors=True)
             return
-        taken = set(self.lost())
-        names = (f"{self.final.name}{LOST}{number}" for number in count(1))
-        kept = self.final.with_name(next(name for name in names if name not in taken))
+        kept = self._free(LOST)
         self.path.rename(kept)
         (kept / LOCK).unlink()
         if sys.stderr is not None:
@@ -140,12 +145,18 @@ class RunDirectory:
                 file=sys.stderr,
             )
 
+    def _free(self, suffix: str) -> Path:
+        """Return the first path of this name with the suffix and a number that is not taken."""
+        taken = set(self.lost())
+        names = (f"{self.final.name}{suffix}{number}" for number in count(1))
+        return self.final.with_name(next(name for name in names if name not in taken))
+
     def lost(self) -> list[str]:
-        """Return the names under which killed runs of this name are kept."""
-        head = self.final.name + LOST
+        """Return the names under which runs of this name are kept that did not come to an end."""
+        heads = self.final.name + LOST, self.final.name + FULL
         if not self.final.parent.is_dir():
             return []
-        return [path.name for path in self.final.parent.iterdir() if path.name.startswith(head)]
+        return [path.name for path in self.final.parent.iterdir() if path.name.startswith(heads)]
 
     def _is_ours(self, lock: int) -> bool:
         """Tell whether the locked file is still the one in the directory."""
@@ -155,9 +166,25 @@ class RunDirectory:
             return False
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        kept = None
         if not self._finished:
-            shutil.rmtree(self.path, ignore_errors=True)
+            if isinstance(error, DiskFullError) and (self.path / CAPTURE).exists():
+                kept = self._keep_full()
+            else:
+                shutil.rmtree(self.path, ignore_errors=True)
         self._release()
+        if kept is not None:
+            raise DiskFullError(f"{error}; what was recorded until then is in {kept}") from None
+
+    def _keep_full(self) -> Path:
+        """Keep what a full disk has left of a run; return where."""
+        kept = self._free(FULL)
+        try:
+            self.path.rename(kept)
+        except OSError:  # not even a name: the next run puts it aside
+            return self.path
+        (kept / LOCK).unlink(missing_ok=True)
+        return kept
 
     def _release(self) -> None:
         if self._lock is not None:

@@ -16,7 +16,7 @@ from hil import __version__, books, page, verdict
 from hil.about import about, attach, note_end
 from hil.board import Board, load_board
 from hil.boards.binding import Taking, taking_part
-from hil.capture.writer import CaptureWriter
+from hil.capture.recording import Nowhere, Recording, recording
 from hil.faults.plan import NOTHING, Plan, apply
 from hil.missions import load as load_mission
 from hil.missions.mission import Mission
@@ -74,9 +74,9 @@ class Session:
         self.directory = directory
         self.progress = progress
         #: wall seconds by what they went to
-        self.seconds = {"capture": 0.0, "images": 0.0}
+        self.seconds = {"images": 0.0}
         self._begin_s = time.perf_counter()
-        self._writer: CaptureWriter | None = None
+        self._recording: Recording | Nowhere | None = None
         self.rig = Rig(
             board,
             mission,
@@ -107,9 +107,10 @@ class Session:
         epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
         path = self.directory.path / "capture.mcap"
         cpu = os.times()
-        with self._capture(path, epoch_ns) as writer:
-            self._writer = writer
-            attach(writer, rig.board, rig.mission, plan)
+        with self._capture(path, epoch_ns) as capture:
+            self._recording = capture
+            capture.keep(rig.stream)
+            attach(capture, rig.board, rig.mission, plan)
             with self._board_desk(), pinned(self.options.pin):
                 self._begin_s = time.perf_counter()
                 flight = self._flight()
@@ -123,7 +124,7 @@ class Session:
                 wall_s = time.perf_counter() - self._begin_s
             rig.finish()
             note_end(
-                writer,
+                capture,
                 digest=rig.stream.hexdigest(),
                 records=rig.stream.count,
                 wall_s=round(wall_s, 3),
@@ -177,10 +178,8 @@ class Session:
     # --- while it flies ------------------------------------------------------------------------
 
     def _sink(self, octets: bytes) -> None:
-        if self._writer is not None:
-            begin = time.perf_counter()
-            self._writer.write(octets)
-            self.seconds["capture"] += time.perf_counter() - begin
+        if self._recording is not None:
+            self._recording.write(octets)
 
     def _render(self, t_ns: int, exposure_us: int) -> Any:
         begin = time.perf_counter()
@@ -189,9 +188,6 @@ class Session:
         return pixels
 
     def _watch(self, rig: Rig) -> None:
-        if self.pacer is not None:
-            # Somebody watches: a batch that fills slowly must not keep them waiting.
-            rig.stream.flush()
         state = rig.world.state
         wall_s = time.perf_counter() - self._begin_s
         virtual_s = rig.kernel.now_ns / SECOND
@@ -212,11 +208,11 @@ class Session:
 
     # --- afterwards ----------------------------------------------------------------------------
 
-    def _capture(self, path: Path, epoch_ns: int) -> CaptureWriter:
+    def _capture(self, path: Path, epoch_ns: int) -> Recording | Nowhere:
         """Open the capture; the wall clock only decides how much a crash of the host may cost."""
-        names = self.rig.channel_names()
-        known = about(self.options, self.rig.board, self.rig.mission)
-        return CaptureWriter(path, epoch_ns, names, known, clock=time.monotonic_ns)
+        options, names = self.options, self.rig.channel_names()
+        known = about(options, self.rig.board, self.rig.mission)
+        return recording(options, path, epoch_ns, names, known, time.monotonic_ns)
 
     def _repeatable(self) -> bool:
         """Tell whether a command repeats the run: nothing was real, nobody stopped it."""
@@ -230,7 +226,7 @@ class Session:
         inside = options.transport in SAME_PROCESS
         times = [
             ("rig with flight software" if inside else "rig (processor)", used["rig"]),
-            ("  of it capture", self.seconds["capture"]),
+            ("  of it capture", self._recording.seconds if self._recording else 0.0),
             ("  of it images", self.seconds["images"]),
             *([] if inside else [("flight software", used["flight"])]),
             ("waiting, switching", max(0.0, wall_s - used["rig"] - used["flight"])),

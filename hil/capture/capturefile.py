@@ -25,8 +25,8 @@ from hil.capture.reserve import Reserve
 from hil.errors import CaptureError, DiskFullError, RunDirectoryError
 
 SCHEMA_ID = 1
-#: table of strings that every finished capture ends with: how it ended, and what is missing
-END_TABLE = "flatsat.end"
+#: table of strings that every finished capture ends with: how recording ended, what is missing
+END_TABLE = "flatsat.recording"
 WHOLE = "whole"
 #: the most that the summary and the end table need besides what grows with the file
 _TAIL_NBYTES = 4096
@@ -44,15 +44,10 @@ class ClosedChunk(NamedTuple):
     channels: tuple[bytes, ...]
     messages: bytes
     #: Message Index records, and of each channel how many messages it has and where its index is
-    index: bytes
+    indexes: bytes
     counts: dict[int, int]
     places: dict[int, int]
     times_ns: tuple[int, int]
-
-    @property
-    def count(self) -> int:
-        """Number of messages."""
-        return sum(self.counts.values())
 
 
 class _Mark(NamedTuple):
@@ -97,7 +92,11 @@ class CaptureFile:
         self._ended = WHOLE
         self._fd: int | None = self._open()
         self._reserve = Reserve(self._fd)
-        self._put((mcapfmt.MAGIC, mcapfmt.header(f"flatsat {__version__}"), self._schema))
+        try:
+            self._put((mcapfmt.MAGIC, mcapfmt.header(f"flatsat {__version__}"), self._schema))
+        except RunDirectoryError:
+            self.remove()
+            raise
 
     @property
     def is_open(self) -> bool:
@@ -136,14 +135,14 @@ class CaptureFile:
             self.at + front,
             length,
             offsets,
-            len(chunk.index),
+            len(chunk.indexes),
             (len(packed), size),
             self._compression,
         )
         self._marks.append(self._mark(chunk.counts))
         room = len(index) + front + _CHANNEL_NBYTES * len(chunk.channels)
         try:
-            self._put((*chunk.channels, head, packed, chunk.index), index, room)
+            self._put((*chunk.channels, head, packed, chunk.indexes), index, room)
         except RunDirectoryError:
             self._marks.pop()
             self.lose(chunk.counts)
@@ -191,6 +190,11 @@ class CaptureFile:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def remove(self) -> None:
+        """Take away a file that has not even begun."""
+        self.abandon()
+        self.partial.unlink(missing_ok=True)
 
     # --- the end of the file ----------------------------------------------------------------------
 

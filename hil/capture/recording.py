@@ -17,9 +17,11 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from hil.capture.capturefile import ClosedChunk
 from hil.capture.writer import CaptureWriter
@@ -32,8 +34,41 @@ HELD_NS = 50_000_000
 #: Octets of closed chunks that may wait for the disk.
 QUEUE_NBYTES = 8 << 20
 FULL = ("slow", "drop")
+
+
+class Wanted(Protocol):
+    """What a run says of its capture (see :class:`hil.options.Options`)."""
+
+    @property
+    def capture(self) -> bool:
+        """Whether there is to be one."""
+
+    @property
+    def capture_compression(self) -> str:
+        """A name of :data:`hil.capture.compression.NAMES`."""
+
+    @property
+    def capture_full(self) -> str:
+        """One of :data:`FULL`."""
+
+
 #: How long to leave alone a stream that is being flushed just now, seconds.
 _BUSY_S = 0.001
+
+
+def recording(
+    wanted: Wanted,
+    path: Path,
+    epoch_ns: int,
+    names: Mapping[int, str],
+    metadata: Mapping[str, str],
+    clock: Callable[[], int],
+) -> Recording | Nowhere:
+    """Open the capture of a run; see :class:`~hil.capture.writer.CaptureWriter`."""
+    if not wanted.capture:
+        return Nowhere()
+    writer = CaptureWriter(path, epoch_ns, names, metadata, wanted.capture_compression)
+    return Recording(writer, wanted.capture_full, clock)
 
 
 class Recording:
@@ -63,13 +98,17 @@ class Recording:
         self._queue_nbytes = queue_nbytes
         self._queue: deque[ClosedChunk] = deque()
         self._queued_nbytes = 0
+        #: records of the chunks that were dropped, by MCAP channel
+        self._dropped: Counter[int] = Counter()
         self._stream: RecordStream | None = None
         # Since when the stream, and the chunk that is being filled, hold something back.
         self._stream_ns: int | None = None
         self._chunk_ns: int | None = None
-        self._filling = self._sleeping = self._closing = False
-        self._failure: RunDirectoryError | None = None
+        self._filling = self._storing = self._sleeping = self._closing = False
+        self._failure: Exception | None = None
         self._turn = threading.Condition(threading.Lock())
+        #: held while the stream hands on; whoever has it may wait for the turn, never vice versa
+        self._guard = threading.Lock()
         self._cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self._thread = threading.Thread(target=self._keep, name="capture", daemon=True)
 
@@ -92,46 +131,64 @@ class Recording:
     @property
     def counters(self) -> dict[str, int]:
         """What went into the capture and what did not, for ``run.json``."""
-        lost = {f"lost {topic}": count for topic, count in self.writer.file.lost.items()}
+        lost = self.lost
         return {
             **self.writer.counters,
             "chunks_waited_for": self.waits,
             "chunks_dropped": self.drops,
             "records_lost": sum(lost.values()),
-            **lost,
+            **{f"lost {topic}": count for topic, count in lost.items()},
         }
 
     @property
-    def lost(self) -> Mapping[str, int]:
+    def lost(self) -> dict[str, int]:
         """Records that are not in the capture, by topic."""
-        return self.writer.file.lost
+        lost, names = Counter(self.writer.file.lost), self.writer.file.topics
+        for mcap_id, count in self._dropped.items():
+            lost[names[mcap_id - 1]] += count
+        return dict(sorted(lost.items()))
 
-    def follow(self, stream: RecordStream) -> None:
-        """Take everything that ``stream`` records from now on, and have it hold nothing back."""
+    def keep(self, stream: RecordStream) -> None:
+        """See to it that ``stream``, whose sink we are, holds nothing back for long."""
         self._stream = stream
-        stream.sink, stream.held = self.write, self._held
+        stream.guard, stream.held = self._guard, self._held
+
+    def add_metadata(self, name: str, pairs: Mapping[str, str]) -> None:
+        """Store a named table of strings, behind what was recorded so far."""
+        with self._turn:
+            self._settle()
+            self.writer.add_metadata(name, pairs)
+
+    def add_attachment(self, name: str, media_type: str, data: bytes) -> None:
+        """Store a file, behind what was recorded so far."""
+        with self._turn:
+            self._settle()
+            self.writer.add_attachment(name, media_type, data)
+
+    def _settle(self) -> None:
+        """Wait until no chunk is on its way to the file; the turn is ours."""
+        while (self._queue or self._storing) and self._failure is None:
+            self._turn.wait()
 
     def write(self, octets: bytes) -> None:
         """Take whole wire records; the sink of a stream."""
-        begin_ns = self._clock()
-        turn, writer = self._turn, self.writer
-        with turn:
+        begin_ns = since_ns = self._clock()
+        own = threading.current_thread() is self._thread
+        with self._turn:
             if self._failure is not None:
                 raise self._failure
-            since_ns = self._stream_ns or begin_ns
-            self._stream_ns = None
-            before = writer.pending
+            if not own and self._stream_ns is not None:
+                since_ns, self._stream_ns = self._stream_ns, None
             self._filling = True
             try:
-                writer.write(octets)
+                self.writer.write(octets)
             finally:
                 self._filling = False
-            pending = writer.pending
-            if pending <= before or self._chunk_ns is None:
-                self._chunk_ns = since_ns if pending else None
-            if pending and self._sleeping:
-                self._wake()
-        if threading.current_thread() is not self._thread:
+            if self._chunk_ns is None and self.writer.pending:
+                self._chunk_ns = since_ns
+                if self._sleeping or not self._thread.is_alive():
+                    self._wake()
+        if not own:
             self.seconds += (self._clock() - begin_ns) / 1e9
 
     def _held(self) -> None:
@@ -151,40 +208,41 @@ class Recording:
 
     def _take(self, chunk: ClosedChunk) -> None:
         """Take a closed chunk from the writer; the turn is ours."""
-        size, own = len(chunk.messages), threading.current_thread() is self._thread
-        if self._full == "drop" and not own and self._is_full(size):
-            self.drops += 1
-            self.writer.drop(chunk)
-            return
-        if not own and self._is_full(size):
-            self.waits += 1
-            while self._is_full(size) and self._failure is None:
+        self._chunk_ns = None
+        if threading.current_thread() is not self._thread:
+            if self._full == "drop" and self._is_full(chunk):
+                self.drops += 1
+                self._dropped.update(chunk.counts)
+                self.writer.drop(chunk)
+                return
+            self.waits += self._is_full(chunk)
+            while self._is_full(chunk) and self._failure is None:
                 self._turn.wait()
-        self._queue.append(chunk)
-        self._queued_nbytes += size
-        if not own:
             self._wake()
+        self._queue.append(chunk)
+        self._queued_nbytes += len(chunk.messages)
 
-    def _is_full(self, size: int) -> bool:
-        # What is larger than the whole queue has to wait until that is empty, and no longer.
-        return bool(self._queue) and self._queued_nbytes + size > self._queue_nbytes
+    def _is_full(self, chunk: ClosedChunk) -> bool:
+        # What is larger than the whole queue waits until that is empty, and no longer.
+        return bool(self._queue) and self._queued_nbytes + len(chunk.messages) > self._queue_nbytes
 
     def _drain(self) -> None:
-        """Hand everything on, end the thread."""
+        """Take what the stream holds back, have everything written, end the thread."""
         stream = self._stream
-        if stream is not None:
-            try:
+        try:
+            if stream is not None:
                 stream.flush()
-            finally:
-                stream.sink = stream.held = None
-        with self._turn:
-            self._closing = True
-            self._turn.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
-        while self._queue and self._failure is None:
-            self.writer.file.store(self._queue.popleft())
-        self.writer.store = self.writer.file.store
+        finally:
+            with self._turn:
+                self._closing = True
+                self._turn.notify_all()
+            if self._thread.ident is not None:
+                self._thread.join()
+            if stream is not None:
+                stream.held = stream.guard = None
+            self.writer.store = self.writer.file.store
+            self.writer.file.lose(self._dropped)
+            self._dropped.clear()
 
     # --- the thread -------------------------------------------------------------------------------
 
@@ -194,55 +252,98 @@ class Recording:
             # The run is pinned to one core with those whom it is in step with; this is not.
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, self._cores)
-        turn = self._turn
-        with turn:
+        with self._turn:
             while not self._closing or self._queue:
-                if self._queue:
-                    self._store(self._queue.popleft())
-                    continue
-                due_ns = self._due_ns()
-                self._sleeping = due_ns is None
-                left_s = None if due_ns is None else (due_ns - self._clock()) / 1e9
-                if left_s is None or left_s > 0:
-                    turn.wait(left_s)
-                    self._sleeping = False
-                elif self._filling or not self._hand_on():
-                    turn.wait(_BUSY_S)
+                try:
+                    self._act()
+                except Exception as failure:  # noqa: BLE001  # whoever records next is told
+                    self._failure = self._failure or failure
+                    self._turn.notify_all()
+
+    def _act(self) -> None:
+        """Do the next thing, or wait until there is one; the turn is ours."""
+        if self._queue:
+            self._store(self._queue.popleft())
+            return
+        # First this: whoever begins to hold something back looks at it afterwards.
+        self._sleeping = True
+        due_ns = self._due_ns()
+        self._sleeping = due_ns is None
+        left_s = None if due_ns is None else (due_ns - self._clock()) / 1e9
+        if left_s is None or left_s > 0:
+            self._turn.wait(left_s)
+        elif self._filling or not self._hand_on():
+            self._turn.wait(_BUSY_S)
+        self._sleeping = False
 
     def _due_ns(self) -> int | None:
         """Return when the oldest of what is held back is due; None: nothing is."""
         since = [ns for ns in (self._stream_ns, self._chunk_ns) if ns is not None]
-        return min(since) + HELD_NS if since else None
+        return min(since) + HELD_NS if since and self._failure is None else None
 
     def _hand_on(self) -> bool:
-        """Close what is held back; False if the stream is at it just now. The turn is ours."""
+        """Close what is held back; False if whoever records is at it. The turn is ours."""
         stream = self._stream
         if stream is not None and self._stream_ns is not None:
+            if not self._guard.acquire(blocking=False):
+                return False
+            self._stream_ns = None
             self._turn.release()
             try:
-                if not stream.try_flush():
-                    return False
-            except RunDirectoryError:
-                return True
+                stream.hand_on()
             finally:
+                self._guard.release()
                 self._turn.acquire()
         if self._filling:
             return False
-        self._chunk_ns = None
         self.writer.flush()
         return True
 
     def _store(self, chunk: ClosedChunk) -> None:
         """Write a chunk while the turn is anybody's."""
+        self._storing = True
         self._turn.release()
         try:
             if self._failure is None:
                 self.writer.file.store(chunk)
             else:
                 self.writer.file.lose(chunk.counts)
-        except RunDirectoryError as failure:
-            self._failure = failure
         finally:
             self._turn.acquire()
+            self._storing = False
             self._queued_nbytes -= len(chunk.messages)
             self._turn.notify_all()
+
+
+class Nowhere:
+    """In the place of a recording: what nothing costs, to compare with."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> Nowhere:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pass
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Nothing was taken."""
+        return {}
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Nothing was promised."""
+        return {}
+
+    def keep(self, stream: RecordStream) -> None:
+        """Let a stream do as it likes."""
+
+    def write(self, octets: bytes) -> None:
+        """Forget records."""
+
+    def add_metadata(self, name: str, pairs: Mapping[str, str]) -> None:
+        """Forget a table."""
+
+    def add_attachment(self, name: str, media_type: str, data: bytes) -> None:
+        """Forget a file."""

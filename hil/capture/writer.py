@@ -16,6 +16,7 @@ from flightsw.codec.wire import HEADER
 from hil.capture import mcapfmt, topics
 from hil.capture.capturefile import SCHEMA_ID, CaptureFile, ClosedChunk
 from hil.capture.compression import DEFAULT
+from hil.errors import RunDirectoryError
 
 CHUNK_NBYTES = 256 * 1024
 #: A message takes at least 31 octets of head, so a chunk of the usual size cannot hold more.
@@ -61,7 +62,11 @@ class CaptureWriter:
         self._grow(CHUNK_NBYTES)
         # Channel records that no chunk has brought to the file yet
         self._fresh: list[bytes] = []
-        self.file.add_metadata("flatsat", {**metadata, "epoch_ns": str(epoch_ns)})
+        try:
+            self.file.add_metadata("flatsat", {**metadata, "epoch_ns": str(epoch_ns)})
+        except RunDirectoryError:
+            self.file.remove()
+            raise
 
     def __enter__(self) -> CaptureWriter:
         return self
@@ -115,6 +120,10 @@ class CaptureWriter:
         """Close the chunk that is being filled and pass it on."""
         if self._filler.state.nentries:
             self._close_chunk()
+
+    def drop(self, chunk: ClosedChunk) -> None:
+        """Leave out a chunk that was closed just now; its channels go with the next."""
+        self._fresh[:0] = chunk.channels
 
     def close(self) -> None:
         """Finish the file: last chunk, summary, its name. A second call does nothing.

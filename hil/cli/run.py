@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
     add_board_options(p)
+    add_capture_options(p)
     p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
@@ -89,6 +90,25 @@ def add_board_options(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_capture_options(p: argparse.ArgumentParser) -> None:
+    """Add what a run may be told of its capture."""
+    p.add_argument(
+        "--capture-compression",
+        choices=("zstd", "lz4", "none"),
+        default="zstd",
+        help="of the chunks of the capture (default zstd)",
+    )
+    p.add_argument(
+        "--capture-full",
+        choices=("slow", "drop"),
+        default="slow",
+        help="when the disk is slower than the records come: slow the run, or, at pace real and "
+        "xN, drop whole chunks, which is counted (default slow)",
+    )
+    # To compare with: what recording costs.
+    p.add_argument("--no-capture", action="store_true", help=argparse.SUPPRESS)
+
+
 def duration_s(text: str) -> float:
     """Return seconds of a plain number or of a quantity with a unit. Raises ``UsageError``."""
     with contextlib.suppress(ValueError):
@@ -118,6 +138,9 @@ def options(args: argparse.Namespace) -> Options:
         bind=tuple(args.bind),
         front=tuple(args.front),
         boards_wait_s=args.boards_wait,
+        capture_compression=args.capture_compression,
+        capture_full=args.capture_full,
+        capture=not args.no_capture,
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hil.cli.run import add_board_options, duration_s
+from hil.cli.run import add_board_options, add_capture_options, duration_s
 from hil.options import Options
 
 
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
     add_board_options(p)
+    add_capture_options(p)
     p.add_argument(
         "--static",
         action="store_true",
@@ -77,6 +78,9 @@ def main(argv: list[str], command: list[str]) -> int:
         lab=args.lab,
         bind=tuple(args.bind),
         boards_wait_s=args.boards_wait,
+        capture_compression=args.capture_compression,
+        capture_full=args.capture_full,
+        capture=not args.no_capture,
     )
     ended = host_program(options, command, static=args.static)
     if sys.stderr is not None and not args.quiet and (ended.over or sys.stderr.isatty()):

@@ -138,7 +138,7 @@ def test_attachments_and_metadata(capture: Path) -> None:
     with capture.open("rb") as file:
         reader = make_reader(file)
         (attachment,) = reader.iter_attachments()
-        (metadata,) = reader.iter_metadata()
+        metadata, ended = reader.iter_metadata()
     assert (attachment.name, attachment.data) == ("board.toml", BOARD)
     assert metadata.name == "flatsat"
     assert len(metadata.metadata.pop("crc")) == 8
@@ -147,3 +147,5 @@ def test_attachments_and_metadata(capture: Path) -> None:
         "mission": "m",
         "epoch_ns": str(EPOCH_NS),
     }
+    assert ended.name == "flatsat.recording"
+    assert (ended.metadata["ended"], ended.metadata["records"]) == ("whole", str(COUNT))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from flightsw.codec.wire import Kind
+from hil.capture.recording import Recording
 from hil.capture.writer import CaptureWriter
 from hil.digest import RecordStream
 
@@ -51,8 +52,10 @@ def main(folder: Path, seed: int, rate: float = 0.0) -> None:
     """Record until somebody ends this process."""
     stamps = os.open(folder / "handed", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     path, clock = folder / "capture.mcap", time.monotonic_ns
-    with CaptureWriter(path, EPOCH_NS, NAMES, {"seed": str(seed)}, clock=clock) as writer:
-        load(RecordStream(writer.write), stamps, seed, rate)
+    writer = CaptureWriter(path, EPOCH_NS, NAMES, {"seed": str(seed)})
+    with Recording(writer, clock=clock) as recording:
+        recording.keep(stream := RecordStream(recording.write))
+        load(stream, stamps, seed, rate)
 
 
 def load(stream: Any, stamps: int, seed: int, rate: float) -> None:

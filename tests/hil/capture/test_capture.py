@@ -14,8 +14,8 @@ from flightsw.codec.errors import TruncatedError
 from flightsw.codec.wire import Flag, Kind, Record, Status, unpack_all
 from hil.capture import mcapfmt
 from hil.capture.reader import Capture
-from hil.capture.writer import CHUNK_AGE_NS, CHUNK_NBYTES, CaptureWriter
-from hil.errors import CaptureError, RunDirectoryError
+from hil.capture.writer import CHUNK_NBYTES, CaptureWriter
+from hil.errors import CaptureError, DiskFullError, RunDirectoryError
 
 EPOCH_NS = 1_680_480_000 * 10**9
 NAMES = {0: "i2c-1", 1: "can0", 2: "gpiochip0"}
@@ -111,21 +111,6 @@ def test_one_record_larger_than_a_chunk(tmp_path: Path) -> None:
         assert list(capture.records()) == [*small, big, *small]
 
 
-def test_a_chunk_is_closed_by_age(tmp_path: Path) -> None:
-    """With a clock, what was written 100 ms of recording ago is on the disk."""
-    now_ns = 1
-    path = tmp_path / "capture.mcap"
-    writer = CaptureWriter(path, EPOCH_NS, NAMES, {}, clock=lambda: now_ns)
-    writer.write(mixed_records(1)[0].pack())
-    assert writer.counters["chunks"] == 0
-    now_ns += CHUNK_AGE_NS
-    writer.write(mixed_records(1)[0].pack())
-    assert writer.counters["chunks"] == 1
-    writer.abandon()
-    with Capture(writer.partial, tolerant=True) as capture:
-        assert len(list(capture.records())) == 2
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_a_cut_file_gives_all_closed_chunks(tmp_path: Path, seed: int) -> None:
     """Cut anywhere, a file still gives a prefix of its records, and names where it ends."""
@@ -203,38 +188,51 @@ def file_size_limit(nbytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("limit", [2_000, 3_000, 300_000, 700_000])
+@pytest.mark.parametrize("limit", [40_000, 300_000, 700_000])
 def test_a_disk_that_takes_no_more(tmp_path: Path, limit: int) -> None:
-    """When the disk refuses, one line says so, and no file pretends to be whole."""
+    """When the disk refuses, one line says so, and what was recorded until then is a capture."""
     records = mixed_records(9000)
     path = tmp_path / "capture.mcap"
     with (
-        pytest.raises(RunDirectoryError, match=r"capture\.mcap\.partial: cannot be written: "),
+        pytest.raises(DiskFullError, match=r"capture\.mcap\.partial: cannot be written: "),
         file_size_limit(limit),
     ):
         write(path, records)
-    assert not path.exists()
-    assert [entry.name for entry in tmp_path.iterdir()] == ["capture.mcap.partial"]
-    assert path.with_name("capture.mcap.partial").stat().st_size <= limit
-    with Capture(path.with_name("capture.mcap.partial"), tolerant=True) as capture:
+    assert [entry.name for entry in tmp_path.iterdir()] == ["capture.mcap"]
+    assert path.stat().st_size <= limit
+    with Capture(path) as capture:
         got = list(capture.records())
+        told = capture.metadata["flatsat.recording"]
     assert got == records[: len(got)]
+    assert told["ended"] == "File too large"
+    assert int(told["records"]) == len(got)
+
+
+def test_a_disk_that_takes_nothing_at_all(tmp_path: Path) -> None:
+    """Where not even a head finds room, one line says so and nothing is left."""
+    with pytest.raises(DiskFullError, match="cannot be written"), file_size_limit(2_000):
+        write(tmp_path / "capture.mcap", mixed_records(10))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_disk_fills_while_the_summary_is_written(tmp_path: Path) -> None:
-    """A file whose summary did not fit holds all its chunks and no part of a summary."""
-    records = mixed_records(300)
+    """A summary that finds less room than was reserved takes that of the last chunks, and says
+    what they held."""
+    records = mixed_records(3000)
     writer = CaptureWriter(tmp_path / "capture.mcap", EPOCH_NS, NAMES, {})
     writer.write(b"".join(record.pack() for record in records))
     writer.flush()
     size = writer.partial.stat().st_size
-    with pytest.raises(RunDirectoryError, match="cannot be written"), file_size_limit(size + 100):
+    with file_size_limit(size + 100):
         writer.close()
-    with pytest.raises(RunDirectoryError, match="cannot be written"):
-        writer.add_metadata("more", {})
-    assert writer.partial.stat().st_size == size
-    with Capture(writer.partial, tolerant=True) as capture:
-        assert list(capture.records()) == records
+    with Capture(tmp_path / "capture.mcap") as capture:
+        got = list(capture.records())
+        told = capture.metadata["flatsat.recording"]
+    assert 0 < len(got) < len(records)
+    assert got == records[: len(got)]
+    assert told["ended"] == "File too large"
+    lost = sum(int(count) for key, count in told.items() if key.startswith("lost "))
+    assert lost == len(records) - len(got)
 
 
 def test_a_run_that_fails_still_finishes_its_capture(tmp_path: Path) -> None:
