@@ -188,6 +188,9 @@ class Session:
         return pixels
 
     def _watch(self, rig: Rig) -> None:
+        if self.pacer is not None:
+            # Somebody watches: a batch that fills slowly must not keep them waiting.
+            rig.stream.flush()
         state = rig.world.state
         wall_s = time.perf_counter() - self._begin_s
         virtual_s = rig.kernel.now_ns / SECOND

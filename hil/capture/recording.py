@@ -122,9 +122,9 @@ class Recording:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._drain()
-        except RunDirectoryError:
-            pass  # the writer says it again
+            # What the disk does not take is told by the writer, whether here or before.
+            with contextlib.suppress(RunDirectoryError):
+                self._drain()
         finally:
             self.writer.end(error)
 
@@ -243,6 +243,8 @@ class Recording:
             self.writer.store = self.writer.file.store
             self.writer.file.lose(self._dropped)
             self._dropped.clear()
+        if self._failure is not None:
+            raise self._failure
 
     # --- the thread -------------------------------------------------------------------------------
 

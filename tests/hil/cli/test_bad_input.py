@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mcap.reader import make_reader
 
+from flightsw.codec.wire import Kind
+from hil.capture.reader import Capture
 from hil.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,19 +114,34 @@ def hil_command(out: Path, seconds: int) -> str:
     )
 
 
-@pytest.mark.parametrize("kilobytes", [64, 512, 1536])
-def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, kilobytes):
-    """When the disk fills up the run ends with exit code 3, and what it wrote is gone."""
+@pytest.mark.parametrize(
+    ("kilobytes", "transport"), [(64, "direct"), (700, "ipc"), (1536, "direct")]
+)
+def test_a_full_disk_is_one_line_and_a_whole_capture(tmp_path, kilobytes, transport):
+    """When the disk fills up the run ends with exit code 3, and what it recorded until then is a
+    whole capture in a place that the line names."""
+    disk, kept = tmp_path / "disk", tmp_path / "kept"
+    disk.mkdir()
     script = (
-        f"mount -t tmpfs -o size={kilobytes}k tmpfs {tmp_path} && cd {ROOT} && "
-        f"{hil_command(tmp_path / 'run', 800)}; code=$?; ls -A {tmp_path}; exit $code"
+        f"mount -t tmpfs -o size={kilobytes}k tmpfs {disk} && cd {ROOT} && "
+        f"{hil_command(disk / 'run', 800)} --transport {transport}; code=$?; ls -A {disk}; "
+        f"cp -r {disk}/run.full-1 {kept}; exit $code"
     )
     done = in_namespace(script)
     assert done.returncode == 3, done.stderr
-    assert done.stdout == ""
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "space" in done.stderr
-    assert "stays" not in done.stderr
+    assert done.stdout.split() == ["run.full-1"]
+    (line,) = done.stderr.strip().splitlines()
+    assert "space" in line
+    assert line.endswith(f"what was recorded until then is in {disk}/run.full-1")
+    with Capture(kept / "capture.mcap") as capture:
+        numbers = [record.seq for record in capture.records() if record.kind != Kind.WORLD]
+        ended = capture.metadata["flatsat.recording"]
+    assert numbers == list(range(len(numbers)))
+    assert numbers
+    assert ended["ended"] == "No space left on device"
+    with (kept / "capture.mcap").open("rb") as file:
+        reader = make_reader(file, validate_crcs=True)
+        assert sum(1 for _ in reader.iter_messages()) == int(ended["records"])
 
 
 def test_a_read_only_place_is_one_line(tmp_path):
