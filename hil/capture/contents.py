@@ -13,10 +13,12 @@ from hil.capture.chunks import (
     PLACE,
     check_places,
     counts_of,
+    decompressed,
     entries_of,
+    epoch_in,
     places_in,
 )
-from hil.capture.mcapfmt import RECORD_HEAD, Op
+from hil.capture.mcapfmt import MAGIC, RECORD_HEAD, Op
 from hil.capture.mcapread import (
     MALFORMED,
     AttachmentInfo,
@@ -44,6 +46,11 @@ class Contents:
     places: NDArray[Any] = field(default_factory=lambda: np.empty(0, PLACE))
     counts: dict[int, int] = field(default_factory=dict)
     damages: list[Damage] = field(default_factory=list)
+    #: where the records stand that describe the channels and the schema, found by walking
+    channels_at: dict[int, int] = field(default_factory=dict)
+    schema_at: int | None = None
+    #: Data End, and the CRC of the data section in it; found by walking
+    data_end: tuple[int, int] | None = None
     #: whether the metadata "flatsat" is protected by a CRC of its own
     epoch_sealed: bool = False
 
@@ -119,6 +126,40 @@ def parse_counts(fields: Fields) -> dict[int, int]:
     return counts
 
 
+def settle_epoch(source: Source, contents: Contents, ask: bool) -> None:
+    """Make sure of the epoch; raises Damage if nothing tells it.
+
+    With ``ask`` the records are asked, which state their time since the epoch beside that since
+    1970, unless the metadata has a CRC of its own.
+    """
+    about = contents.metadata.get("flatsat", {})
+    stated = about.get("epoch_ns", "")
+    is_stated = stated.isascii() and stated.isdecimal() and int(stated) < 1 << 64
+    if ask and not (is_stated and contents.epoch_sealed):
+        epoch_ns = _epoch_of_records(source, contents)
+        if epoch_ns is not None and (not is_stated or epoch_ns != int(stated)):
+            reason = f"the metadata states no true epoch; by the records it is {epoch_ns}"
+            contents.damages.append(Damage(len(MAGIC), reason))
+            contents.metadata["flatsat"] = about | {"epoch_ns": str(epoch_ns)}
+            return
+    if not is_stated:
+        raise Damage(0, "not a capture of FlatSat: it does not state its epoch")
+
+
+def _epoch_of_records(source: Source, contents: Contents) -> int | None:
+    """Return the epoch by the first record that states its time twice."""
+    for at in contents.places["at"].tolist():
+        try:
+            content = decompressed(source.record(at, Op.CHUNK), at)
+            epoch_ns = epoch_in(content, contents.channels)
+        except Damage as damage:
+            contents.damages.append(damage)
+        else:
+            if epoch_ns is not None:
+                return epoch_ns
+    return None
+
+
 # --- by walking -----------------------------------------------------------------------------------
 
 
@@ -140,6 +181,10 @@ def by_walking(source: Source) -> Contents:
         elif item.op == Op.CHANNEL:
             channel, sealed = parse_channel(item.fields)
             found.setdefault(channel.id, []).append((channel, sealed, item.at))
+        elif item.op == Op.SCHEMA and contents.schema_at is None:
+            contents.schema_at = item.at
+        elif item.op == Op.DATA_END:
+            contents.data_end = item.at, item.fields.take("I")[0]
         elif item.op == Op.ATTACHMENT:
             info = parse_attachment(item.fields, item.at)[0]
             contents.attachments[info.name] = info
@@ -164,7 +209,10 @@ def _settled(
     for mcap_id, items in found.items():
         believed = {channel for channel, sealed, _ in items if sealed or not is_sealed}
         if len(believed) == 1:
-            channels[mcap_id] = believed.pop()
+            channels[mcap_id] = chosen = believed.pop()
+            contents.channels_at[mcap_id] = next(
+                at for channel, _, at in items if channel == chosen
+            )
         else:
             why = "stands there in several versions" if believed else "has no CRC, as others have"
             contents.damages.append(Damage(items[0][2], f"channel {mcap_id} {why}"))

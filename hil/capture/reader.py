@@ -21,11 +21,10 @@ from hil.capture.chunks import (
     Choice,
     Seen,
     decompressed,
-    epoch_in,
     sources_of,
     unpack,
 )
-from hil.capture.contents import Contents, by_summary, by_walking
+from hil.capture.contents import Contents, by_summary, by_walking, settle_epoch
 from hil.capture.mcapfmt import MAGIC, Op
 from hil.capture.mcapread import MALFORMED, Damage, Source, parse_attachment
 from hil.capture.table import Table, table_of
@@ -63,7 +62,8 @@ class Capture(Closing):
             #: the chunks in the order of the file, an array of ``chunks.PLACE``
             self.places = contents.places
             self._counts = contents.counts
-            self._settle_epoch(contents)
+            settle_epoch(self._source, contents, self.tolerant)
+            self._found = {damage.at: damage for damage in reversed(contents.damages)}
         except BaseException as error:
             self.close()
             if isinstance(error, Damage):
@@ -239,36 +239,7 @@ class Capture(Closing):
                 contents.damages.append(finding)
         if contents.damages and not self.tolerant:
             raise contents.damages[0]
-        self._found = {damage.at: damage for damage in contents.damages}
         return contents
-
-    def _settle_epoch(self, contents: Contents) -> None:
-        """Make sure of the epoch; raises Damage if nothing tells it.
-
-        A tolerant reader asks the records, which state their time since the epoch beside that since
-        1970, unless the metadata has a CRC of its own.
-        """
-        about = self.metadata.get("flatsat", {})
-        stated = about.get("epoch_ns", "")
-        is_stated = stated.isascii() and stated.isdecimal() and int(stated) < _TURN * _TURN
-        if self.tolerant and not (is_stated and contents.epoch_sealed):
-            epoch_ns = self._epoch_of_records()
-            if epoch_ns is not None and (not is_stated or epoch_ns != int(stated)):
-                at = len(MAGIC)
-                self._note(Damage(at, f"the metadata states no true epoch; records say {epoch_ns}"))
-                self.metadata["flatsat"] = about | {"epoch_ns": str(epoch_ns)}
-                return
-        if not is_stated:
-            raise Damage(0, "not a capture of FlatSat: it does not state its epoch")
-
-    def _epoch_of_records(self) -> int | None:
-        """Return the epoch by the first record that states its time twice."""
-        for number in range(len(self.places)):
-            octets = self._content(number)
-            epoch_ns = None if octets is None else epoch_in(octets, self.channels)
-            if epoch_ns is not None:
-                return epoch_ns
-        return None
 
     # --- chunks -----------------------------------------------------------------------------------
 
