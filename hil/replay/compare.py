@@ -1,19 +1,29 @@
 """Comparing a new stream of records with a recorded one, topic by topic, in order.
 
 Records are paired by topic and running number there, never by time. As long as both streams are the
-same octets, comparing costs what comparing octets costs.
+same octets, comparing costs what comparing octets costs; where only the global numbers or the order
+of topics among each other differ, each topic is compared by itself. Both streams are held as far
+back as the one waits for the other, and no further.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import zip_longest
 
-from flightsw.codec.wire import Record, unpack_all
-from hil.capture.topics import topic_of
-from hil.replay.decode import Decoder, octets
-from hil.replay.rules import HEADER_FIELDS, Rules
-from hil.replay.verdict import Divergence, FieldChange, TopicCount, Value, Verdict
+from flightsw.codec.wire import Record, unpack_from
+from hil.replay.align import Keys
+from hil.replay.batch import TIMES, Batch, Topics, starts
+from hil.replay.context import Ring
+from hil.replay.decode import Decoder
+from hil.replay.judge import Judge
+from hil.replay.lane import Found, Lane
+from hil.replay.rules import Rules
+from hil.replay.verdict import Verdict
+
+#: the new stream is taken in pieces of this size once it has parted from the recorded one
+BATCH_NBYTES = 1 << 16
+#: header fields up to the time, and behind it, without the number
+_SHAPE_NBYTES = 8
 
 
 class Comparison:
@@ -26,114 +36,235 @@ class Comparison:
         rules: Rules,
         names: Mapping[int, str],
     ) -> None:
-        self._recorded: Iterator[bytes] = iter(recorded)
-        self._decoder = decoder
-        self._rules = rules
-        self._names = names
-        self._counts: dict[str, TopicCount] = {}
-        self._queues: dict[str, tuple[list[Record], list[Record]]] = {}
-        self._first: Divergence | None = None
+        self._topics = Topics(rules, names)
+        self._old = _Recorded(recorded)
+        self._new: list[bytes] = []
+        self._new_nbytes = 0
+        #: octets that were equal and are not counted yet
+        self._equal: list[bytes] = []
+        self._equal_nbytes = 0
+        self._lanes: list[Lane[bytes]] = []
+        self._busy: set[int] = set()
+        self._ring = (Ring(), Ring())
+        self._judge = Judge(decoder, rules, names)
+        self._taken = [0, 0]
         self._same_octets = True
-        self._pending = b""
+
+    @property
+    def diverged(self) -> bool:
+        """Tell whether a difference that counts has been settled already."""
+        return self._judge.diverged
 
     def feed(self, octets: bytes) -> None:
         """Take whole records of the new stream, in order."""
-        while len(self._pending) < len(octets):
-            more = next(self._recorded, None)
-            if more is None:
-                break
-            self._pending += more
-        old = self._pending[: len(octets)]
-        if old != octets:
-            self._same_octets = False
-        taken = self._whole(len(octets))
-        self._take(self._pending[:taken], 0)
-        self._pending = self._pending[taken:]
-        self._take(octets, 1)
-        self._settle()
+        if self._is_together and not self._new and self._old.skip(octets):
+            self._equal.append(octets)
+            self._equal_nbytes += len(octets)
+            if self._equal_nbytes >= BATCH_NBYTES:
+                self._count_equal()
+            return
+        self._new.append(octets)
+        self._new_nbytes += len(octets)
+        if self._new_nbytes >= BATCH_NBYTES:
+            self._compare()
 
     def finish(self, stopped: bool = False) -> Verdict:
         """Return the verdict; ``stopped``: the new stream was ended before its time, so that what
-        is recorded after its end is not missing."""
+        was recorded after its end is not missing."""
+        self._compare()
+        self._same_octets &= stopped or self._old.at_end
         if not stopped:
-            self._take(self._pending, 0)
-            for more in self._recorded:
-                self._same_octets = False
-                self._take(more, 0)
+            for octets in self._old.rest():
+                self._take(Batch(octets, self._topics), 0)
+                self._settle()
+        self._settle(final=True, stopped=stopped)
+        return self._judge.verdict(self._same_octets)
+
+    # --- equal streams ----------------------------------------------------------------------------
+
+    @property
+    def _is_together(self) -> bool:
+        return not self._busy
+
+    def _count_equal(self) -> None:
+        """Count what was equal by topic, and keep its end for the context."""
+        if not self._equal:
+            return
+        batch = Batch(b"".join(self._equal), self._topics)
+        self._equal, self._equal_nbytes = [], 0
+        self._note_equal(batch, batch)
+
+    def _note_equal(self, old: Batch, new: Batch) -> None:
+        self._taken[0] += len(old)
+        self._taken[1] += len(new)
+        for number, count in enumerate(old.counts().tolist()):
+            if count:
+                topic = self._judge.count(self._topics.names[number])
+                topic.recorded += count
+                topic.replayed += count
+                lane = self._lane(number)
+                lane.old.done += count
+                lane.new.done += count
+        self._ring[0].add(old.octets)
+        self._ring[1].add(new.octets)
+        self._judge.look(*self._ring)
+
+    # --- streams that differ ----------------------------------------------------------------------
+
+    def _compare(self) -> None:
+        """Compare what is new with as much of what was recorded."""
+        self._count_equal()
+        if not self._new:
+            return
+        new = Batch(b"".join(self._new), self._topics)
+        self._new, self._new_nbytes = [], 0
+        # Records that were lost or added shift one stream against the other.
+        count = self._taken[1] + len(new) + self._judge.skew - self._taken[0]
+        old = Batch(self._old.take(max(0, count)), self._topics)
+        self._same_octets &= old.octets == new.octets
+        if self._is_together and not self._parted() and self._equal_but_numbers(old, new):
+            self._note_equal(old, new)
+            return
+        self._take(old, 0)
+        self._take(new, 1)
         self._settle()
-        for topic, (old, new) in self._queues.items():
-            for a, b in zip_longest(old, new):
-                if b is not None or not stopped:
-                    self._pair(topic, a, b)
-        return Verdict(self._first, self._counts, same_octets=self._same_octets)
+        self._judge.look(*self._ring)
 
-    def _whole(self, nbytes: int) -> int:
-        """Return where the record ends that holds octet ``nbytes`` of what is pending."""
-        at = 0
-        for record in unpack_all(self._pending):
-            if at >= nbytes:
+    def _parted(self) -> bool:
+        return any(lane.parted for lane in self._lanes)
+
+    def _equal_but_numbers(self, old: Batch, new: Batch) -> bool:
+        if len(old) != len(new) or len(old.octets) != len(new.octets) or any(self._topics.slack):
+            return False
+        return old.marks() == new.marks()
+
+    def _take(self, batch: Batch, side: int) -> None:
+        """Give each record to the lane of its topic."""
+        self._taken[side] += len(batch)
+        self._ring[side].add(batch.octets)
+        octets, marks, starts = batch.octets, batch.marks(), batch.starts
+        for number, count in enumerate(batch.counts().tolist()):
+            if not count:
+                continue
+            at = (batch.topic == number).nonzero()[0]
+            places = list(zip(starts[at].tolist(), starts[at + 1].tolist(), strict=True))
+            lane = self._lane(number)
+            (lane.new if side else lane.old).add(
+                [octets[start:end] for start, end in places],
+                [marks[start:end] for start, end in places],
+            )
+            self._busy.add(number)
+            topic = self._judge.count(self._topics.names[number])
+            topic.recorded += 0 if side else count
+            topic.replayed += count if side else 0
+
+    def _settle(self, final: bool = False, stopped: bool = False) -> None:
+        for number in sorted(self._busy):
+            lane = self._lanes[number]
+            lane.settle(final, open_end=stopped)
+            if lane.unseen:
+                self._judge.count(self._topics.names[number]).recorded -= lane.unseen
+                lane.unseen = 0
+            if lane.is_empty:
+                self._busy.discard(number)
+        for ring in self._ring:
+            ring.trim(not self._busy)
+
+    def _lane(self, number: int) -> Lane[bytes]:
+        while number >= len(self._lanes):
+            topic = self._topics.names[len(self._lanes)]
+            slack = self._topics.slack[len(self._lanes)]
+            self._lanes.append(_record_lane(self._judge, topic, slack, self._ring))
+        return self._lanes[number]
+
+
+def _record_lane(
+    judge: Judge, topic: str, slack: tuple[float, ...], rings: tuple[Ring, Ring]
+) -> Lane[bytes]:
+    """Return the lane of one topic."""
+    tolerated = dict(zip(TIMES, slack, strict=False))
+    hides_duration = tolerated.get("duration_ns", 0) > 0
+
+    def keys(octets: bytes, mark: bytes) -> Keys:
+        head, tail = (mark[:8], mark[24:] if hides_duration else mark[16:])
+        shape = (mark[:3], mark[4:8], mark[28 : 32 + _SHAPE_NBYTES])
+        full = octets[:24] + mark[24:] if slack else mark
+        return Keys(full, head + tail, shape, _times(octets) if slack else ())
+
+    def near(old: list[bytes], new: list[bytes]) -> int:
+        pairs = enumerate(zip(old, new, strict=True))
+        return next((n for n, (a, b) in pairs if not _is_near(a, b, slack)), len(old))
+
+    def found(what: Found[bytes]) -> None:
+        judge.found(topic, what, rings)
+
+    def joined(old: bytes, new: bytes) -> None:
+        judge.joined(topic, _record(old))
+
+    return Lane(keys, found, joined, near if slack else None, slack)
+
+
+def _times(octets: bytes) -> tuple[int, int]:
+    record = _record(octets)
+    return record.t_ns, record.duration_ns
+
+
+def _is_near(old: bytes, new: bytes, slack: tuple[float, ...]) -> bool:
+    pairs = zip(_times(old), _times(new), slack, strict=True)
+    return all(abs(one - other) <= amount for one, other, amount in pairs)
+
+
+def _record(octets: bytes) -> Record:
+    return unpack_from(octets)[0]
+
+
+class _Recorded:
+    """The recorded stream, pulled as far as it is needed."""
+
+    def __init__(self, buffers: Iterable[bytes]) -> None:
+        self._buffers: Iterator[bytes] = iter(buffers)
+        self._octets = b""
+        self._at = 0
+
+    def skip(self, octets: bytes) -> bool:
+        """Step over octets that are equal; False, and nothing is stepped over, if they are not."""
+        while len(self._octets) - self._at < len(octets) and self._pull():
+            pass
+        if not self._octets.startswith(octets, self._at):
+            return False
+        self._at += len(octets)
+        return True
+
+    def take(self, count: int) -> bytes:
+        """Return the next ``count`` records, or as many as there are."""
+        while True:
+            places = starts(self._octets[self._at :])
+            if len(places) > count or not self._pull():
                 break
-            at += 32 + len(record.payload)
-        return at
+        end = self._at + int(places[min(count, len(places) - 1)])
+        octets = self._octets[self._at : end]
+        self._at = end
+        return octets
 
-    def _take(self, buffer: bytes, side: int) -> None:
-        for record in unpack_all(buffer):
-            topic = topic_of(record.kind, record.channel, self._names)
-            if self._rules.compares(topic):
-                self._queues.setdefault(topic, ([], []))[side].append(record)
-                count = self._counts.setdefault(topic, TopicCount())
-                if side:
-                    count.replayed += 1
-                else:
-                    count.recorded += 1
+    def rest(self) -> Iterator[bytes]:
+        """Yield everything that is left."""
+        if self._at < len(self._octets):
+            yield self._octets[self._at :]
+        self._octets, self._at = b"", 0
+        yield from self._buffers
 
-    def _settle(self) -> None:
-        for topic, (old, new) in self._queues.items():
-            n = min(len(old), len(new))
-            for a, b in zip(old[:n], new[:n], strict=True):
-                self._pair(topic, a, b)
-            del old[:n], new[:n]
+    @property
+    def at_end(self) -> bool:
+        """Nothing is left."""
+        while self._at == len(self._octets):
+            if not self._pull():
+                return True
+        return False
 
-    def _pair(self, topic: str, a: Record | None, b: Record | None) -> None:
-        count = self._counts[topic]
-        changes: tuple[FieldChange, ...] = ()
-        if a is None or b is None:
-            kind = "extra" if a is None else "missing"
-        else:
-            if a[:6] == b[:6] and a[7:] == b[7:] and not self._rules.compare_seq:
-                return
-            changes = self._changes(topic, a, b)
-            if not changes:
-                count.tolerated += 1
-                return
-            kind = "late" if {change.name for change in changes} == {"t_ns"} else "changed"
-        setattr(count, kind, getattr(count, kind) + 1)
-        count.fields.update(change.name for change in changes)
-        found = Divergence(
-            kind,
-            topic,
-            (count.recorded if a is not None else count.replayed) - 1,
-            a and a.seq,
-            b and b.seq,
-            a and a.t_ns,
-            b and b.t_ns,
-            changes,
-        )
-        if self._first is None or found.order < self._first.order:
-            self._first = found
-
-    def _changes(self, topic: str, a: Record, b: Record) -> tuple[FieldChange, ...]:
-        old, new = self._fields(a), self._fields(b)
-        return tuple(
-            FieldChange(name, old.get(name), new.get(name))
-            for name in {**old, **new}
-            if old.get(name) != new.get(name)
-            and not self._rules.passes(topic, name, old.get(name), new.get(name))
-        )
-
-    def _fields(self, record: Record) -> dict[str, Value]:
-        told: dict[str, Value] = {"seq": record.seq} if self._rules.compare_seq else {}
-        if self._decoder is not None:
-            return told | self._decoder.fields(record)
-        told |= {name: getattr(record, name) for name in HEADER_FIELDS}
-        return told | octets("payload", record.payload)
+    def _pull(self) -> bool:
+        """Have one more buffer; False at the end."""
+        more = next(self._buffers, None)
+        if more is None:
+            return False
+        self._octets, self._at = self._octets[self._at :] + more, 0
+        return True

@@ -12,7 +12,7 @@ from flightsw.codec.wire import Flag, Kind, Record
 from hil.board import Board
 from hil.capture.topics import JSON_KINDS, topic_of
 from hil.missions import Mission
-from hil.replay.verdict import Value
+from hil.replay.verdict import FieldChange, Value, changes
 
 #: so many octets of a payload that nothing describes are shown one by one
 _SHOWN_NBYTES = 64
@@ -37,10 +37,17 @@ class Decoder:
 
     def describe(self, record: Record) -> str:
         """Return what a record says in one line, without its time and number."""
-        topic = topic_of(record.kind, record.channel, self.names)
+        return f"{topic_of(record.kind, record.channel, self.names)} {self.says(record)}".rstrip()
+
+    def changes(self, old: Record, new: Record) -> list[FieldChange]:
+        """Return what differs between the payloads of two records of one topic."""
+        return changes(self._payload(old), self._payload(new))
+
+    def says(self, record: Record) -> str:
+        """Return what a record says in one line, without its topic."""
         said = ", ".join(f"{name} {value}" for name, value in self._payload(record).items())
         way = "in " if record.flags & Flag.INPUT else ""
-        return f"{topic} {way}{said}".rstrip()
+        return f"{way}{said}"
 
     def _payload(self, record: Record) -> dict[str, Value]:
         try:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+#: kinds of divergence
+CHANGED, MISSING, EXTRA, LATE, SWAPPED = "changed", "missing", "extra", "late", "swapped"
+KINDS = (CHANGED, MISSING, EXTRA, LATE, SWAPPED)
+#: fields that the text tells of a topic; JSON has them all
+FIELDS_SHOWN = 8
 #: value of a field as the decoder gives it
 Value = int | float | str
 
@@ -22,6 +27,15 @@ class FieldChange:
     def line(self) -> str:
         """Return the change as text."""
         return f"{self.name}: {_shown(self.old)} -> {_shown(self.new)}"
+
+
+def changes(old: Mapping[str, Value], new: Mapping[str, Value]) -> list[FieldChange]:
+    """Return the fields that differ, in their order."""
+    return [
+        FieldChange(name, old.get(name), new.get(name))
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,26 @@ class Divergence:
     recorded: str = ""
     replayed: str = ""
 
+    def lines(self) -> list[str]:
+        """Return the divergence for people."""
+        number = self.seq_replayed if self.seq_recorded is None else self.seq_recorded
+        lines = [
+            f"first divergence: {self.kind}, {self.topic} record {self.index}, #{number} "
+            f"at {self.t_ns / 1e9:.9f} s"
+        ]
+        if self.t_ns_recorded is not None and self.t_ns_replayed is not None:
+            late_ns = self.t_ns_replayed - self.t_ns_recorded
+            way = "late" if late_ns > 0 else "early"
+            lines[0] += f", {abs(late_ns) / 1e9:g} s {way}" if late_ns else ""
+        lines += (f"  {change.line()}" for change in self.fields)
+        if self.kind in (MISSING, EXTRA) and (said := self.recorded or self.replayed):
+            lines.append(f"  {said}")
+        return lines
+
     @property
     def t_ns(self) -> int:
         """The time at which the streams part: the earlier of the two."""
         return min(t for t in (self.t_ns_recorded, self.t_ns_replayed) if t is not None)
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Return what divergences are sorted by: time, then number."""
-        seqs = (self.seq_recorded, self.seq_replayed)
-        return self.t_ns, next(seq for seq in seqs if seq is not None)
 
 
 @dataclass
@@ -70,10 +94,29 @@ class TopicCount:
     #: how often each field differs beyond the rules
     fields: Counter[str] = field(default_factory=Counter)
 
+    def line(self) -> str:
+        """Return the counts that are not 0."""
+        kinds = {kind: getattr(self, kind) for kind in (*KINDS, "tolerated")}
+        told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
+        return f"{self.recorded:,} -> {self.replayed:,} records: {told}"
+
     @property
     def differences(self) -> int:
         """Number of divergences."""
-        return self.changed + self.missing + self.extra + self.late + self.swapped
+        return sum(getattr(self, kind) for kind in KINDS)
+
+
+class Line(NamedTuple):
+    """One event of the context: ``mark`` is ``-`` for recorded only, ``+`` for replayed only."""
+
+    mark: str
+    seq: int
+    t_ns: int
+    text: str
+
+    def line(self) -> str:
+        """Return the event as text."""
+        return f"{self.mark or ' '} {self.seq:>9} {self.t_ns / 1e9:>15.9f} s  {self.text}"
 
 
 @dataclass(frozen=True)
@@ -84,8 +127,8 @@ class Verdict:
     counts: Mapping[str, TopicCount]
     #: by topic that diverged: number of the recorded record from which on it is identical again
     rejoined: Mapping[str, int | None] = field(default_factory=dict)
-    #: lines: what came before the first divergence, in both
-    context: tuple[str, ...] = ()
+    #: events before and behind the first divergence, of both streams
+    context: tuple[Line, ...] = ()
     #: the two streams are the same octets, numbers included
     same_octets: bool = False
 
@@ -96,17 +139,41 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """Return the verdict for people."""
-        total = sum(count.recorded for count in self.counts.values())
+        records = sum(count.recorded for count in self.counts.values())
         if self.first is None:
-            return [f"identical: {total:,} records on {len(self.counts)} topics"]
-        first = self.first
-        lines = [
-            f"first divergence: {first.kind} at {first.topic} #{first.index}, "
-            f"seq {first.seq_recorded} -> {first.seq_replayed}, t {first.t_ns / 1e9:.9f} s"
+            how = "octet for octet" if self.same_octets else "topic by topic"
+            told = f"identical {how}: {records:,} records on {len(self.counts)} topics"
+            tolerated = sum(count.tolerated for count in self.counts.values())
+            return [told + (f"; {tolerated:,} differ within the rules" if tolerated else "")]
+        return [*self.first.lines(), *self._around(), *self._table(), *self._again()]
+
+    def _around(self) -> list[str]:
+        if not self.context:
+            return []
+        return ["around it (- recorded only, + replayed only):", *(e.line() for e in self.context)]
+
+    def _table(self) -> list[str]:
+        """Return what differs on each topic, and how often each field."""
+        parted = {topic: count for topic, count in self.counts.items() if count.differences}
+        width = max(map(len, parted), default=0)
+        lines = ["differences by topic:"]
+        for topic, count in parted.items():
+            lines.append(f"  {topic:<{width}}  {count.line()}")
+            most = count.fields.most_common(FIELDS_SHOWN)
+            lines += (f"  {'':<{width}}    {name} {number:,}" for name, number in most)
+            if len(count.fields) > FIELDS_SHOWN:
+                more = len(count.fields) - FIELDS_SHOWN
+                lines.append(f"  {'':<{width}}    and {more} fields more")
+        same = len(self.counts) - len(parted)
+        return [*lines, f"  {same} other topics are identical"] if same else lines
+
+    def _again(self) -> list[str]:
+        return [
+            f"{topic}: never identical again"
+            if seq is None
+            else f"{topic}: identical again from #{seq}"
+            for topic, seq in self.rejoined.items()
         ]
-        lines += [f"  {change.line()}" for change in first.fields]
-        lines += [f"  {line}" for line in self.context]
-        return lines
 
     def as_json(self) -> dict[str, Any]:
         """Return the verdict ready for JSON."""
@@ -116,7 +183,7 @@ class Verdict:
             "first": None if self.first is None else asdict(self.first),
             "counts": {topic: asdict(count) for topic, count in self.counts.items()},
             "rejoined": dict(self.rejoined),
-            "context": list(self.context),
+            "context": [event._asdict() for event in self.context],
         }
 
 

@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
-from flightsw.codec.wire import Kind, pack
+from collections import Counter
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from hil.replay.compare import Comparison
 from hil.replay.rules import Rules
+from hil.replay.verdict import KINDS, Verdict
 
-NAMES = {0: "i2c-1", 1: "can0"}
+from .streams import NAMES, Edited, edit, octets, stream
 
-
-def stream(n: int) -> list[bytes]:
-    """Return ``n`` records on two topics, each with its number as payload."""
-    return [
-        pack(
-            kind=Kind.CAN if seq % 3 else Kind.I2C,
-            channel=1 if seq % 3 else 0,
-            t_ns=1000 * seq,
-            seq=seq,
-            payload=seq.to_bytes(4, "little"),
-        )
-        for seq in range(n)
-    ]
+#: records between two edits, so that each is one of its own
+APART = 40
 
 
-def test_a_stream_is_identical_to_itself() -> None:
-    """However the octets are cut into batches, nothing diverges."""
-    records = stream(100)
-    comparison = Comparison([b"".join(records[:30]), b"".join(records[30:])], None, Rules(), NAMES)
-    for record in records:
-        comparison.feed(record)
-    verdict = comparison.finish()
-    assert verdict.identical
-    assert verdict.same_octets
-    assert verdict.counts["/bus/can0"].recorded == verdict.counts["/bus/can0"].replayed == 66
+def compared(old: bytes, new: bytes, rules: Rules | None = None, cut: int = 10**9) -> Verdict:
+    """Return the verdict on two streams; the new one comes in one piece."""
+    comparison = Comparison([old], None, rules or Rules(), NAMES)
+    comparison.feed(new)
+    return comparison.finish()
+
+
+def counted(verdict: Verdict) -> Counter[tuple[str, str]]:
+    """Return how many differences of which kind a verdict has on each topic."""
+    found: Counter[tuple[str, str]] = Counter()
+    for topic, count in verdict.counts.items():
+        found += Counter({(topic, kind): getattr(count, kind) for kind in KINDS})
+    return +found
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> tuple[list, Edited]:  # type: ignore[type-arg]
+    """Draw a stream and edits of it."""
+    records = stream(draw(st.integers(60, 900)), draw(st.integers(0, 9)), draw(st.booleans()))
+    places, at = [], draw(st.integers(0, 60))
+    while at < len(records) - APART:
+        places.append((at, draw(st.sampled_from(("missing", "extra", "changed", "late")))))
+        at += draw(st.integers(APART, 4 * APART))
+    return records, edit(records, places)
+
+
+@given(edited())
+@settings(max_examples=60, deadline=None)
+def test_each_edit_is_told_as_what_it_is(pair: tuple[list, Edited]) -> None:  # type: ignore[type-arg]
+    """Whatever was dropped, added, changed or delayed: the first is named, all are counted."""
+    records, new = pair
+    verdict = compared(octets(records), octets(new.records))
+    assert counted(verdict) == Counter((topic, kind) for topic, kind, _, _ in new.edits)
+    if new.edits:
+        assert verdict.first is not None
+        first = verdict.first
+        assert (first.topic, first.kind, first.index, first.t_ns) == new.edits[0]
+    else:
+        assert verdict.identical
