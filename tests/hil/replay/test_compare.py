@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
