@@ -7,6 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flightsw.codec.wire import Record
 from hil.replay.compare import Comparison
 from hil.replay.rules import Rules
 from hil.replay.verdict import KINDS, Verdict
@@ -17,7 +18,7 @@ from .streams import NAMES, Edited, edit, octets, stream
 APART = 40
 
 
-def compared(old: bytes, new: bytes, rules: Rules | None = None, cut: int = 10**9) -> Verdict:
+def compared(old: bytes, new: bytes, rules: Rules | None = None) -> Verdict:
     """Return the verdict on two streams; the new one comes in one piece."""
     comparison = Comparison([old], None, rules or Rules(), NAMES)
     comparison.feed(new)
@@ -33,7 +34,7 @@ def counted(verdict: Verdict) -> Counter[tuple[str, str]]:
 
 
 @st.composite
-def edited(draw: st.DrawFn) -> tuple[list, Edited]:  # type: ignore[type-arg]
+def edited(draw: st.DrawFn) -> tuple[list[Record], Edited]:
     """Draw a stream and edits of it."""
     records = stream(draw(st.integers(60, 900)), draw(st.integers(0, 9)), draw(st.booleans()))
     places, at = [], draw(st.integers(0, 60))
@@ -45,7 +46,7 @@ def edited(draw: st.DrawFn) -> tuple[list, Edited]:  # type: ignore[type-arg]
 
 @given(edited())
 @settings(max_examples=60, deadline=None)
-def test_each_edit_is_told_as_what_it_is(pair: tuple[list, Edited]) -> None:  # type: ignore[type-arg]
+def test_each_edit_is_told_as_what_it_is(pair: tuple[list[Record], Edited]) -> None:
     """Whatever was dropped, added, changed or delayed: the first is named, all are counted."""
     records, new = pair
     verdict = compared(octets(records), octets(new.records))
