@@ -64,7 +64,9 @@ class CaptureFile:
     """One file that is being written. Raises :class:`~hil.errors.RunDirectoryError` when the
     system does not take it, :class:`~hil.errors.DiskFullError` when it is full."""
 
-    def __init__(self, path: Path, epoch_ns: int, compression: str) -> None:
+    def __init__(
+        self, path: Path, epoch_ns: int, compression: str, schema: bytes | None = None
+    ) -> None:
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         self.epoch_ns = epoch_ns
@@ -80,7 +82,9 @@ class CaptureFile:
         self.failure: RunDirectoryError | None = None
         self._compress = compressor(compression)
         self._compression = wire_name(compression)
-        self._schema = mcapfmt.schema(
+        #: how recording ended, as the end table will say
+        self.ended = WHOLE
+        self._schema = schema or mcapfmt.schema(
             SCHEMA_ID, topics.SCHEMA_NAME, topics.SCHEMA_ENCODING, topics.SCHEMA_TEXT
         )
         self._channels: list[bytes] = []
@@ -89,7 +93,6 @@ class CaptureFile:
         self._crc = 0
         self._growing = 0  # octets of the summary that grow with the file
         self._marks: deque[_Mark] = deque(maxlen=_MARKS)
-        self._ended = WHOLE
         self._fd: int | None = self._open()
         self._reserve = Reserve(self._fd)
         try:
@@ -122,9 +125,13 @@ class CaptureFile:
     def store(self, chunk: ClosedChunk) -> None:
         """Compress a chunk and write it, behind its channels and in front of its indexes."""
         self._check_usable()
-        packed, size = self._compress(chunk.messages), len(chunk.messages)
-        crc = zlib.crc32(chunk.messages)
-        head = mcapfmt.chunk_head(*chunk.times_ns, size, crc, len(packed), self._compression)
+        self.store_packed(chunk, self._compress(chunk.messages), self._compression)
+
+    def store_packed(self, chunk: ClosedChunk, packed: bytes, compression: str) -> None:
+        """Write a chunk whose messages were compressed to ``packed``; ``compression`` is the name
+        in the file."""
+        size, crc = len(chunk.messages), zlib.crc32(chunk.messages)
+        head = mcapfmt.chunk_head(*chunk.times_ns, size, crc, len(packed), compression)
         front = sum(map(len, chunk.channels))
         length = len(head) + len(packed)
         offsets = {
@@ -137,7 +144,7 @@ class CaptureFile:
             offsets,
             len(chunk.indexes),
             (len(packed), size),
-            self._compression,
+            compression,
         )
         self._marks.append(self._mark(chunk.counts))
         room = len(index) + front + _CHANNEL_NBYTES * len(chunk.channels)
@@ -200,7 +207,7 @@ class CaptureFile:
 
     def _tail(self) -> tuple[bytes, ...]:
         """Return what stands behind the last chunk: end table, Data End, summary."""
-        pairs = {"ended": self._ended, "records": str(sum(self.counts.values()))}
+        pairs = {"ended": self.ended, "records": str(sum(self.counts.values()))}
         pairs |= {f"lost {topic}": str(count) for topic, count in sorted(self.lost.items())}
         table = mcapfmt.metadata(END_TABLE, pairs)
         index = mcapfmt.metadata_index(self.at, len(table), END_TABLE)
@@ -235,7 +242,7 @@ class CaptureFile:
         if not self._marks or error.errno not in DiskFullError.CODES:
             return False
         mark = self._marks.pop()
-        self._ended = error.strerror or str(error)
+        self.ended = error.strerror or str(error)
         self.lose(mark.counts)
         for mcap_id, count in mark.counts.items():
             self.counts[mcap_id] -= count
@@ -313,7 +320,7 @@ class CaptureFile:
     def _fail(self, error: OSError) -> None:
         """Note why nothing more is taken, and raise that; every later call raises the same."""
         reason = error.strerror or str(error)
-        self._ended = reason
+        self.ended = reason
         kind = DiskFullError if error.errno in DiskFullError.CODES else RunDirectoryError
         self.failure = kind(
             f"{self.partial}: cannot be written: {reason} after {self.at} octets; make room, or "

@@ -112,6 +112,13 @@ def decompressed(fields: Fields, at: int) -> bytes:
     return content
 
 
+def packed_in(chunk: bytes) -> tuple[str, bytes]:
+    """Return compression and compressed octets of the content of a good Chunk record."""
+    fields = Fields(chunk)
+    fields.take("QQQI")
+    return fields.string(), fields.octets(fields.take("Q")[0])
+
+
 def _from_zstd(packed: bytes, size: int) -> bytes:
     # The library believes the size in a frame: ask before it takes the memory.
     claimed = zstandard.frame_content_size(packed)

@@ -26,6 +26,7 @@ VERBS = {
     "checkout": ("hil.cli.checkout", "talk to one part, emulated or real, from its register map"),
     "bisect": ("hil.cli.bisect", "the first seed that fails, the smallest fault plan that does"),
     "boards": ("hil.cli.boards", "real dev boards on serial lines: find, check, flash, swap"),
+    "recover": ("hil.cli.recover", "a whole capture of what a crash or an accident has left"),
     "export": ("hil.cli.export", "a capture for other tools: pcapng, candump, VCD, CSV, Parquet"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }
