@@ -71,6 +71,8 @@ class Ended:
     over: bool
     #: which boards took part, what of the payload computer was real
     boards: Mapping[str, Any] = field(default_factory=dict)
+    #: records that are not in the capture, by topic
+    lost: Mapping[str, int] = field(default_factory=dict)
 
 
 def shim_path() -> Path:
@@ -157,6 +159,7 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
                 repeatable=options.virtual_time and not ended.boards,
                 exit_code=ended.code,
             )
+        rig.exchange.counted["capture"] = capture.counters
         known: dict[str, Any] = {"version": __version__, "board": board.name, "mission": mission.id}
         known |= {"program": command[0]}
         known |= {"seed": options.seed, "exit_code": ended.code, "wall_s": ended.wall_s}
@@ -167,7 +170,7 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         directory.write_json("run.json", known)
         directory.write_lines("events.jsonl", rig.events)
         directory.finish()
-    return replace(ended, run_dir=directory.final)
+    return replace(ended, run_dir=directory.final, lost=capture.lost)
 
 
 def serve(

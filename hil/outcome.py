@@ -60,6 +60,8 @@ class Outcome:
     missing_roles: tuple[str, ...] = ()
     #: which boards took part, what of the payload computer was real; empty: all was emulated
     boards: Mapping[str, Any] = field(default_factory=dict)
+    #: records that are not in the capture, by topic
+    lost: Mapping[str, int] = field(default_factory=dict)
     #: why there is no report.html; empty if there is one
     report_error: str = ""
 
@@ -99,6 +101,7 @@ class Outcome:
             "repeatable": self.repeatable,
             "missing_roles": list(self.missing_roles),
             **({"boards": dict(self.boards)} if self.boards else {}),
+            **({"records_lost": dict(self.lost)} if self.lost else {}),
             "lateness": self.lateness,
             # run.json is written before the report is, so it says nothing of it.
             **({"report_error": self.report_error} if self.report_error else {}),

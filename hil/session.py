@@ -131,6 +131,7 @@ class Session:
                 virtual_s=rig.end_ns / SECOND,
                 repeatable=self._repeatable(),
             )
+        rig.exchange.counted["capture"] = capture.counters
         now = os.times()
         used = {
             "rig": now.user + now.system - cpu.user - cpu.system,
@@ -254,6 +255,7 @@ class Session:
             repeatable=self._repeatable(),
             boards=boards,
             missing_roles=tuple(rig.board.missing_roles()),
+            lost=self._recording.lost if self._recording else {},
         )
         books.write(directory, rig, closed, outcome.as_json())
         report_error = self._report(closed, outcome)

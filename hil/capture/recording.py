@@ -130,10 +130,10 @@ class Recording:
 
     @property
     def counters(self) -> dict[str, int]:
-        """What went into the capture and what did not, for ``run.json``."""
+        """Records taken, and what became of those that are not in the capture, for ``run.json``."""
         lost = self.lost
         return {
-            **self.writer.counters,
+            "records": self.writer.counters["records"],
             "chunks_waited_for": self.waits,
             "chunks_dropped": self.drops,
             "records_lost": sum(lost.values()),
@@ -349,3 +349,14 @@ class Nowhere:
 
     def add_attachment(self, name: str, media_type: str, data: bytes) -> None:
         """Forget a file."""
+
+
+def told(lost: Mapping[str, int]) -> str:
+    """Return what a person is to know of records that are not in a capture; "" if all are."""
+    if not lost:
+        return ""
+    parts = ", ".join(f"{count} of {topic}" for topic, count in lost.items())
+    return (
+        f"capture: {sum(lost.values())} records were dropped ({parts}): they came faster than the "
+        "disk took them"
+    )

@@ -179,6 +179,8 @@ def main(argv: list[str]) -> int:
 
 def summary(outcome: Outcome) -> str:
     """Return what a person wants to read at the end of a run."""
+    from hil.capture.recording import told
+
     lines = outcome.verdict.lines()
     if outcome.missing_roles:
         lines.append(f"note: this board has no part for: {', '.join(outcome.missing_roles)}")
@@ -188,6 +190,7 @@ def summary(outcome: Outcome) -> str:
         f"{outcome.real_time_factor:.0f} times real time"
     )
     lines += [f"  {name:<24} {seconds:6.2f} s" for name, seconds in outcome.where_time_goes]
+    lines += [told(outcome.lost)] if outcome.lost else []
     lines.append(f"digest {outcome.digest}")
     if outcome.report_error:
         lines.append(f"report could not be written ({outcome.report_error}); the run is whole:")

@@ -90,4 +90,8 @@ def main(argv: list[str], command: list[str]) -> int:
             f"run {ended.run_dir}",
             file=sys.stderr,
         )
+    if sys.stderr is not None and ended.lost:
+        from hil.capture.recording import told
+
+        print(f"hil run: {told(ended.lost)}", file=sys.stderr)
     return ended.code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from flightsw.codec.wire import Flag, Kind, Record, Status, unpack_all
 from hil.capture import mcapfmt
 from hil.capture.reader import Capture
 from hil.capture.writer import CHUNK_NBYTES, CaptureWriter
-from hil.errors import CaptureError, DiskFullError, RunDirectoryError
+from hil.errors import CaptureError, DiskFullError, HostError, RunDirectoryError, UsageError
 
 EPOCH_NS = 1_680_480_000 * 10**9
 NAMES = {0: "i2c-1", 1: "can0", 2: "gpiochip0"}
@@ -269,3 +270,15 @@ def test_channels_and_tables_bring_their_own_crc() -> None:
     assert not mcapfmt.is_intact(b"\x02\x00\x01\x00", whole)
     assert not mcapfmt.is_intact(front, {**whole, "kind": "17"})
     assert not mcapfmt.is_intact(front, {**whole, "other": ""})
+
+
+def test_a_compression_that_is_not_installed_names_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LZ4 where the package is missing is one line that says how to get it, and leaves no file."""
+    monkeypatch.setitem(sys.modules, "lz4.frame", None)
+    with pytest.raises(HostError, match=r"pip install 'flatsat\[lz4\]'"):
+        CaptureWriter(tmp_path / "capture.mcap", EPOCH_NS, NAMES, {}, "lz4")
+    with pytest.raises(UsageError, match="say one of zstd, lz4, none"):
+        CaptureWriter(tmp_path / "capture.mcap", EPOCH_NS, NAMES, {}, "zip")
+    assert list(tmp_path.iterdir()) == []

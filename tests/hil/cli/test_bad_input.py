@@ -35,6 +35,7 @@ def run(capsys, *args):
         (["--board", "raspberypi4"], 2, "raspberrypi4"),
         (["--mission", "/no/such/file.toml"], 2, "/no/such/file.toml"),
         (["--pace", "fast"], 2, "xN"),
+        (["--capture-full", "drop"], 2, "add --pace real or xN"),
         (["--seed", "-1"], 2, "seed"),
         (["--duration", "-5"], 2, "duration"),
         (["--duration", "nan"], 2, "duration"),
