@@ -20,6 +20,7 @@ import numpy as np
 
 from hil.errors import SnapshotError
 from hil.snapshots.code import code_at, place_of
+from hil.snapshots.constants import constant, is_constant, name_of
 from hil.snapshots.rooms import is_admitted, is_named, is_room, named
 
 Reduction = tuple[Any, ...]
@@ -171,7 +172,7 @@ def path(text: str) -> PurePath:
 CONSTRUCTORS: frozenset[Callable[..., Any]] = frozenset(
     (
         *(function, closure, cell, fill_cell, method, attached, partial, member, flags, error),
-        *(layout, dtype, array, window, scalar, view, bits, generator, path),
+        *(layout, dtype, array, window, scalar, view, bits, generator, path, constant),
     )
 )
 #: constructor -> what puts the contents in
@@ -296,6 +297,12 @@ def reduction(thing: Any) -> Reduction | None:
         return path, (str(thing),)
     if isinstance(thing, BaseException):
         return error, (kind, thing.args)
+    if is_constant(thing):
+        name = name_of(thing)
+        if name is not None:
+            return constant, name
+        if kind is object:
+            raise SnapshotError("an object() that no module has by a name")
     if not is_admitted(kind):
         raise SnapshotError(f"a {kind.__module__}.{kind.__qualname__}: {_short(thing)}")
     return None

@@ -25,7 +25,7 @@ from hil.snapshots.freezing import OCTETS, STORED, STREAM, Frozen
 from hil.snapshots.pool import Pool
 from hil.snapshots.rooms import is_admitted, named
 
-_OWN = reductions.__name__
+_CONSTRUCTORS = {(made.__module__, made.__name__): made for made in reductions.CONSTRUCTORS}
 #: classes of others that a snapshot may call
 _CALLED: frozenset[Any] = frozenset(
     named(module, name, type)
@@ -54,11 +54,7 @@ class Thawer(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a constructor of ours, or a class of the rooms that fly."""
-        if module == _OWN:
-            made = vars(reductions).get(name)
-            if made in reductions.CONSTRUCTORS:
-                return made
-        return named(module, name, type)
+        return _CONSTRUCTORS.get((module, name)) or named(module, name, type)
 
     def persistent_load(self, name: Any) -> Any:
         """Return what is kept elsewhere."""
