@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.cli import run, run_program
+from hil.cli.times import seconds
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def swarm_of(args: argparse.Namespace) -> Callable[[int], list[Row]]:
     from hil.missions import load
     from hil.rig import SECOND, Rig
 
-    length = None if args.duration is None else run.duration_s(args.duration)
+    length = None if args.duration is None else seconds(args.duration, "duration")
     rig = Rig(load_board(args.board), load(args.mission), seed=0, duration_s=length, flight=False)
     where = places(rig.wiring, args.swarm_on)
     return lambda seed: swarm(seed, args.swarm, rig.end_ns / SECOND, where)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from pathlib import Path
 
 from hil.cli import discard_stdout
 from hil.cli.progress import Progress
-from hil.errors import ConfigError, UsageError
+from hil.cli.times import seconds
 from hil.options import TRANSPORTS, Options
 from hil.outcome import Outcome
-from hil.units import parse_quantity
 
 
 def parser() -> argparse.ArgumentParser:
@@ -109,16 +107,6 @@ def add_capture_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--no-capture", action="store_true", help=argparse.SUPPRESS)
 
 
-def duration_s(text: str) -> float:
-    """Return seconds of a plain number or of a quantity with a unit. Raises ``UsageError``."""
-    with contextlib.suppress(ValueError):
-        return float(text)
-    try:
-        return parse_quantity(text, "s")
-    except ConfigError as wrong:
-        raise UsageError(f"duration: {wrong}; a plain number is seconds") from None
-
-
 def options(args: argparse.Namespace) -> Options:
     """Turn parsed arguments into the options of a session."""
     return Options(
@@ -126,7 +114,7 @@ def options(args: argparse.Namespace) -> Options:
         mission=args.mission,
         seed=args.seed,
         out=args.out,
-        duration_s=None if args.duration is None else duration_s(args.duration),
+        duration_s=None if args.duration is None else seconds(args.duration, "duration"),
         transport=args.transport,
         pace=args.pace,
         inference=args.inference,

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hil.cli.run import add_board_options, add_capture_options, duration_s
+from hil.cli.run import add_board_options, add_capture_options
+from hil.cli.times import seconds
 from hil.options import Options
 
 
@@ -69,7 +70,7 @@ def main(argv: list[str], command: list[str]) -> int:
         mission=args.mission,
         seed=args.seed,
         out=args.out,
-        duration_s=duration_s(args.duration),
+        duration_s=seconds(args.duration, "duration"),
         faults=tuple(args.fault),
         plan=args.faults,
         pace=args.pace or ("max" if args.virtual_time else "real"),

@@ -220,7 +220,8 @@ def _file(
     if text is None:
         gaps.append(f"the capture does not hold its {name}: that of this installation is taken")
         return None
-    return read(document(text, Path(f"{file}:{name}")))
+    # Without the folder: what flies here must not depend on where its capture lies.
+    return read(document(text, Path(f"{file.name}:{name}")))
 
 
 def _plan(text: str | None, place: str) -> Plan:

@@ -45,3 +45,13 @@ def _first(capture: Capture, count: int) -> Iterator[tuple[int, bytes]]:
             return
         count -= len(starts)
         yield len(starts), octets
+
+
+def payload_of(capture: Capture, seq: int) -> bytes:
+    """Return the payload of record ``seq``; ``SnapshotError`` if there is none."""
+    for record in capture.records(first_seq=seq):
+        if record.kind != Kind.WORLD:
+            if record.seq == seq & 0xFFFFFFFF:
+                return record.payload
+            break
+    raise SnapshotError(f"{capture.path}: no record {seq}, which a snapshot names")

@@ -1,0 +1,218 @@
+"""Snapshots of a recorded run: made on its line, used from anywhere, refused when they are not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+
+from hil.capture.reader import Capture
+from hil.cli import main
+from hil.errors import SnapshotError, UsageError
+from hil.options import Options
+from hil.replay.flown import flown
+from hil.replay.stepped import Stepped
+from hil.session import fly
+from hil.snapshots import fingerprint
+from hil.snapshots import store as stores
+from hil.snapshots.going import begin, go, recorded_behind
+from hil.snapshots.making import make
+from hil.snapshots.store import Store
+
+from .flights import FAULTS, SECOND, Kept
+
+EVERY_NS = 25 * SECOND
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A run with its snapshots."""
+    path = tmp_path_factory.mktemp("recorded") / "run"
+    options = Options(transport="direct", inference="threshold", duration_s=110.0, faults=FAULTS)
+    fly(replace(options, out=path))
+    with flown(path) as run:
+        make(run, EVERY_NS)
+    return path
+
+
+@pytest.fixture
+def mine(recorded, tmp_path):
+    """A copy of it to spoil."""
+    return Path(copytree(recorded, tmp_path / "run"))
+
+
+def states(path, folder):
+    """Return the fingerprint of the straight run at some records, the last one among them."""
+    found = {}
+    with flown(path) as run:
+        straight = Stepped(run, folder / "straight")
+        for seq in (20, 250, run.run["records"] - 1):
+            assert straight.run_to_seq(seq)
+            found[seq] = fingerprint(straight.rig).hex()
+    return found
+
+
+def test_going_to_a_record_gives_the_state_of_the_straight_run(recorded, tmp_path):
+    """Another process goes to a record from the nearest snapshot; the whole state there equals
+    that of the run flown from its start, octet for octet."""
+    with Store(recorded, None) as store:
+        firsts = {entry.seq: entry.file for entry in store.entries}
+    assert len(firsts) == 5
+    for seq, wanted in states(recorded, tmp_path).items():
+        command = [sys.executable, "-m", "hil", "snapshot", str(recorded), "--goto", str(seq)]
+        done = subprocess.run([*command, "--json"], capture_output=True, check=True)
+        there = json.loads(done.stdout)
+        nearest = max(first for first in firsts if first <= seq)
+        assert (there["from"], there["snapshot"]) == (nearest, firsts[nearest])
+        assert there["seq"] == seq < there["made"]
+        assert there["fingerprint"] == wanted
+
+
+def test_from_a_snapshot_on_every_record_is_the_recorded_one(recorded, tmp_path):
+    """What a run makes from each snapshot on is what its capture holds behind it, and so is the
+    digest at its end."""
+    with flown(recorded) as run, Capture(run.capture) as capture, Store(recorded, capture) as store:
+        for number, entry in enumerate(store.entries):
+            stepped = store.thaw(entry, tmp_path / str(number), Kept)
+            wanted = b"".join(recorded_behind(capture, stepped))
+            stepped.run()
+            assert bytes(stepped.rig.stream.octets) == wanted
+            assert stepped.rig.stream.hexdigest() == run.digest
+
+
+def test_a_run_that_flies_otherwise_gets_no_snapshots(recorded, tmp_path):
+    """Made by re-execution, a snapshot lies on the recorded line: the first record that is not as
+    it was recorded is named, and so is a run that ends too early."""
+    path = Path(copytree(recorded, tmp_path / "run"))
+    with flown(path) as run:
+        other = replace(run, options=replace(run.options, seed=2))
+        with pytest.raises(SnapshotError, match=r"record \d+ at .* s on /.* is not as it was rec"):
+            make(other)
+        shorter = replace(run, options=replace(run.options, duration_s=60.0))
+        with pytest.raises(SnapshotError, match="went on"):
+            make(shorter, 1000 * SECOND)
+
+
+def test_what_another_program_made_is_not_used(mine, monkeypatch, tmp_path):
+    """Other sources, another version or Python: it says what differs and how to make them anew,
+    and a run is begun at its start instead."""
+    facts = stores.facts()
+    monkeypatch.setattr(stores, "facts", lambda: facts | {"sources": "0" * 32, "python": "9.9"})
+    with flown(mine) as run, Capture(run.capture) as capture:
+        with Store(mine, capture) as store, pytest.raises(SnapshotError) as caught:
+            store.check()
+        assert "sources 000000000000, recorded with" in str(caught.value)
+        assert "Python 9.9" in str(caught.value)
+        assert f"`hil snapshot {mine}` makes them anew" in str(caught.value)
+        begun = begin(run, capture, 400, tmp_path / "payload")
+        assert (begun.start, begun.snapshot) == (0, "")
+        assert "sources" in begun.notes[0]
+
+
+def spoil(path, at, octet=None):
+    """Turn over an octet of a file, or cut it off there."""
+    octets = bytearray(path.read_bytes())
+    octets[at:] = b"" if octet is None else bytes([octets[at] ^ octet]) + octets[at + 1 :]
+    path.write_bytes(octets)
+
+
+@pytest.mark.parametrize(
+    ("file", "at", "octet", "what"),
+    [
+        ("003.snap", 100, 1, "its octets are not those that were written"),
+        ("003.snap", 100, None, "its octets are not those that were written"),
+        ("shared.pool", 300_000, 1, "damaged|cannot be unpacked"),
+        ("shared.pool", 90_000, None, "are not in shared.pool"),
+        ("index.json", 30, None, "no index of snapshots"),
+        ("index.json", 12, 0x11, "no index of snapshots"),
+    ],
+)
+def test_a_damaged_snapshot_is_named_and_not_used(mine, tmp_path, file, at, octet, what):
+    """A snapshot that was cut or changed is named with the way out; the run begins at its start."""
+    spoil(mine / "snapshots" / file, at, octet)
+    with flown(mine) as run, Capture(run.capture) as capture:
+        begun = begin(run, capture, 900, tmp_path / "payload")
+        assert begun.snapshot == ""
+        (note,) = begun.notes
+        assert file in note
+        assert "makes the snapshots anew" in note
+        assert list(filter(note.__contains__, what.split("|"))), note
+        assert begun.stepped.run_to_seq(900)
+
+
+def test_a_snapshot_of_another_run_is_refused(mine, recorded, tmp_path):
+    """The records before a snapshot are those of the capture beside it, or it is not used."""
+    other = tmp_path / "other"
+    fly(Options("raspberrypi4", seed=3, out=other, duration_s=60.0, transport="direct"))
+    copytree(recorded / "snapshots", other / "snapshots")
+    with (
+        flown(other) as run,
+        Capture(run.capture) as capture,
+        Store(other, capture) as store,
+        pytest.raises(SnapshotError, match="are not those that the snapshot stands behind"),
+    ):
+        store.thaw(store.entries[1], tmp_path / "payload", Kept)
+
+
+def test_a_frame_that_the_capture_holds_is_not_kept_twice(tmp_path):
+    """A frame that a camera port holds is found in the capture when the run is thawed."""
+    path = tmp_path / "run"
+    fly(Options(transport="direct", inference="threshold", duration_s=700.0, out=path))
+    with flown(path) as run:
+        entries = make(run, 690 * SECOND)
+        with Capture(run.capture) as capture, Store(path, capture) as store:
+            frames = list(capture.records(["/camera/csi0"]))
+            stepped = store.thaw(entries[-1], tmp_path / "payload", Kept)
+    assert stepped.rig.wiring.buses["csi0"]._last == frames[-1].payload
+    assert entries[-1].shared_nbytes < len(frames[-1].payload) // 2
+
+
+def test_what_cannot_be_flown_again_is_refused(recorded, tmp_path):
+    """A capture alone, a foreign program, a run that something real took part in: one line each."""
+    with flown(recorded) as run:
+        for other, what in (
+            (replace(run, path=run.capture), "lie in the directory of a run"),
+            (replace(run, program=["i2cdetect", "-y", "1"]), "i2cdetect flew"),
+            (replace(run, repeatable=False), "something real or from outside"),
+            (replace(run, imported=True), "brought in from elsewhere"),
+        ):
+            with pytest.raises(UsageError, match=what):
+                make(other)
+        with pytest.raises(UsageError, match=r"every 0.5 s: give 1 s or more"):
+            make(replace(run, path=tmp_path), SECOND // 2)
+
+
+def test_the_command_lists_and_goes(recorded, capsys):
+    """The list has a row for each snapshot, and what is wrong on a command line is one line."""
+    assert main(["snapshot", str(recorded), "--list"]) == 0
+    text = capsys.readouterr().out
+    assert [line[:8] for line in text.splitlines()] == [f"00{n}.snap" for n in range(1, 6)]
+    assert main(["snapshot", str(recorded), "--list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["t_ns"] // EVERY_NS for row in listed["snapshots"]] == [0, 1, 2, 3, 4]
+    assert listed["differs"] == []
+    for words, what in (
+        (["--goto", "999999"], "the last record of the run is number"),
+        (["--goto", "x"], "give the number of a record"),
+        (["--every", "3 m"], "every: "),
+        (["--list", "--every", "5"], "--every is for making"),
+    ):
+        assert main(["snapshot", str(recorded), *words]) == 2
+        assert what in capsys.readouterr().err
+
+
+def test_going_from_a_run_without_snapshots(mine, tmp_path):
+    """Without snapshots the way begins at the start, and leads to the same state."""
+    marks = []
+    for folder in ("with", "without"):
+        with flown(mine) as run, Capture(run.capture) as capture:
+            there = go(run, capture, 500, tmp_path / folder)
+            marks.append((there.snapshot, fingerprint(there.stepped.rig)))
+        rmtree(mine / "snapshots", ignore_errors=True)
+    assert [mark[0] for mark in marks] == ["002.snap", ""]
+    assert marks[0][1] == marks[1][1]
