@@ -75,14 +75,14 @@ class OnTheLine:
                 self._rest = memoryview(next(self._recorded, b""))
             count = min(len(made) - at, len(self._rest))
             if not count or made[at : at + count] != self._rest[:count]:
-                same = (n for n in range(count) if made[at + n] != self._rest[n])
-                raise self._parted(octets, at + next(same, 0))
+                other = (n for n in range(count) if made[at + n] != self._rest[n])
+                raise self._parted(octets, at + next(other, 0))
             self._rest = self._rest[count:]
             at += count
 
     def finish(self) -> None:
         """Note the end of the run."""
-        if self._rest or next(self._recorded, b""):
+        if len(self._rest) or next(self._recorded, b""):
             raise SnapshotError(
                 "the recorded run went on where this installation ends it: snapshots would be of "
                 "another; `hil replay` says what differs"

@@ -126,7 +126,7 @@ def spoil(path, at, octet=None):
     [
         ("003.snap", 100, 1, "its octets are not those that were written"),
         ("003.snap", 100, None, "its octets are not those that were written"),
-        ("shared.pool", 300_000, 1, "damaged|cannot be unpacked"),
+        ("shared.pool", 5_000, 1, "damaged|cannot be unpacked"),
         ("shared.pool", 90_000, None, "are not in shared.pool"),
         ("index.json", 30, None, "no index of snapshots"),
         ("index.json", 12, 0x11, "no index of snapshots"),
