@@ -142,6 +142,7 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
         apply(plan, rig)
         epoch_ns = round(mission.start_utc.timestamp()) * SECOND
         facts = about(options, board, mission, command)
+        facts |= {"static": "1"} if face.static else {}
         path = directory.path / "capture.mcap"
         names = rig.channel_names()
         with recording(options, path, epoch_ns, names, facts, time.monotonic_ns) as capture:
@@ -181,11 +182,12 @@ def serve(
     path: Path,
     taking: Taking | None = None,
     prepare: Callable[[Host], None] = lambda host: None,
+    stdout: int | None = None,
 ) -> Ended:
     """Open the socket, start the program, serve it until it ends.
 
     ``path`` is where boards that take part keep what they say. ``prepare`` is given the host before
-    the program starts.
+    the program starts. ``stdout`` is the descriptor that the program has for its own; None: ours.
     """
     private = PrivateDirectory()
     try:
@@ -213,7 +215,7 @@ def serve(
             wait_s = options.boards_wait_s
             with _board_desk(rig, wait_s, host, path, taking, came), pin:
                 prepare(host)
-                code, over = _run(host, *face.start(command, home / "bench", programs))
+                code, over = _run(host, *face.start(command, home / "bench", programs), stdout)
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
@@ -265,7 +267,9 @@ def environment(bench: Path, shim: Path | None) -> dict[str, str]:
     return {**os.environ, "HIL_BENCH": str(bench), "LD_PRELOAD": preload}
 
 
-def _run(host: Host, command: Sequence[str], env: Mapping[str, str]) -> tuple[int, bool]:
+def _run(
+    host: Host, command: Sequence[str], env: Mapping[str, str], stdout: int | None = None
+) -> tuple[int, bool]:
     """Serve a program until it ends; return its exit code, and whether the run ended first."""
     started: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
@@ -279,7 +283,7 @@ def _run(host: Host, command: Sequence[str], env: Mapping[str, str]) -> tuple[in
     # Before the program starts: it may be heard, and signalled, before its start returns here.
     with _signals_to(send):
         try:
-            child = subprocess.Popen(command, env=env)
+            child = subprocess.Popen(command, env=env, stdout=stdout)
         except OSError as error:
             print(f"hil run: {command[0]}: {error.strerror}", file=sys.stderr)
             return (NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE), False
