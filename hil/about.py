@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -42,8 +43,10 @@ def about(
         "seed": str(options.seed),
         "inference": options.inference,
         "options": json.dumps(options.as_json(), sort_keys=True),
+        "command": f"{options.command()} -- {shlex.join(program)}"
+        if program
+        else options.command(),
         **({"program": json.dumps(list(program))} if program else {}),
-        **({} if program else {"command": options.command()}),
     }
 
 

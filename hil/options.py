@@ -98,6 +98,8 @@ class Options:
             parts += ["--capture-full", self.capture_full]
         if not self.capture:
             parts.append("--no-capture")
+        if self.virtual_time:
+            parts.append("--virtual-time")
         if not self.pin:
             parts.append("--no-pin")
         if self.stall_limit_s != default.stall_limit_s:

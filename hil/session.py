@@ -28,8 +28,7 @@ from hil.rundir import RunDirectory, first_free, host_errors
 from hil.supervisor import Flight, Supervisor
 from hil.time.pacing import Pacer
 from hil.time.pinning import pinned
-from hil.time.transports.keys import make_keys
-from hil.uut import DirectFlight, ProcessFlight, ThreadFlight
+from hil.uut import flight_over
 
 if TYPE_CHECKING:
     from hil.boards.desk import Boards
@@ -163,18 +162,8 @@ class Session:
     def _flight(self) -> Flight:
         options, storage = self.options, self.directory.path / "payload"
         storage.mkdir(mode=0o700)
-        if options.transport == "direct":
-            return DirectFlight(self.supervisor, storage)
-        limit_s = options.stall_limit_s
-        if options.transport == "inproc":
-            return ThreadFlight(self.supervisor, "inproc://flatsat", storage, limit_s)
-        keys = None
-        endpoint = options.transport
-        if options.transport == "tcp":
-            keys = self.directory.path / KEYS
-            make_keys(keys)
-            endpoint = "tcp://127.0.0.1:0"
-        return ProcessFlight(self.supervisor, endpoint, storage, limit_s, keys)
+        keys = self.directory.path / KEYS
+        return flight_over(options.transport, self.supervisor, storage, keys, options.stall_limit_s)
 
     # --- while it flies ------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hil.errors import ConfigError, HilError, HostError, ParticipantError
 from hil.exchange import Exchange
@@ -21,7 +21,10 @@ from hil.time.coordinator import Coordinator
 from hil.time.participant import Participant
 from hil.time.transports import listen
 from hil.time.transports.direct import DirectPort
-from hil.time.transports.keys import CLIENT
+from hil.time.transports.keys import CLIENT, make_keys
+
+if TYPE_CHECKING:
+    from hil.supervisor import Flight
 
 NAME = "fsw"
 #: The package whose ``app.create(hal, storage).run()`` is the flight software, by name: the bench
@@ -280,3 +283,20 @@ class ThreadFlight:
         if self.thread is not None and self.supervisor.rig.exchange.over:
             self.thread.join(LEAVE_S)
         self.listener.close()
+
+
+def flight_over(
+    transport: str, supervisor: Keeper, storage: Path, keys: Path, limit_s: float
+) -> Flight:
+    """Return the flight software over a transport; ``keys`` is the folder for those of tcp.
+
+    It writes to ``storage``, and may take ``limit_s`` wall seconds for an answer.
+    """
+    if transport == "direct":
+        return DirectFlight(supervisor, storage)
+    if transport == "inproc":
+        return ThreadFlight(supervisor, "inproc://flatsat", storage, limit_s)
+    if transport == "tcp":
+        make_keys(keys)
+        return ProcessFlight(supervisor, "tcp://127.0.0.1:0", storage, limit_s, keys)
+    return ProcessFlight(supervisor, transport, storage, limit_s)

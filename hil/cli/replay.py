@@ -157,6 +157,7 @@ def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> R
         to=args.to,
         board=args.board,
         channel=args.channel,
+        json=args.json,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,8 @@ class Flown(Closing):
     wall_s: float | None
     #: virtual seconds that it took; None: it does not say
     virtual_s: float | None
+    #: of a foreign program; None: it does not say
+    exit_code: int | None
     #: facts of the installation that made it, see ``hil.provenance``
     made_by: dict[str, str]
     #: False: something real took part, or something outside stopped it
@@ -135,9 +138,9 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
     """Read what the capture says of its run."""
     gaps: list[str] = []
     with Capture(file, tolerant=file.name.endswith(PARTIAL)) as capture:
-        facts = capture.metadata["flatsat"]
+        facts = capture.metadata.get("flatsat", {})
         end = _end(capture.metadata.get(END, {})) | {
-            key: run[key] for key in ("digest", "wall_s", "virtual_s", "repeatable") if key in run
+            key: run[key] for key in END_FACTS if key in run
         }
 
         def attached(name: str) -> str | None:
@@ -166,6 +169,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
         digest=end["digest"] if isinstance(end.get("digest"), str) else None,
         wall_s=float(end["wall_s"]) if _is_number(end.get("wall_s")) else None,
         virtual_s=float(end["virtual_s"]) if _is_number(end.get("virtual_s")) else None,
+        exit_code=end["exit_code"] if isinstance(end.get("exit_code"), int) else None,
         made_by=dict(facts),
         repeatable=end.get("repeatable", True) is True and not (options.bind or options.front),
         imported=imported,
@@ -229,20 +233,31 @@ def _plan(text: str | None, place: str) -> Plan:
 
 
 def _other_files(flown: Flown) -> list[str]:
-    """Return which of board file and mission profile differ from those of that name here."""
+    """Return which of board file and mission profile differ from those that were named."""
     found = []
     kept: list[tuple[str, str, str, Callable[[str], Any]]] = [
         ("board", flown.options.board, flown.board.source, load_board),
         ("mission", flown.options.mission, flown.mission.source, load_mission),
     ]
     for what, name, source, load in kept:
-        if name.endswith(".toml"):
-            continue  # it was given by its path, which is nobody's here
+        named = _named(flown, what, name)
+        if named.endswith(".toml") and not Path(named).exists():
+            continue  # it lay where it was recorded
         try:
-            here = load(name).source
+            here = load(named).source
         except ConfigError:
-            found.append(f"{what} {name} is not there or not valid here; the recorded one is taken")
+            found.append(f"{what} {named} is not there or not valid; the recorded one is taken")
             continue
         if here != source:
-            found.append(f"{what} {name} is another here; the recorded one is taken")
+            found.append(f"{what} {named} is another now; the recorded one is taken")
     return found
+
+
+def _named(flown: Flown, what: str, name: str) -> str:
+    """Return what the command that flew it called board or mission: a name, or a path."""
+    try:
+        words = shlex.split(flown.made_by.get("command", ""))
+    except ValueError:
+        return name
+    at = words.index(f"--{what}") + 1 if f"--{what}" in words else len(words)
+    return words[at] if at < len(words) and Path(words[at]).name == name else name

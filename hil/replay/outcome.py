@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+from hil.replay.verdict import Verdict
+
+_REORDERED = "but the digest differs: records of one topic come earlier or later among the others"
 
 MOCK, RE_EXECUTE, PLAY = "mock", "re-execute", "play"
-
-
-class Verdict(Protocol):
-    """What a comparison of two streams of records comes to."""
-
-    @property
-    def identical(self) -> bool:
-        """True when no record differs, but for what was declared ignorable."""
-
-    def lines(self) -> list[str]:
-        """Return the verdict as text: the first divergence, its context, counts by topic."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the same for a program."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +44,8 @@ class ReplayOptions:
     board: str | None = None
     #: play: what is on the link of a foreign mission
     channel: Path | None = None
+    #: stdout is for one JSON object: what a program says goes to stderr
+    json: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,11 +61,18 @@ class Replayed:
     #: digest, lateness, counters such as answers that were improvised
     figures: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    #: each topic is as recorded, and the order of records between topics is not
+    reordered: bool = False
+
+    @property
+    def identical(self) -> bool:
+        """Nothing differs that counts."""
+        return self.verdict.identical and not self.reordered
 
     @property
     def exit_code(self) -> int:
         """0: identical; 1: diverged."""
-        return 0 if self.verdict.identical else 1
+        return 0 if self.identical else 1
 
     @property
     def speed(self) -> float | None:
@@ -86,13 +85,21 @@ class Replayed:
         if self.speed is not None and self.flown_s is not None:
             took += f"; it flew in {self.flown_s:.2f} s, {self.speed:.1f} times as long"
         figures = [f"  {name:<24} {value}" for name, value in self.figures.items()]
-        return [*self.verdict.lines(), took, *figures, *(f"note: {note}" for note in self.notes)]
+        order = [_REORDERED] if self.reordered else []
+        return [
+            *self.verdict.lines(),
+            *order,
+            took,
+            *figures,
+            *(f"note: {note}" for note in self.notes),
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of ``hil replay --json``."""
         return {
             "mode": self.mode,
-            "identical": self.verdict.identical,
+            "identical": self.identical,
+            "reordered": self.reordered,
             "verdict": self.verdict.as_json(),
             "virtual_s": self.virtual_s,
             "wall_s": round(self.wall_s, 3),

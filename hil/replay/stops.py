@@ -22,6 +22,8 @@ from hil.replay.naming import HEADER, dictionary_words, meant, resolve
 _SPANNING = (Kind.UART, Kind.TM, Kind.TC)
 #: So many records of the capture are searched for the fields of a condition.
 SEARCH_LIMIT = 400_000
+#: characters of what a record says in its line; `p` shows everything
+SHOWN_LIMIT = 300
 #: fields of the header that a line does not repeat
 _UNTOLD = ("t_ns", "seq", "t", "topic", "kind", "channel", "flags", "address", "duration_ns")
 HELP = """enter   the next record
@@ -222,4 +224,6 @@ def stop(
 def line(fields: Mapping[str, Value]) -> str:
     """Return a record as one line: number, time, topic, and what it says."""
     said = ", ".join(f"{name} {value}" for name, value in fields.items() if name not in _UNTOLD)
+    if len(said) > SHOWN_LIMIT:
+        said = said[:SHOWN_LIMIT] + "..."
     return f"#{fields['seq']} {float(fields['t']):.9f} s {fields['topic']} {said}"
