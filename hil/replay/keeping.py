@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +27,7 @@ def keeping(flown: Flown, out: Path | None) -> Iterator[CaptureWriter | None]:
     names = channel_names(flown.board)
     with RunDirectory(out) as directory, host_errors(out):
         path = directory.path / CAPTURE
-        with CaptureWriter(path, epoch_ns, names, facts, clock=time.monotonic_ns) as writer:
+        with CaptureWriter(path, epoch_ns, names, facts) as writer:
             attach(writer, flown.board, flown.mission, flown.plan)
             yield writer
         directory.finish()

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from hil.replay.verdict import Verdict
+from typing import Any, Protocol
 
 _REORDERED = "but the digest differs: records of one topic come earlier or later among the others"
 
 MOCK, RE_EXECUTE, PLAY = "mock", "re-execute", "play"
+
+
+class Verdict(Protocol):
+    """What a replay is judged by: in most modes that of two streams of records."""
+
+    @property
+    def identical(self) -> bool:
+        """True when no record differs, but for what was declared ignorable."""
+
+    def lines(self) -> list[str]:
+        """Return the verdict as text: the first divergence, its context, counts by topic."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the same for a program."""
 
 
 @dataclass(frozen=True)
