@@ -8,7 +8,7 @@ back as the one waits for the other, and no further.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from flightsw.codec.wire import Record, unpack_from
 from hil.replay.align import Keys
@@ -18,6 +18,7 @@ from hil.replay.decode import Decoder
 from hil.replay.judge import Judge
 from hil.replay.lane import Found, Lane
 from hil.replay.rules import Rules
+from hil.replay.tracks import Tracks
 from hil.replay.verdict import Verdict
 
 #: the new stream is taken in pieces of this size once it has parted from the recorded one
@@ -47,6 +48,9 @@ class Comparison:
         self._busy: set[int] = set()
         self._ring = (Ring(), Ring())
         self._judge = Judge(decoder, rules, names)
+        self._decoder = decoder
+        #: by number of a topic whose records differ and carry units that span them
+        self._tracks: dict[int, Tracks] = {}
         self._taken = [0, 0]
         self._same_octets = True
 
@@ -107,6 +111,8 @@ class Comparison:
                 lane.new.done += count
         self._ring[0].add(old.octets)
         self._ring[1].add(new.octets)
+        self._follow(old, 0)
+        self._follow(new, 1)
         self._judge.look(*self._ring)
 
     # --- streams that differ ----------------------------------------------------------------------
@@ -157,6 +163,7 @@ class Comparison:
             topic = self._judge.count(self._topics.names[number])
             topic.recorded += 0 if side else count
             topic.replayed += count if side else 0
+        self._follow(batch, side)
 
     def _settle(self, final: bool = False, stopped: bool = False) -> None:
         for number in sorted(self._busy):
@@ -167,6 +174,8 @@ class Comparison:
                 lane.unseen = 0
             if lane.is_empty:
                 self._busy.discard(number)
+        for tracks in list(self._tracks.values()):
+            tracks.settle(final, open_end=stopped)
         for ring in self._ring:
             ring.trim(not self._busy)
 
@@ -174,34 +183,70 @@ class Comparison:
         while number >= len(self._lanes):
             topic = self._topics.names[len(self._lanes)]
             slack = self._topics.slack[len(self._lanes)]
-            self._lanes.append(_record_lane(self._judge, topic, slack, self._ring))
+            self._lanes.append(self._record_lane(len(self._lanes), topic, slack))
         return self._lanes[number]
 
+    def _record_lane(self, number: int, topic: str, slack: tuple[float, ...]) -> Lane[bytes]:
+        """Return the lane of one topic."""
 
-def _record_lane(
-    judge: Judge, topic: str, slack: tuple[float, ...], rings: tuple[Ring, Ring]
-) -> Lane[bytes]:
-    """Return the lane of one topic."""
-    tolerated = dict(zip(TIMES, slack, strict=False))
-    hides_duration = tolerated.get("duration_ns", 0) > 0
+        def found(what: Found[bytes]) -> None:
+            self._start_tracks(number, topic, what)
+            self._judge.found(topic, what, self._ring)
+
+        def joined(old: bytes, _new: bytes) -> None:
+            self._judge.joined(topic, _record(old))
+
+        near = (lambda old, new: _near(old, new, slack)) if slack else None
+        return Lane(_keys(slack), found, joined, near, slack)
+
+    # --- what spans records -----------------------------------------------------------------------
+
+    def _start_tracks(self, number: int, topic: str, what: Found[bytes]) -> None:
+        """Compare the packets, too, of a topic on which records have begun to differ."""
+        if self._decoder is None or number in self._tracks:
+            return
+        record = _record((*what.old, *what.new)[0])
+        kind, channel, decoder, judge = record.kind, record.channel, self._decoder, self._judge
+        if not any(decoder.line((kind, channel, way)) for way in (False, True)):
+            return
+        judge.followed.add(topic)
+        tracks = self._tracks[number] = Tracks(
+            decoder,
+            lambda unit, found: judge.found_unit(topic, unit, found, self._ring),
+            lambda unit, old: judge.joined(f"{topic} {unit}", old),
+            lambda unit, side, count: judge.count_units(topic, unit, side, count),
+        )
+        for side, (ring, at) in enumerate(zip(self._ring, what.at, strict=True)):
+            before, behind = ring.split(kind, channel, at)
+            if not side:
+                tracks.prime(before)
+            for one in behind:
+                tracks.feed(one, side)
+
+    def _follow(self, batch: Batch, side: int) -> None:
+        """Give the records of topics whose packets are compared to their tracks."""
+        for number, tracks in self._tracks.items():
+            for at in batch.starts[:-1][batch.topic == number].tolist():
+                tracks.feed(unpack_from(batch.octets, at)[0], side)
+
+
+def _keys(slack: tuple[float, ...]) -> Callable[[bytes, bytes], Keys]:
+    """Return what gives the keys of a record, from its octets and those that count."""
+    hides_duration = dict(zip(TIMES, slack, strict=False)).get("duration_ns", 0) > 0
 
     def keys(octets: bytes, mark: bytes) -> Keys:
-        head, tail = (mark[:8], mark[24:] if hides_duration else mark[16:])
+        head, tail = mark[:8], mark[24:] if hides_duration else mark[16:]
         shape = (mark[:3], mark[4:8], mark[28 : 32 + _SHAPE_NBYTES])
         full = octets[:24] + mark[24:] if slack else mark
         return Keys(full, head + tail, shape, _times(octets) if slack else ())
 
-    def near(old: list[bytes], new: list[bytes]) -> int:
-        pairs = enumerate(zip(old, new, strict=True))
-        return next((n for n, (a, b) in pairs if not _is_near(a, b, slack)), len(old))
+    return keys
 
-    def found(what: Found[bytes]) -> None:
-        judge.found(topic, what, rings)
 
-    def joined(old: bytes, new: bytes) -> None:
-        judge.joined(topic, _record(old))
-
-    return Lane(keys, found, joined, near if slack else None, slack)
+def _near(old: list[bytes], new: list[bytes], slack: tuple[float, ...]) -> int:
+    """Return how many pairs from the first on are within ``slack``."""
+    pairs = enumerate(zip(old, new, strict=True))
+    return next((n for n, (a, b) in pairs if not _is_near(a, b, slack)), len(old))
 
 
 def _times(octets: bytes) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from difflib import SequenceMatcher
 
-from flightsw.codec.wire import Record, unpack_all
+from flightsw.codec.wire import Record, unpack_all, unpack_from
 from hil.replay.batch import starts
 from hil.replay.verdict import Line
 
@@ -35,6 +35,23 @@ class Ring:
         limit = _TOGETHER_NBYTES if together else _APART_NBYTES
         while len(self._pieces) > 2 and self._nbytes - len(self._pieces[0]) > limit:
             self._nbytes -= len(self._pieces.popleft())
+
+    def split(
+        self, kind: int, channel: int, octets: bytes | None
+    ) -> tuple[list[Record], list[Record]]:
+        """Return the records of a kind and channel before one of them, and from it on; without
+        one, all are before it."""
+        wanted = [
+            record
+            for piece in self._pieces
+            for record in unpack_all(piece)
+            if record.kind == kind and record.channel == channel
+        ]
+        place = len(wanted)
+        if octets is not None:
+            first = unpack_from(octets)[0]
+            place = next((n for n, record in enumerate(wanted) if record == first), place)
+        return wanted[:place], wanted[place:]
 
     def around(self, octets: bytes) -> tuple[list[Record], list[Record]] | None:
         """Return the records before and from a record on; None if it is no longer there."""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from flightsw.codec import bus_payload
 from flightsw.codec.errors import FlatsatError
 from flightsw.codec.wire import Flag, Kind, Record
 from hil.board import Board
 from hil.capture.topics import JSON_KINDS, topic_of
 from hil.missions import Mission
+from hil.replay.decoding import parts
+from hil.replay.decoding.flat import Fields, flat, octets, said
+from hil.replay.decoding.lines import GnssLine, Line, TelecommandLine, TelemetryLine, Unit
+from hil.replay.rules import HEADER_FIELDS
 from hil.replay.verdict import FieldChange, Value, changes
 
-#: so many octets of a payload that nothing describes are shown one by one
-_SHOWN_NBYTES = 64
+#: octets of a transfer frame where no record says otherwise
+FRAME_NBYTES = 256
+#: one direction of one channel: kind, channel, towards the payload computer
+LineKey = tuple[int, int, bool]
 
 
 class Decoder:
@@ -23,64 +27,98 @@ class Decoder:
 
     def __init__(self, board: Board, mission: Mission | None, names: Mapping[int, str]) -> None:
         self.board, self.mission, self.names = board, mission, names
+        self._parts = parts.Parts(board, names)
+        self._lines: dict[LineKey, Line | None] = {}
+        self._kinds: Mapping[int, Callable[[Record], Fields]] = {
+            Kind.I2C: self._parts.i2c,
+            Kind.SPI: self._parts.spi,
+            Kind.ONEWIRE: self._parts.onewire,
+            Kind.CAN: self._parts.can,
+            Kind.GPIO: self._parts.gpio,
+            Kind.FRAME: lambda record: parts.frame(record.payload),
+            Kind.LOAD: lambda record: parts.load(record.payload),
+            **dict.fromkeys(JSON_KINDS, _json),
+        }
 
     def fields(self, record: Record) -> dict[str, Value]:
-        """Return every field of a record, those of the header first; never raises."""
-        return {
-            "t_ns": record.t_ns,
-            "duration_ns": record.duration_ns,
-            "status": record.status,
-            "flags": record.flags,
-            "address": record.address,
-            **self._payload(record),
-        }
+        """Return every field of a record, those of the header first, then of what it completes.
+
+        Never raises. Of several packets in one record the second has ``tm[1].`` in place of
+        ``tm.``, and so on.
+        """
+        told = {name: getattr(record, name) for name in HEADER_FIELDS} | self._payload(record)
+        key = line_key(record)
+        if key not in self._lines:
+            self._lines[key] = self.line(key)
+        line = self._lines[key]
+        for unit in line.feed(record.payload) if line is not None else ():
+            told |= _numbered(unit.fields, told)
+        return told
 
     def describe(self, record: Record) -> str:
         """Return what a record says in one line, without its time and number."""
         return f"{topic_of(record.kind, record.channel, self.names)} {self.says(record)}".rstrip()
 
-    def changes(self, old: Record, new: Record) -> list[FieldChange]:
-        """Return what differs between the payloads of two records of one topic."""
-        return changes(self._payload(old), self._payload(new))
-
     def says(self, record: Record) -> str:
         """Return what a record says in one line, without its topic."""
-        said = ", ".join(f"{name} {value}" for name, value in self._payload(record).items())
         way = "in " if record.flags & Flag.INPUT else ""
-        return f"{way}{said}"
+        return f"{way}{said(self._payload(record))}"
 
-    def _payload(self, record: Record) -> dict[str, Value]:
+    def changes(self, old: Record, new: Record) -> list[FieldChange]:
+        """Return what differs between the payloads of two records of one topic."""
+        found = changes(self._payload(old), self._payload(new))
+        if old.kind == Kind.FRAME and found:
+            count = parts.pixels_different(old.payload, new.payload)
+            found.append(FieldChange("image.pixels_different", 0, count))
+        return found or changes(octets("payload", old.payload), octets("payload", new.payload))
+
+    def line(self, key: LineKey) -> Line | None:
+        """Return a new line for a direction of a channel; None where records are units already."""
+        kind, channel, is_input = key
+        if kind == Kind.TM:
+            return TelemetryLine(FRAME_NBYTES)
+        if kind == Kind.TC:
+            return TelecommandLine()
+        role = self._parts.with_role(channel) if kind == Kind.UART else None
+        if role == "ttc":
+            return TelecommandLine() if is_input else TelemetryLine(FRAME_NBYTES)
+        return GnssLine() if role == "gnss" else None
+
+    def _payload(self, record: Record) -> Fields:
+        decode = self._kinds.get(record.kind)
+        if decode is None:
+            return octets("payload", record.payload)
         try:
-            if record.kind == Kind.I2C:
-                return self._i2c(record.payload)
-            if record.kind in JSON_KINDS:
-                return _flat(Kind(record.kind).name.lower(), json.loads(record.payload))
+            return decode(record)
         except (FlatsatError, ValueError, RecursionError):
             return octets("payload", record.payload)
-        return octets("payload", record.payload)
-
-    def _i2c(self, payload: bytes) -> dict[str, Value]:
-        told: dict[str, Value] = {}
-        for _address, flags, data in bus_payload.unpack_i2c(payload, reply=True):
-            assert isinstance(data, bytes)
-            told |= octets("read" if flags & bus_payload.I2C_READ else "write", data)
-        return told
 
 
-def octets(name: str, data: bytes) -> dict[str, Value]:
-    """Return octets as fields ``name[0]``, ``name[1]``; the end of a long row as one field."""
-    told: dict[str, Value] = {f"{name}[{n}]": octet for n, octet in enumerate(data[:_SHOWN_NBYTES])}
-    if len(data) > _SHOWN_NBYTES:
-        told[f"{name}[{_SHOWN_NBYTES}:]"] = data[_SHOWN_NBYTES:].hex()
-    return told
+def line_key(record: Record) -> LineKey:
+    """Return the line that a record is on."""
+    return record.kind, record.channel, bool(record.flags & Flag.INPUT)
 
 
-def _flat(name: str, value: Any) -> dict[str, Value]:
-    """Return a value of JSON as fields with dotted names."""
-    if isinstance(value, dict):
-        return {k: v for key, one in value.items() for k, v in _flat(f"{name}.{key}", one).items()}
-    if isinstance(value, list):
-        return {
-            k: v for nth, one in enumerate(value) for k, v in _flat(f"{name}[{nth}]", one).items()
-        }
-    return {name: value if isinstance(value, int | float | str) else str(value)}
+def units_of(line: Line, record: Record) -> list[Unit]:
+    """Return the units that a record completes."""
+    return list(line.feed(record.payload))
+
+
+def _numbered(fields: Fields, told: Mapping[str, Value]) -> Fields:
+    """Return fields under names that are not taken."""
+    nth, found = 0, fields
+    while any(name in told for name in found):
+        nth += 1
+        found = {_nth(name, nth): value for name, value in fields.items()}
+    return found
+
+
+def _nth(name: str, nth: int) -> str:
+    lead, dot, rest = name.partition(".")
+    return f"{lead}[{nth}]{dot}{rest}" if dot else f"{lead}[{nth}]"
+
+
+def _json(record: Record) -> Fields:
+    value = json.loads(record.payload)
+    told = flat(Kind(record.kind).name.lower(), value)
+    return told if isinstance(value, dict) else octets("payload", record.payload)

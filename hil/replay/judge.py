@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 from flightsw.codec.wire import Record, unpack_from
 from hil.capture.topics import topic_of
-from hil.replay.align import MISSING, PAIR, SWAP
+from hil.replay.align import EXTRA, MISSING, PAIR, SWAP
 from hil.replay.context import Context, Ring
-from hil.replay.decode import Decoder, octets
+from hil.replay.decode import Decoder
+from hil.replay.decoding.flat import Fields, octets, said
 from hil.replay.lane import Found
 from hil.replay.rules import HEADER_FIELDS, Rules, plain
+from hil.replay.tracks import Placed
 from hil.replay.verdict import (
     CHANGED,
     LATE,
@@ -27,6 +29,35 @@ from hil.replay.verdict import MISSING as MISSING_KIND
 
 #: how many records later on its topic a lost record may come and only be late
 NEAR = 64
+#: units that differ, kept of each topic for its first divergence
+_UNITS_KEPT = 256
+#: kinds of units by what tells most
+_TELLING = ("packets", "frames", "idle", "octets")
+Rings = tuple[Ring, Ring]
+
+
+class _Place:
+    """A difference as it was found: ``at`` are the records at that place in both streams."""
+
+    __slots__ = ("at", "fields", "index", "kind", "new", "old", "order", "topic")
+
+    def __init__(
+        self,
+        kind: str,
+        topic: str,
+        index: int,
+        old: Record | None,
+        new: Record | None,
+        fields: list[FieldChange],
+        at: tuple[bytes | None, bytes | None],
+    ) -> None:
+        self.kind, self.topic, self.index, self.at = kind, topic, index, at
+        self.old, self.new, self.fields = old, new, fields
+        first = old or new
+        assert first is not None, "one of the streams has it"
+        t_ns = first.t_ns if new is None else min(first.t_ns, new.t_ns)
+        #: what comes first: the earlier time, then the number
+        self.order = (t_ns, first.seq)
 
 
 class Judge:
@@ -37,12 +68,16 @@ class Judge:
         self._rules = rules
         self._names = names
         self._counts: dict[str, TopicCount] = {}
+        self._units: dict[str, TopicCount] = {}
         self._rejoined: dict[str, int | None] = {}
         self._context: Context | None = None
         #: by topic: records that one stream lacks so far, by content
         self._lost: dict[tuple[str, int], OrderedDict[bytes, tuple[int, _Place]]] = {}
         self._first: _Place | None = None
         self._header = (*HEADER_FIELDS, *(["seq"] if rules.compare_seq else []))
+        #: topics whose units are compared
+        self.followed: set[str] = set()
+        self._unit_places: dict[str, list[tuple[str, tuple[Placed, ...], list[FieldChange]]]] = {}
         #: by how many records the new stream is shorter so far
         self.skew = 0
 
@@ -55,24 +90,52 @@ class Judge:
         """Return the counts of a topic."""
         return self._counts.setdefault(topic, TopicCount())
 
-    def found(self, topic: str, what: Found[bytes], rings: tuple[Ring, Ring]) -> None:
+    def found(self, topic: str, what: Found[bytes], rings: Rings) -> None:
         """Take a difference of two records, or of their order."""
         old, new = (tuple(map(_record, side)) for side in (what.old, what.new))
         if what.op == PAIR:
-            changes = self._changes(topic, old[0], new[0])
-            if not changes:
+            fields = self._changes(topic, old[0], new[0])
+            if not fields:
                 self.count(topic).tolerated += 1
                 return
-            kind = LATE if [change.name for change in changes] == ["t_ns"] else CHANGED
-            self._add(_Place(kind, topic, what, old[0], new[0], changes), rings)
+            kind = LATE if [change.name for change in fields] == ["t_ns"] else CHANGED
+            self._add(_Place(kind, topic, what.a, old[0], new[0], fields, what.at), rings)
         elif what.op == SWAP:
-            changes = [
+            fields = [
                 FieldChange(f"order[{n}]", self._text(a), self._text(b))
                 for n, (a, b) in enumerate(zip(old, new, strict=True))
             ]
-            self._add(_Place(SWAPPED, topic, what, old[0], new[0], changes), rings)
+            self._add(_Place(SWAPPED, topic, what.a, old[0], new[0], fields, what.at), rings)
         else:
             self._one(topic, what, (*old, *new)[0], rings)
+
+    def found_unit(self, topic: str, kind: str, what: Found[Placed], rings: Rings) -> None:
+        """Take a difference of two units, such as packets, or of their order."""
+        count = self._units.setdefault(f"{topic} {kind}", TopicCount())
+        fields = [
+            one
+            for one in _unit_changes(what)
+            if not self._rules.passes(topic, one.name, one.old, one.new)
+        ]
+        if not fields:
+            count.tolerated += 1
+            return
+        name = {MISSING: MISSING_KIND, EXTRA: EXTRA_KIND, PAIR: CHANGED, SWAP: SWAPPED}[what.op]
+        _tally(count, name, fields)
+        self._rejoined[f"{topic} {kind}"] = None
+        kept = self._unit_places.setdefault(topic, [])
+        if len(kept) < _UNITS_KEPT:
+            kept.append((kind, (*what.old, *what.new), fields))
+        if self._rules.about_units:
+            old, new = (side[0].first if side else None for side in (what.old, what.new))
+            at = (old and old.pack(), new and new.pack())
+            self._add(_Place(name, topic, what.a, old, new, fields, at), rings)
+
+    def count_units(self, topic: str, kind: str, side: int, number: int) -> None:
+        """Note that units have come on one side."""
+        count = self._units.setdefault(f"{topic} {kind}", TopicCount())
+        count.replayed += number if side else 0
+        count.recorded += 0 if side else number
 
     def joined(self, topic: str, record: Record) -> None:
         """Note that a topic is identical again from a recorded record on."""
@@ -88,13 +151,12 @@ class Judge:
         """Return what it all comes to."""
         lines = () if self._context is None else self._context.lines(self._describe)
         first = None if self._first is None else self._divergence(self._first)
-        return Verdict(first, self._counts, self._rejoined, lines, same_octets)
+        units = {name: count for name, count in self._units.items() if first is not None}
+        return Verdict(first, self._counts, units, self._rejoined, lines, same_octets)
 
     # --- differences ------------------------------------------------------------------------------
 
-    def _one(
-        self, topic: str, what: Found[bytes], record: Record, rings: tuple[Ring, Ring]
-    ) -> None:
+    def _one(self, topic: str, what: Found[bytes], record: Record, rings: Rings) -> None:
         """Take a record that only one stream has; it may be one that the other has elsewhere."""
         is_lost = what.op == MISSING
         index, octets_ = (what.a, what.old[0]) if is_lost else (what.b, what.new[0])
@@ -106,21 +168,21 @@ class Judge:
             return
         kind = MISSING_KIND if is_lost else EXTRA_KIND
         old, new = (record, None) if is_lost else (None, record)
-        place = _Place(kind, topic, what, old, new, [])
+        place = _Place(kind, topic, index, old, new, [], what.at)
         lost = self._lost.setdefault((topic, is_lost), OrderedDict())
         lost[content] = (index, place)
         if len(lost) > NEAR:
             lost.popitem(last=False)
         self._add(place, rings)
 
-    def _moved(self, before: _Place, record: Record, rings: tuple[Ring, Ring]) -> None:
+    def _moved(self, before: _Place, record: Record, rings: Rings) -> None:
         """Make one difference of a record that came at another place of its topic."""
         count = self.count(before.topic)
         setattr(count, before.kind, getattr(count, before.kind) - 1)
         old, new = (before.old or record, before.new or record)
-        changes = self._changes(before.topic, old, new)
-        kind = LATE if changes else SWAPPED
-        place = _Place(kind, before.topic, before.what, old, new, changes)
+        fields = self._changes(before.topic, old, new)
+        kind = LATE if fields else SWAPPED
+        place = _Place(kind, before.topic, before.index, old, new, fields, before.at)
         if self._first is before:
             self._first = place
         self._add(place, rings)
@@ -132,7 +194,8 @@ class Judge:
             for name in self._header
             if getattr(old, name) != getattr(new, name)
         ]
-        if old.payload != new.payload:
+        is_judged_by_units = self._rules.about_units and topic in self.followed
+        if old.payload != new.payload and not is_judged_by_units:
             if self._decoder is None:
                 pairs += changes(octets("payload", old.payload), octets("payload", new.payload))
             else:
@@ -140,20 +203,15 @@ class Judge:
         passes = self._rules.passes
         return [one for one in pairs if not passes(topic, one.name, one.old, one.new)]
 
-    def _add(self, place: _Place, rings: tuple[Ring, Ring]) -> None:
+    def _add(self, place: _Place, rings: Rings) -> None:
         """Count a difference, and keep it if it is the first."""
-        count = self.count(place.topic)
-        setattr(count, place.kind, getattr(count, place.kind) + 1)
-        for change in place.fields:
-            count.fields[plain(change.name)] += 1
+        _tally(self.count(place.topic), place.kind, place.fields)
         self._rejoined[place.topic] = None
         if self._first is None or place.order < self._first.order:
             self._first = place
-            old, new = place.what.at
-            self._context = Context(
-                None if place.kind == EXTRA_KIND else old,
-                None if place.kind == MISSING_KIND else new,
-            )
+            old, new = place.at
+            is_lost, is_new = place.kind == MISSING_KIND, place.kind == EXTRA_KIND
+            self._context = Context(None if is_new else old, None if is_lost else new)
             self._context.look(*rings)
 
     def _divergence(self, place: _Place) -> Divergence:
@@ -161,15 +219,26 @@ class Judge:
         return Divergence(
             place.kind,
             place.topic,
-            place.what.b if old is None else place.what.a,
+            place.index,
             None if old is None else old.seq,
             None if new is None else new.seq,
             None if old is None else old.t_ns,
             None if new is None else new.t_ns,
-            tuple(place.fields),
+            tuple(self._telling(place)),
             "" if old is None else self._text(old),
             "" if new is None else self._text(new),
         )
+
+    def _telling(self, place: _Place) -> list[FieldChange]:
+        """Return the fields of a difference: those of the units that its records carry, if any."""
+        units = self._unit_places.get(place.topic, [])
+        touching = [row for row in units if any(_touches(unit, place) for unit in row[1])]
+        for kind in _TELLING:
+            rows = [row for row in touching or units[:1] if row[0] == kind]
+            if rows:
+                header = [change for change in place.fields if change.name in self._header]
+                return header + [change for row in rows for change in row[2]]
+        return place.fields
 
     def _text(self, record: Record) -> str:
         """Return what a record says, without its topic."""
@@ -180,27 +249,46 @@ class Judge:
         return f"{topic} {self._text(record)}".rstrip()
 
 
-class _Place:
-    """A difference as it was found."""
+def _tally(count: TopicCount, kind: str, fields: list[FieldChange]) -> None:
+    setattr(count, kind, getattr(count, kind) + 1)
+    for name in {plain(change.name) for change in fields}:
+        count.fields[name] += 1
 
-    __slots__ = ("fields", "kind", "new", "old", "order", "topic", "what")
 
-    def __init__(
-        self,
-        kind: str,
-        topic: str,
-        what: Found[bytes],
-        old: Record | None,
-        new: Record | None,
-        fields: list[FieldChange],
-    ) -> None:
-        self.kind, self.topic, self.what = kind, topic, what
-        self.old, self.new, self.fields = old, new, fields
-        first = old or new
-        assert first is not None, "one of the streams has it"
-        t_ns = first.t_ns if new is None else min(first.t_ns, new.t_ns)
-        #: what comes first: the earlier time, then the number
-        self.order = (t_ns, first.seq)
+def _unit_changes(what: Found[Placed]) -> list[FieldChange]:
+    """Return what differs between two units, or what the one is that only one stream has."""
+    if what.op == PAIR:
+        old, new = what.old[0].unit, what.new[0].unit
+        return changes(old.fields, new.fields) or changes(
+            octets("octets", old.octets), octets("octets", new.octets)
+        )
+    if what.op == SWAP:
+        pairs = zip(what.old, what.new, strict=True)
+        return [
+            FieldChange(f"order[{n}]", said(a.unit.fields), said(b.unit.fields))
+            for n, (a, b) in enumerate(pairs)
+        ]
+    (placed,) = (*what.old, *what.new)
+    name, text = _title(placed.unit.fields)
+    return [FieldChange(name, text, None) if what.old else FieldChange(name, None, text)]
+
+
+def _title(fields: Fields) -> tuple[str, str]:
+    """Return name and text of a unit: ``tm.power`` and what its header says."""
+    lead = next(iter(fields), "octets").partition(".")[0].partition("[")[0]
+    name = fields.get(f"{lead}.name")
+    head = {field: value for field, value in fields.items() if field.count(".") == 1}
+    return (f"{lead}.{name}" if name else lead), said(head or fields)
+
+
+def _touches(placed: Placed, place: _Place) -> bool:
+    """Tell whether a unit has octets in the record of a difference."""
+    records = [record for record in (place.old, place.new) if record is not None]
+    return any(
+        placed.first.seq <= record.seq <= placed.last.seq
+        and placed.first.t_ns <= record.t_ns <= placed.last.t_ns
+        for record in records
+    )
 
 
 def _record(octets_: bytes) -> Record:

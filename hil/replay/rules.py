@@ -10,6 +10,8 @@ from hil.errors import UsageError
 
 #: fields of the header of a wire record, in the order of a line
 HEADER_FIELDS = ("t_ns", "duration_ns", "flags", "status", "address")
+#: what the names of fields begin with that belong to frames, packets and messages
+UNIT_FIELDS = ("tm", "tc", "frame", "tcframe", "ubx", "nmea", "idle", "octets")
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -57,6 +59,13 @@ class Rules:
             return False
         amount = self.amount(topic, name)
         return amount > 0 and abs(new - old) <= amount
+
+    @property
+    def about_units(self) -> bool:
+        """Tell whether a rule is about what spans records, such as a packet: then such records
+        are judged by what they carry and not octet by octet."""
+        rules = (*self.ignore, *self.tolerate)
+        return any(rule.rpartition(":")[2].partition(".")[0] in UNIT_FIELDS for rule in rules)
 
     def and_also(self, ignore: Iterable[str] = (), tolerate: Iterable[str] = ()) -> Rules:
         """Return these rules and those of a command line: ``FIELD``, and ``FIELD=AMOUNT``."""

@@ -98,7 +98,7 @@ class TopicCount:
         """Return the counts that are not 0."""
         kinds = {kind: getattr(self, kind) for kind in (*KINDS, "tolerated")}
         told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
-        return f"{self.recorded:,} -> {self.replayed:,} records: {told}"
+        return f"{self.recorded:,} -> {self.replayed:,}: {told or 'identical'}"
 
     @property
     def differences(self) -> int:
@@ -125,6 +125,8 @@ class Verdict:
 
     first: Divergence | None
     counts: Mapping[str, TopicCount]
+    #: the same for frames, packets and messages that span records, by topic and their name
+    units: Mapping[str, TopicCount] = field(default_factory=dict)
     #: by topic that diverged: number of the recorded record from which on it is identical again
     rejoined: Mapping[str, int | None] = field(default_factory=dict)
     #: events before and behind the first divergence, of both streams
@@ -155,6 +157,8 @@ class Verdict:
     def _table(self) -> list[str]:
         """Return what differs on each topic, and how often each field."""
         parted = {topic: count for topic, count in self.counts.items() if count.differences}
+        same = len(self.counts) - len(parted)
+        parted |= self.units
         width = max(map(len, parted), default=0)
         lines = ["differences by topic:"]
         for topic, count in parted.items():
@@ -164,7 +168,6 @@ class Verdict:
             if len(count.fields) > FIELDS_SHOWN:
                 more = len(count.fields) - FIELDS_SHOWN
                 lines.append(f"  {'':<{width}}    and {more} fields more")
-        same = len(self.counts) - len(parted)
         return [*lines, f"  {same} other topics are identical"] if same else lines
 
     def _again(self) -> list[str]:
@@ -182,6 +185,7 @@ class Verdict:
             "same_octets": self.same_octets,
             "first": None if self.first is None else asdict(self.first),
             "counts": {topic: asdict(count) for topic, count in self.counts.items()},
+            "units": {name: asdict(count) for name, count in self.units.items()},
             "rejoined": dict(self.rejoined),
             "context": [event._asdict() for event in self.context],
         }
