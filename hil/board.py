@@ -84,6 +84,9 @@ class Board:
     source: str = field(repr=False, default="")
     #: the type of computer whose files programs see (hil.faces.computers)
     computer: str | None = None
+    #: fields that two runs may differ in, and fields that may differ by an amount (docs/diff.md)
+    ignore: tuple[str, ...] = ()
+    tolerate: Mapping[str, float] = field(default_factory=dict)
 
     def bus(self, name: str) -> BusSpec:
         """Return a bus by name."""
@@ -158,12 +161,13 @@ def load_board(name_or_path: str | Path) -> Board:
 
 def read_board(doc: Document) -> Board:
     """Check a board file that has been read, or that stood in a capture."""
-    doc.check_keys("", ("board", "bus", "part"))
+    doc.check_keys("", ("board", "bus", "part", "replay"))
     doc.check_keys("board", ("name", "title", "adapter", "computer"))
     buses = _read_buses(doc)
     parts = _read_parts(doc, {bus.name: bus for bus in buses})
     _check_muxes(doc, parts)
     _check_clashes(doc, parts, _wires(doc, buses))
+    ignore, tolerate = _read_replay(doc)
     return Board(
         name=_checked_name(doc, ("board", "name"), doc.text("board.name")),
         title=doc.text("board.title"),
@@ -173,7 +177,26 @@ def read_board(doc: Document) -> Board:
         parts=parts,
         source=doc.source,
         computer=doc.choice("board.computer", COMPUTER_NAMES, None),
+        ignore=ignore,
+        tolerate=tolerate,
     )
+
+
+def _read_replay(doc: Document) -> tuple[tuple[str, ...], dict[str, float]]:
+    """Return the fields that two runs of this board may differ in, and those by how much."""
+    if "replay" not in doc.data:
+        return (), {}
+    doc.check_keys("replay", ("ignore", "tolerate"))
+    ignore = doc.find("replay.ignore", [])
+    if not isinstance(ignore, list) or not all(isinstance(name, str) and name for name in ignore):
+        raise doc.error("replay.ignore", "must be an array of names of fields, as ['frame.clcw']")
+    amounts = doc.table("replay.tolerate", {})
+    for name, amount in amounts.items():
+        is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
+        if not is_number or not 0 <= amount < float("inf"):
+            key = ("replay", "tolerate", name)
+            raise doc.error(key, "must be the greatest difference, a number from 0 on")
+    return tuple(ignore), {name: float(amount) for name, amount in amounts.items()}
 
 
 def _checked_name(doc: Document, key: tuple[str, ...], name: str) -> str:

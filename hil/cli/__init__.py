@@ -19,6 +19,7 @@ from hil import __version__
 VERBS = {
     "run": ("hil.cli.run", "fly a mission against the emulated bench and judge it"),
     "replay": ("hil.cli.replay", "a recorded run once more: identical, or where it parts"),
+    "diff": ("hil.cli.diff", "two recorded runs: the same, or what differs first and how often"),
     "pack": ("hil.cli.pack", "a run as one file that replays elsewhere"),
     "import": ("hil.cli.import_", "make a capture of what other tools recorded"),
     "codec": ("hil.cli.codec", "decode a file of bits, frames or packets"),

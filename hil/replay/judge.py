@@ -21,6 +21,7 @@ from hil.replay.verdict import (
     Divergence,
     FieldChange,
     TopicCount,
+    UnitDifference,
     Verdict,
     changes,
 )
@@ -33,7 +34,10 @@ NEAR = 64
 _UNITS_KEPT = 256
 #: kinds of units by what tells most
 _TELLING = ("packets", "frames", "idle", "octets")
+#: differences of records kept for the list
+LISTED = 400
 Rings = tuple[Ring, Ring]
+_NAMES = {PAIR: CHANGED, MISSING: MISSING_KIND, EXTRA: EXTRA_KIND, SWAP: SWAPPED}
 
 
 class _Place:
@@ -73,8 +77,14 @@ class Judge:
         self._context: Context | None = None
         #: by topic: records that one stream lacks so far, by content
         self._lost: dict[tuple[str, int], OrderedDict[bytes, tuple[int, _Place]]] = {}
+        self._lost_units: dict[
+            tuple[str, str, bool], OrderedDict[bytes, tuple[int, UnitDifference]]
+        ] = {}
         self._first: _Place | None = None
         self._header = (*HEADER_FIELDS, *(["seq"] if rules.compare_seq else []))
+        #: the first differences, of records and of units, as they were found
+        self._places: list[_Place] = []
+        self._unit_list: list[UnitDifference] = []
         #: topics whose units are compared
         self.followed: set[str] = set()
         self._unit_places: dict[str, list[tuple[str, tuple[Placed, ...], list[FieldChange]]]] = {}
@@ -120,16 +130,39 @@ class Judge:
         if not fields:
             count.tolerated += 1
             return
-        name = {MISSING: MISSING_KIND, EXTRA: EXTRA_KIND, PAIR: CHANGED, SWAP: SWAPPED}[what.op]
-        _tally(count, name, fields)
+        first = (*what.old, *what.new)[0].first
+        found = UnitDifference(_NAMES[what.op], topic, kind, first.seq, first.t_ns, tuple(fields))
+        before = self._unit_before(found, what) if what.op in (MISSING, EXTRA) else None
+        if before is not None:
+            setattr(count, before.kind, getattr(count, before.kind) - 1)
+            if before in self._unit_list:
+                self._unit_list.remove(before)
+            found = found._replace(kind=SWAPPED)
+        _tally(count, found.kind, fields)
         self._rejoined[f"{topic} {kind}"] = None
         kept = self._unit_places.setdefault(topic, [])
         if len(kept) < _UNITS_KEPT:
             kept.append((kind, (*what.old, *what.new), fields))
+            self._unit_list.append(found)
         if self._rules.about_units:
             old, new = (side[0].first if side else None for side in (what.old, what.new))
             at = (old and old.pack(), new and new.pack())
-            self._add(_Place(name, topic, what.a, old, new, fields, at), rings)
+            self._add(_Place(found.kind, topic, what.a, old, new, fields, at), rings)
+
+    def _unit_before(self, found: UnitDifference, what: Found[Placed]) -> UnitDifference | None:
+        """Return where a unit that one stream lacks came at another place of it before."""
+        (placed,) = (*what.old, *what.new)
+        index = what.a if what.old else what.b
+        key = (found.topic, found.units)
+        waiting = self._lost_units.setdefault((*key, not what.old), OrderedDict())
+        place, before = waiting.pop(placed.unit.octets, (0, None))
+        if before is not None and index - place <= NEAR:
+            return before
+        lost = self._lost_units.setdefault((*key, bool(what.old)), OrderedDict())
+        lost[placed.unit.octets] = (index, found)
+        if len(lost) > NEAR:
+            lost.popitem(last=False)
+        return None
 
     def count_units(self, topic: str, kind: str, side: int, number: int) -> None:
         """Note that units have come on one side."""
@@ -152,7 +185,17 @@ class Judge:
         lines = () if self._context is None else self._context.lines(self._describe)
         first = None if self._first is None else self._divergence(self._first)
         units = {name: count for name, count in self._units.items() if first is not None}
-        return Verdict(first, self._counts, units, self._rejoined, lines, same_octets)
+        listed = sorted(self._places, key=lambda place: place.order)
+        return Verdict(
+            first,
+            self._counts,
+            units,
+            self._rejoined,
+            lines,
+            same_octets,
+            tuple(map(self._divergence, listed)),
+            tuple(sorted(self._unit_list, key=lambda unit: (unit.t_ns, unit.seq))),
+        )
 
     # --- differences ------------------------------------------------------------------------------
 
@@ -179,6 +222,8 @@ class Judge:
         """Make one difference of a record that came at another place of its topic."""
         count = self.count(before.topic)
         setattr(count, before.kind, getattr(count, before.kind) - 1)
+        if before in self._places:
+            self._places.remove(before)
         old, new = (before.old or record, before.new or record)
         fields = self._changes(before.topic, old, new)
         kind = LATE if fields else SWAPPED
@@ -206,6 +251,8 @@ class Judge:
     def _add(self, place: _Place, rings: Rings) -> None:
         """Count a difference, and keep it if it is the first."""
         _tally(self.count(place.topic), place.kind, place.fields)
+        if len(self._places) < LISTED:
+            self._places.append(place)
         self._rejoined[place.topic] = None
         if self._first is None or place.order < self._first.order:
             self._first = place

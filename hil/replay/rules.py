@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.board import Board
 
 #: fields of the header of a wire record, in the order of a line
 HEADER_FIELDS = ("t_ns", "duration_ns", "flags", "status", "address")
@@ -60,20 +65,25 @@ class Rules:
         amount = self.amount(topic, name)
         return amount > 0 and abs(new - old) <= amount
 
+    @classmethod
+    def of(
+        cls,
+        board: Board,
+        ignore: Iterable[str] = (),
+        tolerate: Mapping[str, float] = MappingProxyType({}),
+        topics: Iterable[str] | None = None,
+    ) -> Rules:
+        """Return the rules of a board file, and those that somebody gave besides."""
+        amounts = {**board.tolerate, **tolerate}
+        only = None if topics is None else tuple(topics)
+        return cls((*board.ignore, *ignore), amounts, only)
+
     @property
     def about_units(self) -> bool:
         """Tell whether a rule is about what spans records, such as a packet: then such records
         are judged by what they carry and not octet by octet."""
         rules = (*self.ignore, *self.tolerate)
         return any(rule.rpartition(":")[2].partition(".")[0] in UNIT_FIELDS for rule in rules)
-
-    def and_also(self, ignore: Iterable[str] = (), tolerate: Iterable[str] = ()) -> Rules:
-        """Return these rules and those of a command line: ``FIELD``, and ``FIELD=AMOUNT``."""
-        amounts = dict(self.tolerate)
-        for text in tolerate:
-            name, amount = tolerance(text)
-            amounts[name] = amount
-        return Rules((*self.ignore, *ignore), amounts, self.topics, self.compare_seq)
 
 
 def tolerance(text: str) -> tuple[str, float]:

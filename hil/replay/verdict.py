@@ -12,6 +12,14 @@ CHANGED, MISSING, EXTRA, LATE, SWAPPED = "changed", "missing", "extra", "late", 
 KINDS = (CHANGED, MISSING, EXTRA, LATE, SWAPPED)
 #: fields that the text tells of a topic; JSON has them all
 FIELDS_SHOWN = 8
+#: fields of the first divergence that the text tells
+_FIRST_FIELDS = 24
+#: packets lost or added that the text tells
+UNITS_SHOWN = 4
+#: characters of what a record says in a line of text
+LINE_LENGTH = 180
+#: the units that people speak of
+PACKETS = "packets"
 #: value of a field as the decoder gives it
 Value = int | float | str
 
@@ -67,15 +75,36 @@ class Divergence:
             late_ns = self.t_ns_replayed - self.t_ns_recorded
             way = "late" if late_ns > 0 else "early"
             lines[0] += f", {abs(late_ns) / 1e9:g} s {way}" if late_ns else ""
-        lines += (f"  {change.line()}" for change in self.fields)
+        lines += (f"  {change.line()}" for change in self.fields[:_FIRST_FIELDS])
+        if len(self.fields) > _FIRST_FIELDS:
+            lines.append(f"  and {len(self.fields) - _FIRST_FIELDS} fields more")
         if self.kind in (MISSING, EXTRA) and (said := self.recorded or self.replayed):
-            lines.append(f"  {said}")
+            lines.append(f"  {cut(said)}")
         return lines
 
     @property
     def t_ns(self) -> int:
         """The time at which the streams part: the earlier of the two."""
         return min(t for t in (self.t_ns_recorded, self.t_ns_replayed) if t is not None)
+
+
+class UnitDifference(NamedTuple):
+    """A difference of what spans records: a packet, a frame, a message."""
+
+    kind: str
+    topic: str
+    #: packets, frames, idle or octets
+    units: str
+    #: number and time of the first record that it is in: of the recorded stream, if it is there
+    seq: int
+    t_ns: int
+    fields: tuple[FieldChange, ...]
+
+    def line(self) -> str:
+        """Return the difference as text."""
+        shown = "; ".join(change.line() for change in self.fields[:FIELDS_SHOWN])
+        place = f"{self.kind}, {self.topic} {self.units}, #{self.seq} at {self.t_ns / 1e9:.9f} s"
+        return cut(f"{place}: {shown}")
 
 
 @dataclass
@@ -100,6 +129,10 @@ class TopicCount:
         told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
         return f"{self.recorded:,} -> {self.replayed:,}: {told or 'identical'}"
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts ready for JSON."""
+        return {**vars(self), "fields": dict(self.fields)}
+
     @property
     def differences(self) -> int:
         """Number of divergences."""
@@ -116,7 +149,7 @@ class Line(NamedTuple):
 
     def line(self) -> str:
         """Return the event as text."""
-        return f"{self.mark or ' '} {self.seq:>9} {self.t_ns / 1e9:>15.9f} s  {self.text}"
+        return cut(f"{self.mark or ' '} {self.seq:>9} {self.t_ns / 1e9:>15.9f} s  {self.text}")
 
 
 @dataclass(frozen=True)
@@ -133,6 +166,9 @@ class Verdict:
     context: tuple[Line, ...] = ()
     #: the two streams are the same octets, numbers included
     same_octets: bool = False
+    #: the first differences in order of time, of records and of what spans them
+    listed: tuple[Divergence, ...] = ()
+    listed_units: tuple[UnitDifference, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -147,7 +183,14 @@ class Verdict:
             told = f"identical {how}: {records:,} records on {len(self.counts)} topics"
             tolerated = sum(count.tolerated for count in self.counts.values())
             return [told + (f"; {tolerated:,} differ within the rules" if tolerated else "")]
-        return [*self.first.lines(), *self._around(), *self._table(), *self._again()]
+        parts = (self._then(), self._around(), self._table(), self._again())
+        return [*self.first.lines(), *(line for part in parts for line in part)]
+
+    def _then(self) -> list[str]:
+        """Return what else differs among packets: what was lost or added says more there."""
+        told = [unit for unit in self.listed_units if unit.units == PACKETS]
+        rows = [unit for unit in told if unit.kind in (MISSING, EXTRA)][:UNITS_SHOWN]
+        return ["packets lost or added:", *(f"  {unit.line()}" for unit in rows)] if rows else []
 
     def _around(self) -> list[str]:
         if not self.context:
@@ -184,11 +227,21 @@ class Verdict:
             "identical": self.identical,
             "same_octets": self.same_octets,
             "first": None if self.first is None else asdict(self.first),
-            "counts": {topic: asdict(count) for topic, count in self.counts.items()},
-            "units": {name: asdict(count) for name, count in self.units.items()},
+            "counts": {topic: count.as_json() for topic, count in self.counts.items()},
+            "units": {name: count.as_json() for name, count in self.units.items()},
             "rejoined": dict(self.rejoined),
             "context": [event._asdict() for event in self.context],
+            "differences": [asdict(one) for one in self.listed],
+            "unit_differences": [
+                {**unit._asdict(), "fields": [asdict(change) for change in unit.fields]}
+                for unit in self.listed_units
+            ],
         }
+
+
+def cut(text: str) -> str:
+    """Return a text that fits a line."""
+    return text if len(text) <= LINE_LENGTH else text[: LINE_LENGTH - 3] + "..."
 
 
 def _shown(value: Value | None) -> str:

@@ -47,9 +47,10 @@ def flat(name: str, value: Any) -> Fields:
 
 
 def said(fields: Mapping[str, Value]) -> str:
-    """Return fields as one line: octets of one row as hexadecimal digits."""
+    """Return fields as one line: octets of one row as hexadecimal digits, and what names have in
+    common said once."""
     words: list[str] = []
-    row, digits = "", ""
+    row, digits, lead = "", "", ""
     for name, value in fields.items():
         match = _OCTET.fullmatch(name)
         is_octet = match is not None and isinstance(value, int) and 0 <= value < 256
@@ -58,8 +59,10 @@ def said(fields: Mapping[str, Value]) -> str:
             row = digits = ""
         if match is not None and is_octet:
             row, digits = match[1], f"{digits}{value:02x}"
-        else:
-            words.append(f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}")
+            continue
+        shown = name[len(lead) :] if lead and name.startswith(f"{lead}.") else name
+        lead = ".".join(name.split(".")[: 2 if name.count(".") > 1 else 1])
+        words.append(f"{shown} {value:.6g}" if isinstance(value, float) else f"{shown} {value}")
     return ", ".join([*words, *_row(row, digits)])
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec.wire import Record
+from flightsw.codec.wire import Record, unpack_all
 from hil.replay.compare import Comparison
 from hil.replay.rules import Rules
 from hil.replay.verdict import KINDS, Verdict
@@ -57,3 +57,149 @@ def test_each_edit_is_told_as_what_it_is(pair: tuple[list[Record], Edited]) -> N
         assert (first.topic, first.kind, first.index, first.t_ns) == new.edits[0]
     else:
         assert verdict.identical
+
+
+@given(edited())
+@settings(max_examples=30, deadline=None)
+def test_it_is_the_same_the_other_way_round(pair: tuple[list[Record], Edited]) -> None:
+    """What is missing one way is extra the other way; everything else is counted alike."""
+    records, new = pair
+    old_octets, new_octets = octets(records), octets(new.records)
+    other = {"missing": "extra", "extra": "missing"}
+    turned = {
+        (topic, other.get(kind, kind)): count
+        for (topic, kind), count in counted(compared(new_octets, old_octets)).items()
+    }
+    assert turned == counted(compared(old_octets, new_octets))
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_cuts_do_not_matter(data: st.DataObject) -> None:
+    """However both streams are cut into pieces, the verdict is the same."""
+    records = stream(300, 1)
+    new = edit(records, [(40, "changed"), (120, "missing"), (200, "late"), (290, "extra")])
+    whole = compared(octets(records), octets(new.records))
+    pieces = [
+        [octets([r], renumber=False) for r in parse(octets(stream_))]
+        for stream_ in (records, new.records)
+    ]
+    sizes = data.draw(st.lists(st.integers(1, 90), min_size=1, max_size=12))
+    old, other = ([b"".join(p) for p in grouped(rows, sizes)] for rows in pieces)
+    comparison = Comparison(old, None, Rules(), NAMES)
+    for piece in other:
+        comparison.feed(piece)
+    verdict = comparison.finish()
+    assert (verdict.first, verdict.counts) == (whole.first, whole.counts)
+
+
+def parse(buffer: bytes) -> list[Record]:
+    """Return the records of a buffer."""
+    return list(unpack_all(buffer))
+
+
+def grouped(rows: list[bytes], sizes: list[int]) -> list[list[bytes]]:
+    """Return rows in groups of these sizes, again and again."""
+    groups, at, nth = [], 0, 0
+    while at < len(rows):
+        groups.append(rows[at : at + sizes[nth % len(sizes)]])
+        at, nth = at + sizes[nth % len(sizes)], nth + 1
+    return groups
+
+
+def test_two_that_change_places_are_swapped() -> None:
+    """Two neighbours on a topic that come the other way round are one difference, a swap."""
+    records = stream(200, 3)
+    new = edit(records, [(50, "swapped"), (130, "swapped")])
+    verdict = compared(octets(records), octets(new.records))
+    assert counted(verdict) == Counter((topic, kind) for topic, kind, _, _ in new.edits)
+    assert verdict.first is not None
+    assert (verdict.first.kind, verdict.first.index) == ("swapped", new.edits[0][2])
+
+
+def test_what_comes_far_later_is_late_and_not_lost() -> None:
+    """A record that others of its topic overtake is one that is late, with both times."""
+    records = stream(200, 4)
+    held = records[60]
+    rest = [r for r in records if r is not held]
+    after = [n for n, r in enumerate(rest) if r.channel == held.channel and n > 60][8]
+    late = held._replace(t_ns=rest[after].t_ns + 1)
+    verdict = compared(octets(records), octets([*rest[: after + 1], late, *rest[after + 1 :]]))
+    (count,) = (count for count in verdict.counts.values() if count.differences)
+    assert (count.late, count.differences) == (1, 1)
+    assert verdict.first is not None
+    assert (verdict.first.t_ns_recorded, verdict.first.t_ns_replayed) == (held.t_ns, late.t_ns)
+
+
+def test_the_order_of_topics_among_each_other_does_not_count() -> None:
+    """Streams that differ in how topics interleave, and in numbers, are identical by topic."""
+    records = stream(500, 5)
+    mixed = sorted(records, key=lambda r: (r.t_ns // 20_000, r.channel))
+    verdict = compared(octets(records), octets(mixed))
+    assert verdict.identical
+    assert not verdict.same_octets
+    assert compared(octets(records), octets(mixed), Rules(compare_seq=True)).identical is False
+
+
+def test_a_topic_that_one_stream_lacks_is_missing_whole() -> None:
+    """All records of a topic that never comes are missing; the others are identical again."""
+    records = stream(900, 6)
+    rest = [r for r in records if r.channel != 1]
+    verdict = compared(octets(records), octets(rest))
+    lost = verdict.counts["/bus/can0"]
+    assert (lost.missing, lost.replayed) == (len(records) - len(rest), 0)
+    assert counted(verdict) == {("/bus/can0", "missing"): lost.missing}
+    assert compared(octets(records), octets(rest), Rules(topics=("/bus/i2c-1",))).identical
+
+
+def test_streams_join_again() -> None:
+    """Behind the last difference a topic is identical again, from a record that is named."""
+    records = stream(300, 7)
+    new = edit(records, [(100, "missing")])
+    verdict = compared(octets(records), octets(new.records))
+    topic = new.edits[0][0]
+    behind = next(n for n in range(101, 300) if records[n].channel == records[100].channel)
+    assert verdict.rejoined == {topic: behind}
+    assert f"{topic}: identical again from #{behind}" in verdict.lines()
+    cut = compared(octets(records[:101]), octets(new.records[:100]))
+    assert cut.rejoined == {topic: None}
+
+
+def test_a_field_may_be_ignored_or_tolerated() -> None:
+    """Times that differ within the tolerance, or that are ignored, are no difference."""
+    records = stream(300, 8)
+    late = [r._replace(t_ns=r.t_ns + 7) if n > 100 else r for n, r in enumerate(records)]
+    old, new = octets(records), octets(late)
+    assert compared(old, new).counts["/bus/can0"].late > 0
+    assert compared(old, new, Rules(ignore=("t_ns",))).identical
+    assert compared(old, new, Rules(tolerate={"t_ns": 7})).identical
+    assert not compared(old, new, Rules(tolerate={"t_ns": 6})).identical
+    only = compared(old, new, Rules(ignore=("/bus/can0:t_ns",)))
+    assert [topic for topic, count in only.counts.items() if count.differences] == [
+        topic for topic in only.counts if topic != "/bus/can0"
+    ]
+
+
+def test_a_stream_that_was_stopped_lacks_nothing() -> None:
+    """What was recorded behind the end of a stream that was stopped is not missing."""
+    records = stream(300, 9)
+    comparison = Comparison([octets(records)], None, Rules(), NAMES)
+    comparison.feed(octets(records)[: len(octets(records[:150]))])
+    assert comparison.finish(stopped=True).identical
+    comparison = Comparison([octets(records)], None, Rules(), NAMES)
+    new = edit(records, [(100, "changed")])
+    comparison.feed(octets(new.records[:150]))
+    verdict = comparison.finish(stopped=True)
+    assert counted(verdict) == Counter({(new.edits[0][0], "changed"): 1})
+
+
+def test_the_context_holds_what_came_before_and_behind() -> None:
+    """Ten events of both streams stand before the first divergence, and three behind it."""
+    records = stream(300, 2)
+    new = edit(records, [(100, "changed")])
+    verdict = compared(octets(records), octets(new.records))
+    assert [(line.mark, line.seq) for line in verdict.context] == [
+        *(("", n) for n in range(90, 100)),
+        *(("-", 100), ("+", 100)),
+        *(("", n) for n in range(101, 104)),
+    ]

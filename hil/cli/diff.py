@@ -1,0 +1,97 @@
+"""``hil diff``: two recorded runs, topic by topic; where they part, what differs, how often."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from hil.replay.rules import Rules
+
+#: exit codes, as diff(1) has them
+SAME, DIFFERENT, TROUBLE = 0, 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``hil diff``."""
+    p = argparse.ArgumentParser(
+        prog="hil diff",
+        description="Compare two recorded runs: records are paired by topic and running number.",
+        epilog="Exit codes: 0 the same, 1 they differ, 2 trouble, as diff(1). A run is a run "
+        "directory, a capture, or a packed run.",
+    )
+    p.add_argument("a", type=Path, help="the one run, called recorded")
+    p.add_argument("b", type=Path, help="the other, called replayed")
+    p.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="a field, or TOPIC:FIELD, that may differ, as t_ns or tm.power; repeatable",
+    )
+    p.add_argument(
+        "--tolerate",
+        action="append",
+        default=[],
+        metavar="FIELD=AMOUNT",
+        help="a field that may differ by AMOUNT, as t_ns=1000; repeatable",
+    )
+    p.add_argument(
+        "--topic", action="append", metavar="TOPIC", help="compare only this topic; repeatable"
+    )
+    p.add_argument("--seq", action="store_true", help="the global numbers count too")
+    p.add_argument("--no-board-rules", action="store_true", help="without [replay] of the board")
+    p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+    p.add_argument("--html", type=Path, metavar="FILE", help="both traces, one over the other")
+    p.add_argument("-q", "--quiet", action="store_true", help="say nothing; the exit code tells")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Compare, print; return 0 if both are the same and 1 if not."""
+    args = parser().parse_args(argv)
+    try:
+        return _diff(args)
+    except HilError as error:
+        # 1 would say that they differ
+        error.exit_code = max(error.exit_code, TROUBLE)
+        raise
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from hil.replay.diff import diff
+    from hil.replay.flown import flown
+
+    with ExitStack() as stack:
+        old, new = (stack.enter_context(flown(path)) for path in (args.a, args.b))
+        verdict = diff(old, new, _rules(args, old.board))
+        if not args.quiet:
+            text = "\n".join(verdict.lines())
+            print(text, file=sys.stderr if args.json else sys.stdout)
+        if args.json:
+            print(json.dumps(verdict.as_json(), sort_keys=True))
+        if args.html is not None:
+            from hil.replay.page import write_page
+
+            write_page(args.html, verdict, old, new)
+    return SAME if verdict.identical else DIFFERENT
+
+
+def _rules(args: argparse.Namespace, board: object) -> Rules:
+    from dataclasses import replace
+
+    from hil.board import Board
+    from hil.replay.rules import Rules, tolerance
+
+    assert isinstance(board, Board)
+    amounts = dict(map(tolerance, args.tolerate))
+    if args.no_board_rules:
+        board = replace(board, ignore=(), tolerate={})
+    rules = Rules.of(board, args.ignore, amounts, args.topic)
+    return replace(rules, compare_seq=args.seq)
