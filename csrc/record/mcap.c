@@ -92,7 +92,7 @@ int64_t fs_mcap_append(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes
                                   filler->chunk, filler->capacity, filler->entries,
                                   filler->entry_capacity, &filler->state);
     filler->records += filler->state.nentries - before;
-    return packed < 0 ? packed : (int64_t)filler->state.consumed;
+    return packed < 0 ? packed : (int64_t)(nbytes - filler->state.consumed);
 }
 
 int64_t fs_mcap_index(const fs_mcap_entry *entries, size_t nentries, uint32_t *counts,

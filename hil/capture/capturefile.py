@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hil import __version__
 from hil.capture import mcapfmt, topics
@@ -28,6 +28,8 @@ SCHEMA_ID = 1
 #: table of strings that every finished capture ends with: how recording ended, what is missing
 END_TABLE = "flatsat.recording"
 WHOLE = "whole"
+#: octets that lie somewhere
+Buffer = Any
 #: the most that the summary and the end table need besides what grows with the file
 _TAIL_NBYTES = 4096
 #: the most that a channel needs there besides its own record: statistics, counts of the lost
@@ -42,12 +44,14 @@ class ClosedChunk(NamedTuple):
 
     #: Channel records of the channels that came up in it, which stand in front of it
     channels: tuple[bytes, ...]
-    messages: bytes
+    messages: Buffer
     #: Message Index records, and of each channel how many messages it has and where its index is
     indexes: bytes
     counts: dict[int, int]
     places: dict[int, int]
     times_ns: tuple[int, int]
+    #: to be called when the messages are no longer looked at
+    release: Callable[[], None] = lambda: None
 
 
 class _Mark(NamedTuple):
@@ -124,6 +128,12 @@ class CaptureFile:
 
     def store(self, chunk: ClosedChunk) -> None:
         """Compress a chunk and write it, behind its channels and in front of its indexes."""
+        try:
+            self._store(chunk)
+        finally:
+            chunk.release()
+
+    def _store(self, chunk: ClosedChunk) -> None:
         self._check_usable()
         self.store_packed(chunk, self._compress(chunk.messages), self._compression)
 
@@ -270,7 +280,7 @@ class CaptureFile:
                 f"{self.partial}: cannot be created: {reason}; choose another --out"
             ) from None
 
-    def _put(self, parts: Iterable[bytes], index: bytes = b"", room: int | None = None) -> None:
+    def _put(self, parts: Iterable[Buffer], index: bytes = b"", room: int | None = None) -> None:
         """Write ``parts`` whole, with room left for the summary, or fail for good.
 
         ``index`` is what they add to the summary, ``room`` what that and all else of theirs takes.
@@ -293,7 +303,7 @@ class CaptureFile:
         for part in parts:
             self._crc = zlib.crc32(part, self._crc)
 
-    def _write(self, parts: Iterable[bytes]) -> None:
+    def _write(self, parts: Iterable[Buffer]) -> None:
         assert self._fd is not None
         for part in parts:
             view = memoryview(part)

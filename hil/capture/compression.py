@@ -34,15 +34,15 @@ def _lz4_frame() -> Any:
         ) from None
 
 
-def compressor(name: str) -> Callable[[bytes], bytes]:
+def compressor(name: str) -> Callable[[Any], Any]:
     """Return what compresses a chunk.
 
     Raises :class:`~hil.errors.UsageError` for a name that is none of :data:`NAMES`, and
     :class:`~hil.errors.HostError` where the package that it needs is not installed.
     """
-    compress: Callable[[bytes], bytes]
+    compress: Callable[[Any], Any]
     if name == "none":
-        return bytes
+        return memoryview
     if name == "zstd":
         compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
     elif name == "lz4":

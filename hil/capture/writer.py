@@ -7,8 +7,10 @@ Records are packed in C, one call a record or a batch. A chunk that is full goes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
@@ -49,6 +51,7 @@ class CaptureWriter:
         self.store: Callable[[ClosedChunk], None] = self.file.store
         self._ids = ffi.new("uint16_t[]", 2 * _JSON_OFFSET)
         self._entries = ffi.new("fs_mcap_entry[]", _ENTRY_CAPACITY)
+        self._index = ffi.new("uint8_t[]", 16 * _ENTRY_CAPACITY + 16 * 1024)
         self._filler = ffi.new(
             "fs_mcap_filler *",
             {
@@ -59,7 +62,9 @@ class CaptureWriter:
                 "entry_capacity": _ENTRY_CAPACITY,
             },
         )
-        self._grow(CHUNK_NBYTES)
+        #: buffers of the usual size that are free, to be filled again: fresh memory costs more
+        self._free: list[Any] = []
+        self._take_buffer(CHUNK_NBYTES)
         # Channel records that no chunk has brought to the file yet
         self._fresh: list[bytes] = []
         try:
@@ -108,12 +113,11 @@ class CaptureWriter:
 
         Raises :class:`~flightsw.codec.errors.TruncatedError` if the buffer ends inside a record.
         """
-        nbytes = len(records)
         try:
-            taken = _append(self._filler, records, nbytes)
+            left = _append(self._filler, records, len(records))
         except TypeError:  # not bytes: cffi wants to be told what it is
-            taken = _append(self._filler, ffi.from_buffer(records), nbytes)
-        if taken != nbytes:
+            left = _append(self._filler, ffi.from_buffer(records), len(records))
+        if left:
             self._write_rest(records)
 
     def flush(self) -> None:
@@ -124,6 +128,7 @@ class CaptureWriter:
     def drop(self, chunk: ClosedChunk) -> None:
         """Leave out a chunk that was closed just now; its channels go with the next."""
         self._fresh[:0] = chunk.channels
+        chunk.release()
 
     def close(self) -> None:
         """Finish the file: last chunk, summary, its name. A second call does nothing.
@@ -163,9 +168,9 @@ class CaptureWriter:
         view = view[self._filler.state.consumed :]
         while view:
             self._make_room(view)
-            taken = _append(self._filler, ffi.from_buffer(view), len(view))
+            left = _append(self._filler, ffi.from_buffer(view), len(view))
             view = view[self._filler.state.consumed :]
-            if taken < 0:
+            if left < 0:
                 break
         if view:
             raise TruncatedError(f"capture: {len(view)} octets end inside a wire record")
@@ -182,17 +187,22 @@ class CaptureWriter:
         elif self._filler.state.nentries:
             self._close_chunk()
         elif len(view) >= HEADER.size + length:
-            self._grow(length + 64)
+            self._take_buffer(length + 64)
 
-    def _grow(self, capacity: int) -> None:
-        """Allocate chunk and index buffers for at least ``capacity`` octets of one chunk."""
-        assert self._filler.state.used == 0
-        if capacity <= self._filler.capacity:
-            return
-        self._chunk = ffi.new("uint8_t[]", capacity)
-        self._chunk_view = memoryview(ffi.buffer(self._chunk))
-        self._filler.chunk, self._filler.capacity = self._chunk, capacity
-        self._index = ffi.new("uint8_t[]", 16 * _ENTRY_CAPACITY + 16 * 1024)
+    def _take_buffer(self, capacity: int) -> None:
+        """Have a buffer for at least ``capacity`` octets of one chunk, the next one to fill."""
+        usual = capacity <= CHUNK_NBYTES
+        self._chunk = (
+            self._free.pop()
+            if usual and self._free
+            else ffi.new("uint8_t[]", CHUNK_NBYTES if usual else capacity)
+        )
+        self._filler.chunk, self._filler.capacity = self._chunk, len(self._chunk)
+
+    def _give_back(self, buffer: Any) -> None:
+        """Take a buffer back whose chunk is done with."""
+        if len(buffer) == CHUNK_NBYTES:
+            self._free.append(buffer)
 
     def _add_channel(self, key: int, kind: int, channel: int, is_json: bool) -> None:
         """Register the MCAP channel for ``key``; its record goes in front of the chunk."""
@@ -232,12 +242,14 @@ class CaptureWriter:
                 places[mcap_id] = self._places[mcap_id] - 16 * count - 15
         chunk = ClosedChunk(
             tuple(self._fresh),
-            bytes(self._chunk_view[: state.used]),
+            ffi.buffer(self._chunk, state.used),
             bytes(ffi.buffer(self._index, index_nbytes)),
             counts,
             places,
             (state.start_ns, state.end_ns),
+            partial(self._give_back, self._chunk),
         )
         self._fresh.clear()
         state.used = state.nentries = 0
+        self._take_buffer(CHUNK_NBYTES)
         self.store(chunk)
