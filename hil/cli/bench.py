@@ -18,13 +18,14 @@ BENCHES = {
     "time": ("hil.benches.time", "lock-step speed over each transport, barriers"),
     "buses": ("hil.benches.buses", "one register read, by each way to a bus; a flash rewritten"),
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
+    "replay": ("hil.benches.replay", "how late recorded stimulus is, played in real time"),
     "boards": ("hil.benches.boards", "the link to a dev board: round trips, bulk, a replug"),
     "codec": ("hil.benches.codec", "each operation of the codec, by tier, memcpy and peers"),
 }
 
 DESCRIPTION = "Measure this machine: our figure, its floor and its peer, from the same run."
 EPILOG = """\
-Of time, buses, capture and boards:
+Of time, buses, capture, replay and boards:
 
 ours    our figure, in the unit of its row
 floor   what the machine itself would allow: the same traffic with nothing done in it (bare round

@@ -68,7 +68,7 @@ def _fly(
 ) -> Replayed:
     rig = stepped.rig
     exchange, kernel = rig.exchange, rig.kernel
-    delivered = Delivered(rig.channel_names())
+    delivered = Delivered.of(capture)
     records = (r for r in stimulus(capture, options, is_input) if found.wanted(r))
     pacer = None if options.pace == "max" else Pacer(kernel, options.pace)
     late = None if pacer is None else pacer.late_ns

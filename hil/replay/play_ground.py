@@ -101,7 +101,7 @@ def _play(
         endpoint = Endpoint(channel, file)
     except CodecError as wrong:  # stages that do not go together
         raise UsageError(f"{options.channel or CHANNEL}: {wrong}") from None
-    delivered = Delivered({})
+    delivered = Delivered.of(capture)
     records = stimulus(capture, options, is_downlink)
     begin = time.perf_counter()
     if options.pace == "max":

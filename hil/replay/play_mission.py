@@ -43,7 +43,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         )
         rig = _rig(flown, comparison)
         rig_names.update(rig.channel_names())
-        delivered = Delivered(rig.channel_names())
+        delivered = Delivered.of(capture)
         player, pacer = _player(rig, capture, options, delivered)
         say("silenced: the flight software does not fly, and the transceiver sends nothing")
         begin = time.perf_counter()

@@ -59,7 +59,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         for one in silenced:
             say(f"silenced: {one}")
         feed = Feed(rig, options.pace == "max")
-        delivered = Delivered(rig.channel_names())
+        delivered = Delivered.of(capture)
         records = (r for r in stimulus(capture, options, is_input) if found.wanted(r))
         late = None if options.pace == "max" else feed.late_ns
         feed.player = Player(rig.kernel, records, found.bringer(rig.exchange), delivered, late)
@@ -69,9 +69,10 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             ended = hosting.serve(rig, asked, command, face, Path(), None, feed.attach)
             wall_s = time.perf_counter() - begin
         rig.finish()
+        rest = feed.player.rest()
     lost = {f"{topic} is not on the board": count for topic, count in found.missing.items()}
     lost |= feed.lost()
-    lost["not delivered: the program ended before"] = int(feed.player.due_ns < NEVER_NS)
+    lost["the program ended before it was due"] = rest
     if not feed.begun:
         raise UsageError(
             f"{command[0]} opened none of the devices that are played; it ended with code "
@@ -152,10 +153,13 @@ class Feed:
         return {name: values for name, values in groups.items() if values}
 
     def lost(self) -> dict[str, int]:
-        """Return what the faces could not hand on."""
+        """Return what the faces could not hand on of what was played."""
+        exchange = self.rig.exchange
+        played = {f"host.{exchange.lanes[index].bus.name}" for index in exchange.held_back}
+        played |= {"host", *(f"host.{exchange.lanes[n].kind}" for n in exchange.held_back)}
         return {
             f"{name}: {key}": count
             for name, values in self.heard().items()
             for key, count in values.items()
-            if key in LOST
+            if key in LOST and name in played
         }

@@ -8,13 +8,12 @@ downlink. A unit is due when its last bit came.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flightsw.codec.wire import Flag, Kind, Record
 from hil.capture.reader import Capture
-from hil.capture.topics import topic_of
 from hil.replay.outcome import ReplayOptions
 from hil.time.kernel import NEVER_NS, Kernel
 from hil.time.pacing import OVERRUN_NS, Histogram
@@ -51,19 +50,22 @@ def stimulus(
 class Delivered:
     """What was delivered, by topic, and how late."""
 
-    names: dict[int, str]
+    #: of the capture, by kind and channel
+    topics: Mapping[tuple[int, int], str]
     counts: Counter[str] = field(default_factory=Counter)
     octets: Counter[str] = field(default_factory=Counter)
     lateness: Histogram = field(default_factory=Histogram)
     overruns: int = 0
-    _topics: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, capture: Capture) -> Delivered:
+        """Return the counts of nothing yet, by the topics of a capture."""
+        infos = capture.channels.values()
+        return cls({(info.kind, info.channel): info.topic for info in infos})
 
     def note(self, record: Record) -> None:
         """Count a record that was delivered."""
-        key = (record.kind, record.channel)
-        topic = self._topics.get(key)
-        if topic is None:
-            topic = self._topics[key] = topic_of(*key, self.names)
+        topic = self.topics[record.kind, record.channel]
         self.counts[topic] += 1
         self.octets[topic] += len(record.payload)
 
@@ -111,6 +113,12 @@ class Player:
         self.due_ns = NEVER_NS
         #: called when the last one was delivered
         self.ended: Callable[[int], None] = lambda t_ns: None
+
+    def rest(self) -> int:
+        """Give up what was not delivered; return how many records that were."""
+        left = (self._next is not None) + sum(1 for _ in self._records)
+        self._next, self.due_ns = None, NEVER_NS
+        return left
 
     @property
     def first_ns(self) -> int:
