@@ -110,7 +110,8 @@ class _VectorSource(Source):
             flags |= int(Flag.CAN_ESI) if message.error_state_indicator else 0
         address = message.arbitration_id & 0x1FFF_FFFF
         address |= _EXTENDED if message.is_extended_id else 0
-        address |= _REMOTE if message.is_remote_frame else 0
+        # FD frames have no remote form: python-can takes an empty one in a text log for it
+        address |= _REMOTE if message.is_remote_frame and not message.is_fd else 0
         if message.is_error_frame:
             address = message.arbitration_id & 0x1FFF_FFFF | _ERROR
         where = message.channel
