@@ -30,6 +30,7 @@ from hil.replay.play_verdict import Delivery, Played
 from hil.replay.rules import Rules
 from hil.replay.stepped import Stepped
 from hil.rig import SECOND, Rig
+from hil.time.kernel import NEVER_NS
 from hil.time.pacing import Pacer, fine_sleep
 
 #: an imported stimulus has no end of its own: the flight software gets this long to answer
@@ -74,7 +75,8 @@ def _fly(
     late = None if pacer is None else pacer.late_ns
     player = Player(kernel, records, found.bringer(exchange), delivered, late)
     if flown.imported or options.until is not None:
-        player.ended = lambda t_ns: _end(rig, t_ns + AFTER_NS)
+        last_ns = 0 if options.until is not None else capture.times_ns[1]
+        player.ended = lambda t_ns: _end(rig, max(t_ns, last_ns) + AFTER_NS)
     player.begin()
     begin = time.perf_counter()
     with fine_sleep() if pacer is not None else contextlib.nullcontext():
@@ -124,12 +126,14 @@ class Judge:
                 names,
             )
         self._answers_only = outputs is not None
+        #: an import is compared as far as it goes
+        self._last_ns = capture.times_ns[1]
 
     def sink(self, octets: bytes) -> None:
         """Take records of the new run."""
         if self._comparison is not None:
             if self._answers_only:
-                octets = next(_answers([octets]))
+                octets = next(_answers([octets], self._last_ns))
             self._comparison.feed(octets)
 
     def verdict(self, delivered: Delivered, found: Places) -> Verdict:
@@ -152,7 +156,9 @@ def _outputs(capture: Capture) -> frozenset[str]:
     return frozenset(found)
 
 
-def _answers(buffers: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield buffers without what came in: it was brought."""
+def _answers(buffers: Iterable[bytes], last_ns: int = NEVER_NS) -> Iterator[bytes]:
+    """Yield buffers without what came in, which was brought, and without what is too late."""
     for buffer in buffers:
-        yield b"".join(r.pack() for r in unpack_all(buffer) if not is_input(r))
+        yield b"".join(
+            r.pack() for r in unpack_all(buffer) if not is_input(r) and r.t_ns <= last_ns
+        )
