@@ -1,4 +1,4 @@
-"""CAN logs and recorded downlink become captures: frames of other programs, rates, times, damage."""
+"""CAN logs and recorded downlink become captures: foreign frames, rates, times, damage."""
 
 from __future__ import annotations
 
