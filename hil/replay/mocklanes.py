@@ -7,6 +7,7 @@ records fit any request that agrees in the rest.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from flightsw.codec import bus_payload
@@ -30,16 +31,21 @@ class Answer(NamedTuple):
 
 
 class About(NamedTuple):
-    """What a request or a record is about, and what else has to agree where both say it."""
+    """What a request or a record is about, and what else has to agree where both say it.
+
+    ``like`` is what a write has in common with others that its target takes in the same way.
+    """
 
     key: Hashable
     rest: tuple[int | None, ...] = ()
+    like: Hashable = None
 
 
 def i2c(messages: list[bus_payload.I2CMessage], failed: bool = False) -> About:
     """Return what I2C messages are about: all but the lengths of what is read."""
     key: list[Any] = []
     rest: list[int | None] = []
+    like: list[Any] = []
     for address, flags, data in messages:
         if flags & _READ:
             key.append((address, flags))
@@ -47,7 +53,8 @@ def i2c(messages: list[bus_payload.I2CMessage], failed: bool = False) -> About:
             rest.append(None if failed else length)
         else:
             key.append((address, flags, data))
-    return About(tuple(key), tuple(rest))
+            like.append((address, flags, len(data) if isinstance(data, bytes) else data))
+    return About(tuple(key), tuple(rest), None if rest else tuple(like))
 
 
 def onewire(steps: list[bus_payload.OneWireStep], reply: bool) -> About:
@@ -121,6 +128,12 @@ class Answers:
         #: requests that were never recorded: answered as one like it, or as if nobody were there
         self.counters = {"improvised": 0, "absent": 0}
 
+    @cached_property
+    def _likes(self) -> Lane:
+        """The same records by what writes have in common."""
+        lane = self.lane
+        return Lane(self.recording, lane.indices, lambda index: self.about(index).like, lane.timed)
+
     def about(self, index: int) -> About:
         """Return what a record is about."""
         found = self._about.get(index)
@@ -141,6 +154,8 @@ class Answers:
         self.stream.answer = index
         if index < 0:
             index = self.lane.latest(t_ns, request.key, fits)
+            if index < 0 and request.like is not None:
+                index = self._likes.latest(t_ns, request.like)
             if index < 0:
                 self.counters["absent"] += 1
                 return None
