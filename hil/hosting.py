@@ -46,6 +46,7 @@ from hil.time.pacing import parse_pace
 from hil.time.phase import Phase
 from hil.time.pinning import pinned
 from hil.time.transports.private import PrivateDirectory
+from hil.transactions import Lane
 
 RUNS = Path("runs")
 SHIM = "_shim.so"
@@ -55,6 +56,8 @@ FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: How long a program may go on after SIGTERM at the end of the run, seconds of the wall.
 GRACE_S = 2.0
+#: The event of a program that begins to hear what comes in on a bus.
+LISTENS = "PROGRAM_LISTENS"
 #: When a program starts on a computer whose drivers hold parts: these have converted by then.
 SETTLED_NS = SECOND
 
@@ -199,6 +202,12 @@ def serve(
         tree, look = tree_of(rig.board, nodes, parts, world)
         rig.watch = lambda rig: look()
         host = _host(rig, options, home / "bench", tree, face.static)
+
+        def begins(lane: Lane) -> None:
+            # From here on what comes in is heard: who replays this must not let it come before.
+            rig.event(rig.kernel.now_ns, "bench", 1, LISTENS, bus=lane.bus.name)
+
+        host.begins = begins
         ttys = {path: line.path for path, line in host.lines.items()}
         write_overlay(root, host.nodes.values(), ttys)
         tree.write(root)

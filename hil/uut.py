@@ -85,12 +85,16 @@ class ProcessFlight:
         """Start a process and await its greeting."""
         self.supervisor.started()
         channel = self.listener.channel()
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL)
+        self.participant = self.coordinator.add(channel, NAME, self._died, self.wall_limit_s)
+
+    def command(self) -> list[str]:
+        """Return the words that start it."""
         command = [sys.executable, "-m", PROGRAM, "--bench", self.listener.endpoint]
         command += ["--storage", str(self.storage), "--name", NAME]
         if self.keys is not None:
             command += ["--keys", str(self.keys / CLIENT)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        self.participant = self.coordinator.add(channel, NAME, self._died, self.wall_limit_s)
+        return command
 
     def stop(self, reason: str) -> None:
         """Kill the process and take its participant out."""

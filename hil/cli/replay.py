@@ -114,7 +114,9 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
     for line in (*run.gaps, *run.differences()):
         say(f"differs: {line}")
     replayed = mode_of(mode)(run, _options(args, mode, program), say)
-    print("\n".join(replayed.lines()), file=sys.stderr if args.json else sys.stdout)
+    # The output of a program is that of this command, and nothing of ours stands in it.
+    ours = not args.json and not program and run.program is None
+    print("\n".join(replayed.lines()), file=sys.stdout if ours else sys.stderr)
     if args.json:
         print(json.dumps(replayed.as_json(), sort_keys=True))
     return replayed.exit_code

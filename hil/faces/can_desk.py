@@ -168,6 +168,10 @@ class CanHandles:
             raise FieldRangeError(f"connection {ident} has joined no node")
         _ACTS[Op(op)](self, client, listener, address, payload[OF.size :], t_ns)
 
+    def hears(self, client: Client) -> bool:
+        """Tell whether a client gets what comes in on its channel by now."""
+        return client.ident in self._listeners
+
     def hear(self, lane: Lane, octets: bytes) -> None:
         """Hand what the payload computer's controller has heard to whoever has joined it."""
         place = self._places.get((lane.index, ""))

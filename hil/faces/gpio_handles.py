@@ -82,6 +82,10 @@ class GpioHandles:
         self._watchers[ident] = watcher
         return 0, info[:-16] + ident.to_bytes(16, "little")
 
+    def hears(self, client: Client) -> bool:
+        """Tell whether a client gets what comes in on its channel by now."""
+        return self.lines.held(client.ident) is not None
+
     def hear(self, lane: Lane, octets: bytes) -> None:
         """Hand an edge to the holder of its line."""
         header = HEADER.unpack_from(octets)

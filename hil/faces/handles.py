@@ -26,7 +26,7 @@ class Client:
     """One connection: one handle on one device."""
 
     __slots__ = (
-        *("asks", "attribute", "desk", "kind", "lane", "node"),
+        *("asks", "attribute", "desk", "hears", "kind", "lane", "node"),
         *("participant", "socket", "take"),
     )
 
@@ -41,6 +41,8 @@ class Client:
         self.asks = False
         #: who serves its requests; None: the host, as transactions
         self.desk: Desk | None = None
+        #: it gets what comes in on its channel
+        self.hears = False
         #: the live attribute that it has open, instead of a device
         self.attribute: Attribute | None = None
         #: takes the replies of a client within the bench, which has no socket
@@ -68,6 +70,10 @@ class Desk(Protocol):
 
     def request(self, client: Client, address: int, payload: bytes, t_ns: int) -> None:
         """Do what a record asks at ``t_ns``; raises ``CodecError`` where it cannot be read."""
+        ...
+
+    def hears(self, client: Client) -> bool:
+        """Tell whether a client gets what comes in on its channel by now."""
         ...
 
     def hear(self, lane: Lane, octets: bytes) -> None:

@@ -57,6 +57,8 @@ def _unread(connection: socket.socket) -> int:
 class Host:
     """The loop of a bench that foreign programs use. Close it when they are done."""
 
+    #: told of the channel on which a program begins to hear what comes in
+    begins: Callable[[Lane], None] = staticmethod(lambda lane: None)
     #: of a wait, what is spent looking again and again instead of asleep, seconds
     spin_s = _SPIN_S
     #: called before each look at what is due, and how long to wait for it at most, seconds
@@ -370,9 +372,19 @@ class Host:
     def _open(self, client: Client, header: tuple[int, ...], payload: bytes) -> None:
         """Give a client the device that it names; without a name, tell it the channels."""
         try:
-            self._send(client, self._reception.open(client, header, payload))
+            answer = self._reception.open(client, header, payload)
         except RefusedError as why:
             self._refuse(client, str(why))
+        else:
+            self._look_who_hears(client)
+            self._send(client, answer)
+
+    def _look_who_hears(self, client: Client) -> None:
+        """Say so when a client begins to hear its channel."""
+        if not client.hears and client.desk is not None and client.desk.hears(client):
+            client.hears = True
+            assert client.lane is not None, "a client at a desk has opened a device"
+            self.begins(client.lane)
 
     # --- requests ------------------------------------------------------------------------------
 
@@ -392,6 +404,7 @@ class Host:
         try:
             if client.desk is not None:
                 client.desk.request(client, header[8], payload, now_ns)
+                self._look_who_hears(client)
                 return
             if lane.is_free(now_ns):
                 transactor = self.exchange.transactor

@@ -66,6 +66,10 @@ class UartDesk:
         fds = [stream.theirs.fileno()] if operation == abi.Ask.STREAM else []
         self._loop.push(client, octets, fds)
 
+    def hears(self, client: Client) -> bool:
+        """Tell whether a client gets what comes in on its channel by now."""
+        return any(client.ident in line.streams for line in self._lines.values())
+
     def hear(self, lane: Lane, octets: bytes) -> None:
         """Hand what came in to those who have the line open."""
         line = self._lines.get(lane.index)

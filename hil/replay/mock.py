@@ -13,8 +13,10 @@ from hil.capture.reader import Capture
 from hil.errors import UsageError
 from hil.replay.decode import Decoder
 from hil.replay.flown import Flown
-from hil.replay.mockbench import Inputs, Lives, MockBench
-from hil.replay.mockflight import MockDirectFlight
+from hil.replay.mockbench import MockBench
+from hil.replay.mockflight import MockDirectFlight, OwnFlight
+from hil.replay.mockinputs import Inputs
+from hil.replay.mocklives import Lives
 from hil.replay.mockrecord import Recording
 from hil.replay.mockverdict import Judge
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
@@ -25,6 +27,8 @@ from hil.time.pinning import pinned
 from hil.uut import ProcessFlight, ThreadFlight
 
 SECOND = 1_000_000_000
+#: How long a program may take whose options do not say, virtual seconds.
+_PROGRAM_S = 6 * 3600.0
 #: A folder of Linux that lies in memory.
 _SHARED = "/dev/shm"  # noqa: S108  # a folder of its own is made in it
 
@@ -43,30 +47,56 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         recording = recording.until(options.until)
     end_ns = _end_ns(flown, recording, options)
     names = {**{spec.index: spec.name for spec in flown.board.buses}, **CHANNEL_NAMES}
+    command = list(options.program) or flown.program
+    hosted = flown.program is not None
+    timed = not hosted or flown.options.virtual_time
     bench = MockBench(
         flown.board,
         flown.mission,
         recording,
         end_ns=end_ns,
         inference=flown.options.inference,
+        timed=timed,
+        hosted=hosted,
     )
-    lives = Lives(bench)
-    with tempfile.TemporaryDirectory(prefix="flatsat-", dir=_memory()) as folder:
-        _fly(lives, options.transport, Path(folder), flown.options.stall_limit_s)
+    about: dict[str, Any] = {}
+    notes: list[str] = []
+    if hosted and command:
+        # Only now: flight software has no faces.
+        from hil.replay.mockprogram import run_program
+
+        about["exit_code"], _ = run_program(flown, bench, command)
+        notes += _exits(flown, about["exit_code"])
+    else:
+        lives = Lives(bench)
+        with tempfile.TemporaryDirectory(prefix="flatsat-", dir=_memory()) as folder:
+            _fly(lives, options, Path(folder), flown.options.stall_limit_s)
+        for t_ns, why in lives.crashes:
+            notes.append(f"the flight software was lost at t={t_ns / SECOND:.6f} s: {why}")
+    virtual_s = bench.kernel.now_ns / SECOND
     bench.finish()
     decoder = Decoder(flown.board, flown.mission, names)
-    judge = Judge(bench.stream, decoder, Rules(options.ignore, options.tolerate), names)
+    # What keeps the time of the wall does nothing at the same time twice.
+    ignore = options.ignore if timed else ("t_ns", *options.ignore)
+    judge = Judge(bench.stream, decoder, Rules(ignore, options.tolerate), names)
     verdict = judge.verdict(stopped=not flown.whole or options.until is not None)
-    wall_s = time.perf_counter() - begin_s
     return Replayed(
         MOCK,
         verdict,
-        bench.kernel.now_ns / SECOND,
-        wall_s,
+        virtual_s,
+        time.perf_counter() - begin_s,
         flown.wall_s,
-        figures(bench),
-        tuple(_notes(bench, lives)),
+        about | figures(bench),
+        (*notes, *_improvised(bench)),
     )
+
+
+def _exits(flown: Flown, code: int) -> list[str]:
+    """Say if a program ended otherwise than it did."""
+    then = flown.exit_code
+    if then is None or then == code:
+        return []
+    return [f"the program ended with {code}; when it was recorded, with {then}"]
 
 
 def _memory() -> str | None:
@@ -76,16 +106,21 @@ def _memory() -> str | None:
 
 def _end_ns(flown: Flown, recording: Recording, options: ReplayOptions) -> int:
     """Return when the run ends: when it did, or where the record does."""
+    if flown.program is not None:
+        return round((flown.options.duration_s or _PROGRAM_S) * SECOND)
     if flown.whole and options.until is None and flown.virtual_s is not None:
         return round(flown.virtual_s * SECOND)
     return recording.last_ns if len(recording) else NEVER_NS
 
 
-def _fly(lives: Lives, transport: str, storage: Path, stall_limit_s: float) -> None:
+def _fly(lives: Lives, options: ReplayOptions, storage: Path, stall_limit_s: float) -> None:
     """Fly to the end of the run over a transport."""
-    bench = lives.rig
+    bench, transport = lives.rig, options.transport
     flight: Any
-    if transport == "direct":
+    if options.program:
+        transport = "ipc" if transport == "direct" else transport
+        flight = OwnFlight(lives, transport, storage, stall_limit_s, options.program)
+    elif transport == "direct":
         flight = MockDirectFlight(lives, storage, Inputs(bench, feed=False))
     elif transport == "inproc":
         flight = ThreadFlight(lives, "inproc://flatsat-mock", storage, stall_limit_s)
@@ -94,7 +129,7 @@ def _fly(lives: Lives, transport: str, storage: Path, stall_limit_s: float) -> N
     else:
         flight = ProcessFlight(lives, transport, storage, stall_limit_s)
     lives.flight = flight
-    if transport != "direct":
+    if not isinstance(flight, MockDirectFlight):
         Inputs(bench)
     with pinned(True):
         try:
@@ -112,7 +147,8 @@ def figures(bench: MockBench) -> dict[str, Any]:
     }
 
 
-def _notes(bench: MockBench, lives: Lives) -> list[str]:
+def _improvised(bench: MockBench) -> list[str]:
+    """Say what was answered without a record."""
     counters = bench.counters()
     notes = []
     if counters["improvised"]:
@@ -124,6 +160,4 @@ def _notes(bench: MockBench, lives: Lives) -> list[str]:
         notes.append(
             f"{counters['absent']} requests are like none that was recorded: nobody was there"
         )
-    for t_ns, why in lives.crashes:
-        notes.append(f"the flight software was lost at t={t_ns / SECOND:.6f} s: {why}")
     return notes

@@ -18,7 +18,7 @@ import numpy as np
 from flightsw.codec.wire import Flag, Kind, Status
 from hil.buses.base import Emit
 from hil.buses.can import CANBus
-from hil.buses.can_frame import INTERFRAME_NBITS
+from hil.buses.can_frame import ERROR_FLAG, INTERFRAME_NBITS
 from hil.buses.can_length import extent
 from hil.buses.can_node import Node
 from hil.replay.mocklanes import Answers
@@ -47,6 +47,8 @@ class MockCANBus(CANBus):
     def come(self, t_ns: int, index: int, head: Any, payload: bytes) -> None:
         """Let a recorded frame come."""
         self.counters["frames"] += 1
+        if not int(head["address"]) & ERROR_FLAG:
+            self.show(t_ns, int(head["address"]), int(head["flags"]), payload)
         self._put(t_ns - int(head["duration_ns"]), index)
 
     def _put(self, t_ns: int, index: int) -> None:
@@ -84,7 +86,7 @@ class MockCANBus(CANBus):
         index = lane.take(t_ns, key)
         if index < 0:
             bits = extent(can_id, data)
-            begin_ns = max(t_ns, self._own_free_ns)
+            begin_ns = self._idle_ns(max(t_ns, self._own_free_ns))
             self._own_free_ns = end_ns = begin_ns + self.time_ns(bits.slow, bits.fast)
             done = partial(self._crossed, order, can_id, data, begin_ns, -1)
             self.scheduler.at(end_ns, Phase.BUS, self.source, done)
@@ -107,6 +109,23 @@ class MockCANBus(CANBus):
             done = partial(self._crossed, order if last else -1, can_id, data, begin_ns, attempt)
             self.scheduler.at(end_ns, Phase.BUS, self.source, done)
             self._own_free_ns = end_ns
+
+    def _idle_ns(self, t_ns: int) -> int:
+        """Return when the bus is free for a frame that was never sent, behind those that were."""
+        if not self.answers.lane.timed:
+            return t_ns
+        heads = self.answers.recording.heads
+        here = np.flatnonzero(
+            (heads["kind"] == Kind.CAN) & (heads["channel"] == self.answers.channel)
+        )
+        starts = heads["t_ns"][here].astype(np.int64)
+        ends = starts + heads["duration_ns"][here].astype(np.int64)
+        between_ns = self.time_ns(_BETWEEN_NBITS)
+        for at in range(int(np.searchsorted(ends, t_ns, side="right")), len(here)):
+            if starts[at] > t_ns + between_ns:
+                break
+            t_ns = int(ends[at]) + self.time_ns(INTERFRAME_NBITS)
+        return t_ns
 
     def _key(self, index: int) -> tuple[int, int, bytes]:
         key: Any = self.answers.about(index).key

@@ -8,16 +8,17 @@ goes through the exchange, with the same result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from flightsw.codec.bus_payload import pack_i2c
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind
-from hil.replay.mockbench import Inputs, Lives
+from hil.replay.mockinputs import Inputs
+from hil.replay.mocklives import Lives
 from hil.time.transports.direct import ENDED, DirectPort
 from hil.transactions import MEMO_LIMIT
-from hil.uut import DirectFlight
+from hil.uut import DirectFlight, ProcessFlight
 
 _I2C, _NEXT = int(Kind.I2C), int(Kind.NEXT)
 _WAKE = int(Flag.WAKE)
@@ -149,3 +150,29 @@ class MockDirectFlight(DirectFlight):
 
     def _boot(self, port: DirectPort) -> None:
         super()._boot(MockPort(self.supervisor, self._inputs, port.participant))
+
+
+class OwnFlight(ProcessFlight):
+    """Flight software of somebody's own, in a process of its own over a channel.
+
+    Where the words of its command have ``{endpoint}`` and ``{storage}``, they get them.
+    """
+
+    def __init__(
+        self,
+        lives: Lives,
+        endpoint: str,
+        storage: Path,
+        wall_limit_s: float,
+        command: Sequence[str],
+    ) -> None:
+        super().__init__(lives, endpoint, storage, wall_limit_s)
+        self._command = command
+
+    def command(self) -> list[str]:
+        """Return the words that start it."""
+        given = {"{endpoint}": self.listener.endpoint, "{storage}": str(self.storage)}
+        words = list(self._command)
+        for name, value in given.items():
+            words = [word.replace(name, value) for word in words]
+        return words

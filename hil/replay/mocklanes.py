@@ -122,6 +122,7 @@ class Answers:
         self.stream = stream
         self.recording = recording = stream.recording
         self.kind = kind
+        self.channel = channel
         acts = recording.acts(kind, channel)
         self._about: dict[int, About] = {}
         self.lane = Lane(recording, acts.tolist(), lambda index: self.about(index).key, timed)

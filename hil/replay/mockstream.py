@@ -36,9 +36,13 @@ class MockStream:
         #: nothing that is done at these times and was never recorded counts: the payload computer
         #: was being stopped there by something that kept no virtual time
         self.cut_ns: frozenset[int] = frozenset()
+        #: the payload computer has ended: what was not recorded is cut off
+        self.ending = False
         #: inputs that a record has caused, by its index, and what lets them come
         self.caused: dict[int, list[int]] = {}
         self.come: Callable[[list[int]], None] = _nobody
+        #: told (index of the recorded one, when it began) of each act that was recorded
+        self.acted: Callable[[int, int], None] | None = None
         self.counters = {"retimed": 0, "unrecorded": 0, "cut": 0, "inputs": 0}
         self._starts: list[int] = recording.starts.tolist()
         self._ends: list[int] = recording.ends.tolist()
@@ -59,7 +63,7 @@ class MockStream:
         if index < 0:
             what = (kind, channel, flags, status, len(payload), t_ns, duration_ns)
             octets = HEADER.pack(*what, self._number(), address) + payload
-            if t_ns in self.cut_ns:
+            if self.ending or t_ns in self.cut_ns:
                 self.counters["cut"] += 1
                 return octets
             self.counters["unrecorded"] += 1
@@ -75,6 +79,8 @@ class MockStream:
             return octets
         self.counters["retimed"] += not same
         self.kept.append(index if same else octets)
+        if self.acted is not None:
+            self.acted(index, t_ns)
         if index in self.caused:
             self.come(self.caused.pop(index))
         return octets

@@ -1,0 +1,116 @@
+"""Inputs of programs that keep the time of the wall.
+
+Such a program never does a thing at the same time twice. What came in comes at its recorded time,
+but never before what the program had done by then: before it has opened the line, asked, sent. If
+that comes later this time, so does what follows. What nobody had heard, because nobody listened
+yet, is not heard now either.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import Counter
+
+import numpy as np
+
+from flightsw.codec.wire import Kind
+from hil.hosting import LISTENS
+from hil.replay.mockbench import MockBench
+from hil.replay.mockinputs import INPUT_SOURCE, Inputs
+from hil.time.kernel import NEVER_NS
+from hil.time.phase import Phase
+
+#: How long what came in waits for an act that does not come; it is then not to come, and told.
+PATIENCE_NS = 2_000_000_000
+
+
+class WallInputs(Inputs):
+    """What came in, behind what was done before it."""
+
+    def __init__(self, bench: MockBench) -> None:
+        super().__init__(bench, feed=False)
+        recording = bench.recording
+        #: indices at which somebody began to listen, by the name of the bus
+        self._begins: dict[str, list[int]] = {}
+        for index in np.flatnonzero(recording.heads["kind"] == Kind.EVENT).tolist():
+            bus = _listens(recording.payload(index))
+            if bus is not None:
+                self._begins.setdefault(bus, []).append(index)
+        listens = [index for found in self._begins.values() for index in found]
+        acts = np.flatnonzero(recording.is_act).tolist()
+        #: what was done, in order: acts, and beginnings to listen
+        self._marks = sorted([*acts, *listens])
+        self._listen_marks = sorted(bisect_left(self._marks, index) for index in listens)
+        self._begun: Counter[str] = Counter()
+        self._names = {spec.index: spec.name for spec in bench.board.buses}
+        #: how many of them have been done this time, those that were left out included
+        self._front = 0
+        self._late_ns = 0
+        self._turn = 0
+        bench.stream.counters |= {"inputs_not_awaited": 0, "inputs_before_anybody": 0}
+        bench.stream.acted = self._acted
+        self._plan()
+
+    def begins(self, bus: str) -> None:
+        """Hear that a program begins to listen."""
+        number = self._begun[bus]
+        self._begun[bus] += 1
+        found = self._begins.get(bus, [])
+        if number < len(found):
+            self._acted(found[number], self.bench.kernel.now_ns)
+
+    def _acted(self, index: int, t_ns: int) -> None:
+        front = bisect_right(self._marks, index)
+        if front > self._front:
+            self._front = front
+            then_ns = int(self.bench.recording.heads["t_ns"][index])
+            self._late_ns = max(0, t_ns - then_ns)
+            self._plan()
+
+    def _plan(self) -> None:
+        """Have the next input come: it is time, or it has waited long enough."""
+        self._turn += 1
+        due_ns = self.next_ns
+        if due_ns >= NEVER_NS:
+            return
+        due_ns += self._late_ns
+        needs = bisect_left(self._marks, self.indices[self._at])
+        awaited = needs > self._front
+        if awaited:
+            at = bisect_left(self._listen_marks, self._front)
+            if at < len(self._listen_marks) and self._listen_marks[at] < needs:
+                return  # nobody listens yet
+            due_ns += PATIENCE_NS
+        turn, kernel = self._turn, self.bench.kernel
+
+        def come(t_ns: int) -> None:
+            if turn != self._turn:
+                return  # planned anew
+            if awaited:
+                self.bench.stream.counters["inputs_not_awaited"] += 1
+            self._come_next(t_ns)
+
+        kernel.at(max(due_ns, kernel.now_ns), Phase.BUS, INPUT_SOURCE, come)
+
+    def _come_next(self, t_ns: int) -> None:
+        index = self.indices[self._at]
+        bus = self._names.get(int(self.bench.recording.heads["channel"][index]), "")
+        listened = bisect_left(self._begins.get(bus, []), index)
+        self._at += 1
+        if self._begun[bus] and not listened and bus in self._begins:
+            self.bench.stream.counters["inputs_before_anybody"] += 1
+        else:
+            self.bench.come(index, t_ns)
+        self._plan()
+
+
+def _listens(payload: bytes) -> str | None:
+    """Return the bus of the event of a program that begins to listen; None: another event."""
+    try:
+        event = json.loads(payload)
+    except ValueError:
+        return None
+    if isinstance(event, dict) and event.get("name") == LISTENS:
+        return str(event.get("bus"))
+    return None
