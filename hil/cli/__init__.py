@@ -28,6 +28,7 @@ VERBS = {
     "bisect": ("hil.cli.bisect", "the first seed that fails, the smallest fault plan that does"),
     "boards": ("hil.cli.boards", "real dev boards on serial lines: find, check, flash, swap"),
     "recover": ("hil.cli.recover", "a whole capture of what a crash or an accident has left"),
+    "tap": ("hil.cli.tap", "packets of a run while it flies, for Wireshark, or as lines"),
     "export": ("hil.cli.export", "a capture for other tools: pcapng, candump, VCD, CSV, Parquet"),
     "snapshot": ("hil.cli.snapshot", "keep the whole state of a run, and go to any record of it"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
