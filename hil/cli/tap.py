@@ -96,9 +96,13 @@ def source(args: argparse.Namespace) -> Path:
 
     wait = tapping.pause([]) if args.wait else None
     if args.run is None:
-        if args.wait and not tapping.growing(args.runs):
-            print("waiting for a run to begin", file=sys.stderr)
-        return tapping.newest(args.runs, wait)
+        is_waiting = args.wait and not args.quiet and not tapping.growing(args.runs)
+        if is_waiting:
+            print("waiting for a run to begin", file=sys.stderr, flush=True)
+        path = tapping.newest(args.runs, wait)
+        if is_waiting:
+            print(f"{tapping.run_name(path)} has begun", file=sys.stderr, flush=True)
+        return path
     while True:
         try:
             return tapping.capture_of(args.run)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tshark import DISSECTOR, EPOCH_NS, TROUBLE, environment, needs_tshark
+from tshark import DISSECTOR, EPOCH_NS, TROUBLE, environment, needs_tshark, started
 
 from flightsw.codec.wire import Kind, Record
+from hil.capture.recording import Recording
 from hil.capture.writer import CaptureWriter
 from hil.cli import main
 from hil.rundir import RunDirectory
@@ -25,11 +27,12 @@ PAYLOADS = (bytes.fromhex("400000000100fe4000010002005449"), bytes(8), b"\1", by
 RATE, TICK_NS = 5_000, 10_000_000
 
 
-def produce(path: Path, count: int, paced: bool) -> None:
-    """Fly a run of ``count`` records through the recorder, paced at 5,000 a second or at once."""
+def produce(path: Path, count: int, paced: bool, begun: Callable[[], object]) -> None:
+    """Fly a run of ``count`` records through the recorder, paced at 5,000 a second or at once;
+    call ``begun`` after the first few."""
     with RunDirectory(path) as directory:
         capture = directory.path / "capture.mcap"
-        with CaptureWriter(capture, EPOCH_NS, NAMES, FACTS, clock=time.monotonic_ns) as writer:
+        with Recording(CaptureWriter(capture, EPOCH_NS, NAMES, FACTS)) as writer:
             begin_ns, made, tick = time.monotonic_ns(), 0, 0
             while made < count:
                 tick += 1
@@ -45,6 +48,8 @@ def produce(path: Path, count: int, paced: bool) -> None:
                     )
                 )
                 made = step.stop
+                if tick == 1:
+                    begun()
         directory.finish()
 
 
@@ -68,14 +73,14 @@ def test_tshark_sees_every_record_of_a_running_run(tmp_path: Path, count: int, p
     (tmp_path / "runs").mkdir()
     with (
         out.open("w") as seen,
-        subprocess.Popen(command, cwd=tmp_path, env=taps, stdout=pipe, stderr=pipe) as tap,
-        subprocess.Popen(words, env=home, stdin=tap.stdout, stdout=seen, stderr=pipe) as shark,
+        started(command, cwd=tmp_path, env=taps, stdout=pipe, stderr=pipe) as tap,
+        started(words, env=home, stdin=tap.stdout, stdout=seen, stderr=pipe) as shark,
     ):
         assert tap.stdout is not None
         assert tap.stderr is not None
         tap.stdout.close()
         assert b"waiting" in tap.stderr.readline()
-        produce(tmp_path / "runs" / "live", count, paced)
+        produce(tmp_path / "runs" / "live", count, paced, tap.stderr.readline)
         said = shark.communicate()[1].decode()
         told = tap.stderr.read().decode()
     assert not any(trouble in said for trouble in TROUBLE)
@@ -101,10 +106,9 @@ def test_wireshark_lists_the_bench_and_captures_from_it(
         home["WIRESHARK_EXTCAP_DIR"] = told.splitlines()[1].rpartition("/")[0]
     with RunDirectory(runs / "orbit-7") as directory:
         capture = directory.path / "capture.mcap"
-        with CaptureWriter(capture, EPOCH_NS, NAMES, FACTS) as writer:
+        with Recording(CaptureWriter(capture, EPOCH_NS, NAMES, FACTS)) as writer:
             records = [Record(Kind.CAN, 1, 2, 0, n, 0, n, 5, b"x").pack() for n in range(100)]
             writer.write(b"".join(records))
-            writer.flush()
             listed = subprocess.run(
                 ["tshark", "-D"], env=home, capture_output=True, text=True, check=True, timeout=60
             ).stdout

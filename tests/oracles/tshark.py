@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +32,16 @@ def environment(home: Path) -> dict[str, str]:
         k: v for k, v in os.environ.items() if k not in ("XDG_CONFIG_HOME", "WIRESHARK_DATA_DIR")
     }
     return {**kept, "HOME": str(home)}
+
+
+@contextmanager
+def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and end it with whoever asked for it."""
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def tshark(path: Path, *words: str, lua: bool = False, home: Path | None = None) -> str:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,19 @@ class Flight:
         return self.directory.finish()
 
 
-def tap(*words: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    """Start ``hil tap``."""
+@contextmanager
+def tap(*words: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ``hil tap``; it ends with the test."""
     root = str(Path(__file__).resolve().parents[3])
     environment = {**os.environ, "PYTHONPATH": root}
     command = [sys.executable, "-m", "hil", "tap", *words]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=stdout, stderr=subprocess.PIPE
-    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 @pytest.fixture
