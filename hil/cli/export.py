@@ -6,8 +6,12 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.replay.decode import Decoder
 
 #: endings of file names -> format
 ENDINGS: Mapping[str, str] = {
@@ -49,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--from", dest="begin", metavar="T", help="begin: seconds, 5.5 min, or seq=4711")
     add("--until", dest="end", metavar="T", help="end, not included: the same")
     add("--snaplen", type=int, metavar="N", help="pcapng: octets kept of a packet, 0: all")
+    add("--waveforms", action="store_true", help="vcd: draw serial lines bit by bit")
     add("--raw", action="store_true", help="csv: fields of the record only, nothing decoded")
     add("--tolerant", action="store_true", help="read a damaged capture up to the damage")
     return p
@@ -60,6 +65,7 @@ def main(argv: list[str]) -> int:
     form = args.to or guessed(args.out)
     from hil.capture.export.job import Request, export
 
+    path = capture_file(args.capture)
     request = Request(
         form=form,
         out=args.out,
@@ -68,11 +74,36 @@ def main(argv: list[str]) -> int:
         end=args.end,
         snaplen=args.snaplen,
         is_raw=args.raw,
+        waveforms=args.waveforms,
+        decoder=lambda: decoder_of(path),
+        lines=lambda: lines_of(path),
     )
-    told = export(capture_file(args.capture), request, tolerant=args.tolerant)
+    told = export(path, request, tolerant=args.tolerant)
     for line in told:
         print(line, file=sys.stderr)
     return 0
+
+
+def decoder_of(path: Path) -> Decoder:
+    """Return a decoder for a capture, with the board and mission that it stored."""
+    from hil.replay.decode import Decoder
+    from hil.replay.flown import flown
+
+    with flown(path) as found:
+        names = {spec.index: spec.name for spec in found.board.buses}
+        return Decoder(found.board, found.mission, names)
+
+
+def lines_of(path: Path) -> dict[tuple[str, int], str]:
+    """Return what the board file calls the lines of its GPIO chips: the part and its pin."""
+    from hil.replay.flown import flown
+
+    with flown(path) as found:
+        return {
+            (pin.bus, pin.line): f"{part.name}.{pin.name}"
+            for part in found.board.parts
+            for pin in part.pins
+        }
 
 
 def guessed(out: Path | None) -> str:

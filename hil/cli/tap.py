@@ -138,13 +138,10 @@ def sink_of(args: argparse.Namespace, descriptor: int) -> LineSink | PacketSink:
 
 def decoder_of(follower: Follower) -> Decoder:
     """Return the decoder for what a run records, with the board and mission that it stored."""
-    from hil.replay.decode import Decoder
-    from hil.replay.flown import flown
+    from hil.cli import export
     from hil.tapping import now_at
 
-    with flown(now_at(follower.path)) as found:
-        names = {spec.index: spec.name for spec in found.board.buses}
-        return Decoder(found.board, found.mission, names)
+    return export.decoder_of(now_at(follower.path))
 
 
 @contextmanager

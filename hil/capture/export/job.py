@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from hil.capture.export import candump, columns, parquet, vcd
+from hil.capture.export.columns import Decodes
 from hil.capture.export.naming import Names
 from hil.capture.export.notes import Notes
 from hil.capture.export.pcapng import SNAPLEN, PcapngWriter
@@ -26,6 +28,10 @@ class Request(NamedTuple):
     end: str | None = None
     snaplen: int | None = None
     is_raw: bool = False
+    waveforms: bool = False
+    #: makes a decoder that has seen nothing yet, and tells what the lines of GPIO chips are called
+    decoder: Callable[[], Decodes] | None = None
+    lines: Callable[[], Mapping[tuple[str, int], str]] = dict
 
 
 def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
@@ -71,7 +77,56 @@ def to_pcapng(selection: Selection, request: Request, file: BinaryIO) -> list[st
     return told
 
 
-_WRITERS: dict[str, Callable[[Selection, Request, BinaryIO], list[str]]] = {"pcapng": to_pcapng}
+def to_candump(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
+    """Write the CAN frames."""
+    capture = selection.capture
+    names = Names(capture.channels.values())
+    counters = candump.write(selection.buffers(), names, capture.epoch_ns, file.write)
+    return [f"{what}: {count}" for what, count in sorted(counters.items())]
+
+
+def to_vcd(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
+    """Write a value change dump."""
+    capture = selection.capture
+    writer = vcd.VcdWriter(
+        file.write,
+        Names(capture.channels.values()),
+        request.lines(),
+        capture.epoch_ns,
+        request.waveforms,
+    )
+    writer.declare(selection.buffers())
+    writer.write(selection.buffers())
+    return [f"{what}: {count}" for what, count in sorted(writer.counters.items())]
+
+
+def to_csv(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
+    """Write rows."""
+    count, beyond = columns.write(
+        selection.buffers,
+        Names(selection.capture.channels.values()),
+        file.write,
+        None if request.is_raw else request.decoder,
+        len(selection.topics) == 1,
+    )
+    told = [f"{count} rows"]
+    return told + ([f"{beyond} fields have no column: there were too many"] if beyond else [])
+
+
+def to_parquet(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
+    """Write columns."""
+    capture = selection.capture
+    count = parquet.write(selection.buffers(), capture.channels.values(), file, capture.epoch_ns)
+    return [f"{count} rows"]
+
+
+_WRITERS: dict[str, Callable[[Selection, Request, BinaryIO], list[str]]] = {
+    "pcapng": to_pcapng,
+    "candump": to_candump,
+    "vcd": to_vcd,
+    "csv": to_csv,
+    "parquet": to_parquet,
+}
 
 
 @contextmanager

@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flightsw.codec.wire import HEADER_NBYTES, scan
+from flightsw.codec.wire import scan
 from hil.capture.export.naming import chosen
 from hil.capture.reader import Capture
 from hil.errors import ConfigError, UsageError
 from hil.units import parse_quantity
 
 _SECOND = 10**9
+#: where the number stands in a wire record
+_SEQ_AT = (24, 28)
 _SEQ = "seq="
 
 
@@ -69,30 +71,20 @@ class Selection:
         """Yield whole records in recorded order, many at a time."""
         topics = None if every_topic or self.is_whole else self.topics
         begin, end = self.begin, self.end
-        is_bounded = begin != Bound() or end != Bound()
-        for buffer in self.capture.buffers(topics, begin.t_ns or 0, end.t_ns):
-            kept = self._cut(buffer) if is_bounded else buffer
+        for buffer in self.capture.pieces(topics, begin.t_ns or 0, end.t_ns, begin.seq or 0):
+            kept = buffer if end.seq is None else self._cut(buffer, end.seq)
             if kept:
                 yield kept
 
-    def _cut(self, buffer: bytes) -> bytes:
-        """Return the records of a buffer that lie between the bounds."""
+    @staticmethod
+    def _cut(buffer: bytes, end: int) -> bytes:
+        """Return the records of a buffer whose number is below ``end``."""
         at = np.array(scan(buffer), dtype=np.int64)
         if not len(at):
             return b""
         octets = np.frombuffer(buffer, dtype=np.uint8)
-        heads = octets[at[:, None] + np.arange(HEADER_NBYTES)]
-        t_ns = heads[:, 8:16].copy().view("<u8")[:, 0]
-        seq = heads[:, 24:28].copy().view("<u4")[:, 0]
-        kept = np.ones(len(at), dtype=bool)
-        if self.begin.t_ns is not None:
-            kept &= t_ns >= self.begin.t_ns
-        if self.end.t_ns is not None:
-            kept &= t_ns < self.end.t_ns
-        if self.begin.seq is not None:
-            kept &= seq >= self.begin.seq
-        if self.end.seq is not None:
-            kept &= seq < self.end.seq
+        seq = octets[at[:, None] + np.arange(*_SEQ_AT)].copy().view("<u4")[:, 0]
+        kept = seq < end
         if kept.all():
             return buffer
         stops = np.append(at[1:], len(buffer))
