@@ -71,15 +71,19 @@ def _fly(
     exchange, kernel = rig.exchange, rig.kernel
     delivered = Delivered.of(capture)
     records = (r for r in stimulus(capture, options, is_input) if found.wanted(r))
-    pacer = None if options.pace == "max" else Pacer(kernel, options.pace)
-    late = None if pacer is None else pacer.late_ns
-    player = Player(kernel, records, found.bringer(exchange), delivered, late)
+    player = Player(kernel, records, found.bringer(exchange), delivered)
     if flown.imported or options.until is not None:
         last_ns = 0 if options.until is not None else capture.times_ns[1]
         player.ended = lambda t_ns: _end(rig, max(t_ns, last_ns) + AFTER_NS)
     player.begin()
     begin = time.perf_counter()
-    with fine_sleep() if pacer is not None else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if options.pace != "max":
+            # Loading the flight software is not part of its time.
+            while stepped.app is None and stepped.step():
+                pass
+            player.late = Pacer(kernel, options.pace).late_ns
+            stack.enter_context(fine_sleep())
         stepped.run()
     wall_s = time.perf_counter() - begin
     return Played(

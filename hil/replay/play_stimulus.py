@@ -106,7 +106,7 @@ class Player:
         self.delivered = delivered
         self._records = records
         self._bring = bring
-        self._late = late
+        self.late = late
         self._offset_ns = 0
         self._next: Record | None = next(records, None)
         #: when the next one is due, virtual time; NEVER_NS: there is none
@@ -142,8 +142,8 @@ class Player:
     def _deliver(self, t_ns: int) -> None:
         record = self._next
         assert record is not None, "an event is there only for a record"
-        if self._late is not None:
-            self.delivered.late(self._late(t_ns))
+        if self.late is not None:
+            self.delivered.late(self.late(t_ns))
         if self._offset_ns:
             record = record._replace(t_ns=max(0, t_ns - record.duration_ns))
         self._bring(record)
