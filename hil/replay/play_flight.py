@@ -88,7 +88,7 @@ def _fly(
     wall_s = time.perf_counter() - begin
     return Played(
         PLAY,
-        judge.verdict(delivered, found),
+        judge.verdict(delivered, found, player.rest()),
         kernel.now_ns / SECOND,
         wall_s,
         flown.wall_s,
@@ -140,9 +140,9 @@ class Judge:
                 octets = next(_answers([octets], self._last_ns))
             self._comparison.feed(octets)
 
-    def verdict(self, delivered: Delivered, found: Places) -> Verdict:
+    def verdict(self, delivered: Delivered, found: Places, rest: int) -> Verdict:
         """Return the verdict."""
-        lost = {f"{topic} is not on the board": n for topic, n in found.missing.items()}
+        lost = found.lost | ({"due after the end of the run": rest} if rest else {})
         if self._comparison is None or lost:
             return Delivery.of(delivered, lost)
         return self._comparison.finish(stopped=self._stopped)

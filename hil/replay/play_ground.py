@@ -55,7 +55,7 @@ def described(flown: Flown, options: ReplayOptions, capture: Capture) -> Channel
 
     Raises ``UsageError`` where nothing says it.
     """
-    forms = json.loads(flown.made_by.get("forms", "[]"))
+    forms = forms_of(flown)
     if options.channel is not None:
         channel = load_channel(options.channel)
     elif CHANNEL in capture.attachments:
@@ -68,6 +68,15 @@ def described(flown: Flown, options: ReplayOptions, capture: Capture) -> Channel
     else:
         return None
     return as_recorded(channel, forms)
+
+
+def forms_of(flown: Flown) -> list[str]:
+    """Return what the files of an import were; nothing where it does not say."""
+    try:
+        found = json.loads(flown.made_by.get("forms", "[]"))
+    except (ValueError, RecursionError):
+        return []
+    return [str(form) for form in found] if isinstance(found, list) else []
 
 
 def as_recorded(channel: Channel, forms: list[str]) -> Channel:
@@ -103,11 +112,11 @@ def _play(
         raise UsageError(f"{options.channel or CHANNEL}: {wrong}") from None
     delivered = Delivered.of(capture)
     records = stimulus(capture, options, is_downlink)
-    begin = time.perf_counter()
+    begin, rest = time.perf_counter(), 0
     if options.pace == "max":
         end_ns = _at_once(records, endpoint, delivered)
     else:
-        end_ns = _in_time(records, endpoint, delivered, options.pace)
+        end_ns, rest = _in_time(records, endpoint, delivered, options.pace)
     endpoint.finish()
     wall_s = time.perf_counter() - begin
     if not delivered.counts:
@@ -115,7 +124,9 @@ def _play(
             f"{capture.path}: holds no downlink; --to ground plays records of /link/tm"
         )
     figures = endpoint.figures() | delivered.figures()
-    return Played(PLAY, Delivery.of(delivered), end_ns / SECOND, wall_s, figures=figures)
+    return Played(
+        PLAY, Delivery.of(delivered, {"due never": rest}), end_ns / SECOND, wall_s, figures=figures
+    )
 
 
 def _at_once(records: Iterator[Record], endpoint: Endpoint, delivered: Delivered) -> int:
@@ -135,8 +146,11 @@ def _at_once(records: Iterator[Record], endpoint: Endpoint, delivered: Delivered
     return end_ns
 
 
-def _in_time(records: Iterator[Record], endpoint: Endpoint, delivered: Delivered, pace: str) -> int:
-    """Feed the endpoint each unit when it is due; return when the last one was."""
+def _in_time(
+    records: Iterator[Record], endpoint: Endpoint, delivered: Delivered, pace: str
+) -> tuple[int, int]:
+    """Feed the endpoint each unit when it is due; return when the last one was, and how many were
+    due never."""
     kernel = Kernel()
     pacer = Pacer(kernel, pace)
     player = Player(
@@ -146,7 +160,7 @@ def _in_time(records: Iterator[Record], endpoint: Endpoint, delivered: Delivered
     with fine_sleep():
         while player.due_ns < NEVER_NS:
             kernel.run_until(player.due_ns)
-    return kernel.now_ns
+    return kernel.now_ns, player.rest()
 
 
 class Endpoint:

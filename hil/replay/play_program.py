@@ -70,8 +70,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             wall_s = time.perf_counter() - begin
         rig.finish()
         rest = feed.player.rest()
-    lost = {f"{topic} is not on the board": count for topic, count in found.missing.items()}
-    lost |= feed.lost()
+    lost = {**found.lost, **feed.lost()}
     lost["the program ended before it was due"] = rest
     if not feed.begun:
         raise UsageError(

@@ -7,17 +7,21 @@ answer, so transactions on other channels are those of the emulated parts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flightsw.codec.wire import Kind, Record
 from hil.board import Board
+from hil.buses.can_frame import ERROR_FLAG, is_valid
 from hil.capture.reader import Capture
 from hil.errors import UsageError
 from hil.exchange import Exchange
 from hil.parts import part_class
 from hil.replay.flown import Flown
 
+#: data of an error frame (``linux/can/error.h``)
+_ERROR_NBYTES = 8
 _KINDS = {"uart": int(Kind.UART), "can": int(Kind.CAN), "gpio": int(Kind.GPIO)}
 
 
@@ -27,18 +31,31 @@ class Places:
 
     #: (kind, channel) of the capture -> channel of the rig
     lanes: dict[tuple[int, int], int]
-    #: topics of the capture that the rig has no channel for -> records that could not go anywhere
-    missing: dict[str, int] = field(default_factory=dict)
     topics: dict[tuple[int, int], str] = field(default_factory=dict)
+    #: why records could not go anywhere -> how many
+    lost: Counter[str] = field(default_factory=Counter)
+    #: lines of the GPIO chips, by channel of the rig
+    nlines: dict[int, int] = field(default_factory=dict)
 
     def wanted(self, record: Record) -> bool:
         """Tell whether a record has a place; one that has none is counted."""
-        key = (record.kind, record.channel)
-        if key in self.lanes:
+        lane = self.lanes.get((record.kind, record.channel))
+        if lane is not None and self._is_carried(lane, record):
             return True
-        topic = self.topics.get(key, "")
-        self.missing[topic] = self.missing.get(topic, 0) + 1
+        topic = self.topics.get((record.kind, record.channel), "")
+        why = "is not on the board" if lane is None else "has what no such bus carries"
+        self.lost[f"{topic} {why}"] += 1
         return False
+
+    def _is_carried(self, lane: int, record: Record) -> bool:
+        """Tell whether a bus of its kind can carry a record: a capture may hold anything."""
+        if record.kind == Kind.GPIO:
+            return len(record.payload) == 1 and record.address < self.nlines[lane]
+        if record.kind == Kind.CAN:
+            if record.address & ERROR_FLAG:
+                return len(record.payload) == _ERROR_NBYTES
+            return is_valid(record.address | (record.flags & 0x70) << 28, record.payload)
+        return True
 
     def bringer(self, exchange: Exchange) -> Callable[[Record], None]:
         """Return what brings a record to its channel."""
@@ -57,6 +74,7 @@ def places(flown: Flown, board: Board, capture: Capture) -> Places:
     """
     by_name = {(_KINDS[b.kind], b.name): b.index for b in board.buses if b.kind in _KINDS}
     found = Places({})
+    found.nlines = {b.index: b.params["lines"] for b in board.buses if b.kind == "gpio"}
     there = []
     for channel in capture.channels.values():
         if channel.kind not in _KINDS.values():

@@ -132,11 +132,12 @@ class Player:
 
     def _schedule(self, now_ns: int) -> None:
         record = self._next
-        if record is None:
-            self.due_ns = NEVER_NS
+        self.due_ns = NEVER_NS
+        if record is not None:
+            self.due_ns = min(max(_due(record) + self._offset_ns, now_ns), NEVER_NS)
+        if record is None or self.due_ns == NEVER_NS:
             self.ended(now_ns)
             return
-        self.due_ns = max(_due(record) + self._offset_ns, now_ns)
         self.kernel.at(self.due_ns, Phase.BUS, BUS_SOURCE + record.channel, self._deliver)
 
     def _deliver(self, t_ns: int) -> None:

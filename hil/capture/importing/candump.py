@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from flightsw.codec.wire import Flag, Kind
-from hil.capture.importing.unit import Source, Unit
+from hil.capture.importing.unit import Source, Unit, plain
 
 SECOND = 1_000_000_000
 #: A time below this counts from the start (``-t z``): no CAN log is from before 1973.
@@ -86,7 +86,7 @@ class CandumpSource(Source):
         flags, address, data = frame
         if found["way"] != b"T":
             flags |= int(Flag.INPUT)
-        name = found["bus"].decode(errors="replace").replace("/", "_")
+        name = plain(found["bus"])
         return Unit(t_ns, Kind.CAN, name, data, flags, address=address)
 
     def _time_ns(self, text: bytes | None) -> int | None:

@@ -17,6 +17,7 @@ from hil.capture.importing.unit import (
     Octets,
     Source,
     Unit,
+    plain,
 )
 
 SECOND = 1_000_000_000
@@ -24,7 +25,6 @@ _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDER = 0x1A2B3C4D
 _BLOCK_LIMIT_NBYTES = UNIT_LIMIT_NBYTES + 65536
 _INTERFACES_LIMIT = 4096
-_NAME_LIMIT = 64
 #: if_name, if_tsresol, if_tsoffset; epb_flags
 _OPT_NAME, _OPT_RESOLUTION, _OPT_OFFSET, _OPT_FLAGS = 2, 9, 14, 2
 #: time stamps beyond this are no time: 2262, the end of 63 bits of nanoseconds
@@ -212,9 +212,3 @@ class PcapSource(Source):
             unit = unit_of(link_type, data, whole, t_ns, "", UNKNOWN, self.counters)
             if unit is not None:
                 yield unit
-
-
-def plain(raw: bytes) -> str:
-    """Return the name of an interface as text without anything that a terminal or a path heeds."""
-    text = raw[:_NAME_LIMIT].rstrip(b"\0").decode(errors="replace")
-    return "".join(c if c.isprintable() and c != "/" else "_" for c in text).strip()

@@ -10,6 +10,7 @@ from hil.errors import CaptureError
 
 #: Nothing that a bus or a link carries comes near this; a length above it is damage.
 UNIT_LIMIT_NBYTES = 16 << 20
+_NAME_LIMIT = 64
 
 
 class ImportDamage(CaptureError):  # noqa: N818 - a finding: what stands before it is kept
@@ -105,3 +106,9 @@ class Octets:
             parts.append(part)
             left -= len(part)
         return b"".join(parts)
+
+
+def plain(raw: bytes) -> str:
+    """Return the name of an interface as text without anything that a terminal or a path heeds."""
+    text = raw[:_NAME_LIMIT].rstrip(b"\0").decode(errors="replace")
+    return "".join(c if c.isprintable() and c != "/" else "_" for c in text).strip()

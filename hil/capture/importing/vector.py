@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from flightsw.codec.wire import Flag, Kind
-from hil.capture.importing.unit import ImportDamage, Source, Unit
+from hil.capture.importing.unit import ImportDamage, Source, Unit, plain
 from hil.errors import HostError
 
 #: A container of a BLF file has 128 KiB of objects as a rule; what claims more is damage.
@@ -115,8 +115,8 @@ class _VectorSource(Source):
         if message.is_error_frame:
             address = message.arbitration_id & 0x1FFF_FFFF | _ERROR
         where = message.channel
-        name = f"can{where}" if isinstance(where, int) else str(where or "can0").replace("/", "_")
-        return Unit(t_ns, Kind.CAN, name[:64], data, flags, address=address)
+        name = f"can{where}" if isinstance(where, int) else plain(str(where or "can0").encode())
+        return Unit(t_ns, Kind.CAN, name, data, flags, address=address)
 
 
 class BlfSource(_VectorSource):

@@ -403,3 +403,34 @@ def test_what_a_part_sends_on_a_played_channel_is_held_back() -> None:
     exchange.bring(0, record)
     assert heard == [(0, b"\1"), (0, b"\1")]
     assert [chip.level(line) for line in (3, 5)] == [0, 1]
+
+
+def test_records_that_no_bus_carries_go_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A capture that somebody made up may hold anything: levels without an octet, lines that are
+    not there, frames of 70 octets. They are lost, by topic, and the rest is delivered."""
+    far = 2**63 + 5
+    records = [
+        pack(Kind.GPIO, 0, INPUT, 0, 10, 0, 0, 4, b"\1"),
+        pack(Kind.GPIO, 0, INPUT, 0, 11, 0, 1, 4, b""),
+        pack(Kind.GPIO, 0, INPUT, 0, 12, 0, 2, 58, b"\1"),
+        pack(Kind.CAN, 1, INPUT, 0, 20, 0, 3, 0x123, bytes(8)),
+        pack(Kind.CAN, 1, INPUT, 0, 21, 0, 4, 0x123, bytes(9)),
+        pack(Kind.CAN, 1, INPUT | 0x40, 0, 22, 0, 5, 0x123, bytes(70)),
+        pack(Kind.CAN, 1, INPUT, 0, 23, 0, 6, 0x20000004, b"short"),
+        pack(Kind.CAN, 1, INPUT, 0, 24, 0, 7, 0x20000004, bytes(8)),
+        pack(Kind.UART, 2, INPUT, 99, 30, 0, 8, 77, b""),
+    ]
+    never = pack(Kind.UART, 2, INPUT, 0, far, far, 9, 0, b"never")
+    names = {0: "gpiochip0", 1: "can0", 2: "ttyAMA1"}
+    program = ["--", sys.executable, "-c", TTY, "/dev/ttyAMA1", "1", str(tmp_path / "s")]
+    for words, more in (([], records[-2:-1]), (program, [never])):
+        capture = recorded(tmp_path / f"odd{len(words)}.mcap", [*records, *more], names)
+        assert main(["replay", str(capture), "-q", "--json", "--pace", "max", *words]) == 1
+        verdict = json.loads(capsys.readouterr().out)["verdict"]
+        frames = 2 if words else 3
+        delivered = {"/gpio/gpiochip0": 1, "/bus/can0": frames, "/bus/ttyAMA1": 1}
+        assert verdict["delivered"] == delivered
+        assert sum(verdict["lost"].values()) == (6 if words else 5)
+        assert verdict["lost"]["/bus/can0 has what no such bus carries"] == 3
