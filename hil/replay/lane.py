@@ -214,7 +214,7 @@ class Lane(Generic[T]):
         run = late = end = 0
         for nth, step in enumerate(steps, 1):
             run = run + 1 if step.same else 0
-            late = late + 1 if step.op == PAIR and self._is_late(step) else 0
+            late = late + 1 if step.op == PAIR and not step.same and self._is_late(step) else 0
             if run >= FIRM or late >= FIRM_LATE:
                 end = nth
         return end
@@ -222,7 +222,7 @@ class Lane(Generic[T]):
     def _is_late(self, step: Step) -> bool:
         old, new = self.old, self.new
         one = self._keys(old.items[step.a], old.marks[step.a])
-        return step.same or one.content == self._keys(new.items[step.b], new.marks[step.b]).content
+        return one.content == self._keys(new.items[step.b], new.marks[step.b]).content
 
     def _take(self, steps: list[Step]) -> None:
         """Hand on what differs, and drop what was stepped over."""
