@@ -49,25 +49,49 @@ PLANTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
 }  # fmt: skip
-_HIL = "import sys; from hil.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def fly(name: str, folder: Path) -> Path:
-    """Fly with one of PLANTS; return the run directory."""
-    tree, out = folder / f"{name}-tree", folder / name
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "flightsw", tree / "flightsw", ignore=ignored)
+def plant(name: str, tree: Path) -> None:
+    """Make flight software with one of PLANTS; the codec, which nothing is planted in, is left."""
+    shutil.copytree(ROOT / "flightsw", tree, ignore=shutil.ignore_patterns("__pycache__", "codec"))
     file, edits = PLANTS[name]
-    text = (tree / "flightsw" / file).read_text()
+    text = (tree / file).read_text()
     for old, new in edits:
         assert text.count(old) == 1, f"{file} is not what it was: {old!r}"
         text = text.replace(old, new)
-    (tree / "flightsw" / file).write_text(text)
-    words = ["run", "--transport", "direct", "--inference", "threshold", "-q"]
-    words += ["--duration", str(DURATION_S), "--out", str(out)]
-    env = {**os.environ, "PYTHONPATH": f"{tree}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    (tree / file).write_text(text)
+
+
+def fly_all(folder: Path) -> dict[str, Path]:
+    """Fly once with each of PLANTS, in a process of its own; return the run directories."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", _HIL, *words], env=env, capture_output=True, text=True
+        [sys.executable, "-P", __file__, str(folder)], env=env, capture_output=True, text=True
     )
-    assert (out / "capture.mcap").is_file(), done.stderr
-    return out
+    runs = {name: folder / name for name in PLANTS}
+    assert all((run / "capture.mcap").is_file() for run in runs.values()), done.stderr
+    return runs
+
+
+def main(folder: Path) -> None:
+    """Fly each in a copy of this process that takes the services from its own tree."""
+    import flightsw
+    from hil.options import Options
+    from hil.session import fly
+
+    for name in PLANTS:
+        tree = folder / f"{name}-tree"
+        plant(name, tree)
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            continue
+        flightsw.__path__ = [str(tree), *flightsw.__path__]
+        out = folder / name
+        options = Options(out=out, duration_s=DURATION_S, transport="direct", inference="threshold")
+        fly(options)
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
