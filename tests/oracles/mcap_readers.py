@@ -72,14 +72,20 @@ def ours(path: Path) -> list[Row]:
 def check_agreement(path: Path) -> int:
     """Assert that the file breaks no rule and that the official Python reader and an Arrow table
     give our records; return how many there are."""
-    assert mcap_rules.check(path) == []
     rows = ours(path)
+    assert check_validity(path) == len(rows)
     same(official(path), rows)
-    with path.open("rb") as file:
-        reader = StreamReader(file, validate_crcs=True)
-        assert sum(isinstance(r, Message) for r in reader.records) == len(rows)
     same(arrow(path), rows)
     return len(rows)
+
+
+def check_validity(path: Path) -> int:
+    """Assert that the file breaks no rule and that the official Python reader reads it with every
+    check on; return how many messages it finds."""
+    assert mcap_rules.check(path) == []
+    with path.open("rb") as file:
+        reader = StreamReader(file, validate_crcs=True)
+        return sum(isinstance(r, Message) for r in reader.records)
 
 
 def arrow(path: Path) -> Iterator[Row]:
