@@ -9,6 +9,8 @@ import mcap_rules
 import pytest
 from mcap_readers import check_agreement, ours, same, typescript
 
+from hil.capture.reader import Capture
+from hil.capture.writer import CaptureWriter
 from hil.options import Options
 from hil.session import fly
 
@@ -28,6 +30,24 @@ def test_a_flown_capture(flown: Path) -> None:
 def test_a_flown_capture_in_typescript(flown: Path) -> None:
     """The official TypeScript reader, which goes by the index, gives the same records by time."""
     same(typescript(flown), sorted(ours(flown), key=lambda row: row[2]))
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4", "none"])
+def test_every_compression(flown: Path, tmp_path: Path, compression: str) -> None:
+    """However its chunks are compressed, a capture holds the same records for all readers."""
+    if compression == "lz4":
+        pytest.importorskip("lz4.frame")
+    path = tmp_path / "capture.mcap"
+    with Capture(flown) as capture:
+        names = {c.channel: c.topic.rpartition("/")[2] for c in capture.channels.values()}
+        epoch_ns = capture.epoch_ns
+        with CaptureWriter(path, epoch_ns, names, {}, compression) as writer:
+            for buffer in capture.buffers():
+                writer.write(buffer)
+        wanted = list(capture.records())
+    with Capture(path) as capture:
+        assert list(capture.records()) == wanted
+    assert check_agreement(path) == len(wanted)
 
 
 @pytest.mark.soak

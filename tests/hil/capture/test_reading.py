@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from flightsw.codec.wire import HEADER, Flag, Kind, Record, unpack_all
+from hil.capture import mcapfmt
 from hil.capture.follow import Follower
 from hil.capture.reader import Capture
 from hil.capture.writer import CaptureWriter
@@ -150,6 +151,20 @@ def test_an_arrow_table_agrees_record_by_record(capture: Path) -> None:
         assert row == {name: value for name, value in r._asdict().items() if name != "payload"}
 
 
+def test_a_data_frame_agrees_record_by_record(capture: Path) -> None:
+    """What pandas shows of a table is the records, topics and payloads included."""
+    pytest.importorskip("pandas")
+    with Capture(capture) as opened:
+        table = opened.table(end_ns=10**9)
+        frame = table.to_pandas()
+    given = [r for r in records(6000) if r.t_ns < 10**9]
+    assert list(frame.columns) == [*table.to_arrow().column_names]
+    for name in ("kind", "t_ns", "seq", "address", "payload"):
+        assert frame[name].tolist() == [getattr(r, name) for r in given]
+    assert frame["topic"].tolist() == table.to_arrow()["topic"].to_pylist()
+    assert set(frame["topic"].cat.categories) == set(frame["topic"])
+
+
 def test_without_arrow_the_extra_is_named(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an optional package is missing, one line names the extra that brings it."""
     import sys
@@ -162,6 +177,22 @@ def test_without_arrow_the_extra_is_named(capture: Path, monkeypatch: pytest.Mon
         table.to_arrow()
     with pytest.raises(CaptureError, match=r"pip install 'flatsat\[pandas\]'"):
         table.to_pandas()
+
+
+def test_captures_without_crcs_of_their_own_stay_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Channels and tables written before they had a CRC are believed as they stand."""
+    monkeypatch.setattr(mcapfmt, "sealed", lambda front, pairs: dict(pairs))
+    write(tmp_path / "capture.mcap", records(1000))
+    monkeypatch.undo()
+    raw = (tmp_path / "capture.mcap").read_bytes()
+    assert b"\x03\0\0\0crc" not in raw
+    with Capture(tmp_path / "capture.mcap") as opened:
+        assert list(opened.records()) == records(1000)
+    (tmp_path / "cut.mcap").write_bytes(raw[:-100])
+    with Capture(tmp_path / "cut.mcap", tolerant=True) as opened:
+        assert list(opened.records()) == records(1000)
 
 
 def polled(follower: Follower, **options: Any) -> list[Record]:
