@@ -1,18 +1,21 @@
-"""Mock: the flight software alone, and each of its requests answered as it was recorded."""
+"""Mock: flight software or a program alone, each of its requests answered as it was recorded."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hil.about import note_end
 from hil.capture.reader import Capture
 from hil.errors import UsageError
 from hil.replay.decode import Decoder
 from hil.replay.flown import Flown
+from hil.replay.keeping import keeping
 from hil.replay.mockbench import MockBench
 from hil.replay.mockflight import MockDirectFlight, OwnFlight
 from hil.replay.mockinputs import Inputs
@@ -21,10 +24,11 @@ from hil.replay.mockrecord import Recording
 from hil.replay.mockverdict import Judge
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
 from hil.replay.rules import Rules
-from hil.rig import CHANNEL_NAMES
+from hil.rig import channel_names
+from hil.supervisor import Flight
 from hil.time.kernel import NEVER_NS
 from hil.time.pinning import pinned
-from hil.uut import ProcessFlight, ThreadFlight
+from hil.uut import flight_over
 
 SECOND = 1_000_000_000
 #: How long a program may take whose options do not say, virtual seconds.
@@ -34,74 +38,69 @@ _SHARED = "/dev/shm"  # noqa: S108  # a folder of its own is made in it
 
 
 def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> Replayed:
-    """Fly the flight software of ``flown`` on its record, and compare.
+    """Run what flew in ``flown`` on the record alone, and compare what it does.
 
     Raises ``UsageError`` for what cannot be.
     """
-    if flown.imported:
-        raise UsageError(f"{flown.path}: was not flown here, so nothing is asked; take --mode play")
+    _check(flown, options)
     begin_s = time.perf_counter()
-    with Capture(flown.capture, tolerant=not flown.whole) as capture:
-        recording = Recording.of(capture.buffers())
-    if options.until is not None:
-        recording = recording.until(options.until)
-    end_ns = _end_ns(flown, recording, options)
-    names = {**{spec.index: spec.name for spec in flown.board.buses}, **CHANNEL_NAMES}
-    command = list(options.program) or flown.program
+    recording = _recording(flown, options.until)
     hosted = flown.program is not None
     timed = not hosted or flown.options.virtual_time
     bench = MockBench(
         flown.board,
         flown.mission,
         recording,
-        end_ns=end_ns,
+        end_ns=_end_ns(flown, recording, options),
         inference=flown.options.inference,
         timed=timed,
         hosted=hosted,
     )
-    about: dict[str, Any] = {}
-    notes: list[str] = []
-    if hosted and command:
-        # Only now: flight software has no faces.
-        from hil.replay.mockprogram import run_program
-
-        about["exit_code"], _ = run_program(flown, bench, command)
-        notes += _exits(flown, about["exit_code"])
-    else:
-        lives = Lives(bench)
-        with tempfile.TemporaryDirectory(prefix="flatsat-", dir=_memory()) as folder:
-            _fly(lives, options, Path(folder), flown.options.stall_limit_s)
-        for t_ns, why in lives.crashes:
-            notes.append(f"the flight software was lost at t={t_ns / SECOND:.6f} s: {why}")
+    run = _host if hosted else _fly
+    about, notes = run(flown, bench, options)
     virtual_s = bench.kernel.now_ns / SECOND
     bench.finish()
-    decoder = Decoder(flown.board, flown.mission, names)
+    names = channel_names(flown.board)
     # What keeps the time of the wall does nothing at the same time twice.
     ignore = options.ignore if timed else ("t_ns", *options.ignore)
-    judge = Judge(bench.stream, decoder, Rules(ignore, options.tolerate), names)
+    rules = Rules.of(flown.board, ignore, options.tolerate)
+    judge = Judge(bench.stream, Decoder(flown.board, flown.mission, names), rules, names)
     verdict = judge.verdict(stopped=not flown.whole or options.until is not None)
+    wall_s = time.perf_counter() - begin_s
+    with keeping(flown, options.out) as writer:
+        if writer is not None:
+            for octets in judge.new():
+                writer.write(octets)
+            note_end(writer, virtual_s=virtual_s, wall_s=round(wall_s, 3), repeatable=False)
+    notes = (*notes, *_improvised(bench), *_unanswerable(flown))
     return Replayed(
         MOCK,
         verdict,
         virtual_s,
-        time.perf_counter() - begin_s,
-        flown.wall_s,
-        about | figures(bench),
-        (*notes, *_improvised(bench)),
+        wall_s,
+        flown.wall_s if options.until is None else None,
+        about | _figures(bench),
+        notes,
     )
 
 
-def _exits(flown: Flown, code: int) -> list[str]:
-    """Say if a program ended otherwise than it did."""
-    then = flown.exit_code
-    if then is None or then == code:
-        return []
-    return [f"the program ended with {code}; when it was recorded, with {then}"]
+def _check(flown: Flown, options: ReplayOptions) -> None:
+    """Raise ``UsageError`` for what a mock cannot be."""
+    if flown.imported:
+        raise UsageError(f"{flown.path}: was not flown here, so nothing is asked; take --mode play")
+    asked = {"--break-at": options.break_at, "--step": options.step, "--from": options.start}
+    for name, value in asked.items():
+        if value not in (None, False):
+            raise UsageError(f"{name}: there is no world to look at in a mock; take re-execute")
+    if options.pace not in ("max", flown.options.pace):
+        raise UsageError(f"--pace {options.pace}: a mock keeps the pace of its run; leave it away")
 
 
-def _memory() -> str | None:
-    """Return a folder in memory, where there is one: what flies here is gone when it has flown."""
-    return _SHARED if os.access(_SHARED, os.W_OK | os.X_OK) else None
+def _recording(flown: Flown, until: int | None) -> Recording:
+    """Read the capture, up to the record of number ``until``."""
+    with Capture(flown.capture, tolerant=not flown.whole) as capture:
+        recording = Recording.of(capture.buffers())
+    return recording if until is None else recording.until(until)
 
 
 def _end_ns(flown: Flown, recording: Recording, options: ReplayOptions) -> int:
@@ -113,34 +112,67 @@ def _end_ns(flown: Flown, recording: Recording, options: ReplayOptions) -> int:
     return recording.last_ns if len(recording) else NEVER_NS
 
 
-def _fly(lives: Lives, options: ReplayOptions, storage: Path, stall_limit_s: float) -> None:
+#: figures and notes
+_Told = tuple[dict[str, Any], Sequence[str]]
+
+
+def _host(flown: Flown, bench: MockBench, options: ReplayOptions) -> _Told:
+    """Run the recorded program, or another."""
+    # Only now: flight software has no faces.
+    from hil.replay.mockprogram import run_program
+
+    code = run_program(flown, bench, list(options.program) or flown.program or [])
+    then = flown.exit_code
+    notes = []
+    if then not in (None, code):
+        notes.append(f"the program ended with {code}; when it was recorded, with {then}")
+    return {"exit_code": code}, notes
+
+
+def _fly(flown: Flown, bench: MockBench, options: ReplayOptions) -> _Told:
     """Fly to the end of the run over a transport."""
-    bench, transport = lives.rig, options.transport
-    flight: Any
+    lives = Lives(bench)
+    with _storage() as home:
+        storage = home / "payload"
+        storage.mkdir(mode=0o700)
+        flight = _flight(flown, lives, options, storage)
+        lives.flight = flight
+        if not isinstance(flight, MockDirectFlight):
+            Inputs(bench)
+        with pinned(flown.options.pin):
+            try:
+                flight.run()
+            finally:
+                flight.close()
+    lost = "the flight software was lost at t={:.6f} s: {}"
+    return {}, [lost.format(t_ns / SECOND, why) for t_ns, why in lives.crashes]
+
+
+def _flight(flown: Flown, lives: Lives, options: ReplayOptions, storage: Path) -> Flight:
+    transport, limit_s = options.transport, flown.options.stall_limit_s
     if options.program:
+        if transport in ("tcp", "inproc"):
+            raise UsageError(f"transport {transport}: give software of your own ipc or seqpacket")
         transport = "ipc" if transport == "direct" else transport
-        flight = OwnFlight(lives, transport, storage, stall_limit_s, options.program)
-    elif transport == "direct":
-        flight = MockDirectFlight(lives, storage, Inputs(bench, feed=False))
-    elif transport == "inproc":
-        flight = ThreadFlight(lives, "inproc://flatsat-mock", storage, stall_limit_s)
-    elif transport == "tcp":
-        raise UsageError("mock over tcp: nobody else takes part; take direct, ipc or seqpacket")
-    else:
-        flight = ProcessFlight(lives, transport, storage, stall_limit_s)
-    lives.flight = flight
-    if not isinstance(flight, MockDirectFlight):
-        Inputs(bench)
-    with pinned(True):
-        try:
-            flight.run()
-        finally:
-            flight.close()
+        return OwnFlight(lives, transport, storage, limit_s, options.program)
+    if transport == "direct":
+        return MockDirectFlight(lives, storage, Inputs(lives.rig, feed=False))
+    return flight_over(transport, lives, storage, storage.with_name("keys"), limit_s)
 
 
-def figures(bench: MockBench) -> dict[str, Any]:
+@contextmanager
+def _storage() -> Iterator[Path]:
+    """Have a folder for the payload computer: in memory if there is one, as it is soon gone."""
+    there = _SHARED if os.access(_SHARED, os.W_OK | os.X_OK) else None
+    with tempfile.TemporaryDirectory(prefix="flatsat-", dir=there) as folder:
+        yield Path(folder)
+
+
+def _figures(bench: MockBench) -> dict[str, Any]:
     """Return what a mock counted, that of the usual case first."""
     counters = bench.counters()
+    if not bench.timed:
+        del counters["retimed"]  # as everything is
     keep = ("answered", "inputs")
     return {name: counters[name] for name in keep} | {
         name: value for name, value in counters.items() if value and name not in keep
@@ -161,3 +193,10 @@ def _improvised(bench: MockBench) -> list[str]:
             f"{counters['absent']} requests are like none that was recorded: nobody was there"
         )
     return notes
+
+
+def _unanswerable(flown: Flown) -> list[str]:
+    """Say what of a computer no record holds."""
+    if flown.program is None or not flown.board.computer:
+        return []
+    return ["what the computer shows of itself in /sys and /proc is not recorded: it stands still"]

@@ -148,6 +148,10 @@ class MockDirectFlight(DirectFlight):
             self.supervisor.lost(f"{type(error).__name__}: {words[0]}", "crash")
             return True
 
+    def close(self) -> None:
+        """Count what came in behind the last look."""
+        self._inputs.upto(self.supervisor.rig.kernel.now_ns)
+
     def _boot(self, port: DirectPort) -> None:
         super()._boot(MockPort(self.supervisor, self._inputs, port.participant))
 

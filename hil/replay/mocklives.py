@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
 from flightsw.codec.wire import Kind
 from hil.replay.mockbench import MockBench
+from hil.supervisor import Flight
 from hil.time.phase import Phase
 
 #: Order of ties at one instant.
 LIFE_SOURCE = 50
-
-
-class Unit(Protocol):
-    """The flight software as it is started and stopped; see ``hil.supervisor.Flight``."""
-
-    def run(self) -> None: ...
-    def start(self) -> None: ...
-    def stop(self, reason: str) -> None: ...
-    def close(self) -> None: ...
 
 
 #: In which phase the supply fails, by the event that says so.
@@ -39,7 +30,7 @@ class Lives:
 
     def __init__(self, bench: MockBench) -> None:
         self.rig = bench
-        self.flight: Unit | None = None
+        self.flight: Flight | None = None
         self.starts = 0
         self.alive = False
         #: losses that were not recorded: (when, why)

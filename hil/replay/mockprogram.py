@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hil.faces.host import Host
 from hil.hosting import LISTENS, Face, serve
 from hil.options import Options
 from hil.parts import part_class
@@ -50,16 +48,10 @@ class MockRig:
             self.inputs.begins(values["bus"])
 
 
-def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> tuple[int, float]:
-    """Run a program on ``bench`` until it ends; return its exit code and how long it took, s."""
+def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> int:
+    """Run a program on ``bench`` until it ends; return its exit code."""
     options: Options = replace(flown.options, bind=(), front=(), lab=None, faults=(), plan=None)
     face = Face.of(command)
     # A mock is none, and has of one what the host of a program asks for.
     rig = cast(Rig, MockRig(flown, bench))
-    begin_s = time.perf_counter()
-    ended = serve(rig, options, command, face, Path(), None, _ready)
-    return ended.code, time.perf_counter() - begin_s
-
-
-def _ready(host: Host) -> None:
-    """Have nothing to prepare."""
+    return serve(rig, options, command, face, Path()).code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -37,9 +37,15 @@ class Judge:
             return Verdict(None, self._counts(), same_octets=True)
         recorded = (recording.joined(acts[n : n + _BATCH]) for n in range(0, len(acts), _BATCH))
         comparison = Comparison(recorded, self._decoder, self._rules, self._names)
-        for n in range(0, len(stream.kept), _BATCH):
-            comparison.feed(b"".join(map(stream.octets, stream.kept[n : n + _BATCH])))
+        for octets in self.new():
+            comparison.feed(octets)
         return comparison.finish(stopped)
+
+    def new(self) -> Iterator[bytes]:
+        """Yield what was done this time, many records at once."""
+        stream = self._stream
+        for n in range(0, len(stream.kept), _BATCH):
+            yield b"".join(map(stream.octets, stream.kept[n : n + _BATCH]))
 
     def _counts(self) -> dict[str, TopicCount]:
         """Return how many records there are by topic, where all are the same."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from hil.board import load_board
+from hil.capture.reader import Capture
 from hil.cli import main
 from hil.faults.swarm import places, swarm
 from hil.missions import load
@@ -76,6 +78,71 @@ def test_transports_do_not_matter(tmp_path: Path, recorded: str, again: str) -> 
     )
     replayed = mocked(fly(options).run_dir, again)
     assert replayed.verdict.identical, "\n".join(replayed.lines())
+
+
+def test_flight_software_in_its_place_is_answered(tmp_path: Path) -> None:
+    """Whatever speaks the time protocol is started with the endpoint of the mock, and compared."""
+    run = fly(Options(out=tmp_path / "run", duration_s=60.0, faults=("kill@20",))).run_dir
+    words = (sys.executable, "-m", "flightsw", "--bench", "{endpoint}")
+    program = (*words, "--storage", "{storage}", "--name", "mine")
+    with flown(run) as recorded:
+        replayed = replay(recorded, ReplayOptions(mode=MOCK, program=program), print)
+    assert replayed.verdict.identical, "\n".join(replayed.lines())
+
+
+def test_a_sleeper_in_its_place_is_missed(tmp_path: Path) -> None:
+    """A program that asks for nothing ends with the run, and all that was asked is missing."""
+    run = fly(Options(out=tmp_path / "run", duration_s=20.0, transport="direct")).run_dir
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text(
+        "import sys\n"
+        "from flightsw.errors import Shutdown\n"
+        "from flightsw.hal.channel import connect\n"
+        "with connect(sys.argv[1], name='mine') as hal:\n"
+        "    try:\n"
+        "        hal.clock.sleep_until(10**18)\n"
+        "    except Shutdown:\n"
+        "        pass\n"
+    )
+    program = (sys.executable, str(sleeper), "{endpoint}")
+    with flown(run) as recorded:
+        replayed = replay(recorded, ReplayOptions(mode=MOCK, program=program), print)
+    assert not replayed.verdict.identical
+    counts = replayed.verdict.as_json()["counts"]
+    assert counts["/bus/i2c-1"]["missing"] == counts["/bus/i2c-1"]["recorded"] > 0
+
+
+def test_the_short_way_diverges_as_the_long_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called directly or over a socket, other flight software gets the same verdict."""
+    run = fly(Options(out=tmp_path / "run", duration_s=60.0, transport="direct")).run_dir
+    monkeypatch.setattr("flightsw.drivers.ina3221._CONFIGURATION_WORD", 0x7227)
+    monkeypatch.setattr("flightsw.drivers.w25q._PROGRAM_STEP_NS", 450_000)
+    one, other = mocked(run), mocked(run, "inproc")
+    assert not one.verdict.identical
+    assert one.verdict.as_json() == other.verdict.as_json()
+    assert one.figures == other.figures
+
+
+def test_what_a_mock_cannot_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Stopping in a world that is not there ends in one line, and nothing flies."""
+    run = fly(Options(out=tmp_path / "run", duration_s=5.0, transport="direct")).run_dir
+    for words in (["--break-at", "t>1"], ["--step"], ["--from", "5"], ["--pace", "x3"]):
+        assert main(["replay", str(run), "--mode", "mock", "-q", *words]) == 2
+        assert capsys.readouterr().err.startswith(f"hil replay: {words[0]}")
+
+
+def test_the_new_run_is_kept(tmp_path: Path) -> None:
+    """With --out what was done is a capture of its own, and the same as was recorded."""
+    run = fly(Options(out=tmp_path / "run", duration_s=20.0, transport="direct")).run_dir
+    out = tmp_path / "again"
+    assert main(["replay", str(run), "--mode", "mock", "-q", "--out", str(out)]) == 0
+    with Capture(run / "capture.mcap") as one, Capture(out / "capture.mcap") as other:
+        topics = ["/bus/i2c-1", "/bus/spi-0", "/load"]
+        found = [t for t in topics if t in {c.topic for c in other.channels.values()}]
+        assert "/bus/i2c-1" in found
+        assert list(one.records(found)) == list(other.records(found))
 
 
 def test_a_part_of_a_run_is_compared_as_far_as_asked(tmp_path: Path) -> None:
