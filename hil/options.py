@@ -19,6 +19,7 @@ SECOND = 1_000_000_000
 TRANSPORTS = ("ipc", "tcp", "inproc", "seqpacket", "direct")
 DURATION_LEAST_S, DURATION_LIMIT_S = 1.0, 10 * 86400.0
 BOARDS_WAIT_LIMIT_S = 3600.0
+SNAPSHOTS_LEAST_S = 1.0
 #: A real board keeps its own time, and nothing waits for it.
 NEEDS_REAL = (
     "a board takes the place of something emulated, and boards keep the time of the wall: "
@@ -53,6 +54,8 @@ class Options:
     front: tuple[str, ...] = ()
     #: how long the start waits for boards, seconds of the wall; 0: it begins without them
     boards_wait_s: float = 10.0
+    #: virtual time between snapshots of the whole state; None: none are made
+    snapshots_s: float | None = None
     #: how chunks of the capture are compressed, and what happens when they come too fast
     capture_compression: str = "zstd"
     capture_full: str = "slow"
@@ -100,6 +103,8 @@ class Options:
             parts.append("--no-capture")
         if self.virtual_time:
             parts.append("--virtual-time")
+        if self.snapshots_s is not None:
+            parts += ["--snapshots", repr(self.snapshots_s).removesuffix(".0")]
         if not self.pin:
             parts.append("--no-pin")
         if self.stall_limit_s != default.stall_limit_s:
@@ -141,6 +146,20 @@ def options_of(kept: Mapping[str, Any], place: str) -> Options:
     return Options(**found)
 
 
+def _check_snapshots(options: Options) -> None:
+    """Raise ``UsageError`` where no snapshots can be made."""
+    if options.snapshots_s is None:
+        return
+    if not SNAPSHOTS_LEAST_S <= options.snapshots_s <= DURATION_LIMIT_S:
+        raise UsageError(f"a snapshot every {options.snapshots_s:g} s: give 1 s or more")
+    if options.transport != "direct" or options.pace != "max":
+        raise UsageError(
+            "snapshots are made of flight software in the process of the bench, in virtual time: "
+            "add --transport direct and leave --pace away, or make them afterwards with "
+            "`hil snapshot`"
+        )
+
+
 def checked(options: Options) -> Plan:
     """Return the fault plan. Raises ``UsageError`` for what no run can be."""
     if options.transport not in TRANSPORTS:
@@ -157,6 +176,7 @@ def checked(options: Options) -> Plan:
     if not 0 <= options.seed < 1 << 63:
         raise UsageError(f"seed {options.seed}: give a whole number from 0 to 2^63 - 1")
     parse_pace(options.pace)
+    _check_snapshots(options)
     if options.virtual_time and options.pace != "max":
         raise UsageError(
             f"pace {options.pace!r} with --virtual-time: the wall clock plays no part there; "

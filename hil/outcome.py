@@ -16,6 +16,7 @@ TIME_KEYS = {
     "rig with flight software": "rig_with_flight_software",
     "  of it capture": "rig.capture",
     "  of it images": "rig.images",
+    "  of it snapshots": "rig.snapshots",
     "flight software": "flight_software",
     "waiting, switching": "waiting",
 }

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flightsw.codec.wire import Kind
 from hil.board import Board
 from hil.camera import CameraView
@@ -32,6 +35,10 @@ WORLD_SOURCE, RADIO_SOURCE, GROUND_SOURCE = 0, 1, 2
 WORLD_SAMPLE_S = 10
 
 
+def unwatched(rig: Rig) -> None:
+    """Let nobody watch a run."""
+
+
 class Rig:
     """A composed bench. Build it, let a participant fly on ``exchange``, then read the books.
 
@@ -50,7 +57,7 @@ class Rig:
         duration_s: float | None = None,
         inference: str = "onnx",
         sink: Callable[[bytes], None] | None = None,
-        watch: Callable[[Rig], None] = lambda rig: None,
+        watch: Callable[[Rig], None] = unwatched,
         flight: bool = True,
         stream: RecordStream | None = None,
     ) -> None:
@@ -108,6 +115,10 @@ class Rig:
         size = None if sensor is None else (sensor.width, sensor.height)
         return CameraView(self.mission, self.world, self.seed, size)
 
+    def render(self, t_ns: int, exposure_us: int) -> NDArray[np.uint8]:
+        """Return what the payload's camera sees, uint8[H, W, 3]."""
+        return self.camera.render(t_ns, exposure_us)
+
     def _radio(self) -> Radio:
         mission = self.mission
         return Radio(
@@ -129,7 +140,7 @@ class Rig:
             self.radio.transceiver = ttc
         imager = self.wiring.of_type("imager")
         if imager is not None:
-            imager.render = lambda t_ns, exposure_us: self.camera.render(t_ns, exposure_us)
+            imager.render = self.render
         gnss = self.wiring.of_type("ublox")
         if gnss is not None:
             gnss.epoch_utc = self.mission.start_utc
@@ -232,7 +243,9 @@ class Rig:
     def fault(self, t_ns: int, **values: Any) -> None:
         """Put a fault that took effect into the records and into ``events.jsonl``."""
         self._json(Kind.FAULT, EVENT_CHANNEL, t_ns, values)
-        self.events.append({"t_s": round(t_ns / SECOND, 6), "source": "fault", **values})
+        # In what order a plan gives its keys means nothing, here or where it is read again.
+        known = dict(sorted(values.items()))
+        self.events.append({"t_s": round(t_ns / SECOND, 6), "source": "fault", **known})
 
     def _ground_event(self, t_ns: int, severity: int, name: str, values: dict[str, Any]) -> None:
         now_ns = self.kernel.now_ns

@@ -88,6 +88,8 @@ class Session:
         imager = self.rig.wiring.of_type("imager")
         if imager is not None:
             imager.render = self._render
+        #: hears of records besides the capture
+        self._note: Callable[[bytes], None] | None = None
         self.supervisor = Supervisor(self.rig)
         self.pacer: Pacer | None = None
         if options.pace != "max":
@@ -115,7 +117,7 @@ class Session:
                 flight = self._flight()
                 self.supervisor.flight = flight
                 try:
-                    flight.run()
+                    self._fly(flight)
                 finally:
                     flight.close()
                     # They have served: whoever is given the run directory has no use for them.
@@ -165,11 +167,29 @@ class Session:
         keys = self.directory.path / KEYS
         return flight_over(options.transport, self.supervisor, storage, keys, options.stall_limit_s)
 
+    def _fly(self, flight: Flight) -> None:
+        """Fly to the end of the run."""
+        every_s = self.options.snapshots_s
+        if every_s is None:
+            flight.run()
+            return
+        # Only now: most runs make none.
+        from hil.snapshots.inflight import InFlight
+
+        assert isinstance(flight, DirectFlight), "the options were checked"
+        folder, every_ns = self.directory.path, round(every_s * SECOND)
+        with InFlight(folder, flight, self.rig, every_ns, time.perf_counter) as frozen:
+            self._note = frozen.note
+            frozen.run()
+            self.seconds["snapshots"] = frozen.seconds
+
     # --- while it flies ------------------------------------------------------------------------
 
     def _sink(self, octets: bytes) -> None:
         if self._recording is not None:
             self._recording.write(octets)
+        if self._note is not None:
+            self._note(octets)
 
     def _render(self, t_ns: int, exposure_us: int) -> Any:
         begin = time.perf_counter()
@@ -221,6 +241,7 @@ class Session:
             ("rig with flight software" if inside else "rig (processor)", used["rig"]),
             ("  of it capture", self._recording.seconds if self._recording else 0.0),
             ("  of it images", self.seconds["images"]),
+            *([("  of it snapshots", self.seconds["snapshots"])] if options.snapshots_s else []),
             *([] if inside else [("flight software", used["flight"])]),
             ("waiting, switching", max(0.0, wall_s - used["rig"] - used["flight"])),
         ]

@@ -51,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
     add_board_options(p)
     add_capture_options(p)
+    p.add_argument(
+        "--snapshots",
+        metavar="TIME",
+        help="keep the whole state every TIME of virtual time (needs --transport direct)",
+    )
     p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
@@ -126,6 +131,7 @@ def options(args: argparse.Namespace) -> Options:
         bind=tuple(args.bind),
         front=tuple(args.front),
         boards_wait_s=args.boards_wait,
+        snapshots_s=None if args.snapshots is None else seconds(args.snapshots, "snapshots"),
         capture_compression=args.capture_compression,
         capture_full=args.capture_full,
         capture=not args.no_capture,

@@ -71,6 +71,16 @@ class Stepped:
         self.supervisor.flight = self.flight
         self.steps = 0
 
+    @classmethod
+    def around(cls, flight: DirectFlight, rig: Rig) -> Stepped:
+        """Return the run of a flight that somebody else has built, and steps."""
+        made = cls.__new__(cls)
+        made.rig, made.flight, made.steps = rig, flight, 0
+        assert rig is flight.supervisor.rig, "a flight is one of its rig"
+        assert isinstance(flight.supervisor, Supervisor), "a run has a supervisor"
+        made.supervisor = flight.supervisor
+        return made
+
     @property
     def app(self) -> Any:
         """The flight software as it runs; None: it is down, or starts with the next step."""

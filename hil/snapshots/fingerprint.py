@@ -36,16 +36,17 @@ def fingerprint(rig: Rig) -> bytes:
     Raises :class:`SnapshotError` for what is no part of a flight: who could say whether it is
     the same?
     """
-    walk = Walk()
+    walk = Walk((rig.mission.path, str(rig.board.path)))
     with deep():
         walk.take(rig)
     return walk.digest()
 
 
 class Walk:
-    """One walk through one state."""
+    """One walk through one state. Where the ``files`` lay that it was made of plays no part."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: tuple[str, ...] = ()) -> None:
+        self._files = tuple(file for file in files if file)
         self._hash = hashlib.blake2b(digest_size=FINGERPRINT_NBYTES)
         self._put = self._hash.update
         self._met: dict[int, int] = {}
@@ -58,7 +59,7 @@ class Walk:
             bool: lambda thing: self._put(b"T" if thing else b"F"),
             int: lambda thing: self._text(b"i", repr(thing)),
             float: lambda thing: self._put(b"f" + struct.pack("<d", thing)),
-            str: lambda thing: self._text(b"s", thing),
+            str: self._str,
             bytes: lambda thing: self._octets(b"b", thing),
             tuple: lambda thing: self._items(b"t", thing),
             frozenset: lambda thing: self._members(b"Z", thing),
@@ -77,7 +78,8 @@ class Walk:
                 self._text(b"n", name)
                 self._octets(b"b", octets)
         for path in self._paths:
-            self._text(b"p", _relative(path, self._storage))
+            text = path.as_posix()
+            self._str(text) if text in self._files else self._text(b"p", self._relative(path))
         return self._hash.digest()
 
     def take(self, thing: Any) -> None:
@@ -151,6 +153,13 @@ class Walk:
         octets = text.encode("utf-8", "surrogatepass")
         self._put(mark + b"%d " % len(octets) + octets)
 
+    def _str(self, thing: str) -> None:
+        if thing.startswith(self._files):
+            file = next(file for file in self._files if thing.startswith(file))
+            self._text(b"@%d " % self._files.index(file), thing[len(file) :])
+        else:
+            self._text(b"s", thing)
+
     def _octets(self, mark: bytes, octets: bytes) -> None:
         self._put(mark + b"%d " % len(octets))
         self._put(octets)
@@ -180,8 +189,7 @@ class Walk:
             found.append(walk.digest())
         self._put(mark + b"%d " % len(found) + b"".join(sorted(found)))
 
-
-def _relative(path: PurePath, storage: Path | None) -> str:
-    if storage is not None and path.is_relative_to(storage):
-        return f"storage:{path.relative_to(storage).as_posix()}"
-    return path.as_posix()
+    def _relative(self, path: PurePath) -> str:
+        if self._storage is not None and path.is_relative_to(self._storage):
+            return f"storage:{path.relative_to(self._storage).as_posix()}"
+        return path.as_posix()

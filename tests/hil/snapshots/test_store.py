@@ -14,7 +14,7 @@ import pytest
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.errors import SnapshotError, UsageError
-from hil.options import Options
+from hil.options import Options, checked
 from hil.replay.flown import flown
 from hil.replay.stepped import Stepped
 from hil.session import fly
@@ -46,6 +46,12 @@ def mine(recorded, tmp_path):
     return Path(copytree(recorded, tmp_path / "run"))
 
 
+def entries(path):
+    """Return the snapshots of a run."""
+    with Store(path, None) as store:
+        return store.entries
+
+
 def states(path, folder):
     """Return the fingerprint of the straight run at some records, the last one among them."""
     found = {}
@@ -60,8 +66,7 @@ def states(path, folder):
 def test_going_to_a_record_gives_the_state_of_the_straight_run(recorded, tmp_path):
     """Another process goes to a record from the nearest snapshot; the whole state there equals
     that of the run flown from its start, octet for octet."""
-    with Store(recorded, None) as store:
-        firsts = {entry.seq: entry.file for entry in store.entries}
+    firsts = {entry.seq: entry.file for entry in entries(recorded)}
     assert len(firsts) == 5
     for seq, wanted in states(recorded, tmp_path).items():
         command = [sys.executable, "-m", "hil", "snapshot", str(recorded), "--goto", str(seq)]
@@ -159,17 +164,55 @@ def test_a_snapshot_of_another_run_is_refused(mine, recorded, tmp_path):
         store.thaw(store.entries[1], tmp_path / "payload", Kept)
 
 
+def test_snapshots_made_in_flight_are_those_made_afterwards(recorded, tmp_path):
+    """A run that makes them as it flies leaves the same records, and snapshots that lead to the
+    same states as those made by flying it once more."""
+    path = tmp_path / "run"
+    options = Options(transport="direct", inference="threshold", duration_s=110.0, faults=FAULTS)
+    outcome = fly(replace(options, out=path, snapshots_s=25.0))
+    assert "rig.snapshots" in outcome.as_json()["where_time_goes_s"]
+    with flown(path) as run, flown(recorded) as other:
+        assert run.digest == other.digest
+        wanted = states(recorded, tmp_path)
+        with Capture(run.capture) as capture, Store(path, capture) as store:
+            assert len(store.entries) == 5
+            for entry, before in zip(store.entries, entries(recorded), strict=True):
+                assert (entry.seq, entry.t_ns, entry.digest, entry.files) == (
+                    *(before.seq, before.t_ns, before.digest, before.files),
+                )
+            for seq, mark in wanted.items():
+                there = go(run, capture, seq, tmp_path / str(seq))
+                assert there.snapshot
+                assert fingerprint(there.stepped.rig).hex() == mark
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"transport": "ipc"}, "add --transport direct"),
+        ({"pace": "x10"}, "leave --pace away"),
+        ({"snapshots_s": 0.5}, "every 0.5 s: give 1 s or more"),
+    ],
+)
+def test_snapshots_in_flight_need_a_flight_in_this_process(wrong, what):
+    """Flight software elsewhere, or the pace of the wall: it says what to do instead."""
+    options = Options(transport="direct", snapshots_s=60.0)
+    assert not checked(options).rows
+    with pytest.raises(UsageError, match=what):
+        checked(replace(options, **wrong))
+
+
 def test_a_frame_that_the_capture_holds_is_not_kept_twice(tmp_path):
     """A frame that a camera port holds is found in the capture when the run is thawed."""
     path = tmp_path / "run"
     fly(Options(transport="direct", inference="threshold", duration_s=700.0, out=path))
     with flown(path) as run:
-        entries = make(run, 690 * SECOND)
+        made = make(run, 690 * SECOND)
         with Capture(run.capture) as capture, Store(path, capture) as store:
             frames = list(capture.records(["/camera/csi0"]))
-            stepped = store.thaw(entries[-1], tmp_path / "payload", Kept)
+            stepped = store.thaw(made[-1], tmp_path / "payload", Kept)
     assert stepped.rig.wiring.buses["csi0"]._last == frames[-1].payload
-    assert entries[-1].shared_nbytes < len(frames[-1].payload) // 2
+    assert made[-1].shared_nbytes < len(frames[-1].payload) // 2
 
 
 def test_what_cannot_be_flown_again_is_refused(recorded, tmp_path):
