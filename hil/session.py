@@ -28,7 +28,7 @@ from hil.rundir import RunDirectory, first_free, host_errors
 from hil.supervisor import Flight, Supervisor
 from hil.time.pacing import Pacer
 from hil.time.pinning import pinned
-from hil.uut import flight_over
+from hil.uut import DirectFlight, flight_over
 
 if TYPE_CHECKING:
     from hil.boards.desk import Boards
