@@ -44,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
         "the run can be repeated, mock where a board or a program took part, play for imports)",
     )
     p.add_argument("--until", type=int, metavar="N", help="stop after record number N")
-    p.add_argument("--from", type=int, metavar="N", dest="start", help="begin at record number N")
+    p.add_argument(
+        "--from",
+        type=int,
+        metavar="N",
+        dest="start",
+        help="begin before record number N, at the nearest snapshot (see `hil snapshot`)",
+    )
     p.add_argument(
         "--break-at",
         metavar="EXPR",

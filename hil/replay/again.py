@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,22 @@ class Again(ABC):
         if not flown.whole:
             last = capture.last_seq if capture.last_seq is not None else -1
             self.until = last if self.until is None else min(self.until, last)
-        recorded = map(self.compared, capture.buffers())
+        recorded = map(self.compared, self.recorded())
         self.comparison = Comparison(recorded, self._decoder(), self.rules(), self.names)
         self._stops = self._stops_of()
         self.notes: list[str] = []
+        #: where it was begun: virtual time, the start or that of a snapshot
+        self.begun_ns = 0
         self._rig: Rig | None = None
-        self.stream = self._stream()
+        self.stream = self.make_stream()
 
     def rules(self) -> Rules:
         """Return what may differ."""
         return Rules(ignore=self.options.ignore, tolerate=self.options.tolerate)
+
+    def recorded(self) -> Iterator[bytes]:
+        """Yield what was recorded; asked for when the first record was made anew."""
+        yield from self.capture.buffers()
 
     def compared(self, octets: bytes) -> bytes:
         """Return those of whole records, recorded or new, that are compared."""
@@ -91,8 +98,8 @@ class Again(ABC):
     def _decoder(self) -> Decoder:
         return Decoder(self.flown.board, self.flown.mission, self.names)
 
-    def _stream(self) -> RecordStream:
-        """Return the stream: compared in batches, and looked at record by record where need be."""
+    def make_stream(self) -> RecordStream:
+        """Return a stream: compared in batches, and looked at record by record where need be."""
         feed = self._take if self.until is None else Upto(self.until, self._take).feed
         cuts = self.until is not None and not self.stops_between
         if not cuts and self._stops is None:
@@ -152,9 +159,9 @@ class Again(ABC):
         return Replayed(
             RE_EXECUTE,
             verdict,
-            now_ns / SECOND,
+            (now_ns - self.begun_ns) / SECOND,
             wall_s,
-            self.flown.wall_s if ended else None,
+            self.flown.wall_s if ended and not self.begun_ns else None,
             figures,
             tuple(self.notes),
             reordered=verdict.identical and self._is_reordered(figures),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from hil.capture.reader import Capture
+from hil.digest import RecordStream
 from hil.errors import UsageError
 from hil.faults.plan import apply
 from hil.replay.again import Again
@@ -59,11 +60,37 @@ class InSteps(Again):
 
     stops_between = True
     _stepped: Stepped | None = None
+    _behind: Iterator[bytes] | None = None
 
     def build(self) -> Rig:
         """Return the rig with the flight software beside it."""
-        self._stepped = Stepped(self.flown, self.storage / "payload", self.stream)
+        payload = self.storage / "payload"
+        if self.options.start:
+            self._stepped = self._begin(self.options.start, payload)
+        else:
+            self._stepped = Stepped(self.flown, payload, self.stream)
         return self._stepped.rig
+
+    def recorded(self) -> Iterator[bytes]:
+        """Yield what was recorded from where it was begun."""
+        yield from self.capture.buffers() if self._behind is None else self._behind
+
+    def _begin(self, seq: int, payload: Path) -> Stepped:
+        """Return the run as near before record ``seq`` as a snapshot brings it."""
+        # Only now: most replays begin at the start.
+        from hil.snapshots.going import begin, recorded_behind
+
+        def make() -> RecordStream:
+            self.stream = self.make_stream()
+            return self.stream
+
+        begun = begin(self.flown, self.capture, seq, payload, make)
+        self.notes += begun.notes
+        if begun.snapshot:
+            self._behind = recorded_behind(self.capture, begun.stepped)
+            self.begun_ns = begun.stepped.now_ns
+            self.notes.append(f"begun at {begun.snapshot}, before record {begun.start}")
+        return begun.stepped
 
     @property
     def app(self) -> Any:

@@ -90,6 +90,25 @@ def test_from_a_snapshot_on_every_record_is_the_recorded_one(recorded, tmp_path)
             assert stepped.rig.stream.hexdigest() == run.digest
 
 
+def test_a_replay_begins_at_the_nearest_snapshot(mine, capsys):
+    """`hil replay --from N` compares from there to the end, or to another record; where no snapshot
+    can be used it says why and begins at the start."""
+    kept = entries(mine)
+    for words, begun, last in (
+        (["--from", str(kept[3].seq)], kept[3], None),
+        (["--from", str(kept[3].seq - 1), "--until", str(kept[3].seq + 50)], kept[2], 50),
+    ):
+        assert main(["replay", str(mine), *words, "--json"]) == 0
+        said = capsys.readouterr()
+        assert f"begun at {begun.file}, before record {begun.seq}" in said.err
+        replayed = json.loads(said.out)
+        assert replayed["virtual_s"] < 110.0 - begun.t_ns / SECOND + 0.5
+        assert ("digest" in replayed["figures"]) == (last is None)
+    spoil(mine / "snapshots" / kept[3].file, 100, 1)
+    assert main(["replay", str(mine), "--from", str(kept[3].seq)]) == 0
+    assert "no snapshot is used" in capsys.readouterr().out
+
+
 def test_a_run_that_flies_otherwise_gets_no_snapshots(recorded, tmp_path):
     """Made by re-execution, a snapshot lies on the recorded line: the first record that is not as
     it was recorded is named, and so is a run that ends too early."""
