@@ -204,8 +204,8 @@ class PacketSink:
 
     def finish(self) -> None:
         """Write the statistics of every interface."""
-        if self._writer is not None:
-            self._writer.finish()
+        if self._writer is not None and self._follower is not None:
+            self._writer.finish(self._follower.metadata)
 
     def _takes(self, record: Record) -> bool:
         """Tell whether a record meets the condition; all of them are counted and decoded."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from tshark import EPOCH_NS, exported, needs_tshark, table, tshark
+from tshark import EPOCH_NS, NAMES, exported, needs_tshark, table, tshark
 
 from flightsw.codec.wire import Flag, Kind, Record, Status
 from hil.capture.export.naming import name_of
 from hil.capture.reader import Capture
+from hil.capture.writer import CaptureWriter
+from hil.cli import main
 
 
 def small_records() -> list[Record]:
@@ -121,3 +124,40 @@ def test_editcap_writes_the_same_packets_again(small: Path, tmp_path: Path) -> N
     fields = ["frame.interface_name", "frame.time_epoch", "frame.comment", "frame.packet_id"]
     assert table(again, *fields) == table(small, *fields)
     assert tshark(again, "-x") == tshark(small, "-x")
+
+
+def test_what_the_recorder_dropped_is_in_the_statistics(tmp_path: Path) -> None:
+    """Dropped records are told for the interface that they would have been on, and no other."""
+    path = tmp_path / "capture.mcap"
+    kinds = [(Kind.CAN, 1)] * 9 + [(Kind.UART, 3)]
+    numbers = [*range(9), 14]
+    with CaptureWriter(path, EPOCH_NS, NAMES, {"board": "trial"}) as writer:
+        for (kind, channel), seq in zip(kinds, numbers, strict=True):
+            writer.write(Record(kind, channel, 2, 0, seq, 0, seq, 5, b"").pack())
+        writer.flush()
+        writer.file.lose({2: 5})
+    out = tmp_path / "x.pcapng"
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    statistics = [body for kind, body in blocks(out.read_bytes()) if kind == 5]
+    assert [counts_of(body) for body in statistics] == [(9, 0), (1, 5)]
+
+
+def blocks(octets: bytes) -> list[tuple[int, bytes]]:
+    """Return type and body of every block."""
+    found = []
+    while octets:
+        kind, length = struct.unpack_from("<II", octets)
+        assert octets[length - 4 : length] == octets[4:8]
+        found.append((kind, octets[8 : length - 4]))
+        octets = octets[length:]
+    return found
+
+
+def counts_of(statistics: bytes) -> tuple[int, int]:
+    """Return packets received and dropped of an interface statistics block."""
+    at, values = 12, {}
+    while at < len(statistics):
+        code, length = struct.unpack_from("<HH", statistics, at)
+        values[code] = statistics[at + 4 : at + 4 + length]
+        at += 4 + length + -length % 4
+    return int.from_bytes(values[4], "little"), int.from_bytes(values[5], "little")

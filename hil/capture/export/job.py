@@ -70,7 +70,7 @@ def to_pcapng(selection: Selection, request: Request, file: BinaryIO) -> list[st
     )
     for buffer in selection.buffers(every_topic=True):
         writer.write(buffer)
-    writer.finish()
+    writer.finish(capture.metadata)
     told = [f"{name}: {count} packets" for name, count in sorted(writer.counts.items())]
     if writer.lost:
         told.append(f"{writer.lost} records are missing in the capture")

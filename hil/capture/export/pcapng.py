@@ -16,6 +16,7 @@ from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.wire import HEADER, Kind, unpack_from
 from hil import __version__
+from hil.capture.capturefile import END_TABLE
 from hil.capture.export.naming import Names, described
 from hil.capture.export.notes import Notes
 
@@ -125,10 +126,18 @@ class PcapngWriter:
             view = view[state.consumed :]
             comment = self._make_way(view, taken, comment) if view else b""
 
-    def finish(self) -> None:
-        """Write the statistics of every interface: packets, and how many were lost."""
+    def finish(self, tables: Mapping[str, Mapping[str, str]] | None = None) -> None:
+        """Write the statistics of every interface: packets, and how many were lost.
+
+        ``tables`` is the metadata of the capture, whose end says what was lost on which topic.
+        """
+        end = (tables or {}).get(END_TABLE)
         for at, (kind, channel) in enumerate(self._places):
-            self._put(self._statistics(at, self._names.name(kind, channel)))
+            lost = None
+            if end is not None and self._state.counting:
+                said = end.get(f"lost {self._names.topic(kind, channel)}", "0")
+                lost = int(said) if said.isdecimal() else None
+            self._put(self._statistics(at, lost))
 
     # --- blocks -----------------------------------------------------------------------------------
 
@@ -176,7 +185,7 @@ class PcapngWriter:
         ffi.memmove(counts, self._counts, ffi.sizeof(self._counts))
         self._counts = counts
 
-    def _statistics(self, interface: int, name: str) -> bytes:
+    def _statistics(self, interface: int, lost: int | None) -> bytes:
         state = self._state
         first, last = (
             _time(t_ns + state.time_ns & (1 << 64) - 1) for t_ns in (state.start_ns, state.end_ns)
@@ -186,10 +195,12 @@ class PcapngWriter:
             (3, last),
             (4, struct.pack("<Q", self._counts[interface])),
         ]
-        if not self.lost and self._state.counting:
-            pairs.append((5, bytes(8)))
+        if lost is None and not self.lost and self._state.counting:
+            lost = 0
+        if lost is not None:
+            pairs.append((5, struct.pack("<Q", lost)))
         elif self.lost:
-            text = f"{self.lost} records lost in the capture, on {name} or any other channel"
+            text = f"{self.lost} records lost in the capture, on this channel or any other"
             pairs.insert(0, (1, text.encode()))
         return block(STATISTICS, struct.pack("<I", interface) + last + options(pairs))
 
