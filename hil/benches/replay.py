@@ -3,7 +3,9 @@
 Every record has its instant on the wall; its lateness is taken where it enters the bus, the line or
 the ground endpoint. The figure is p99, in microseconds, of the best repeat. The floor is a loop
 that sleeps to the same instants and does nothing else; the peer is python-can's ``MessageSync``,
-where it is installed, with the same messages. Nobody spins: all of them sleep.
+where it is installed, with the same messages. Nobody spins: all of them sleep. Ours and the floor
+are first in line for a processor (SCHED_FIFO) where the host allows that, but for flight software,
+which computes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from hil.capture.writer import CaptureWriter
 from hil.replay.flown import flown
 from hil.replay.outcome import PLAY, ReplayOptions
 from hil.replay.play import replay
-from hil.time.pacing import Histogram, fine_sleep
+from hil.time.pacing import Histogram, fine_sleep, first_in_line
 
 SECOND = 1_000_000_000
 RATE_HZ = 5000
@@ -127,7 +129,7 @@ def sleeping(count: int) -> float:
                 time.sleep(left_ns / 1e9)
             yield time.monotonic_ns() - due_ns
 
-    with fine_sleep():
+    with fine_sleep(), first_in_line():
         return _p99_us(late_ns())
 
 

@@ -31,7 +31,7 @@ from hil.replay.play import CHANNEL
 from hil.replay.play_stimulus import Delivered, Player, is_downlink, stimulus
 from hil.replay.play_verdict import Delivery, Played
 from hil.time.kernel import NEVER_NS, Kernel
-from hil.time.pacing import Pacer, fine_sleep
+from hil.time.pacing import Pacer, fine_sleep, first_in_line
 
 SECOND = 1_000_000_000
 #: octets of units that go into the decoder at a time where nothing is waited for
@@ -157,7 +157,7 @@ def _in_time(
         kernel, records, lambda unit: endpoint.feed(unit.payload), delivered, pacer.late_ns
     )
     player.begin(-player.first_ns)
-    with fine_sleep():
+    with fine_sleep(), first_in_line():
         while player.due_ns < NEVER_NS:
             kernel.run_until(player.due_ns)
     return kernel.now_ns, player.rest()

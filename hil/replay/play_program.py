@@ -8,6 +8,7 @@ end by itself.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ from hil.replay.play_stimulus import Delivered, Player, is_input, stimulus
 from hil.replay.play_verdict import Delivery, Played
 from hil.rig import SECOND, Rig
 from hil.time.kernel import NEVER_NS
-from hil.time.pacing import fine_sleep
+from hil.time.pacing import fine_sleep, first_in_line
 
 #: from the opening of the first device to the start of the stimulus: what is opened is set up
 LEAD_NS = SECOND // 10
@@ -64,7 +65,10 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         late = None if options.pace == "max" else feed.late_ns
         feed.player = Player(rig.kernel, records, found.bringer(rig.exchange), delivered, late)
         feed.player.ended = feed.end
-        with fine_sleep():
+        with contextlib.ExitStack() as stack:
+            if late is not None:
+                stack.enter_context(fine_sleep())
+                feed.is_first = stack.enter_context(first_in_line())
             begin = time.perf_counter()
             ended = hosting.serve(rig, asked, command, face, Path(), None, feed.attach)
             wall_s = time.perf_counter() - begin
@@ -78,6 +82,8 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             f"{ended.code}"
         )
     figures: dict[str, Any] = {"exit_code": ended.code, "heard": feed.heard()}
+    if late is not None:
+        figures["scheduling"] = "first in, first out" if feed.is_first else "as any program"
     return Played(
         PLAY,
         Delivery.of(delivered, lost),
@@ -97,6 +103,8 @@ class Feed:
     def __init__(self, rig: Rig, at_once: bool) -> None:
         self.rig = rig
         self.begun = False
+        #: the loop comes before other programs of the host
+        self.is_first = False
         self._at_once = at_once
         self._wait_s = LOOK_S
 

@@ -17,6 +17,7 @@ longer than it does. So while something is watched, lost time stays lost and is 
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,6 +96,25 @@ def parse_pace(text: str) -> float | None:
     if not text.startswith("x") or not 1e-3 <= factor <= 1e6:
         raise UsageError(f"pace {text!r} is none: use max, real, or xN such as x10 or x0.5")
     return factor
+
+
+@contextlib.contextmanager
+def first_in_line() -> Iterator[bool]:
+    """Have this thread run as soon as its sleep is over, before others that wait for a processor.
+
+    It is then SCHED_FIFO; programs that it starts are not. For threads that sleep most of the time.
+    Where the host does not allow it (``ulimit -r``, CAP_SYS_NICE), it yields False.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 @contextlib.contextmanager
