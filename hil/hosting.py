@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,7 @@ from hil.boards.binding import Taking, taking_part
 from hil.capture.recording import recording
 from hil.errors import HostError, UsageError
 from hil.faces.attributes import Tree
+from hil.faces.beside import record_beside
 from hil.faces.computer_tables import COMPUTERS
 from hil.faces.host import Host
 from hil.faces.jetson_tools import write_programs
@@ -152,7 +154,8 @@ def host_program(options: Options, command: Sequence[str], static: bool = False)
             rig.stream.sink = capture.write
             capture.keep(rig.stream)
             attach(capture, board, mission, plan)
-            ended = serve(rig, options, command, face, directory.path, taking)
+            beside = partial(record_beside, record=rig.stream.record)
+            ended = serve(rig, options, command, face, directory.path, taking, beside)
             rig.finish()
             note_end(
                 capture,

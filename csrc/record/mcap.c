@@ -85,7 +85,7 @@ int64_t fs_mcap_pack(const uint8_t *buf, size_t nbytes, const uint16_t *ids, uin
     return packed;
 }
 
-int64_t fs_mcap_append(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes)
+int64_t fs_mcap_fill(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes)
 {
     uint64_t before = filler->state.nentries;
     int64_t packed = fs_mcap_pack(buf, nbytes, filler->ids, filler->epoch_ns, filler->soft_limit,

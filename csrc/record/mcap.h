@@ -53,7 +53,7 @@ typedef struct {
 
 /* Append wire records as fs_mcap_pack does. Returns the octets that were not taken, 0 in most cases,
  * or FS_E_SHORT if buf ends inside a record; whole records before that one are in the chunk. */
-int64_t fs_mcap_append(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes);
+int64_t fs_mcap_fill(fs_mcap_filler *filler, const uint8_t *buf, size_t nbytes);
 
 /* Write the Message Index records of a chunk, by ascending MCAP channel; counts and places have
  * nids entries and leave messages, and the end of the index, of each. Returns octets written, or

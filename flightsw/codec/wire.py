@@ -33,6 +33,7 @@ class Kind(IntEnum):
     REFUSE = 0x07  #: bench -> participant: UTF-8 reason and remedy
     OPEN = 0x08  #: program -> bench: device path or bus name in UTF-8; docs/bench-socket.md
     ATTRIBUTE = 0x09  #: program -> bench: read a live attribute (or write it), the same page
+    LINES = 0x0A  #: modem lines, rate and format of a serial line have changed, JSON
 
     I2C = 0x10
     SPI = 0x11

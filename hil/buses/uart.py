@@ -97,6 +97,8 @@ class UARTBus(UARTPort):
         self.after_send: list[Callable[[int], None]] = []
         #: called when rate or format of the payload computer's end have changed
         self.after_setting: list[Callable[[], None]] = []
+        #: called (when, 1 if the device did it) when a modem line has changed
+        self.after_lines: list[Callable[[int, int], None]] = []
         #: further flags of the records of what is received
         self.rx_flags = 0
         self._emit = emit

@@ -35,6 +35,7 @@ class UARTPort:
     before_receive: Callable[[], None]
     rs485: RS485 | None
     after_send: list[Callable[[int], None]]
+    after_lines: list[Callable[[int, int], None]]
     _device: UARTDevice | None
     _far: UARTPort | None
     _holds: set[str]
@@ -119,10 +120,14 @@ class UARTPort:
 
     def set_modem(self, t_ns: int, **levels: int) -> None:
         """Set ``rts`` and ``dtr`` of the payload computer."""
+        before = dict(self.modem)
         for line, level in levels.items():
             if line not in MODEM_OUTPUTS:
                 raise ConfigError(f"uart {self.name}: {line} is not an output; give rts or dtr")
             self.modem[line] = int(bool(level))
+        if self.modem != before:
+            for noted in self.after_lines:
+                noted(t_ns, 0)
         if self._far is not None:
             rts, dtr = self.modem["rts"], self.modem["dtr"]
             self._far._lines(t_ns, cts=rts, dsr=dtr, cd=dtr)
@@ -173,6 +178,7 @@ class UARTPort:
 
     def _lines(self, t_ns: int, **levels: int) -> None:
         """Take CTS, DSR, RI and CD from the device; with flow control CTS holds what we send."""
+        before = dict(self.modem)
         for line, level in levels.items():
             if line not in MODEM_INPUTS:
                 raise ConfigError(
@@ -181,6 +187,9 @@ class UARTPort:
             if self.modem[line] != int(bool(level)):
                 self.modem[line] = int(bool(level))
                 self.counters[f"{line}_changes"] += 1
+        if self.modem != before:
+            for noted in self.after_lines:
+                noted(t_ns, 1)
         self.hold_tx(t_ns, "cts", self.flow and not self.modem["cts"])
 
     def _break_in(self, t_ns: int, duration_ns: int) -> None:

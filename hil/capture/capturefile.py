@@ -184,6 +184,7 @@ class CaptureFile:
         """Write the summary, make sure of it, and give the file its name.
 
         A file that failed for want of room is finished, too: it ends with the last whole chunk.
+        Where even the summary finds no room, the last chunks give theirs, and that is a failure.
         """
         assert self._fd is not None
         while True:
@@ -253,6 +254,7 @@ class CaptureFile:
             return False
         mark = self._marks.pop()
         self.ended = error.strerror or str(error)
+        self.failure = self.failure or self._failure(error)
         self.lose(mark.counts)
         for mcap_id, count in mark.counts.items():
             self.counts[mcap_id] -= count
@@ -329,11 +331,13 @@ class CaptureFile:
 
     def _fail(self, error: OSError) -> None:
         """Note why nothing more is taken, and raise that; every later call raises the same."""
-        reason = error.strerror or str(error)
-        self.ended = reason
-        kind = DiskFullError if error.errno in DiskFullError.CODES else RunDirectoryError
-        self.failure = kind(
-            f"{self.partial}: cannot be written: {reason} after {self.at} octets; make room, or "
-            "choose another --out"
-        )
+        self.ended = error.strerror or str(error)
+        self.failure = self._failure(error)
         raise self.failure from None
+
+    def _failure(self, error: OSError) -> RunDirectoryError:
+        kind = DiskFullError if error.errno in DiskFullError.CODES else RunDirectoryError
+        return kind(
+            f"{self.partial}: cannot be written: {error.strerror or error} after {self.at} octets; "
+            "make room, or choose another --out"
+        )

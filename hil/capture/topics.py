@@ -31,6 +31,8 @@ SCHEMA_TEXT = b"""One wire record: a header of 32 octets, little-endian, then `l
      28 u32  address      I2C address, SPI chip select, CAN identifier with the SocketCAN flags,
                           GPIO line
 kinds and payloads:
+  0x09 ATTRIBUTE address 0 read, 1 written; JSON: path, errno, text
+  0x0A LINES JSON: modem lines, rate and format of a serial line from now on
   0x10 I2C   a message: u16 address, u16 flags (1 read, 2 ten-bit, 4 length
              first), u16 length, data
   0x11 SPI   a segment: u32 length, u32 speed_hz, u8 bits, u8 flags, u16 delay_us, tx, rx
@@ -52,8 +54,9 @@ _FIXED = {
     Kind.WORLD: "/world",
     Kind.FAULT: "/fault",
     Kind.LOAD: "/load",
+    Kind.ATTRIBUTE: "/attribute",
 }
-_FOLDERS = {Kind.GPIO: "/gpio/", Kind.FRAME: "/camera/"}
+_FOLDERS = {Kind.GPIO: "/gpio/", Kind.FRAME: "/camera/", Kind.LINES: "/lines/"}
 
 
 def topic_of(kind: int, channel: int, names: Mapping[int, str]) -> str:

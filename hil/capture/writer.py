@@ -24,7 +24,7 @@ CHUNK_NBYTES = 256 * 1024
 #: A message takes at least 31 octets of head, so a chunk of the usual size cannot hold more.
 _ENTRY_CAPACITY = CHUNK_NBYTES // 31 + 1
 _JSON_OFFSET = 65536
-_append = lib.fs_mcap_append
+_append = lib.fs_mcap_fill
 
 
 class CaptureWriter:

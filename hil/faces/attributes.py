@@ -50,6 +50,10 @@ class Attribute(NamedTuple):
         return (0o444 if self.show else 0) | (0o200 if self.store else 0)
 
 
+#: (path, whether it was written, errno, text read or written, when it began, when it was over)
+Told = Callable[[str, bool, int, str, int, int], None]
+
+
 class _Access(NamedTuple):
     steps: Steps
     done: Callable[[int, str, int], None]  #: (errno, text, when)
@@ -158,6 +162,8 @@ class Attributes:
     def __init__(self, tree: Tree, lanes: Iterable[Lane], ask: Ask) -> None:
         self.tree = tree
         self.counters = {"reads": 0, "writes": 0, "failed": 0, "transactions": 0, "unanswered": 0}
+        #: told of each access that is over
+        self.told: Told | None = None
         self._ask = ask
         by_name = {lane.bus.name: lane for lane in lanes}
         for device in tree.devices:
@@ -180,22 +186,26 @@ class Attributes:
         assert attribute is not None, "served by whoever has one open"
         header = HEADER.unpack_from(message) if len(message) >= HEADER_NBYTES else (0,) * 9
         framed = header[0] == _ATTRIBUTE and header[4] == len(message) - HEADER_NBYTES
+        written = (message[HEADER_NBYTES:] if framed else message).decode(errors="replace")
+        reads = framed and not header[8]
 
         def done(code: int, text: str, when_ns: int) -> None:
             self.counters["failed"] += code != 0
+            if self.told is not None:
+                text_of = text if reads else written
+                self.told(client.path, not reads, code, text_of, t_ns, when_ns)
             if not framed or client.participant.gone:
                 self.counters["unanswered"] += 1
                 return
             octets = code.to_bytes(4, "little") + text.encode()[:PAGE_NBYTES]
             send(client, pack(_ATTRIBUTE, 0, _REPLY, t_ns=when_ns, payload=octets))
 
-        if framed and not header[8]:
+        if reads:
             self.counters["reads"] += 1
             steps = attribute.show and attribute.show()
         else:
             self.counters["writes"] += 1
-            text = (message[HEADER_NBYTES:] if framed else message).decode(errors="replace")
-            steps = attribute.store and attribute.store(text)
+            steps = attribute.store and attribute.store(written)
         if steps is None:
             done(errno.EIO, "", t_ns)  # as sysfs answers where a driver has no such call
         elif attribute.device is not None and len(attribute.device.waiting) >= WAITING_LIMIT:

@@ -27,7 +27,7 @@ class Client:
 
     __slots__ = (
         *("asks", "attribute", "desk", "hears", "kind", "lane", "node"),
-        *("participant", "socket", "take"),
+        *("participant", "path", "socket", "take"),
     )
 
     def __init__(self, connection: socket.socket | None, participant: Participant) -> None:
@@ -45,6 +45,8 @@ class Client:
         self.hears = False
         #: the live attribute that it has open, instead of a device
         self.attribute: Attribute | None = None
+        #: by what name
+        self.path = ""
         #: takes the replies of a client within the bench, which has no socket
         self.take: Callable[[bytes], None] | None = None
 

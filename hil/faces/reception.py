@@ -55,6 +55,7 @@ class Reception:
         name = payload.decode(errors="replace")
         client.attribute = self._tree.find(name)
         if client.attribute is not None:
+            client.path = name
             return self._text({"path": name, "mode": f"{client.attribute.mode:o}"})
         node = self._nodes.get(name) or self._nodes.get(f"/dev/{name}") or self._of_bus(name)
         if node is None:

@@ -14,7 +14,7 @@ local floor = math.floor
 
 local KIND = {
     [0x01] = "HELLO", [0x02] = "WELCOME", [0x03] = "NEXT", [0x04] = "GRANT", [0x05] = "END",
-    [0x06] = "END_ACK", [0x07] = "REFUSE", [0x08] = "OPEN", [0x09] = "ATTRIBUTE",
+    [0x06] = "END_ACK", [0x07] = "REFUSE", [0x08] = "OPEN", [0x09] = "ATTRIBUTE", [0x0A] = "LINES",
     [0x10] = "I2C", [0x11] = "SPI", [0x12] = "UART", [0x13] = "CAN", [0x14] = "GPIO",
     [0x15] = "FRAME", [0x16] = "LOAD", [0x17] = "ONEWIRE",
     [0x20] = "TM", [0x21] = "TC", [0x22] = "LINK", [0x30] = "EVENT", [0x31] = "WORLD",

@@ -72,4 +72,5 @@ def test_every_kind_flag_and_status_has_its_own_number():
         "REFUSE",
         "OPEN",
         "ATTRIBUTE",
+        "LINES",
     }

@@ -307,3 +307,17 @@ def test_an_interceptor_passes_blocks_modifies_and_mimics(
     assert all(record[2] & Flag.FAULTED for record in line.inputs)
     if heard == b"ABC":
         assert line.records[0][2] == Flag.FAULTED
+
+
+def test_each_change_of_a_modem_line_is_told_once() -> None:
+    """Whoever follows the modem lines hears when and by whom one moved, and of nothing else."""
+    line, told = Line(), []
+    line.bus.after_lines.append(lambda t_ns, came: told.append((t_ns, came, dict(line.bus.modem))))
+    line.bus.set_modem(5, rts=0)
+    line.bus.set_modem(6, rts=0)
+    line.device.uart_lines(7, cts=0)
+    line.device.uart_lines(8, cts=0, dsr=1)
+    assert [(t_ns, came, now["rts"], now["cts"]) for t_ns, came, now in told] == [
+        (5, 0, 0, 1),
+        (7, 1, 0, 0),
+    ]

@@ -224,7 +224,7 @@ def test_the_disk_fills_while_the_summary_is_written(tmp_path: Path) -> None:
     writer.write(b"".join(record.pack() for record in records))
     writer.flush()
     size = writer.partial.stat().st_size
-    with file_size_limit(size + 100):
+    with pytest.raises(DiskFullError, match="cannot be written"), file_size_limit(size + 100):
         writer.close()
     with Capture(tmp_path / "capture.mcap") as capture:
         got = list(capture.records())

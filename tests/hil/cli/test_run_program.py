@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from flightsw.codec.wire import FIRST_DIGEST_KIND, Kind
 from hil import hosting
 from hil.capture.reader import Capture
 from hil.cli import main
@@ -169,3 +171,28 @@ def test_the_shim_exports_nothing_else() -> None:
     assert {line.split()[-1] for line in out.stdout.splitlines()} == set(
         re.findall(r"`(\w+)`", page)
     )
+
+
+@needs_shim
+def test_what_a_program_does_beside_its_buses_is_in_the_capture(tmp_path: Path) -> None:
+    """Attributes that it reads and how it sets a serial line are records; the digest is without."""
+    script = (
+        "import os, termios; print(open('/sys/class/thermal/thermal_zone0/temp').read(), end='');"
+        "fd = os.open('/dev/ttyAMA1', os.O_RDWR | os.O_NOCTTY); way = termios.tcgetattr(fd);"
+        "way[4] = way[5] = termios.B19200; termios.tcsetattr(fd, termios.TCSANOW, way);"
+        "os.write(fd, b'x'); termios.tcdrain(fd)"
+    )
+    done = subprocess.run([*words(tmp_path), sys.executable, "-c", script], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    with Capture(tmp_path / "run" / "capture.mcap") as capture:
+        records = list(capture.records())
+        topics = {channel.topic for channel in capture.channels.values()}
+    (access,) = (json.loads(r.payload) for r in records if r.kind == Kind.ATTRIBUTE)
+    assert access["path"] == "/sys/class/thermal/thermal_zone0/temp"
+    assert access["text"].encode() == done.stdout
+    assert json.loads([r for r in records if r.kind == Kind.LINES][-1].payload)["baud"] == 19200
+    assert topics >= {"/attribute", "/lines/ttyAMA1", "/bus/ttyAMA1"}
+    kept = [r for r in records if r.kind >= FIRST_DIGEST_KIND and r.kind != Kind.WORLD]
+    assert [r.seq for r in kept] == list(range(len(kept)))
+    digest = hashlib.blake2b(b"".join(r.pack() for r in kept), digest_size=32).hexdigest()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["digest"] == digest
