@@ -23,7 +23,7 @@ class Follower(Closing):
         self.path = Path(path)
         self.channels: dict[int, ChannelInfo] = {}
         self.metadata: dict[str, dict[str, str]] = {}
-        #: whether the writer has finished the file, and everything of it was returned
+        #: whether the writer has ended the file, and everything of it was returned
         self.finished = False
         self.counters = {"chunks": 0, "octets": 0}
         self._source = Source(self.path)
@@ -47,7 +47,8 @@ class Follower(Closing):
         CaptureError if what was written is no capture or damaged; it never waits.
         """
         found, nbytes = [], 0
-        self._source.refresh()
+        if self._source.refresh() < self._at:
+            self.finished = True  # a full disk: the writer took its last chunks back
         try:
             while not self.finished and nbytes < most_nbytes:
                 stop = self._whole_record()

@@ -6,9 +6,10 @@ import argparse
 import fcntl
 import json
 import os
+import sys
 from pathlib import Path
 
-from hil.errors import CaptureError, UsageError
+from hil.errors import CaptureError, HilError, UsageError
 from hil.rundir import LOCK, LOST, PARTIAL
 
 CAPTURE = "capture.mcap"
@@ -42,22 +43,30 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Recover; return 0."""
+    """Recover; return 0, or the exit code of the worst that went wrong."""
     args = parser().parse_args(argv)
     if args.out is not None and len(args.path) > 1:
         raise UsageError("--out names one file; give one path, or leave --out away")
     from hil.capture.recover import recover
 
-    done = []
-    for path in args.path:
-        found = capture_in(path)
-        check_idle(found)
-        done.append(recover(found, args.out, args.in_place))
-        if not args.json:
-            print("\n".join(done[-1].lines()), flush=True)
+    told: list[dict[str, object]] = []
+    code = 0
+    for path in args.path:  # what is wrong with one of them is no reason to leave the others
+        try:
+            found = capture_in(path)
+            check_idle(found)
+            done = recover(found, args.out, args.in_place)
+        except HilError as error:
+            code = max(code, error.exit_code)
+            told.append({"source": str(path), "error": str(error)})
+            print(f"hil recover: {error}", file=sys.stderr)
+        else:
+            told.append(done.as_json())
+            if not args.json:
+                print("\n".join(done.lines()), flush=True)
     if args.json:
-        print(json.dumps([each.as_json() for each in done], sort_keys=True))
-    return 0
+        print(json.dumps(told, sort_keys=True))
+    return code
 
 
 def capture_in(path: Path) -> Path:

@@ -22,6 +22,7 @@ from damaging import (
     write_small,
 )
 
+from flightsw.codec.wire import Kind
 from hil.capture import mcapfmt
 from hil.capture.mcapfmt import MAGIC, Op
 from hil.capture.reader import Capture
@@ -84,6 +85,38 @@ def test_chunks_behind_damage_are_given(tmp_path: Path, raw: bytes) -> None:
     assert ends[2] < chunk.at < ends[3]
     assert chunk.nbytes == ends[3] - chunk.at
     assert "never finished" in str(end)
+
+
+@pytest.mark.parametrize("field", [1, 9 + 28, 9 + 36, 9 + 39])
+def test_a_length_that_leads_astray(tmp_path: Path, raw: bytes, field: int) -> None:
+    """Where the length of a chunk is damaged, the walk finds the next one: no other is lost."""
+    path, records = tmp_path / "capture.mcap", small_records(COUNT)
+    path.write_bytes(raw)
+    with Capture(path) as capture:
+        at = int(capture.places["at"][3])
+        end = int(capture.places["at"][-1] + capture.places["length"][-1])
+    cut = bytearray(raw[:end])
+    cut[at + field] ^= 0x10
+    path.write_bytes(cut)
+    with Capture(path, tolerant=True) as capture:
+        got = list(capture.records())
+        assert capture.damages[0].at == at
+    assert got == records[: 3 * PER_CHUNK] + records[4 * PER_CHUNK :]
+
+
+def test_a_channel_that_lost_its_crc(tmp_path: Path, raw: bytes) -> None:
+    """Where others have a CRC, a description of a channel without one is not believed."""
+    path, records = tmp_path / "capture.mcap", small_records(COUNT)
+    path.write_bytes(raw)
+    end = chunk_ends(path)[-1]
+    kind = mcapfmt.string("crc") + mcapfmt.string("12345678")
+    at = raw.index(mcapfmt.string("/event"))
+    crc_at = raw.index(kind[:7], at)
+    bare = raw[: at + 5] + b"x" + raw[at + 6 : crc_at + 4] + b"abc" + raw[crc_at + 7 : end]
+    path.write_bytes(bare)
+    with Capture(path, tolerant=True) as capture:
+        assert list(capture.records()) == [r for r in records if r.kind != Kind.EVENT]
+        assert "has no CRC, as others have" in " ".join(map(str, capture.damages))
 
 
 def test_a_finished_file_passes_over_a_damaged_chunk(tmp_path: Path, raw: bytes) -> None:

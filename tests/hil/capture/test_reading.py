@@ -255,3 +255,16 @@ def test_a_follower_refuses_damage(tmp_path: Path, capture: Path) -> None:
         pytest.raises(CaptureError, match="cannot be followed: octet"),
     ):
         polled(follower)
+
+
+def test_a_follower_of_a_file_that_is_cut_back(tmp_path: Path, capture: Path) -> None:
+    """A writer that takes back what a full disk did not hold ends what follows it, too."""
+    raw, path = capture.read_bytes(), tmp_path / "growing"
+    path.write_bytes(raw[: len(raw) // 2])
+    with Follower(path) as follower:
+        got = polled(follower)
+        assert got == records(len(got))
+        with path.open("rb+") as file:
+            file.truncate(3000)
+        assert follower.poll() == b""
+        assert follower.finished

@@ -156,6 +156,22 @@ def test_a_run_directory(tmp_path: Path, raw: bytes, capsys: pytest.CaptureFixtu
     assert main(["recover", "--out", "x", "a", "b"]) == 2
 
 
+def test_one_that_cannot_be_recovered_does_not_stop_the_others(
+    tmp_path: Path, raw: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong with one path is said, the others are recovered, and the exit code tells."""
+    (tmp_path / "good.mcap").write_bytes(raw[:-1])
+    (tmp_path / "bad.mcap").write_bytes(b"nothing")
+    paths = [str(tmp_path / name) for name in ("bad.mcap", "absent", "good.mcap")]
+    assert main(["recover", "--json", *paths]) == 1
+    said = capsys.readouterr()
+    bad, absent, good = json.loads(said.out)
+    assert "nothing can be recovered" in bad["error"]
+    assert "absent: is not there" in absent["error"]
+    assert good["records"] == COUNT
+    assert said.err.count("\n") == 2
+
+
 def test_a_run_that_is_writing_is_left_alone(
     tmp_path: Path, raw: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
