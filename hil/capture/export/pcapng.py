@@ -22,8 +22,9 @@ from hil.capture.export.notes import Notes
 
 LINKTYPE_USER0 = 147
 LINKTYPE_CAN_SOCKETCAN = 227
-#: the longest packet that Wireshark takes; a longer one is cut, and keeps its length
-SNAPLEN = 262_144
+#: A longer packet is cut, and keeps its length: Wireshark takes packets, and dumpcap from a pipe
+#: whole blocks, of at most 262144 octets.
+SNAPLEN = 262_144 - 4096
 #: in the description of an interface: numbers of records may be missing that were never lost
 SELECTION = "selection"
 
@@ -33,7 +34,7 @@ _NANOSECONDS = b"\x09"
 _NONE, _SKIP = 0xFFFFFFFF, 0xFFFFFFFE
 _CAN_OFFSET = 65536
 _CAN_MOST = 64
-_COMMENT_LIMIT = 60_000
+_COMMENT_LIMIT = 4000
 
 
 def block(kind: int, body: bytes) -> bytes:
