@@ -43,10 +43,10 @@ def parser() -> argparse.ArgumentParser:
         "the same world again; play: recorded stimulus with its timing (default: re-execute where "
         "the run can be repeated, mock where a board or a program took part, play for imports)",
     )
-    p.add_argument("--until", type=int, metavar="N", help="stop after record number N")
+    p.add_argument("--until", type=number, metavar="N", help="stop after record number N")
     p.add_argument(
         "--from",
-        type=int,
+        type=number,
         metavar="N",
         dest="start",
         help="begin before record number N, at the nearest snapshot (see `hil snapshot`)",
@@ -92,6 +92,13 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def number(text: str) -> int:
+    """Return the global number of a record."""
+    if not text.isascii() or not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: give the number of a record, from 0 on")
+    return int(text)
+
+
 def main(argv: list[str]) -> int:
     """Replay, print the verdict; return 0 if identical and 1 if not."""
     program: list[str] = []
@@ -119,13 +126,37 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
 
     for line in (*run.gaps, *run.differences()):
         say(f"differs: {line}")
-    replayed = mode_of(mode)(run, _options(args, mode, program), say)
+    options = _options(args, mode, program)
+    if args.html is None:
+        replayed = mode_of(mode)(run, options, say)
+    else:
+        replayed = _drawn(run, options, say, args.html)
     # The output of a program is that of this command, and nothing of ours stands in it.
     ours = not args.json and not program and run.program is None
     print("\n".join(replayed.lines()), file=sys.stdout if ours else sys.stderr)
     if args.json:
         print(json.dumps(replayed.as_json(), sort_keys=True))
     return replayed.exit_code
+
+
+def _drawn(run: Flown, options: ReplayOptions, say: Callable[[str], None], path: Path) -> Replayed:
+    """Replay, and draw both traces over each other into ``path``."""
+    import tempfile
+    from dataclasses import replace
+
+    from hil.replay.flown import flown
+    from hil.replay.page import write_page
+    from hil.replay.verdict import Verdict
+
+    if options.mode != "re-execute":
+        raise UsageError(f"--html: mode {options.mode} keeps no new trace; take --mode re-execute")
+    with tempfile.TemporaryDirectory(prefix="flatsat-") as folder:
+        out = options.out or Path(folder) / "again"
+        replayed = mode_of(options.mode)(run, replace(options, out=out), say)
+        assert isinstance(replayed.verdict, Verdict), "what was compared was two streams"
+        with flown(out) as new:
+            write_page(path, replayed.verdict, run, new)
+    return replayed
 
 
 def default_mode(run: Flown) -> str:

@@ -18,7 +18,7 @@ from hil.replay.decode import Decoder
 from hil.replay.flown import Flown
 from hil.replay.outcome import RE_EXECUTE, Replayed, ReplayOptions
 from hil.replay.rules import Rules
-from hil.replay.stops import Left, Scene, Stops, condition_of
+from hil.replay.stops import Left, Scene, stops_of
 from hil.replay.upto import Upto
 from hil.replay.watching import WatchingStream
 from hil.rig import SECOND, Rig, channel_names
@@ -55,7 +55,7 @@ class Again(ABC):
             self.until = last if self.until is None else min(self.until, last)
         recorded = map(self.compared, self.recorded())
         self.comparison = Comparison(recorded, self._decoder(), self.rules(), self.names)
-        self._stops = self._stops_of()
+        self._stops = stops_of(options, flown, capture.buffers, self._scene)
         self.notes: list[str] = []
         #: where it was begun: virtual time, the start or that of a snapshot
         self.begun_ns = 0
@@ -64,7 +64,11 @@ class Again(ABC):
 
     def rules(self) -> Rules:
         """Return what may differ."""
-        return Rules(ignore=self.options.ignore, tolerate=self.options.tolerate)
+        return Rules.of(self.flown.board, self.options.ignore, self.options.tolerate)
+
+    def recorded(self) -> Iterator[bytes]:
+        """Yield the recorded stream that the new one is compared with."""
+        yield from self.capture.buffers()
 
     def recorded(self) -> Iterator[bytes]:
         """Yield what was recorded; asked for when the first record was made anew."""
@@ -117,18 +121,6 @@ class Again(ABC):
         if not self.stops_between and HEADER.unpack_from(octets)[_SEQ] == self.until:
             raise Left
 
-    def _stops_of(self) -> Stops | None:
-        """Return what stops the replay in between; None: nothing does."""
-        options, names = self.options, self.names
-        if options.break_at is None and not options.step:
-            return None
-        condition = None
-        if options.break_at is not None:
-            recorded = self.capture.buffers()
-            condition = condition_of(options.break_at, recorded, self._decoder(), names)
-        start = options.start or 0
-        return Stops(condition, options.step, self._decoder(), names, self._scene, start)
-
     def _scene(self) -> Scene:
         """Return what there is to look at now; nothing while the rig is being built."""
         if self._rig is None:
@@ -175,6 +167,10 @@ class Again(ABC):
     def _note_differences(self) -> None:
         if not self.flown.whole:
             what = f"the capture was cut off after record {self.until}; compared up to there"
+            self.notes.append(what)
+        if lost := sum(self.flown.lost.values()):
+            topics = ", ".join(self.flown.lost)
+            what = f"{lost} records were dropped when it was recorded, on {topics}: they are extra"
             self.notes.append(what)
         if not self.flown.repeatable and self.flown.program is None:
             self.notes.append("something real or from outside took part: it need not repeat")

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from hil.about import BOARD, END, END_FACTS, FAULTS, MISSION
 from hil.board import Board, load_board, read_board
+from hil.capture.capturefile import END_TABLE, WHOLE
 from hil.capture.reader import Capture
+from hil.capture.recover import RECOVERED_TABLE
 from hil.closing import Closing
 from hil.config import document
 from hil.errors import CaptureError, ConfigError, UsageError
@@ -63,6 +65,8 @@ class Flown(Closing):
     imported: bool = False
     #: False: the run was cut off, the capture ends before it
     whole: bool = True
+    #: records that the capture lacks, by topic: they came faster than they could be written
+    lost: Mapping[str, int] = field(default_factory=dict)
     #: what is missing in the capture, and what stands in for it
     gaps: tuple[str, ...] = ()
     run: dict[str, Any] = field(default_factory=dict)
@@ -156,7 +160,9 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
             raise CaptureError(f"{file}: what it says of its run is damaged: {wrong}") from None
         if program is not None and not _is_words(program):
             raise CaptureError(f"{file}: the program that it names is no list of words")
-        whole = capture.damage is None
+        recording = capture.metadata.get(END_TABLE, {})
+        is_cut = recording.get("ended", WHOLE) != WHOLE or RECOVERED_TABLE in capture.metadata
+        whole = capture.damage is None and not is_cut
     imported = "imported" in facts
     return Flown(
         path=path,
@@ -174,6 +180,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
         repeatable=end.get("repeatable", True) is True and not (options.bind or options.front),
         imported=imported,
         whole=whole,
+        lost=_lost(recording),
         gaps=() if imported else tuple(gaps),
         run=run,
     )
@@ -185,6 +192,12 @@ def _end(table: Mapping[str, str]) -> dict[str, Any]:
         return {name: json.loads(table[name]) for name in END_FACTS if name in table}
     except (ValueError, RecursionError):
         return {}
+
+
+def _lost(table: Mapping[str, str]) -> dict[str, int]:
+    """Return how many records of each topic are missing, as the recorder has noted it."""
+    counts = {name.removeprefix("lost "): n for name, n in table.items() if name[:5] == "lost "}
+    return {topic: int(count) for topic, count in counts.items() if count.isdecimal()}
 
 
 def _is_number(value: object) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from functools import cache
 
 from flightsw.codec import dictionary
 from hil.config import nearest
 from hil.errors import UsageError
-from hil.replay.condition import Compare, Condition, Name, Not, Several
+from hil.replay.condition import Compare, Condition, Name, Not, Several, Value
 
 #: what is known of every record without decoding it
 HEADER = (
@@ -17,6 +18,8 @@ HEADER = (
     *("kind", "channel", "topic"),
 )
 _SHOWN = 4
+#: a field of the second, third... unit that one record completes
+_NUMBERED = re.compile(r"((\w+)\[\d+\])\.")
 
 
 def meant(text: str, known: Collection[str]) -> list[str]:
@@ -85,6 +88,21 @@ def _resolve_field(name: Name, known: Collection[str]) -> None:
         listed = ", ".join(found[:_SHOWN]) + more
         raise UsageError(f"condition: {name.text!r} may be any of {listed}; say more of its name")
     name.field = found[0]
+
+
+def views(fields: Mapping[str, Value]) -> list[Mapping[str, Value]]:
+    """Return the fields of a record once for each packet in it: of several, the second has
+    ``tm[1].`` in place of ``tm.``, and a condition is about one of them."""
+    numbered: dict[str, dict[str, Value]] = {}
+    for name, value in fields.items():
+        if found := _NUMBERED.match(name):
+            numbered.setdefault(found[1], {})[f"{found[2]}.{name[found.end() :]}"] = value
+    if not numbered:
+        return [fields]
+    first = {name: value for name, value in fields.items() if not _NUMBERED.match(name)}
+    heads = {name.partition(".")[0] for unit in numbered.values() for name in unit}
+    rest = {name: v for name, v in first.items() if name.partition(".")[0] not in heads}
+    return [first, *({**rest, **unit} for unit in numbered.values())]
 
 
 @cache

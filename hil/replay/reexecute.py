@@ -39,6 +39,8 @@ def _way(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> ty
     """Return how to fly it again."""
     if flown.imported:
         raise UsageError(f"{flown.path}: no run of ours made it; take --mode play")
+    if options.until is not None and options.until < (options.start or 0):
+        raise UsageError(f"--until {options.until} lies before --from {options.start}")
     if flown.program is not None or options.program:
         # Only now: it brings the faces of programs with it.
         from hil.replay.rerun import Rerun, warn
@@ -47,7 +49,8 @@ def _way(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> ty
         return Rerun
     if options.transport == DIRECT:
         return InSteps
-    if options.break_at is not None or options.step or options.until is not None:
+    stops = (options.break_at, options.until, options.start)
+    if options.step or any(stop is not None for stop in stops):
         raise UsageError(
             f"transport {options.transport}: a flight in a process of its own is not stopped in "
             "between; leave --transport away"
@@ -90,6 +93,8 @@ class InSteps(Again):
             self._behind = recorded_behind(self.capture, begun.stepped)
             self.begun_ns = begun.stepped.now_ns
             self.notes.append(f"begun at {begun.snapshot}, before record {begun.start}")
+        elif not begun.notes:
+            self.notes.append("begun at the start: `hil snapshot` makes nearer places to begin at")
         return begun.stepped
 
     @property

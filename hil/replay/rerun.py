@@ -61,7 +61,8 @@ class Rerun(Again):
     def rules(self) -> Rules:
         """Return what may differ: times too, where they are those of the wall."""
         free = () if self.repeats else TIMES
-        return Rules(ignore=(*self.options.ignore, *free), tolerate=self.options.tolerate)
+        ignore = (*self.options.ignore, *free)
+        return Rules.of(self.flown.board, ignore, self.options.tolerate)
 
     def build(self) -> Rig:
         """Return the rig, without flight software."""

@@ -10,18 +10,23 @@ import pdb
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from flightsw.codec.wire import Kind, Record, unpack_all, unpack_from
 from hil.capture.topics import topic_of
 from hil.replay.condition import Condition, Value, parse
 from hil.replay.decode import Decoder
-from hil.replay.naming import HEADER, dictionary_words, meant, resolve
+from hil.replay.decoding.flat import said
+from hil.replay.flown import Flown
+from hil.replay.naming import HEADER, dictionary_words, meant, resolve, views
+from hil.replay.outcome import ReplayOptions
+from hil.rig import channel_names
 
 #: What spans records and is put together from them: decoded whether or not anybody asks.
 _SPANNING = (Kind.UART, Kind.TM, Kind.TC)
-#: So many records of the capture are searched for the fields of a condition.
-SEARCH_LIMIT = 400_000
+#: So many records of the capture are searched for the fields of a condition: these at least, to
+#: find out whether a name is that of several, and these at most, until each is found.
+SEARCH_LEAST, SEARCH_LIMIT = 20_000, 1_000_000
 #: characters of what a record says in its line; `p` shows everything
 SHOWN_LIMIT = 300
 #: fields of the header that a line does not repeat
@@ -47,7 +52,7 @@ class Scene:
     world: Any = None
 
 
-def about(record: Record, topic: str) -> dict[str, Value]:
+def about(record: Record, names: Mapping[int, str]) -> dict[str, Value]:
     """Return what is known of a record without decoding it."""
     return {
         "seq": record.seq,
@@ -58,39 +63,72 @@ def about(record: Record, topic: str) -> dict[str, Value]:
         "flags": record.flags,
         "address": record.address,
         "kind": Kind(record.kind).name if record.kind in _KINDS else record.kind,
-        "channel": record.channel,
-        "topic": topic,
+        "channel": names.get(record.channel, record.channel),
+        "topic": topic_of(record.kind, record.channel, names),
     }
 
 
 _KINDS = frozenset(Kind)
 
 
+class Sought(NamedTuple):
+    """A condition whose names are known, and the kinds of records that have its fields."""
+
+    condition: Condition
+    kinds: frozenset[int]
+
+
 def condition_of(
     text: str, recorded: Iterable[bytes], decoder: Decoder, names: Mapping[int, str]
-) -> Condition:
+) -> Sought:
     """Return the condition of a text, its names resolved among the fields that were recorded.
 
     Raises ``UsageError`` for what is no condition and for names that no record has.
     """
     condition = parse(text)
     wanted = {name.text for name in condition.names()}
-    if wanted <= {*HEADER, *dictionary_words()}:
-        resolve(condition, HEADER, dictionary_words())
-        return condition
-    fields, words = set(HEADER), set(dictionary_words())
+    words = {*dictionary_words(), *Kind.__members__, *names.values()}
+    #: field -> kinds of records that have it
+    fields: dict[str, set[int]] = {name: set() for name in HEADER}
     searched = 0
-    for buffer in recorded:
+    for buffer in recorded if not wanted <= {*HEADER, *words} else ():
         for record in unpack_all(buffer):
             found = decoder.fields(record)
-            fields.update(found)
+            for view in views(found):
+                for name in view:
+                    fields.setdefault(name, set()).add(record.kind)
             words.update(value for value in found.values() if isinstance(value, str))
             words.add(topic_of(record.kind, record.channel, names))
             searched += 1
-        if searched > SEARCH_LIMIT:
+        known = all(name in words or meant(name, fields) for name in wanted)
+        if searched > (SEARCH_LEAST if known else SEARCH_LIMIT):
             break
     resolve(condition, fields, words)
-    return condition
+    has = (fields[name.field] for name in condition.names() if name.field not in ("", *HEADER))
+    return Sought(condition, frozenset(kind for kinds in has for kind in kinds))
+
+
+def stops_of(
+    options: ReplayOptions,
+    flown: Flown,
+    recorded: Callable[[], Iterable[bytes]],
+    scene: Callable[[], Scene],
+) -> Stops | None:
+    """Return what stops a replay as its options ask; None: nothing does.
+
+    ``recorded()`` gives the capture, where the names in a condition are looked up.
+    """
+    if options.break_at is None and not options.step:
+        return None
+    names = channel_names(flown.board)
+
+    def decoder() -> Decoder:
+        return Decoder(flown.board, flown.mission, names)
+
+    sought = None
+    if options.break_at is not None:
+        sought = condition_of(options.break_at, recorded(), decoder(), names)
+    return Stops(sought, options.step, decoder(), names, scene, options.start or 0)
 
 
 class Debugger(pdb.Pdb):
@@ -105,13 +143,13 @@ class Debugger(pdb.Pdb):
 class Stops:
     """Looks at every record: :meth:`check`. ``scene`` gives what there is to look at.
 
-    ``step``: stop at each record (with a ``condition``: from where that begins to hold). Records
+    ``step``: stop at each record (with a condition: from where that begins to hold). Records
     before the global number ``start`` pass.
     """
 
     def __init__(
         self,
-        condition: Condition | None,
+        sought: Sought | None,
         step: bool,
         decoder: Decoder,
         names: Mapping[int, str],
@@ -119,17 +157,16 @@ class Stops:
         start: int = 0,
         talk: TextIO | None = None,
     ) -> None:
-        self._condition = condition
+        self._condition = None if sought is None else sought.condition
         self._steps = step
-        self._stepping = step and condition is None
+        self._stepping = step and sought is None
         self._decoder, self._names, self._scene = decoder, names, scene
         self._start = start
         self._skip = 0
         self._held = False
         self._talk = talk or sys.stderr
         self._debugger: Debugger | None = None
-        needed = {name.field for name in condition.names()} if condition is not None else set()
-        self._decodes = step or not needed <= {"", *HEADER}
+        self._kinds = frozenset(_SPANNING) | (frozenset() if sought is None else sought.kinds)
         #: how often it has stopped
         self.count = 0
         #: the number of the last record that it saw
@@ -142,8 +179,8 @@ class Stops:
         """
         record, _ = unpack_from(octets)
         self.seq = record.seq
-        fields = about(record, topic_of(record.kind, record.channel, self._names))
-        decodes = self._decodes or record.kind in _SPANNING
+        fields = about(record, self._names)
+        decodes = self._stepping or record.kind in self._kinds
         if decodes:
             fields |= self._decoder.fields(record)
         if record.seq < self._start or not self._stops(fields):
@@ -159,7 +196,8 @@ class Stops:
     def _stops(self, fields: Mapping[str, Value]) -> bool:
         """Tell whether this is a place to stop: where the condition begins to hold, or any."""
         if self._condition is not None:
-            held, self._held = self._held, self._condition.holds(fields)
+            held = self._held
+            self._held = any(self._condition.holds(view) for view in views(fields))
             if self._held and not held:
                 self._stepping = self._steps
                 self._skip = 0
@@ -223,7 +261,7 @@ def stop(
 
 def line(fields: Mapping[str, Value]) -> str:
     """Return a record as one line: number, time, topic, and what it says."""
-    said = ", ".join(f"{name} {value}" for name, value in fields.items() if name not in _UNTOLD)
-    if len(said) > SHOWN_LIMIT:
-        said = said[:SHOWN_LIMIT] + "..."
-    return f"#{fields['seq']} {float(fields['t']):.9f} s {fields['topic']} {said}"
+    words = said({name: value for name, value in fields.items() if name not in _UNTOLD})
+    if len(words) > SHOWN_LIMIT:
+        words = words[:SHOWN_LIMIT] + "..."
+    return f"#{fields['seq']} {float(fields['t']):.9f} s {fields['topic']} {words}"

@@ -21,8 +21,14 @@ ROOMS = (
     *("flightsw", "hil.board", "hil.boardparts", "hil.buses", "hil.camera", "hil.channel"),
     *("hil.config", "hil.digest", "hil.docket", "hil.errors", "hil.exchange", "hil.faults"),
     *("hil.fitting", "hil.ground", "hil.missions", "hil.options", "hil.parts"),
-    *("hil.replay.stepped", "hil.rig", "hil.series", "hil.supervisor", "hil.time.kernel"),
-    *("hil.time.participant", "hil.time.phase", "hil.time.transports.direct", "hil.tomlindex"),
+    *("hil.replay.stepped", "hil.replay.watching", "hil.rig", "hil.series", "hil.supervisor"),
+    *(
+        "hil.time.kernel",
+        "hil.time.participant",
+        "hil.time.phase",
+        "hil.time.transports.direct",
+        "hil.tomlindex",
+    ),
     *("hil.transactions", "hil.units", "hil.uut", "hil.verdict", "hil.wiring", "hil.world"),
 )
 #: Inside of those, what opens channels and runs commands.

@@ -254,5 +254,5 @@ def test_another_program_is_told_from_it(tmp_path: Path, capfd: pytest.CaptureFi
     command = ["--", sys.executable, "-c", other]
     assert main(["replay", str(run), "--mode", "re-execute", *command]) == 1
     told = capfd.readouterr()
-    assert "/bus/i2c-1 record 2" in told.out
-    assert "note: it ended with 4, and with 3 when recorded" in told.out
+    assert "/bus/i2c-1 record 2" in told.err
+    assert "note: it ended with 4, and with 3 when recorded" in told.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.options import Options
+from hil.replay.naming import views
 from hil.session import fly
 
 
@@ -116,3 +118,67 @@ def test_step_from_where_a_condition_holds(
     shown = [line for line in told.err.splitlines() if "#60" in line]
     assert len(shown) == 3
     assert "left at record 602" in told.out
+
+
+def test_a_field_of_a_packet_that_many_records_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A condition on telemetry holds where a packet is complete, named by the end of a field."""
+    passing = fly(Options(out=tmp_path / "run", duration_s=80.0, transport="direct")).run_dir
+    words = ("--break-at", "tm.bus_mv > 1000 and topic==/link/tm", "--step")
+    assert replay(passing, *words, typed="p tm.power.bus_mv\np topic\nq\n", patch=monkeypatch) == 0
+    told = capsys.readouterr().err
+    ((_, value),) = [line.split("=") for line in told.splitlines() if "tm.power.bus_mv = " in line]
+    assert float(value) > 1000
+    assert "topic = /link/tm" in told
+
+
+def test_of_several_packets_in_one_record_each_is_asked() -> None:
+    """A condition is about one packet, be it the first that a record completes or the third."""
+    fields: dict[str, int | float | str] = {"seq": 1, "tm.apid": 1, "tm.mode": "SAFE"}
+    fields |= {"tm[1].apid": 2, "tm[1].mode": "NOMINAL", "tm[2].apid": 3}
+    assert views(fields) == [
+        {"seq": 1, "tm.apid": 1, "tm.mode": "SAFE"},
+        {"seq": 1, "tm.apid": 2, "tm.mode": "NOMINAL"},
+        {"seq": 1, "tm.apid": 3},
+    ]
+
+
+def test_from_a_snapshot(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Begun at the nearest snapshot, the rest is identical, and the digest that of the whole."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert main(["snapshot", str(copy), "--every", "5"]) == 0
+    capsys.readouterr()
+    assert replay(copy, "--from", "400", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["figures"]["digest"] == json.loads((run / "run.json").read_text())["digest"]
+    assert "begun at " in told["notes"][0]
+    compared = sum(count["replayed"] for count in told["verdict"]["counts"].values())
+    assert 0 < compared < 900
+    assert replay(copy, "--from", "400", "--step", typed="\nq\n", patch=monkeypatch) == 0
+    shown = [line for line in capsys.readouterr().err.splitlines() if "#40" in line]
+    assert ["#400 " in shown[0], "#401 " in shown[1]] == [True, True]
+
+
+def test_from_without_snapshots_begins_at_the_start(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is no snapshot the way is longer, and how to make some is told."""
+    assert replay(run, "--from", "400", "--until", "410") == 0
+    assert "`hil snapshot` makes nearer places" in capsys.readouterr().out
+    assert replay(run, "--from", "400", "--until", "399") == 2
+    assert replay(run, "--from", "400", "--transport", "ipc") == 2
+
+
+def test_both_traces_on_a_page(run: Path, tmp_path: Path) -> None:
+    """With --html the recorded and the new trace lie over each other in one file."""
+    page = tmp_path / "page.html"
+    assert replay(run, "--html", str(page)) == 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert replay(run, "--html", str(page), "--mode", "mock") == 2
