@@ -24,6 +24,7 @@ from hil.replay.mockrecord import Recording
 from hil.replay.mockverdict import Judge
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
 from hil.replay.rules import Rules
+from hil.replay.stops import Left, Looked, Scene, stops_of
 from hil.rig import channel_names
 from hil.supervisor import Flight
 from hil.time.kernel import NEVER_NS
@@ -57,7 +58,16 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         hosted=hosted,
     )
     run = _host if hosted else _fly
-    about, notes = run(flown, bench, options)
+    _stop_where_asked(flown, options, bench)
+    left = False
+    about: dict[str, Any] = {}
+    notes: Sequence[str] = ()
+    try:
+        about, notes = run(flown, bench, options)
+    except Left:
+        left = True
+        now_s = bench.kernel.now_ns / SECOND
+        notes = [f"left at t={now_s:.6f} s: what came after it was not flown"]
     virtual_s = bench.kernel.now_ns / SECOND
     bench.finish()
     names = channel_names(flown.board)
@@ -65,7 +75,8 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
     ignore = options.ignore if timed else ("t_ns", *options.ignore)
     rules = Rules.of(flown.board, ignore, options.tolerate)
     judge = Judge(bench.stream, Decoder(flown.board, flown.mission, names), rules, names)
-    verdict = judge.verdict(stopped=not flown.whole or options.until is not None)
+    stopped = left or options.until is not None
+    verdict = judge.verdict(stopped=stopped or not flown.whole)
     wall_s = time.perf_counter() - begin_s
     with keeping(flown, options.out) as writer:
         if writer is not None:
@@ -78,7 +89,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         verdict,
         virtual_s,
         wall_s,
-        flown.wall_s if options.until is None else None,
+        None if stopped else flown.wall_s,
         about | _figures(bench),
         notes,
     )
@@ -88,12 +99,22 @@ def _check(flown: Flown, options: ReplayOptions) -> None:
     """Raise ``UsageError`` for what a mock cannot be."""
     if flown.imported:
         raise UsageError(f"{flown.path}: was not flown here, so nothing is asked; take --mode play")
-    asked = {"--break-at": options.break_at, "--step": options.step, "--from": options.start}
-    for name, value in asked.items():
-        if value not in (None, False):
-            raise UsageError(f"{name}: there is no world to look at in a mock; take re-execute")
+    if options.start is not None:
+        raise UsageError("--from: a mock begins at the start; take --mode re-execute")
     if options.pace not in ("max", flown.options.pace):
         raise UsageError(f"--pace {options.pace}: a mock keeps the pace of its run; leave it away")
+
+
+def _stop_where_asked(flown: Flown, options: ReplayOptions, bench: MockBench) -> None:
+    """Look at what the payload computer does as it does it, if the replay is to stop somewhere."""
+
+    def scene() -> Scene:
+        return Scene(bench, getattr(bench.flight, "app", None), None)
+
+    stream = bench.stream
+    stops = stops_of(options, flown, lambda: [stream.recording.octets], scene)
+    if stops is not None:
+        stream.kept = Looked(stops, stream.octets)
 
 
 def _recording(flown: Flown, until: int | None) -> Recording:
@@ -136,7 +157,7 @@ def _fly(flown: Flown, bench: MockBench, options: ReplayOptions) -> _Told:
         storage = home / "payload"
         storage.mkdir(mode=0o700)
         flight = _flight(flown, lives, options, storage)
-        lives.flight = flight
+        lives.flight = bench.flight = flight
         if not isinstance(flight, MockDirectFlight):
             Inputs(bench)
         with pinned(flown.options.pin):

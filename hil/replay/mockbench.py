@@ -42,6 +42,8 @@ class MockBench:
         self.recording = recording
         self.timed = timed
         self.hosted = hosted
+        #: what flies on it, where it is the flight software
+        self.flight: Any = None
         self.kernel = Kernel()
         self.stream = MockStream(recording)
         self.exchange = Exchange(self.kernel, self.stream, end_ns)

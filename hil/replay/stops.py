@@ -265,3 +265,16 @@ def line(fields: Mapping[str, Value]) -> str:
     if len(words) > SHOWN_LIMIT:
         words = words[:SHOWN_LIMIT] + "..."
     return f"#{fields['seq']} {float(fields['t']):.9f} s {fields['topic']} {words}"
+
+
+class Looked(list[int | bytes]):
+    """What a mock keeps of the new stream, with somebody who looks at each as it is kept."""
+
+    def __init__(self, stops: Stops, octets: Callable[[int | bytes], bytes]) -> None:
+        super().__init__()
+        self._stops, self._octets = stops, octets
+
+    def append(self, kept: int | bytes) -> None:
+        """Keep one, and look at it."""
+        super().append(kept)
+        self._stops.check(self._octets(kept))

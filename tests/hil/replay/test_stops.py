@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.options import Options
-from hil.replay.naming import views
+from hil.replay.condition import parse
+from hil.replay.naming import dictionary_words, resolve, views
 from hil.session import fly
 
 
@@ -182,3 +184,29 @@ def test_both_traces_on_a_page(run: Path, tmp_path: Path) -> None:
     assert replay(run, "--html", str(page)) == 0
     assert page.read_text().startswith("<!doctype html>")
     assert replay(run, "--html", str(page), "--mode", "mock") == 2
+
+
+def test_a_mock_stops_too(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flight software alone can be stopped and left at what it does, as in a flight."""
+    typed = "p 'flight', type(app).__module__, record.seq\nq\n"
+    words = ("--mode", "mock", "--break-at", "seq>=400 and kind==I2C")
+    assert replay(run, *words, typed=typed, patch=monkeypatch) == 0
+    told = capsys.readouterr()
+    assert "('flight', 'flightsw.app', 40" in told.err
+    assert "note: left at t=" in told.out
+    assert told.out.startswith("identical")
+
+
+def manual() -> list[str]:
+    """Return every condition of the manual."""
+    page = Path(__file__).parents[3] / "docs" / "replay.md"
+    return re.findall(r"--break-at '([^']*)'", page.read_text())
+
+
+@pytest.mark.parametrize("text", manual())
+def test_conditions_of_the_manual_are_conditions(text: str) -> None:
+    """What the manual shows can be typed."""
+    known = ["seq", "t", "topic", "tm.status.mode", "event.name"]
+    resolve(parse(text), known, {*dictionary_words(), "UUT_LOST", "/fault"})
