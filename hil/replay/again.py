@@ -67,10 +67,6 @@ class Again(ABC):
         return Rules.of(self.flown.board, self.options.ignore, self.options.tolerate)
 
     def recorded(self) -> Iterator[bytes]:
-        """Yield the recorded stream that the new one is compared with."""
-        yield from self.capture.buffers()
-
-    def recorded(self) -> Iterator[bytes]:
         """Yield what was recorded; asked for when the first record was made anew."""
         yield from self.capture.buffers()
 

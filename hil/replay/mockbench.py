@@ -6,6 +6,8 @@ and losses of the flight software happen when they happened (``mocklives``).
 
 from __future__ import annotations
 
+from typing import Any
+
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Kind
 from hil.board import Board

@@ -10,6 +10,7 @@ import pdb
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, TextIO
 
 from flightsw.codec.wire import Kind, Record, unpack_all, unpack_from
@@ -52,7 +53,9 @@ class Scene:
     world: Any = None
 
 
-def about(record: Record, names: Mapping[int, str]) -> dict[str, Value]:
+def about(
+    record: Record, topic: str, names: Mapping[int, str] = MappingProxyType({})
+) -> dict[str, Value]:
     """Return what is known of a record without decoding it."""
     return {
         "seq": record.seq,
@@ -64,7 +67,7 @@ def about(record: Record, names: Mapping[int, str]) -> dict[str, Value]:
         "address": record.address,
         "kind": Kind(record.kind).name if record.kind in _KINDS else record.kind,
         "channel": names.get(record.channel, record.channel),
-        "topic": topic_of(record.kind, record.channel, names),
+        "topic": topic,
     }
 
 
@@ -179,7 +182,7 @@ class Stops:
         """
         record, _ = unpack_from(octets)
         self.seq = record.seq
-        fields = about(record, self._names)
+        fields = about(record, topic_of(record.kind, record.channel, self._names), self._names)
         decodes = self._stepping or record.kind in self._kinds
         if decodes:
             fields |= self._decoder.fields(record)

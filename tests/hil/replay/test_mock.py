@@ -126,9 +126,9 @@ def test_the_short_way_diverges_as_the_long_one(
 
 
 def test_what_a_mock_cannot_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Stopping in a world that is not there ends in one line, and nothing flies."""
+    """Beginning in a world that is not there ends in one line, and nothing flies."""
     run = fly(Options(out=tmp_path / "run", duration_s=5.0, transport="direct")).run_dir
-    for words in (["--break-at", "t>1"], ["--step"], ["--from", "5"], ["--pace", "x3"]):
+    for words in (["--from", "5"], ["--pace", "x3"]):
         assert main(["replay", str(run), "--mode", "mock", "-q", *words]) == 2
         assert capsys.readouterr().err.startswith(f"hil replay: {words[0]}")
 
