@@ -9,9 +9,11 @@ compared; else the verdict says what was delivered, and whether anything was los
 from __future__ import annotations
 
 import importlib
+import shlex
 from collections.abc import Callable
 
 from hil.capture.reader import Capture
+from hil.config import one_line
 from hil.errors import UsageError
 from hil.replay.flown import Flown
 from hil.replay.outcome import Replayed, ReplayOptions
@@ -43,6 +45,9 @@ def target_of(flown: Flown, options: ReplayOptions) -> str:
         return PROGRAM
     if options.to:
         return options.to
+    if flown.program is not None:
+        words = one_line(shlex.join(flown.program))
+        raise UsageError(f"{flown.path}: a program flew; say which is to listen now: -- {words}")
     with Capture(flown.capture, tolerant=not flown.whole) as capture:
         topics = {channel.topic for channel in capture.channels.values()}
     return GROUND if topics == {"/link/tm"} else FLIGHT

@@ -23,9 +23,10 @@ from hil.faces.host import Host
 from hil.options import Options
 from hil.replay.flown import Flown
 from hil.replay.outcome import PLAY, Replayed, ReplayOptions
+from hil.replay.play_judge import EARLY, Judge
 from hil.replay.play_rig import hold_back, places, told
 from hil.replay.play_stimulus import Delivered, Player, is_input, stimulus
-from hil.replay.play_verdict import Delivery, Played
+from hil.replay.play_verdict import Played
 from hil.rig import SECOND, Rig
 from hil.time.kernel import NEVER_NS
 from hil.time.pacing import fine_sleep, first_in_line
@@ -49,12 +50,15 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
     asked = Options(board=board.name, pace=options.pace, seed=flown.options.seed)
     with Capture(flown.capture, tolerant=not flown.whole) as capture:
         found = places(flown, board, capture)
+        judge = Judge(
+            *(capture, board, flown.mission, options, found), whole=False, last_ns=NEVER_NS
+        )
         rig = Rig(
             *(board, flown.mission),
             seed=flown.options.seed,
             duration_s=6 * 3600.0,
             flight=False,
-            stream=RecordStream(),
+            stream=RecordStream(lambda octets: judge.sink(octets)),
         )
         silenced = hold_back(flown, board, rig.exchange, found)
         for one in silenced:
@@ -74,22 +78,25 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             wall_s = time.perf_counter() - begin
         rig.finish()
         rest = feed.player.rest()
-    lost = {**found.lost, **feed.lost()}
-    lost["the program ended before it was due"] = rest
+        lost = {**found.lost, **feed.lost()}
+        stopped = options.until is not None
+        verdict = judge.verdict(delivered, lost, rest=rest, stopped=stopped)
     if not feed.begun:
         raise UsageError(
             f"{command[0]} opened none of the devices that are played; it ended with code "
             f"{ended.code}"
         )
     figures: dict[str, Any] = {"exit_code": ended.code, "heard": feed.heard()}
+    figures["delivered"] = dict(delivered.counts)
     if late is not None:
         figures["scheduling"] = "first in, first out" if feed.is_first else "as any program"
     return Played(
         PLAY,
-        Delivery.of(delivered, lost),
+        verdict,
         rig.kernel.now_ns / SECOND,
         wall_s,
         figures=figures | delivered.figures(),
+        notes=(f"{rest:,} records were not delivered: {EARLY}",) if rest else (),
         told=tuple(told(silenced, rig.exchange, board)),
     )
 

@@ -30,6 +30,11 @@ def is_input(record: Record) -> bool:
     return record.kind in _SENT and bool(record.flags & _INPUT)
 
 
+def is_sent(record: Record) -> bool:
+    """Tell whether a record is what the payload computer sent by itself, without being asked."""
+    return record.kind in _SENT and not record.flags & _INPUT
+
+
 def is_downlink(record: Record) -> bool:
     """Tell whether a record is a unit of the downlink."""
     return record.kind == _TM

@@ -40,6 +40,9 @@ while len(seen) < int(sys.argv[2]) and select.select([fd], [], [], 20)[0]:
 print(len(seen), zlib.crc32(seen), file=open(sys.argv[3], "w"))
 """
 
+#: says something on a tty, then reads it
+ASKS = TTY.replace("seen = b", "os.write(fd, sys.argv[4].encode())\nseen = b")
+
 #: hears so many frames of a CAN bus
 CAN = """
 import sys, zlib, can
@@ -160,6 +163,24 @@ def test_a_program_sees_edges(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert found["verdict"]["lost"] == {}
 
 
+def test_what_a_program_sends_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a run of a program, what the program sends on the lines that are played is compared with
+    what it sent then; another word is named."""
+    run, seen = tmp_path / "run", str(tmp_path / "seen")
+    program = [sys.executable, "-c", ASKS, "/dev/ttyAMA1", "100", seen]
+    assert main(["run", "--out", str(run), "-q", "--", *program, "PING"]) == 0
+    assert main(["replay", str(run), "--mode", "play", "-q", "--", *program, "PING"]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("identical")
+    assert "1 records on 1 topics" in told
+    assert main(["replay", str(run), "--mode", "play", "-q", "--", *program, "PONG"]) == 1
+    assert "[1]: 73 -> 79" in capsys.readouterr().err
+    assert main(["replay", str(run), "--mode", "play", "-q"]) == 2
+    assert "a program flew; say which is to listen now: -- " in capsys.readouterr().err
+
+
 def test_a_program_that_ends_early(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was not due yet when the program ended is lost, counted, and the exit code is 1."""
     capture, _ = serial(tmp_path / "line.mcap", 3000, SECOND // 1000)
@@ -256,6 +277,22 @@ def test_answers_of_an_import_are_compared(run: Path, tmp_path: Path) -> None:
     assert set(counts) == {"/bus/ttyAMA2"}
     sent = sum(not record[2] & INPUT for record in records)
     assert counts["/bus/ttyAMA2"]["recorded"] == sent > 10
+
+
+def test_what_an_import_says_was_sent_is_missed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A frame that the log says the computer sent, and that the flight software does not send, is
+    missing, on its own bus and on no other."""
+    log, capture = tmp_path / "bus.log", tmp_path / "bus.mcap"
+    log.write_text("(0.100000) can0 701#00 R\n(0.500000) can0 0AA#05 T\n(1.500000) can0 701#00 R\n")
+    assert main(["import", str(log), "--out", str(capture), "-q"]) == 0
+    capsys.readouterr()
+    assert main(["replay", str(capture), "-q", "--json"]) == 1
+    verdict = json.loads(capsys.readouterr().out)["verdict"]
+    assert verdict["first"]["kind"] == "missing"
+    assert set(verdict["counts"]) == {"/bus/can0"}
+    assert verdict["counts"]["/bus/can0"]["recorded"] == 1
 
 
 # --- into the ground --------------------------------------------------------------------------
