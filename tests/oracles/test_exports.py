@@ -127,6 +127,24 @@ def test_a_serial_line_is_drawn_bit_by_bit(tmp_path: Path) -> None:
         assert bits == [0, *(octet >> k & 1 for k in range(8)), 1]
 
 
+@pytest.mark.skipif(not shutil.which("sigrok-cli"), reason="sigrok-cli is not installed")
+def test_sigrok_decodes_a_serial_line_out_of_the_drawing(tmp_path: Path) -> None:
+    """Its UART decoder reads the octets that were sent, from the wire alone."""
+    text = b"$GNRMC,,V,,,*37\r\n"
+    times = [round(n * 1e10 / 115_200) for n in range(3)]
+    pieces = [text[:5], text[5:6], text[6:]]
+    records, at_ns = [], 1_000_000
+    for n, piece in enumerate(pieces):
+        duration_ns = len(piece) * times[1]
+        records.append(Record(Kind.UART, 3, INPUT, 0, at_ns, duration_ns, n, 0, piece))
+        at_ns += duration_ns + 50_000
+    path = exported(tmp_path, records, "x.vcd", "--waveforms")
+    words = ["sigrok-cli", "-l", "1", "-i", str(path), "-I", "vcd:downsample=100"]
+    words += ["-P", "uart:rx=rx:baudrate=115200:format=hex", "-A", "uart=rx-data"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert bytes(int(line.split()[-1], 16) for line in done.stdout.splitlines()) == text
+
+
 @pytest.mark.skipif(not shutil.which("vcd2fst"), reason="vcd2fst (gtkwave) is not installed")
 def test_gtkwave_takes_every_kind_of_variable(tmp_path: Path) -> None:
     """Its converter reads wires, vectors, texts and real numbers, and says nothing."""

@@ -30,6 +30,7 @@ _WORDS = {
     Kind.TM: "transfer frames,",
     Kind.TC: "telecommand units,",
     Kind.LINK: "carrier,",
+    Kind.LINES: "modem lines, rate and format,",
     Kind.EVENT: "events",
     Kind.WORLD: "world",
     Kind.FAULT: "faults",

@@ -26,7 +26,7 @@ HORIZON_NS = 10 * 10**9
 #: order of changes at one time: what ends comes before what begins
 _END, _BEGIN = 0, 1
 _TEXT_MOST = 200
-_TOLD = frozenset({Kind.EVENT, Kind.FAULT, Kind.LINK})
+_TOLD = frozenset({Kind.EVENT, Kind.FAULT, Kind.LINK, Kind.ATTRIBUTE, Kind.LINES})
 _ADDRESSED = {Kind.I2C: 10, Kind.CAN: 32}
 _BITS_OF_AN_OCTET = 10  # start bit, eight bits of data, stop bit
 
@@ -34,6 +34,13 @@ _BITS_OF_AN_OCTET = 10  # start bit, eight bits of data, stop bit
 LineNames = Mapping[tuple[str, int], str]
 #: (time, order, number, text of the change)
 Change = tuple[int, int, int, str]
+
+
+#: Codes of variables are made of these: no token that a reader without texts skips half of begins
+#: like a change or a time.
+_DIGITS = "".join(
+    c for c in map(chr, range(33, 127)) if c not in "#$%0123456789bBrRsSxXzZuUwWhHlL-"
+)
 
 
 class Signals:
@@ -44,18 +51,20 @@ class Signals:
         self._declared: dict[str, list[str]] = {}
         self._first: list[str] = []
 
-    def add(self, scope: str, name: str, kind: str = "wire", nbits: int = 1) -> None:
-        """Declare a variable, unless it is there."""
+    def add(
+        self, scope: str, name: str, kind: str = "wire", nbits: int = 1, first: str = "bx "
+    ) -> None:
+        """Declare a variable, unless it is there; ``first`` is its value before any change."""
         if (scope, name) in self._codes:
             return
         number, code = len(self._codes), ""
         while not code or number:
-            number, digit = divmod(number, 94)
-            code += chr(33 + digit)
+            number, digit = divmod(number, len(_DIGITS))
+            code += _DIGITS[digit]
         self._codes[scope, name] = code
         plain = re.sub(r"\W", "_", name)
         self._declared.setdefault(scope, []).append(f"$var {kind} {nbits} {code} {plain} $end")
-        self._first.append({"string": f"s {code}", "real": f"r0 {code}"}.get(kind, f"bx {code}"))
+        self._first.append({"string": "s ", "real": "r0 "}.get(kind, first) + code)
 
     def code(self, scope: str, name: str) -> str:
         """Return the code of a variable; ``""`` if it was not declared."""
@@ -115,13 +124,13 @@ class VcdWriter:
     def _declare_bus(self, scope: str, record: Record) -> None:
         add = self._signals.add
         if record.kind == Kind.SPI:
-            add(scope, f"cs{record.address}")
+            add(scope, f"cs{record.address}", first="1")
         elif record.kind not in _TOLD:
-            add(scope, self._way(record, "busy"))
+            add(scope, self._way(record, "busy"), first="0")
         if record.kind in _ADDRESSED:
             add(scope, "address", "wire", _ADDRESSED[Kind(record.kind)])
         if record.kind == Kind.UART and self._waveforms:
-            add(scope, "rx" if record.flags & Flag.INPUT else "tx")
+            add(scope, "rx" if record.flags & Flag.INPUT else "tx", first="1")
         add(scope, self._way(record, "text"), "string")
 
     # --- second pass ------------------------------------------------------------------------------

@@ -788,7 +788,7 @@ local function as_json(t, n, _, tree, pinfo)
     local name = text:match('"name":"([^"]*)"') or text:match('"kind":"([^"]*)"')
     return name and name .. " " .. text:sub(1, 120) or text:sub(1, 120)
 end
-for _, kind in ipairs({ 0x22, 0x30, 0x31, 0x32 }) do payload[kind] = as_json end
+for _, kind in ipairs({ 0x09, 0x0A, 0x22, 0x30, 0x31, 0x32 }) do payload[kind] = as_json end
 
 -- Records -----------------------------------------------------------------------------------------
 
