@@ -28,12 +28,12 @@ from hil.capture.mcapfmt import MAGIC, Op
 from hil.capture.reader import Capture
 from hil.errors import CaptureError
 
-COUNT = 60
+COUNT = 36
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The octets of a small capture of ten chunks."""
+    """The octets of a small capture of six chunks."""
     return write_small(tmp_path_factory.mktemp("damage") / "capture.mcap", small_records(COUNT))
 
 
