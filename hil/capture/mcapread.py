@@ -198,6 +198,8 @@ def parse_channel(fields: Fields) -> tuple[ChannelInfo, bool]:
     mcap_id, _schema = fields.take("HH")
     topic, encoding = fields.string(), fields.string()
     pairs, sealed = fields.sealed_map()
+    if not {"kind", "channel"} <= pairs.keys():
+        raise ValueError(f"channel {topic!r} does not say which records of FlatSat it holds")
     kind, channel = int(pairs["kind"]), int(pairs["channel"])
     if not (0 <= kind <= 0xFF and 0 <= channel <= 0xFF):
         raise ValueError(f"kind {kind} or channel {channel} does not fit an octet")

@@ -10,10 +10,12 @@ import pytest
 from mcap.reader import NonSeekingReader, make_reader
 from mcap.records import Message, MessageIndex
 from mcap.stream_reader import StreamReader, get_chunk_data_stream
+from mcap.writer import Writer
 
 from flightsw.codec.wire import Kind, Record, unpack_from
 from hil.capture.reader import Capture
 from hil.capture.writer import CaptureWriter
+from hil.errors import CaptureError
 
 EPOCH_NS = 1_680_480_000 * 10**9
 COUNT = 6000
@@ -170,3 +172,19 @@ def test_attachments_and_metadata(capture: Path) -> None:
     }
     assert ended.name == "flatsat.recording"
     assert (ended.metadata["ended"], ended.metadata["records"]) == ("whole", str(COUNT))
+
+
+def test_a_capture_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """A good MCAP file that is none of ours is named as such, with the channel that is not."""
+    path = tmp_path / "foreign.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        channel = writer.register_channel(topic="/pose", message_encoding="json", schema_id=0)
+        writer.add_message(channel, log_time=1, data=b"{}", publish_time=1)
+        writer.finish()
+    for tolerant in (False, True):
+        with pytest.raises(CaptureError, match=r"foreign\.mcap: cannot be read: octet \d+: "):
+            Capture(path, tolerant)
+    with pytest.raises(CaptureError, match="'/pose' does not say which records of FlatSat"):
+        Capture(path)

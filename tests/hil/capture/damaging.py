@@ -63,6 +63,8 @@ def mutated(raw: bytes, rng: random.Random) -> bytes:
     """Return the octets with one to three accidents: bits, octets, runs, gaps, cuts."""
     octets = bytearray(raw)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        if not octets:
+            break
         at = rng.randrange(len(octets))
         nbytes = rng.choice((1, 2, 4, 8, 20, 300))
         match rng.randrange(8):
