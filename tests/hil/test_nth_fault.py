@@ -16,10 +16,9 @@ from flightsw.app import App, create
 from flightsw.drivers import make_driver
 from flightsw.errors import BusError, Shutdown
 from flightsw.hal.bench import DirectHal
-from hil.board import load_board
 from hil.buses.faults import BusFault
-from hil.missions import load
 from hil.rig import Rig
+from hil.testing.booted import booted
 from hil.time.transports.direct import DirectPort
 
 SECOND = 1_000_000_000
@@ -34,11 +33,9 @@ MOST = 2_000
 BACK_S = 11.5
 
 
-def make_rig(duration_s: float) -> Rig:
-    mission = load("tiansuan_bupt1")
-    return Rig(
-        load_board("raspberrypi4"), mission, seed=1, duration_s=duration_s, inference="threshold"
-    )
+def make_rig(duration_s: float, folder: Path) -> Rig:
+    """Return a rig as it was built: once, and thawed for each run. ``folder`` stays empty."""
+    return booted(duration_s=duration_s).thaw(folder).rig
 
 
 def hal_of(rig: Rig) -> DirectHal:
@@ -77,11 +74,13 @@ READS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("role", READS)
-def test_every_failed_transaction_of_a_driver_is_counted(role: str, kind: str) -> None:
+def test_every_failed_transaction_of_a_driver_is_counted(
+    role: str, kind: str, tmp_path: Path
+) -> None:
     """For every n the driver raises BusError with an errno, or reads on; and it has counted."""
     for n in count():
         assert n < MOST, "no run was ever clean"
-        rig = make_rig(30.0)
+        rig = make_rig(30.0, tmp_path)
         hal = hal_of(rig)
         (device,) = (one for one in hal.devices if one.role == role)
         fail(rig, device.channel, kind, n)
@@ -149,11 +148,11 @@ def check_flight(rig: Rig, bus: str, kind: str, storage: Path, settled: bool) ->
 
 def loop(bus: str, kind: str, tmp_path: Path, duration_s: float, stride: int) -> int:
     """Fly for every ``stride``-th n until a run is clean; return how many runs were hit."""
-    clean = make_rig(duration_s - BACK_S)
+    clean = make_rig(duration_s - BACK_S, tmp_path / "rig")
     fly(clean, tmp_path / "clean")
     early: int = clean.wiring.buses[bus].counters["transfers"]
     for runs, n in enumerate(range(0, MOST, stride)):
-        rig = make_rig(duration_s)
+        rig = make_rig(duration_s, tmp_path / "rig")
         fail(rig, bus, kind, n)
         if not check_flight(rig, bus, kind, tmp_path / f"{bus}-{kind}-{n}", n < early):
             return runs
@@ -184,7 +183,7 @@ def test_the_flight_software_survives_every_failed_transaction(
 
 def test_a_run_ends_while_a_transaction_fails(tmp_path: Path) -> None:
     """A run that is over while a part is being tried again ends as any other."""
-    rig = make_rig(2.0)
+    rig = make_rig(2.0, tmp_path / "rig")
     for bus in BUSES:
         kind = "stuck_sda" if bus.startswith("i2c") else "absent"
         rig.wiring.buses[bus].add_fault(BusFault(bus, kind, None, "t_ns", SECOND))

@@ -18,7 +18,8 @@ from flightsw.codec.wire import Kind, Status
 from hil.board import load_board
 from hil.missions import load
 from hil.rig import FRAME_NBYTES, Rig
-from hil.uut import DirectFlight, Supervisor
+from hil.supervisor import Supervisor
+from hil.uut import DirectFlight
 
 TIME_NBYTES = 8
 EPOCH = datetime(2023, 4, 4, 2, 38, tzinfo=UTC)
