@@ -36,9 +36,15 @@ def fingerprint(rig: Rig) -> bytes:
     Raises :class:`SnapshotError` for what is no part of a flight: who could say whether it is
     the same?
     """
-    walk = Walk((rig.mission.path, str(rig.board.path)))
+    return fingerprint_of(rig, (rig.mission.path, str(rig.board.path)))
+
+
+def fingerprint_of(thing: Any, files: tuple[str, ...] = ()) -> bytes:
+    """Return BLAKE2b-256 over everything that a thing leads to; where ``files`` lie plays no
+    part."""
+    walk = Walk(files)
     with deep():
-        walk.take(rig)
+        walk.take(thing)
     return walk.digest()
 
 
