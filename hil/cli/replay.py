@@ -148,8 +148,8 @@ def _drawn(run: Flown, options: ReplayOptions, say: Callable[[str], None], path:
     from hil.replay.page import write_page
     from hil.replay.verdict import Verdict
 
-    if options.mode != "re-execute":
-        raise UsageError(f"--html: mode {options.mode} keeps no new trace; take --mode re-execute")
+    if options.mode == "play":
+        raise UsageError("--html: play keeps no new trace; take --mode re-execute or mock")
     with tempfile.TemporaryDirectory(prefix="flatsat-") as folder:
         out = options.out or Path(folder) / "again"
         replayed = mode_of(options.mode)(run, replace(options, out=out), say)

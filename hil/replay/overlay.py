@@ -37,9 +37,10 @@ class Overlay(NamedTuple):
 
 
 def overlays(
-    verdict: Verdict, captures: tuple[Capture, Capture], decoders: tuple[Decoder, Decoder]
+    verdict: Verdict, captures: Sequence[Capture], decoders: Sequence[Decoder]
 ) -> list[Overlay]:
-    """Return what is to be drawn: the fields that differ, or some usual ones."""
+    """Return what is to be drawn: the fields that differ, or some usual ones. Of one capture there
+    is nothing to lay over it."""
     wanted = _wanted(verdict) or _usual(captures[0])
     lines = [
         _lines(capture, decoder, wanted)
@@ -47,8 +48,9 @@ def overlays(
     ]
     found = []
     for topic, name in wanted:
-        old, new = (line[topic, name] for line in lines)
-        if len(old.t_s) > 1 and len(new.t_s) > 1:
+        both = [line[topic, name] for line in lines]
+        if all(len(line.t_s) > 1 for line in both):
+            old, new = (*both, Line([], []))[:2]
             marks = sorted({one.t_ns / 1e9 for one in verdict.listed if one.topic == topic})
             found.append(Overlay(topic, name, old, new, marks))
     return found[:CHARTS]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,17 @@ _HERE = Path(__file__).parent
 _REPORT = _HERE.parent / "report"
 
 
-def write_page(path: Path, verdict: Verdict, old: Flown, new: Flown) -> None:
-    """Write the page of two runs.
+def write_page(path: Path, verdict: Verdict, old: Flown, new: Flown | None) -> None:
+    """Write the page of two runs; without the second only what was recorded is drawn.
 
     Raises :class:`~hil.errors.RunDirectoryError` if the file cannot be written.
     """
-    with Capture(old.capture) as one, Capture(new.capture) as other:
-        decoders = (
-            Decoder(old.board, old.mission, names_of(one)),
-            Decoder(old.board, old.mission, names_of(other)),
-        )
-        drawn = overlays(verdict, (one, other), decoders)
-    page = render(verdict, drawn, (old, new))
+    runs = [old] if new is None else [old, new]
+    with ExitStack() as stack:
+        captures = [stack.enter_context(Capture(run.capture, not run.whole)) for run in runs]
+        decoders = [Decoder(old.board, old.mission, names_of(capture)) for capture in captures]
+        drawn = overlays(verdict, captures, decoders)
+    page = render(verdict, drawn, runs)
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -46,7 +47,7 @@ def write_page(path: Path, verdict: Verdict, old: Flown, new: Flown) -> None:
         raise RunDirectoryError(f"{path}: the page cannot be written: {reason}") from None
 
 
-def render(verdict: Verdict, drawn: list[Overlay], runs: tuple[Flown, Flown]) -> str:
+def render(verdict: Verdict, drawn: list[Overlay], runs: Sequence[Flown]) -> str:
     """Return the whole page, with as much detail as it has room for."""
     for points, rows in _DETAIL:
         page = _page(verdict, drawn, runs, points, rows)
@@ -56,7 +57,7 @@ def render(verdict: Verdict, drawn: list[Overlay], runs: tuple[Flown, Flown]) ->
 
 
 def _page(
-    verdict: Verdict, drawn: list[Overlay], runs: tuple[Flown, Flown], points: int, rows: int
+    verdict: Verdict, drawn: list[Overlay], runs: Sequence[Flown], points: int, rows: int
 ) -> str:
     body = [
         _head(verdict, runs),
@@ -72,12 +73,13 @@ def _page(
     return _assemble("".join(body), data, "identical" if verdict.identical else "differs")
 
 
-def _head(verdict: Verdict, runs: tuple[Flown, Flown]) -> str:
+def _head(verdict: Verdict, runs: Sequence[Flown]) -> str:
     word, mood = ("IDENTICAL", "good") if verdict.identical else ("DIFFERS", "bad")
+    title = "Two runs" if len(runs) > 1 else "A run and its replay"
     names = " and ".join(f"<b>{escaped(run.path.name)}</b>" for run in runs)
     return (
         f"<header><span class='badge {mood}'>{word}</span>"
-        f"<div><h1>Two runs</h1><p>{names}</p></div></header>"
+        f"<div><h1>{title}</h1><p>{names}</p></div></header>"
     )
 
 
@@ -187,12 +189,12 @@ def _row(one: Divergence) -> tuple[object, ...]:
     return f"{one.t_ns / 1e9:.6f}", seq, one.topic, one.kind, cut(told)
 
 
-def _runs(runs: tuple[Flown, Flown]) -> str:
-    keys = sorted(set(runs[0].made_by) | set(runs[1].made_by))
+def _runs(runs: Sequence[Flown]) -> str:
+    keys = sorted({key for run in runs for key in run.made_by})
     shown = [key for key in keys if key not in ("options", "program")]
-    rows = [("digest", *(run.digest or "" for run in runs))]
+    rows: list[tuple[str, ...]] = [("digest", *(run.digest or "" for run in runs))]
     rows += [(key, *(run.made_by.get(key, "") for run in runs)) for key in shown]
-    return section("The runs", table(("", "recorded", "replayed"), rows, "small"))
+    return section("The runs", table(("", "recorded", "replayed")[: len(runs) + 1], rows, "small"))
 
 
 # --- charts ---------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         comparison = Comparison(
             _ground(capture.buffers()),
             Decoder(flown.board, flown.mission, rig_names),
-            Rules(tuple(options.ignore), dict(options.tolerate)),
+            Rules.of(flown.board, options.ignore, options.tolerate),
             rig_names,
         )
         rig = _rig(flown, comparison)

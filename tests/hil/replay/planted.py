@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 #: a first contact begins at 74 s
-DURATION_S = 90
+DURATION_S = 80
+MODES = ("mock", "re-execute")
 
 #: name -> file of the flight software, (what stands there, what stands there instead), ...
 PLANTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
@@ -73,25 +76,53 @@ def fly_all(folder: Path) -> dict[str, Path]:
     return runs
 
 
+def replayed(folder: Path, name: str, mode: str) -> Path:
+    """Return where the verdict on a replay lies, of what was flown with nothing planted."""
+    return folder / f"{name}.{mode}.json"
+
+
 def main(folder: Path) -> None:
-    """Fly each in a copy of this process that takes the services from its own tree."""
+    """Fly with each, then replay the flight with nothing planted with each of the others."""
+    for name in PLANTS:
+        plant(name, folder / f"{name}-tree")
+        aside(folder, name, partial(fly_to, folder / name))
+    for name in PLANTS:
+        for mode in MODES:
+            aside(folder, name, partial(replay, replayed(folder, name, mode), mode))
+
+
+def aside(folder: Path, name: str, work: Callable[[], None]) -> None:
+    """Work in a copy of this process that takes the services from the tree of a plant."""
     import flightsw
+
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    flightsw.__path__ = [str(folder / f"{name}-tree"), *flightsw.__path__]
+    work()
+    os._exit(0)
+
+
+def fly_to(out: Path) -> None:
+    """Fly into a run directory."""
     from hil.options import Options
     from hil.session import fly
 
-    for name in PLANTS:
-        tree = folder / f"{name}-tree"
-        plant(name, tree)
-        child = os.fork()
-        if child:
-            os.waitpid(child, 0)
-            continue
-        flightsw.__path__ = [str(tree), *flightsw.__path__]
-        out = folder / name
-        options = Options(out=out, duration_s=DURATION_S, transport="direct", inference="threshold")
-        fly(options)
-        os._exit(0)
+    fly(Options(out=out, duration_s=DURATION_S, transport="direct", inference="threshold"))
+
+
+def replay(file: Path, mode: str) -> None:
+    """Replay the flight with nothing planted; the verdict goes into a file."""
+    import contextlib
+
+    from hil.cli import main as hil
+
+    with file.open("w") as out, contextlib.redirect_stdout(out):
+        hil(["replay", str(file.parent / "nothing"), "--mode", mode, "--json", "-q"])
 
 
 if __name__ == "__main__":
+    import hil.session  # noqa: F401 - once, and not in each copy
+
     main(Path(sys.argv[1]))

@@ -15,7 +15,7 @@ from hil.capture.reader import Capture
 from hil.cli import main
 from hil.errors import ConfigError
 
-from .planted import fly_all
+from .planted import MODES, PLANTS, fly_all, replayed
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,24 @@ def test_a_missing_packet_is_named(
     assert field["new"] is None
     packets = found["units"]["/link/tm packets"]
     assert (packets["missing"], packets["extra"]) == (1, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", PLANTS)
+def test_a_replay_names_the_same(
+    runs: dict[str, Path], name: str, mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A replay with the mistake diverges where the two runs do, at the same field."""
+    verdict = json.loads(replayed(runs["nothing"].parent, name, mode).read_text())["verdict"]
+    if name == "nothing":
+        assert verdict["identical"]
+        return
+    first = told(runs, name, capsys)["first"]
+    assert verdict["first"]["fields"] == first["fields"]
+    assert (verdict["first"]["kind"], verdict["first"]["t_ns_recorded"]) == (
+        first["kind"],
+        first["t_ns_recorded"],
+    )
 
 
 def test_ten_events_stand_before_it(
@@ -159,6 +177,21 @@ def test_the_page_is_one_small_file(runs: dict[str, Path], tmp_path: Path) -> No
     assert "tm.power.battery_mv" in text
     assert chart["old"][0] == chart["new"][0]
     assert all(new > old for old, new in zip(chart["old"][1], chart["new"][1], strict=True))
+
+
+@pytest.mark.parametrize(("mode", "lines"), [("re-execute", 2), ("mock", 1)])
+def test_a_replay_has_its_page(
+    runs: dict[str, Path], tmp_path: Path, mode: str, lines: int
+) -> None:
+    """A replay draws what was recorded and, flown again, what came of it now, over it."""
+    page = tmp_path / "page.html"
+    words = ["--mode", mode, "-q", "--html", str(page)]
+    assert main(["replay", str(runs["nothing"]), *words]) == 0
+    data = re.search(r"id='data'>(.*?)</script>", page.read_text(), re.S)
+    assert data is not None
+    charts = json.loads(data[1])
+    assert len(charts) > 1
+    assert all(sum(bool(chart[way][0]) for way in ("old", "new")) == lines for chart in charts)
 
 
 def test_a_page_that_cannot_be_written_says_so(
