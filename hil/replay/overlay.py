@@ -8,6 +8,7 @@ from typing import NamedTuple
 from flightsw.codec.wire import Record
 from hil.capture.reader import Capture
 from hil.replay.decode import Decoder
+from hil.replay.decoding.lines import TelemetryLine
 from hil.replay.rules import HEADER_FIELDS, UNIT_FIELDS, plain
 from hil.replay.verdict import Verdict
 
@@ -41,7 +42,7 @@ def overlays(
 ) -> list[Overlay]:
     """Return what is to be drawn: the fields that differ, or some usual ones. Of one capture there
     is nothing to lay over it."""
-    wanted = _wanted(verdict) or _usual(captures[0])
+    wanted = _wanted(verdict) or _usual(captures, decoders[0])
     lines = [
         _lines(capture, decoder, wanted)
         for capture, decoder in zip(captures, decoders, strict=True)
@@ -76,9 +77,16 @@ def _wanted(verdict: Verdict) -> list[tuple[str, str]]:
     return [row for row in wanted if once.get(row[1], row[0]) == row[0]][: 2 * CHARTS]
 
 
-def _usual(capture: Capture) -> list[tuple[str, str]]:
-    topics = {info.topic for info in capture.channels.values()}
-    return [("/link/tm", name) for name in USUAL] if "/link/tm" in topics else []
+def _usual(captures: Sequence[Capture], decoder: Decoder) -> list[tuple[str, str]]:
+    """Return the usual fields, on a topic that all captures have and that brings telemetry down."""
+    there = [{info.topic for info in capture.channels.values()} for capture in captures]
+    down = [
+        info.topic
+        for info in captures[0].channels.values()
+        if isinstance(decoder.line((info.kind, info.channel, False)), TelemetryLine)
+    ]
+    shared = sorted((topic for topic in down if all(topic in one for one in there)), key=len)
+    return [(topic, name) for topic in shared[:1] for name in USUAL]
 
 
 def _lines(
