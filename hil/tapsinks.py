@@ -38,13 +38,30 @@ class Filter:
 
     def __init__(self, text: str) -> None:
         self.condition: Condition = parse(text)
+        #: fields asked for that no record has had yet
+        self.unmet: set[str] = set()
         for name in self.condition.names():
             assert isinstance(name, Name)
             name.is_word = name.text not in HEADER and name.text in dictionary_words()
+            if not name.is_word:
+                self.unmet.add(name.text)
 
     def takes(self, fields: Mapping[str, Value]) -> bool:
         """Tell whether the record with these fields meets it."""
-        return self.condition.holds(Loose(fields))
+        loose = Loose(fields)
+        if self.unmet:
+            self.unmet = {name for name in self.unmet if loose[name] is None}
+        return self.condition.holds(loose)
+
+
+def unmet(names: Names, topics: Collection[str], condition: Filter | None) -> list[str]:
+    """Return what was asked for and never came: topics, and fields of the condition."""
+    known = names.topics()
+    found = [
+        f"no channel is called {t!r}" for t in topics if not any(matches(k, [t]) for k in known)
+    ]
+    fields = sorted(condition.unmet) if condition is not None and known else []
+    return found + [f"no record has a field {field!r}" for field in fields]
 
 
 class Seen:
@@ -102,6 +119,11 @@ class LineSink:
     def lost(self) -> int:
         """Records whose numbers are missing."""
         return self._seen.lost
+
+    @property
+    def unmet(self) -> list[str]:
+        """What was asked for and never came."""
+        return unmet(self._names, self._topics, self._condition)
 
     def begin(self, follower: Follower) -> None:
         """Begin, once the head of the capture is there."""
@@ -169,6 +191,11 @@ class PacketSink:
         if self._condition is not None:
             return self._seen.lost
         return 0 if self._writer is None else self._writer.lost
+
+    @property
+    def unmet(self) -> list[str]:
+        """What was asked for and never came."""
+        return unmet(self._names, self._topics, self._condition)
 
     @property
     def written(self) -> int:

@@ -170,3 +170,5 @@ def tell(sink: LineSink | PacketSink, path: Path) -> None:
     each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     head = f"{sum(counts.values())} records seen, {lost}, {sink.written} written"
     print(f"{head}, of {run_name(path)}: {each or 'nothing'}", file=sys.stderr)
+    for line in sink.unmet:
+        print(line, file=sys.stderr)

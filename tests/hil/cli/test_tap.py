@@ -134,6 +134,22 @@ def test_a_filter_takes_the_records_that_meet_it(
     assert err.startswith(b"10 records seen, none lost, 3 written")
 
 
+def test_what_was_asked_for_and_never_came_is_told(
+    flight: Flight, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A channel or field of no record, such as a name mistyped, is named at the end."""
+    flight.record(0, 3)
+    run = str(flight.end())
+    words = ["--topic", "can0", "--topic", "can7", "--filter", "adress == 0x101 or seq == 1"]
+    assert main(["tap", run, "--decode", *words]) == 0
+    out, err = capfdbinary.readouterr()
+    assert len(out.splitlines()) == 1
+    assert err.decode().splitlines()[1:] == [
+        "no channel is called 'can7'",
+        "no record has a field 'adress'",
+    ]
+
+
 def test_lost_records_are_counted(
     flight: Flight, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
