@@ -97,6 +97,22 @@ static void tabled(const uint8_t *buf, size_t nbytes)
     free(payload);
 }
 
+/* What one call appends is what pack does with the same chunk: octets, entries, what is left. */
+static void filled(const uint8_t *buf, size_t nbytes, size_t capacity, size_t limit,
+                   const uint8_t *chunk, const fs_mcap_chunk *state)
+{
+    fs_mcap_filler filler = {.ids = ids, .epoch_ns = 7, .soft_limit = limit};
+    filler.chunk = exact(NULL, capacity);
+    filler.capacity = capacity;
+    filler.entries = (fs_mcap_entry *)exact(NULL, RECORDS * sizeof *filler.entries);
+    filler.entry_capacity = RECORDS;
+    FS_MUST(fs_mcap_fill(&filler, buf, nbytes) == (int64_t)(nbytes - state->consumed));
+    FS_MUST(filler.records == state->nentries && filler.state.used == state->used);
+    FS_MUST(!memcmp(filler.chunk, chunk, state->used));
+    free(filler.chunk);
+    free(filler.entries);
+}
+
 static void packed(const uint8_t *records, size_t nbytes, size_t capacity, size_t limit)
 {
     uint8_t *buf = exact(records, nbytes), *chunk = exact(NULL, capacity);
@@ -106,6 +122,7 @@ static void packed(const uint8_t *records, size_t nbytes, size_t capacity, size_
     if (n >= 0) {
         FS_MUST(state.consumed <= nbytes && state.used <= capacity);
         FS_MUST(state.nentries == (uint64_t)n && n <= RECORDS);
+        filled(buf, nbytes, capacity, limit, chunk, &state);
         indexed(chunk, entries, (size_t)n, limit % 600);
         uint8_t *back = exact(NULL, state.consumed), *whole = exact(chunk, state.used);
         int64_t got = unpacked(whole, state.used, 7, back, state.consumed);
