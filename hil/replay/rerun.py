@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from flightsw.codec.wire import Flag, Kind, unpack_all
 from hil.errors import UsageError
+from hil.faces.beside import record_beside
 from hil.faults.plan import apply
 from hil.hosting import Face, serve
 from hil.replay.again import Again
@@ -84,7 +86,13 @@ class Rerun(Again):
         """Run the program to its end."""
         stdout = sys.stderr.fileno() if self.options.json and sys.stderr is not None else None
         ended = serve(
-            self.rig, self.flown.options, self._command, self._face, self.storage, stdout=stdout
+            self.rig,
+            self.flown.options,
+            self._command,
+            self._face,
+            self.storage,
+            prepare=partial(record_beside, record=self.stream.record),
+            stdout=stdout,
         )
         self.rig.finish()
         recorded = self.flown.exit_code
