@@ -3,7 +3,8 @@
 Records come in batches from a :class:`~hil.digest.RecordStream`, and chunks are closed when they
 are full. Both would keep the last records of a run that falls silent, or that computes for a while,
 in memory, where a crash takes them. A thread therefore sees to it that what was recorded
-:data:`HELD_NS` ago is handed to the system. It sleeps for good while nothing is held back.
+:data:`HELD_NS` ago is handed to the system. It sleeps for good while nothing is held back. An event
+loop would not do: a run at pace max has none, and may compute for long without recording anything.
 
 The same thread compresses and writes closed chunks, in order; both leave the interpreter to the
 run. At most :data:`QUEUE_NBYTES` wait for it. Then, as ``full`` says, whoever records waits
