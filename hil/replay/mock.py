@@ -71,8 +71,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
     virtual_s = bench.kernel.now_ns / SECOND
     bench.finish()
     names = channel_names(flown.board)
-    # What keeps the time of the wall does nothing at the same time twice.
-    ignore = options.ignore if timed else ("t_ns", *options.ignore)
+    ignore = (*_ignored(flown), *options.ignore)
     rules = Rules.of(flown.board, ignore, options.tolerate)
     judge = Judge(bench.stream, Decoder(flown.board, flown.mission, names), rules, names)
     stopped = left or options.until is not None
@@ -93,6 +92,17 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         about | _figures(bench),
         notes,
     )
+
+
+def _ignored(flown: Flown) -> list[str]:
+    """Return which times cannot be the same again: those of a program on the clock of the wall, and
+    when one on a virtual clock has its octets taken from it."""
+    if flown.program is None:
+        return []
+    if not flown.options.virtual_time:
+        return ["t_ns"]
+    lines = [spec.name for spec in flown.board.buses if spec.kind == "uart"]
+    return [f"/bus/{name}:t_ns" for name in lines]
 
 
 def _check(flown: Flown, options: ReplayOptions) -> None:

@@ -10,6 +10,7 @@ Not modelled: nodes that programs add to the bus; their frames are those of the 
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -18,17 +19,24 @@ import numpy as np
 from flightsw.codec.wire import Flag, Kind, Status
 from hil.buses.base import Emit
 from hil.buses.can import CANBus
+from hil.buses.can_errors import ACTIVE, RX_PASSIVE, RX_WARNING, TX_PASSIVE, TX_WARNING
 from hil.buses.can_frame import ERROR_FLAG, INTERFRAME_NBITS
 from hil.buses.can_length import extent
-from hil.buses.can_node import Node
-from hil.replay.mocklanes import Answers
+from hil.buses.can_node import Node, State
+from hil.replay.mocklanes import CAN_CHOSEN, Answers
+from hil.replay.mockrecord import LATE_NS, WINDOW
 from hil.time.phase import Phase
 
-_INPUT = int(Flag.INPUT)
+_INPUT, _FAULTED = int(Flag.INPUT), int(Flag.FAULTED)
+#: Faults that leave no record of a frame, or one of other octets.
+_EATERS = frozenset({"drop", "bus_off", "bit_flip", "truncate"})
 _DAMAGED = int(Status.DAMAGED)
 #: What may pass between two frames on a busy bus: intermission, suspended transmission, the rest
 #: of an error frame.
 _BETWEEN_NBITS = INTERFRAME_NBITS + 8 + 20
+
+#: Copies of a frame that a fault has sent again follow within this time, others before them.
+_COPIES_NS = 2_000_000
 
 
 class MockCANBus(CANBus):
@@ -43,11 +51,44 @@ class MockCANBus(CANBus):
         self._emit = self._of_the_bus
         #: when the last frame of ours ends
         self._own_free_ns = 0
+        self.counters["frames_eaten"] = 0
+        self._eats = self._is_eaten()
+
+    def _is_eaten(self) -> bool:
+        """Tell whether a fault of the run may have had frames of ours without a trace."""
+        recording = self.answers.recording
+        for index in np.flatnonzero(recording.heads["kind"] == Kind.FAULT).tolist():
+            try:
+                fault = json.loads(recording.payload(index))
+            except ValueError:
+                continue
+            if not isinstance(fault, dict) or fault.get("on") != self.name:
+                continue
+            if fault.get("kind") in _EATERS:
+                return True
+        return False
+
+    def _error(self, status: int, payload: bytes) -> None:
+        """Bring the controller into the state that an error frame tells."""
+        node = self.controller
+        if len(payload) < 8:
+            return
+        node.tec, node.rec = payload[6], payload[7]
+        if status == Status.BUS_OFF:
+            node.state = State.BUS_OFF
+        elif payload[1] & (RX_PASSIVE | TX_PASSIVE):
+            node.state = State.PASSIVE
+        elif payload[1] & (RX_WARNING | TX_WARNING):
+            node.state = State.WARNING
+        elif payload[1] & ACTIVE:
+            node.state = State.ACTIVE
 
     def come(self, t_ns: int, index: int, head: Any, payload: bytes) -> None:
         """Let a recorded frame come."""
         self.counters["frames"] += 1
-        if not int(head["address"]) & ERROR_FLAG:
+        if int(head["address"]) & ERROR_FLAG:
+            self._error(int(head["status"]), payload)
+        else:
             self.show(t_ns, int(head["address"]), int(head["flags"]), payload)
         self._put(t_ns - int(head["duration_ns"]), index)
 
@@ -64,7 +105,7 @@ class MockCANBus(CANBus):
         """Report what the bus itself says: a frame that it refused."""
         if flags & _INPUT:
             return  # frames and errors of others are those of the record
-        index = self.answers.lane.take(t_ns, (address, flags & 0x70, payload))
+        index = self.answers.lane.take(t_ns, (address, flags & CAN_CHOSEN, payload))
         if index >= 0:
             self._put(t_ns, index)
         else:
@@ -81,9 +122,16 @@ class MockCANBus(CANBus):
             self._cross(max(begin_ns, self.scheduler.now_ns), order, can_id, data)
 
     def _cross(self, t_ns: int, order: int, can_id: int, data: bytes) -> None:
-        lane, heads = self.answers.lane, self.answers.recording.heads
-        key = (can_id & 0xFFFF_FFFF, can_id >> 28 & 0x70, data)
-        index = lane.take(t_ns, key)
+        """Let one frame cross, in the attempts that were recorded of it."""
+        key = (can_id & 0xFFFF_FFFF, can_id >> 28 & CAN_CHOSEN, data)
+        index = self.answers.lane.take(t_ns, key)
+        if index < 0:
+            index = self._spoilt(t_ns, key[0])
+        if index < 0 and self._eats:
+            # Then a fault had it, so that nothing of it is on record.
+            self.counters["frames_eaten"] += 1
+            self.controller.withdraw(order)
+            return
         if index < 0:
             bits = extent(can_id, data)
             begin_ns = self._idle_ns(max(t_ns, self._own_free_ns))
@@ -91,17 +139,9 @@ class MockCANBus(CANBus):
             done = partial(self._crossed, order, can_id, data, begin_ns, -1)
             self.scheduler.at(end_ns, Phase.BUS, self.source, done)
             return
-        attempts = [index]
-        place = int(np.searchsorted(lane.indices, index)) + 1
-        if int(heads["status"][index]) == _DAMAGED:
-            while place < len(lane.indices):
-                again = lane.indices[place]
-                if not lane.taken[place] and self._key(again) == key:
-                    if int(heads["status"][again]) != _DAMAGED:
-                        attempts.append(lane.advance(place))
-                    break
-                place += 1
-        late_ns = self._late_ns(t_ns, attempts[0])
+        heads = self.answers.recording.heads
+        late_ns = self._late_ns(t_ns, index)
+        attempts = self._attempts(index)
         for number, attempt in enumerate(attempts, 1):
             begin_ns = int(heads["t_ns"][attempt]) + late_ns
             end_ns = max(begin_ns + int(heads["duration_ns"][attempt]), self.scheduler.now_ns)
@@ -109,6 +149,38 @@ class MockCANBus(CANBus):
             done = partial(self._crossed, order if last else -1, can_id, data, begin_ns, attempt)
             self.scheduler.at(end_ns, Phase.BUS, self.source, done)
             self._own_free_ns = end_ns
+
+    def _spoilt(self, t_ns: int, address: int) -> int:
+        """Take the next frame of this identifier that a fault had changed; -1: there is none."""
+        lane, heads = self.answers.lane, self.answers.recording.heads
+        for place in range(lane.at, min(lane.at + WINDOW, len(lane.indices))):
+            head = heads[lane.indices[place]]
+            if lane.timed and int(head["t_ns"]) > t_ns + LATE_NS:
+                break
+            touched = int(head["flags"]) & _FAULTED and not lane.taken[place]
+            if touched and int(head["address"]) == address:
+                return lane.advance(place)
+        return -1
+
+    def _attempts(self, index: int) -> list[int]:
+        """Take what else was recorded of a frame: its end after a first attempt that failed, and
+        the copies that a fault had sent right behind it."""
+        lane, heads = self.answers.lane, self.answers.recording.heads
+        found, key = [index], self._key(index)
+        failed = int(heads["status"][index]) == _DAMAGED
+        for place in range(lane.indices.index(index) + 1, len(lane.indices)):
+            other = lane.indices[place]
+            if lane.taken[place] or self._key(other) != key:
+                continue
+            before, after = heads[found[-1]], heads[other]
+            gap_ns = int(after["t_ns"]) - int(before["t_ns"]) - int(before["duration_ns"])
+            copied = int(after["flags"]) & _FAULTED and gap_ns <= _COPIES_NS
+            damaged = int(after["status"]) == _DAMAGED
+            if not copied and (damaged or not failed):
+                break
+            found.append(lane.advance(place))
+            failed = damaged
+        return found
 
     def _idle_ns(self, t_ns: int) -> int:
         """Return when the bus is free for a frame that was never sent, behind those that were."""
@@ -137,6 +209,8 @@ class MockCANBus(CANBus):
         then_ns = int(heads["t_ns"][index])
         if then_ns <= t_ns or not self.answers.lane.timed:
             return t_ns - then_ns
+        if int(heads["flags"][index]) & _FAULTED:
+            return 0  # a fault may have held it back
         # Recorded as beginning later: it waited for the bus, if that was busy all the while.
         here = np.flatnonzero(
             (heads["kind"][:index] == Kind.CAN)

@@ -18,7 +18,8 @@ from hil.replay.mockstream import MockStream
 
 _READ = bus_payload.I2C_READ
 _LOAD_REPLY_NBYTES = bus_payload.LOAD_REPLY.size
-_CAN_FD_FLAGS = 0x70
+#: flags of a CAN frame that its sender chooses: BRS and FDF; ESI is the controller's
+CAN_CHOSEN = 0x50
 
 
 class Answer(NamedTuple):
@@ -107,7 +108,7 @@ def about_record(recording: Recording, index: int) -> About:
         return About(address)
     if kind == Kind.LOAD:
         return About((address, payload[_LOAD_REPLY_NBYTES:]))
-    return About((address, int(head["flags"]) & _CAN_FD_FLAGS, payload))
+    return About((address, int(head["flags"]) & CAN_CHOSEN, payload))
 
 
 def agree(one: tuple[int | None, ...], other: tuple[int | None, ...]) -> bool:

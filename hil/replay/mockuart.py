@@ -101,10 +101,10 @@ class MockUARTBus(UARTBus):
         head = self.answers.recording.heads[index]
         then_ns, then_took_ns = int(head["t_ns"]), int(head["duration_ns"])
         held = int(head["flags"]) & _FAULTED or self.flow or then_ns <= self._before_ns + 1
-        if abs(then_ns - t_ns) <= 1 or (held and then_ns > t_ns):
-            if self.answers.lane.timed:
-                t_ns = then_ns
+        if not self.answers.lane.timed:
             duration_ns = then_took_ns
+        elif abs(then_ns - t_ns) <= 1 or (held and then_ns > t_ns):
+            t_ns, duration_ns = then_ns, then_took_ns
         self._before_ns = then_ns + then_took_ns
         self.answers.stream.answer = index
         what = (int(head["flags"]), int(head["status"]), int(head["address"]))
