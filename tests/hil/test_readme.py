@@ -24,7 +24,39 @@ QUICK = {
     "doctor": [],
     "boards": [],
     "codec": [],
+    "replay": [],
+    "diff": [],
+    "bisect": ["--duration", "8", "--inference", "threshold", "--fails", "lost", "-q"],
+    "tap": ["--out", "tapped", "--quiet"],
+    "export": ["--out", "exported"],
+    "import": ["-q"],
+    "recover": [],
+    "snapshot": ["-q"],
+    "pack": [],
 }
+#: What `hil bisect` is given: two rows that nothing dies of.
+PLAN = """
+[[fault]]
+on = "i2c-1"
+kind = "delay"
+ns = 1000
+
+[[fault]]
+on = "can0"
+kind = "crc"
+rate = 0.1
+"""
+
+
+@pytest.fixture(scope="module")
+def flown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run, and another beside it, as the commands of README name them."""
+    folder = tmp_path_factory.mktemp("flown")
+    for name, seed in (("RUN", 1), ("OTHER", 2)):
+        words = ["--duration", "8", "--inference", "threshold", "--transport", "direct", "-q"]
+        main(["run", "--seed", str(seed), "--out", str(folder / name), *words])
+    main(["export", str(folder / "RUN"), "--out", str(folder / "trace.pcapng")])
+    return folder
 
 
 def test_the_first_screen_has_one_command_to_run_and_one_to_test():
@@ -35,11 +67,13 @@ def test_the_first_screen_has_one_command_to_run_and_one_to_test():
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("hil bench time")])
-def test_every_command_in_readme_runs(command, tmp_path, monkeypatch, capsys):
+def test_every_command_in_readme_runs(command, flown, tmp_path, monkeypatch, capsys):
     """Each `hil` command ends with success, or with the verdict of too short a flight."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "docs" / "channels" / "mars2020.toml", "channel.toml")
     Path("pass.bin").write_bytes(bytes(2230))
+    Path("plan.toml").write_text(PLAN)
+    shutil.copytree(flown, tmp_path, dirs_exist_ok=True)
     words = shlex.split(command)[1:]
     words = [word.replace("kill@1200", "kill@12") for word in words]
     quick = QUICK[words[0]]
