@@ -23,7 +23,7 @@ from flightsw.codec.wire import Flag, Kind, pack
 from hil.capture.writer import CaptureWriter
 from hil.replay.flown import flown
 from hil.replay.outcome import PLAY, ReplayOptions
-from hil.replay.play import replay
+from hil.replay.playing.mode import replay
 from hil.time.pacing import Histogram, fine_sleep, first_in_line
 
 SECOND = 1_000_000_000

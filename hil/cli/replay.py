@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 #: mode -> module with ``replay(flown, options, say) -> Replayed``
 MODES = {
-    "mock": "hil.replay.mock",
+    "mock": "hil.replay.mocking.mode",
     "re-execute": "hil.replay.reexecute",
-    "play": "hil.replay.play",
+    "play": "hil.replay.playing.mode",
 }
 #: exit code for trouble, as diff(1) has it
 TROUBLE = 2

@@ -15,7 +15,7 @@ from hil.faults.swarm import places, swarm
 from hil.missions import load
 from hil.options import Options
 from hil.replay.flown import flown
-from hil.replay.mock import replay
+from hil.replay.mocking.mode import replay
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
 from hil.rig import Rig
 from hil.session import fly

@@ -21,8 +21,8 @@ from hil.exchange import Exchange
 from hil.options import Options
 from hil.replay.flown import flown
 from hil.replay.outcome import PLAY, ReplayOptions
-from hil.replay.play import replay
-from hil.replay.play_stimulus import Delivered, Player
+from hil.replay.playing.mode import replay
+from hil.replay.playing.stimulus import Delivered, Player
 from hil.session import fly
 from hil.time.kernel import Kernel
 

@@ -19,8 +19,8 @@ from hil.replay.compare import Comparison
 from hil.replay.decode import Decoder
 from hil.replay.flown import Flown
 from hil.replay.outcome import PLAY, Replayed, ReplayOptions
-from hil.replay.play_stimulus import Delivered, Player, is_downlink, stimulus
-from hil.replay.play_verdict import Played
+from hil.replay.playing.stimulus import Delivered, Player, is_downlink, stimulus
+from hil.replay.playing.verdict import Played
 from hil.replay.rules import Rules
 from hil.replay.watching import WatchingStream
 from hil.rig import SECOND, Rig

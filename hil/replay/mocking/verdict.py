@@ -9,7 +9,7 @@ import numpy as np
 from hil.capture.topics import topic_of
 from hil.replay.compare import Comparison
 from hil.replay.decode import Decoder
-from hil.replay.mockstream import MockStream
+from hil.replay.mocking.stream import MockStream
 from hil.replay.rules import Rules
 from hil.replay.verdict import TopicCount, Verdict
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 
 from flightsw.codec.wire import HEADER, Flag, Kind
-from hil.replay.mockrecord import Recording
+from hil.replay.mocking.record import Recording
 
 _INPUT = int(Flag.INPUT)
 _SENT = frozenset((int(Kind.UART), int(Kind.CAN), int(Kind.GPIO)))

@@ -16,8 +16,8 @@ import numpy as np
 
 from flightsw.codec.wire import Kind
 from hil.hosting import LISTENS
-from hil.replay.mockbench import MockBench
-from hil.replay.mockinputs import INPUT_SOURCE, Inputs
+from hil.replay.mocking.bench import MockBench
+from hil.replay.mocking.inputs import INPUT_SOURCE, Inputs
 from hil.time.kernel import NEVER_NS
 from hil.time.phase import Phase
 

@@ -2,7 +2,7 @@
 
 The units go, as they were recorded, through the stream decoder of ``hil codec``: the description is
 the channel file that came with the import, or one that is given. Captures of our own runs go to the
-ground segment that flew (:mod:`hil.replay.play_mission`), unless a description is given.
+ground segment that flew (:mod:`hil.replay.playing.mission`), unless a description is given.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from hil.config import document
 from hil.errors import HostError, UsageError
 from hil.replay.flown import Flown
 from hil.replay.outcome import PLAY, Replayed, ReplayOptions
-from hil.replay.play import CHANNEL
-from hil.replay.play_stimulus import Delivered, Player, is_downlink, stimulus
-from hil.replay.play_verdict import Delivery, Played
+from hil.replay.playing.mode import CHANNEL
+from hil.replay.playing.stimulus import Delivered, Player, is_downlink, stimulus
+from hil.replay.playing.verdict import Delivery, Played
 from hil.time.kernel import NEVER_NS, Kernel
 from hil.time.pacing import Pacer, fine_sleep, first_in_line
 
@@ -43,7 +43,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
     with Capture(flown.capture, tolerant=not flown.whole) as capture:
         channel = described(flown, options, capture)
         if channel is None:
-            from hil.replay.play_mission import replay as replay_mission
+            from hil.replay.playing.mission import replay as replay_mission
 
             return replay_mission(flown, options, say)
         with contextlib.ExitStack() as stack:

@@ -1,8 +1,8 @@
 """Play: recorded stimulus once more, with its own timing or as fast as it goes.
 
-Into the flight software on a rig (:mod:`hil.replay.play_flight`), into a program under the faces
-(:mod:`hil.replay.play_program`), or into the ground endpoint (:mod:`hil.replay.play_ground`,
-:mod:`hil.replay.play_mission`). Where the capture holds what was answered, the answers are
+Into the flight software on a rig (:mod:`hil.replay.playing.flight`), into a program under the faces
+(:mod:`hil.replay.playing.program`), or into the ground endpoint (:mod:`hil.replay.playing.ground`,
+:mod:`hil.replay.playing.mission`). Where the capture holds what was answered, the answers are
 compared; else the verdict says what was delivered, and whether anything was lost.
 """
 
@@ -21,9 +21,9 @@ from hil.replay.outcome import Replayed, ReplayOptions
 CHANNEL = "channel.toml"
 GROUND, FLIGHT, PROGRAM = "ground", "flight", "program"
 MODULES = {
-    GROUND: "hil.replay.play_ground",
-    FLIGHT: "hil.replay.play_flight",
-    PROGRAM: "hil.replay.play_program",
+    GROUND: "hil.replay.playing.ground",
+    FLIGHT: "hil.replay.playing.flight",
+    PROGRAM: "hil.replay.playing.program",
 }
 
 

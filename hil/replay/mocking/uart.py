@@ -12,7 +12,7 @@ from typing import Any
 from flightsw.codec.wire import Flag
 from hil.buses.base import Emit
 from hil.buses.uart import UARTBus
-from hil.replay.mocklanes import Answers
+from hil.replay.mocking.lanes import Answers
 
 _FAULTED = int(Flag.FAULTED)
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from flightsw.codec import bus_payload
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import Kind
-from hil.replay.mockrecord import Lane, Recording
-from hil.replay.mockstream import MockStream
+from hil.replay.mocking.record import Lane, Recording
+from hil.replay.mocking.stream import MockStream
 
 _READ = bus_payload.I2C_READ
 _LOAD_REPLY_NBYTES = bus_payload.LOAD_REPLY.size

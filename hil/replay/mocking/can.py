@@ -23,8 +23,8 @@ from hil.buses.can_errors import ACTIVE, RX_PASSIVE, RX_WARNING, TX_PASSIVE, TX_
 from hil.buses.can_frame import ERROR_FLAG, INTERFRAME_NBITS
 from hil.buses.can_length import extent
 from hil.buses.can_node import Node, State
-from hil.replay.mocklanes import CAN_CHOSEN, Answers
-from hil.replay.mockrecord import LATE_NS, WINDOW
+from hil.replay.mocking.lanes import CAN_CHOSEN, Answers
+from hil.replay.mocking.record import LATE_NS, WINDOW
 from hil.time.phase import Phase
 
 _INPUT, _FAULTED = int(Flag.INPUT), int(Flag.FAULTED)

@@ -23,10 +23,10 @@ from hil.faces.host import Host
 from hil.options import Options
 from hil.replay.flown import Flown
 from hil.replay.outcome import PLAY, Replayed, ReplayOptions
-from hil.replay.play_judge import EARLY, Judge
-from hil.replay.play_rig import hold_back, places, told
-from hil.replay.play_stimulus import Delivered, Player, is_input, stimulus
-from hil.replay.play_verdict import Played
+from hil.replay.playing.judge import EARLY, Judge
+from hil.replay.playing.rig import hold_back, places, told
+from hil.replay.playing.stimulus import Delivered, Player, is_input, stimulus
+from hil.replay.playing.verdict import Played
 from hil.rig import SECOND, Rig
 from hil.time.kernel import NEVER_NS
 from hil.time.pacing import fine_sleep, first_in_line

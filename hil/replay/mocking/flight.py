@@ -14,8 +14,8 @@ from typing import Any
 
 from flightsw.codec.bus_payload import pack_i2c
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind
-from hil.replay.mockinputs import Inputs
-from hil.replay.mocklives import Lives
+from hil.replay.mocking.inputs import Inputs
+from hil.replay.mocking.lives import Lives
 from hil.time.transports.direct import ENDED, DirectPort
 from hil.transactions import MEMO_LIMIT
 from hil.uut import DirectFlight, ProcessFlight

@@ -1,7 +1,7 @@
 """The bench of a mock: buses that answer from the record, and what came, at its recorded times.
 
-There are no parts, no world and no ground. What came in comes again (``mockinputs``), and starts
-and losses of the flight software happen when they happened (``mocklives``).
+There are no parts, no world and no ground. What came in comes again (``inputs``), and starts
+and losses of the flight software happen when they happened (``lives``).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hil.board import Board
 from hil.exchange import Exchange
 from hil.fitting import flight_config, part_overrides
 from hil.missions.mission import Mission
-from hil.replay.mockbuses import build
-from hil.replay.mocklanes import About, Answers
-from hil.replay.mockrecord import Recording
-from hil.replay.mockstream import MockStream
+from hil.replay.mocking.buses import build
+from hil.replay.mocking.lanes import About, Answers
+from hil.replay.mocking.record import Recording
+from hil.replay.mocking.stream import MockStream
 from hil.time.kernel import NEVER_NS, Kernel
 from hil.transactions import NO_CHANNEL
 

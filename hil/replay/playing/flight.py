@@ -21,10 +21,10 @@ from hil.digest import RecordStream
 from hil.errors import UsageError
 from hil.replay.flown import Flown
 from hil.replay.outcome import PLAY, Replayed, ReplayOptions
-from hil.replay.play_judge import Judge
-from hil.replay.play_rig import Places, hold_back, places, told
-from hil.replay.play_stimulus import Delivered, Player, is_input, stimulus
-from hil.replay.play_verdict import Played
+from hil.replay.playing.judge import Judge
+from hil.replay.playing.rig import Places, hold_back, places, told
+from hil.replay.playing.stimulus import Delivered, Player, is_input, stimulus
+from hil.replay.playing.verdict import Played
 from hil.replay.stepped import Stepped
 from hil.rig import SECOND, Rig
 from hil.time.pacing import Pacer, fine_sleep

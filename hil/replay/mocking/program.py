@@ -12,9 +12,9 @@ from hil.hosting import LISTENS, Face, serve
 from hil.options import Options
 from hil.parts import part_class
 from hil.replay.flown import Flown
-from hil.replay.mockbench import MockBench
-from hil.replay.mockinputs import Inputs
-from hil.replay.mockwall import WallInputs
+from hil.replay.mocking.bench import MockBench
+from hil.replay.mocking.inputs import Inputs
+from hil.replay.mocking.wall import WallInputs
 from hil.rig import Rig
 from hil.world.world import World
 

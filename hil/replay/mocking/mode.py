@@ -16,12 +16,12 @@ from hil.errors import UsageError
 from hil.replay.decode import Decoder
 from hil.replay.flown import Flown
 from hil.replay.keeping import keeping
-from hil.replay.mockbench import MockBench
-from hil.replay.mockflight import MockDirectFlight, OwnFlight
-from hil.replay.mockinputs import Inputs
-from hil.replay.mocklives import Lives
-from hil.replay.mockrecord import Recording
-from hil.replay.mockverdict import Judge
+from hil.replay.mocking.bench import MockBench
+from hil.replay.mocking.flight import MockDirectFlight, OwnFlight
+from hil.replay.mocking.inputs import Inputs
+from hil.replay.mocking.lives import Lives
+from hil.replay.mocking.record import Recording
+from hil.replay.mocking.verdict import Judge
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
 from hil.replay.rules import Rules
 from hil.replay.stops import Left, Looked, Scene, stops_of
@@ -150,7 +150,7 @@ _Told = tuple[dict[str, Any], Sequence[str]]
 def _host(flown: Flown, bench: MockBench, options: ReplayOptions) -> _Told:
     """Run the recorded program, or another."""
     # Only now: flight software has no faces.
-    from hil.replay.mockprogram import run_program
+    from hil.replay.mocking.program import run_program
 
     code = run_program(flown, bench, list(options.program) or flown.program or [])
     then = flown.exit_code

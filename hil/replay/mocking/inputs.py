@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 
 from flightsw.codec.wire import HEADER_NBYTES, Kind
-from hil.replay.mockbench import MockBench
-from hil.replay.mockbuses import pin_directions
+from hil.replay.mocking.bench import MockBench
+from hil.replay.mocking.buses import pin_directions
 from hil.time.kernel import NEVER_NS
 from hil.time.phase import Phase
 

@@ -23,9 +23,9 @@ from hil.buses.onewire import OneWireBus
 from hil.buses.spi import SegmentOutcome, SPIBus
 from hil.exchange import Exchange
 from hil.parts import part_class
-from hil.replay.mockcan import MockCANBus
-from hil.replay.mocklanes import About, Answers, i2c, onewire
-from hil.replay.mockuart import MockUARTBus
+from hil.replay.mocking.can import MockCANBus
+from hil.replay.mocking.lanes import About, Answers, i2c, onewire
+from hil.replay.mocking.uart import MockUARTBus
 from hil.wiring import BUS_SOURCE
 
 _FAULTED = int(Flag.FAULTED)

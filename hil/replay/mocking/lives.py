@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from flightsw.codec.wire import Kind
-from hil.replay.mockbench import MockBench
+from hil.replay.mocking.bench import MockBench
 from hil.supervisor import Flight
 from hil.time.phase import Phase
 

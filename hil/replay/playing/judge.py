@@ -11,9 +11,9 @@ from hil.missions import Mission
 from hil.replay.compare import Comparison
 from hil.replay.decode import Decoder
 from hil.replay.outcome import ReplayOptions, Verdict
-from hil.replay.play_rig import Places
-from hil.replay.play_stimulus import Delivered, is_sent
-from hil.replay.play_verdict import Delivery
+from hil.replay.playing.rig import Places
+from hil.replay.playing.stimulus import Delivered, is_sent
+from hil.replay.playing.verdict import Delivery
 from hil.replay.rules import Rules
 
 #: why a record was not delivered to a program

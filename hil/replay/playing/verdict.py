@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hil.replay.outcome import Replayed
-from hil.replay.play_stimulus import Delivered
+from hil.replay.playing.stimulus import Delivered
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Mock: the flight software, or a program, alone, answered out of the capture."""
