@@ -118,10 +118,15 @@ class Place(CanController):
 
     def look(self) -> None:
         """Answer those whose frames are gone without having been sent."""
-        for order in [order for order in self.waiting if not self.node.holds(order)]:
+        for order in [order for order in self.waiting if self._is_gone(order)]:
             self.answer(order, Status.ARBITRATION_LOST)
-        for order in [order for order in self.senders if not self.node.holds(order)]:
+        for order in [order for order in self.senders if self._is_gone(order)]:
             del self.senders[order]
+
+    def _is_gone(self, order: int) -> bool:
+        """Tell whether a frame was given up: one that was just sent may still be to be told, behind
+        the error frame of what it did to the state of the node."""
+        return not self.node.holds(order) and order != self.node.sent_order
 
     def answer(self, order: int, status: int) -> None:
         """Answer a SEND that waited for its frame."""

@@ -15,6 +15,7 @@ can = pytest.importorskip("can", reason="python-can is not installed")
 
 from hil.buses.can_errors import ERR_BUS_OFF, ERR_CONTROLLER  # noqa: E402
 from hil.buses.can_faults import CANFault  # noqa: E402
+from hil.buses.can_node import WARNING_LIMIT, State  # noqa: E402
 from hil.faces.python_can import HilBus  # noqa: E402
 from hil.testing.can_rig import CanRig, in_thread  # noqa: E402
 
@@ -67,6 +68,18 @@ def test_own_frames_come_back_where_they_are_wanted(world: World) -> None:
     one.send(message(), 1)
     assert not one.recv(1).is_rx
     assert one.counters["own"] == 1
+
+
+def test_a_frame_that_brings_the_controller_back_has_been_sent(world: World) -> None:
+    """The error frame of the change comes first; then the frame is out, and is no echo."""
+    one, two = world.open(), world.open()
+    controller = world.rig.can.controller
+    controller.tec, controller.state = WARNING_LIMIT, State.WARNING
+    one.send(message(), 5)
+    assert controller.state == State.ACTIVE
+    assert [two.recv(5).is_error_frame, two.recv(5).is_error_frame] == [True, False]
+    assert one.recv(5).is_error_frame
+    assert one.recv(0) is None
 
 
 @real
