@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from hil.faces.reception import ERRNO_TABLE
 from hil.missions import load
 from hil.rig import Rig
 from hil.sysfs import tree_of
+from hil.time.present import Present
 
 SECOND = 1_000_000_000
 BOARD = """
@@ -97,7 +98,9 @@ BY_PART = {"rails": 2, "mixed": 3, "old": 4, "new": 5, "warm": 6, "cold": 7}
 class Bench:
     """A rig of held parts behind a socket, served by the thread of the test."""
 
-    def __init__(self, folder: Path, pace: str = "max") -> None:
+    def __init__(
+        self, folder: Path, pace: str = "max", clock: Callable[[], int] | None = None
+    ) -> None:
         path = folder / "bound.toml"
         path.write_text(BOARD)
         mission = load("tiansuan_bupt1")
@@ -108,7 +111,8 @@ class Bench:
         self.tree, look = tree_of(self.rig.board, nodes, self.rig.wiring.parts, self.rig.world)
         self.rig.watch = lambda rig: look()
         self.path = folder / "bench"
-        self.host = Host(self.rig.exchange, self.path, pace, self.tree)
+        present = Present(self.rig.kernel, pace, clock) if clock is not None else None
+        self.host = Host(self.rig.exchange, self.path, pace, self.tree, present)
         self.host.settle(SECOND)
         self.sockets: list[socket.socket] = []
 
@@ -327,7 +331,7 @@ def test_accesses_of_one_device_wait_for_each_other(tmp_path: Path) -> None:
 
 def test_what_waits_for_a_device_has_an_end(tmp_path: Path) -> None:
     """A program that writes on and on while the bus is slow gets EBUSY, and fills no memory."""
-    bench = Bench(tmp_path, "x0.001")
+    bench = Bench(tmp_path, "real", clock=lambda: 0)  # no bus is slower than one on no time
     one = bench.open(f"{bench.folder('rails')}/curr1_crit")
     for _ in range(WAITING_LIMIT + 9):
         one.send(b"1000\n")
