@@ -15,7 +15,7 @@ from flightsw.codec.native import ffi, lib
 from flightsw.codec.wire import HEADER
 from hil.capture import topics as topic_table
 from hil.capture.mcapfmt import RECORD_HEAD
-from hil.capture.mcapread import MALFORMED, ChannelInfo, Damage, Fields
+from hil.capture.mcapread import LIMIT_NBYTES, MALFORMED, ChannelInfo, Damage, Fields
 from hil.errors import CaptureError
 
 #: ``fs_mcap_place`` of ``csrc/record/mcap_read.h``: what the index says of a chunk
@@ -34,8 +34,6 @@ PLACE = np.dtype(
         )
     ]
 )
-#: A chunk is 256 KiB, or one record with its head, and a message of the bench has at most 64 MiB.
-LIMIT_NBYTES = 128 << 20
 #: octets of a Chunk record besides its head, the name of the compression and the content
 FIXED_NBYTES = 8 + 8 + 8 + 4 + 4 + 8
 _SKIP, _RECORD, _BARE = 0x10000, 0x20000, 0x30000
@@ -247,7 +245,8 @@ def epoch_in(content: bytes, channels: Mapping[int, ChannelInfo]) -> int | None:
         channel = channels.get(mcap_id)
         begin = offset + _MESSAGE_HEAD_NBYTES
         if channel and channel.encoding != topic_table.JSON_ENCODING and begin + 32 <= len(content):
-            return int(log_ns) - int(HEADER.unpack_from(content, begin)[5])
+            epoch_ns = int(log_ns) - int(HEADER.unpack_from(content, begin)[5])
+            return epoch_ns if epoch_ns >= 0 else None
     return None
 
 

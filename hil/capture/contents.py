@@ -28,6 +28,7 @@ from hil.capture.mcapread import (
     Source,
     parse_attachment,
     parse_channel,
+    stated_epoch,
     summary_of,
 )
 from hil.capture.walk import walk
@@ -64,7 +65,7 @@ def by_summary(source: Source) -> Contents | None:
     if found is None:
         return None
     start, raw = found
-    contents = Contents()
+    contents, begun = Contents(), source.octets_read
     try:
         places, others = places_in(raw)
         contents.places = check_places(places, start)
@@ -74,6 +75,8 @@ def by_summary(source: Source) -> Contents | None:
             op, length = RECORD_HEAD.unpack_from(raw, at)
             begin = at + RECORD_HEAD.size
             _take_summary(contents, source, op, Fields(raw[begin : begin + length]))
+            if source.octets_read - begun > source.nbytes:  # told again and again to read the same
+                raise ValueError("the tables that it names are larger than the file")
         if sum(contents.counts.values()) != int(contents.places["nmessages"].sum()):
             raise ValueError("statistics and index contradict each other")
     except MALFORMED as wrong:
@@ -133,16 +136,15 @@ def settle_epoch(source: Source, contents: Contents, ask: bool) -> None:
     1970, unless the metadata has a CRC of its own.
     """
     about = contents.metadata.get("flatsat", {})
-    stated = about.get("epoch_ns", "")
-    is_stated = stated.isascii() and stated.isdecimal() and int(stated) < 1 << 64
-    if ask and not (is_stated and contents.epoch_sealed):
+    stated_ns = stated_epoch(about)
+    if ask and not (stated_ns is not None and contents.epoch_sealed):
         epoch_ns = _epoch_of_records(source, contents)
-        if epoch_ns is not None and (not is_stated or epoch_ns != int(stated)):
+        if epoch_ns is not None and epoch_ns != stated_ns:
             reason = f"the metadata states no true epoch; by the records it is {epoch_ns}"
             contents.damages.append(Damage(len(MAGIC), reason))
             contents.metadata["flatsat"] = about | {"epoch_ns": str(epoch_ns)}
             return
-    if not is_stated:
+    if stated_ns is None:
         raise Damage(0, "not a capture of FlatSat: it does not state its epoch")
 
 

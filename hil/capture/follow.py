@@ -6,7 +6,15 @@ from pathlib import Path
 
 from hil.capture.chunks import Choice, decompressed, sources_of, unpack
 from hil.capture.mcapfmt import MAGIC, RECORD_HEAD, Op
-from hil.capture.mcapread import MALFORMED, ChannelInfo, Damage, Fields, Source, parse_channel
+from hil.capture.mcapread import (
+    MALFORMED,
+    ChannelInfo,
+    Damage,
+    Fields,
+    Source,
+    parse_channel,
+    stated_epoch,
+)
 from hil.closing import Closing
 from hil.errors import CaptureError
 
@@ -44,10 +52,11 @@ class Follower(Closing):
         order; nothing if there are none.
 
         Stops early once it holds ``most_nbytes``: call again until nothing comes. Raises
-        CaptureError if what was written is no capture or damaged; it never waits.
+        CaptureError if what was written is no capture or damaged, once what stands in front of the
+        damage was given; it never waits.
         """
         found, nbytes = [], 0
-        if self._source.refresh() < self._at:
+        if self._source.refresh() < self._at and self._at > len(MAGIC):
             self.finished = True  # a full disk: the writer took its last chunks back
         try:
             while not self.finished and nbytes < most_nbytes:
@@ -58,7 +67,8 @@ class Follower(Closing):
                 found.append(octets)
                 nbytes += len(octets)
         except Damage as damage:
-            raise CaptureError(f"{self.path}: cannot be followed: {damage}") from None
+            if not nbytes:  # else the next call meets it again
+                raise CaptureError(f"{self.path}: cannot be followed: {damage}") from None
         self.counters["octets"] += nbytes
         return b"".join(found)
 
@@ -85,7 +95,10 @@ class Follower(Closing):
             elif op == Op.METADATA:
                 fields = self._source.fields(at, stop)
                 name = fields.string()
-                self.metadata[name], _sealed = fields.sealed_map()
+                pairs, _sealed = fields.sealed_map()
+                if name == "flatsat" and stated_epoch(pairs) is None:
+                    raise ValueError("it states no epoch")
+                self.metadata[name] = pairs
             elif op == Op.CHUNK:
                 octets = self._chunk(self._source.fields(at, stop), at)
             else:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +19,13 @@ from hil.errors import CaptureError
 
 #: what reading fields that make no sense may raise
 MALFORMED = (struct.error, ValueError, KeyError, zstandard.ZstdError)
+#: A chunk is 256 KiB, or one record with its head, and a message of the bench has at most 64 MiB.
+LIMIT_NBYTES = 128 << 20
+_ATTACHMENT_LIMIT_NBYTES = 1 << 30
 #: 256 MiB of summary is a million chunks.
 _SUMMARY_LIMIT_NBYTES = 256 << 20
+_TOPIC_LIMIT = 255
+_EPOCH_DIGITS = 20
 
 
 class Damage(CaptureError):  # noqa: N818 - a finding that a tolerant reader survives
@@ -60,9 +67,14 @@ class Source(Closing):
         self.path = path
         self._fd: int | None = None
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self.nbytes = os.fstat(self._fd).st_size
-            os.pread(self._fd, 1, 0)  # a directory opens, but does not read
+            # A pipe without a writer would keep us waiting.
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            state = os.fstat(self._fd)
+            if not stat.S_ISREG(state.st_mode):
+                kind = "a directory" if stat.S_ISDIR(state.st_mode) else "a pipe or a device"
+                raise ValueError(f"it is {kind}, and captures are files")
+            self.nbytes = state.st_size
+            os.pread(self._fd, 1, 0)  # some files open, but do not read
         except (OSError, ValueError) as wrong:
             self.close()
             reason = getattr(wrong, "strerror", None) or wrong
@@ -111,10 +123,14 @@ class Source(Closing):
         op, stop = self.head(at, self.nbytes)
         if op != wanted:
             raise Damage(at, f"the index points to something other than a {wanted.name} record")
-        return self.fields(at, stop)
+        limit = _ATTACHMENT_LIMIT_NBYTES if wanted == Op.ATTACHMENT else LIMIT_NBYTES
+        return self.fields(at, stop, limit)
 
-    def fields(self, at: int, stop: int) -> Fields:
-        """Return the fields of the record from ``at`` to ``stop``."""
+    def fields(self, at: int, stop: int, limit_nbytes: int = LIMIT_NBYTES) -> Fields:
+        """Return the fields of the record from ``at`` to ``stop``; raises Damage if it is longer
+        than any of ours, as a file of holes may say at no cost."""
+        if stop - at > limit_nbytes:
+            raise Damage(at, f"a record of {stop - at} octets is none of ours", stop - at)
         begin = at + RECORD_HEAD.size
         return Fields(self.read(begin, stop - begin))
 
@@ -193,11 +209,21 @@ def summary_of(source: Source) -> tuple[int, bytes] | None:
     return start, raw
 
 
+def stated_epoch(about: Mapping[str, str]) -> int | None:
+    """Return the epoch that the metadata "flatsat" states, nanoseconds since 1970; None if that is
+    no number of 64 bits."""
+    text = about.get("epoch_ns", "")
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _EPOCH_DIGITS
+    return int(text) if is_number and int(text) < 1 << 64 else None
+
+
 def parse_channel(fields: Fields) -> tuple[ChannelInfo, bool]:
     """Return a Channel record, and whether its CRC says that it is what was written."""
     mcap_id, _schema = fields.take("HH")
     topic, encoding = fields.string(), fields.string()
     pairs, sealed = fields.sealed_map()
+    if not topic.isprintable() or len(topic) > _TOPIC_LIMIT:  # it goes to terminals and lines
+        raise ValueError(f"{topic[:60]!r} is no name of a topic")
     if not {"kind", "channel"} <= pairs.keys():
         raise ValueError(f"channel {topic!r} does not say which records of FlatSat it holds")
     kind, channel = int(pairs["kind"]), int(pairs["channel"])

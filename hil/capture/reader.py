@@ -51,8 +51,10 @@ class Capture(Closing):
         self._first_seqs: dict[int, tuple[int, int] | None] = {}
         #: the chunk read last and its content: who looks for its numbers wants its records next
         self._held: tuple[int, bytes] | None = None
-        #: what the sequence number of the first record is or would be
+        #: what the sequence number of the first record is or would be, and up to which chunk it
+        #: was looked for
         self._base: int | None = None
+        self._looked = 0
         self._source = Source(self.path)
         try:
             contents = self._open()
@@ -313,23 +315,29 @@ class Capture(Closing):
     def _seqs_of(self, number: int) -> tuple[int, int] | None:
         """Return the sequence numbers of the first and the last record of a chunk, counted on;
         None if the chunk is empty or damaged."""
-        if self._base is None and number:
-            self._seq_at(range(number), 0)
-        if number not in self._first_seqs:
-            content = self._content(number)
-            seen = None if content is None else _look(content, int(self.places["at"][number]))
-            if seen is None or not seen.nmessages:
-                self._first_seqs[number] = None
-            else:
-                # The nearest number with these 32 bits to where the count of records would be.
-                before = int(self.places["nmessages"][:number].sum())
-                if self._base is None:
-                    self._base = seen.first_seq - before
-                turns = (self._base + before - seen.first_seq + _TURN // 2) // _TURN
-                first = seen.first_seq + max(turns, 0) * _TURN
-                last = first + (seen.last_seq - seen.first_seq) % _TURN
-                self._first_seqs[number] = first, last
+        while self._base is None and self._looked < number:
+            self._count_on(self._looked)
+            self._looked += 1
+        self._count_on(number)
         return self._first_seqs[number]
+
+    def _count_on(self, number: int) -> None:
+        """Look into a chunk, unless that was done, and note its sequence numbers."""
+        if number in self._first_seqs:
+            return
+        content = self._content(number)
+        seen = None if content is None else _look(content, int(self.places["at"][number]))
+        if seen is None or not seen.nmessages:
+            self._first_seqs[number] = None
+            return
+        # The nearest number with these 32 bits to where the count of records would be.
+        before = int(self.places["nmessages"][:number].sum())
+        if self._base is None:
+            self._base = seen.first_seq - before
+        turns = (self._base + before - seen.first_seq + _TURN // 2) // _TURN
+        first = seen.first_seq + max(turns, 0) * _TURN
+        last = first + (seen.last_seq - seen.first_seq) % _TURN
+        self._first_seqs[number] = first, last
 
     def _seq_at(self, numbers: range, which: int) -> int | None:
         """Return the first (0) or last (1) sequence number of the first chunk that tells it."""
@@ -356,7 +364,7 @@ class Capture(Closing):
         if first_seq <= 0:
             return ANY_STEP
         seqs = self._seqs_of(number)
-        return ANY_STEP if seqs is None else first_seq - seqs[0]
+        return ANY_STEP if seqs is None else min(first_seq - seqs[0], _TURN)
 
 
 def _look(content: bytes, at: int) -> Seen | None:

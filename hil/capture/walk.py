@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from hil.capture.chunks import FIXED_NBYTES, LIMIT_NBYTES, NOTHING, Seen, decompressed, unpack
+from hil.capture.chunks import FIXED_NBYTES, NOTHING, Seen, decompressed, unpack
 from hil.capture.mcapfmt import MAGIC, RECORD_HEAD, Op
 from hil.capture.mcapread import (
+    LIMIT_NBYTES,
     MALFORMED,
     Damage,
     Fields,

@@ -17,6 +17,7 @@ _SECOND = 10**9
 #: where the number stands in a wire record
 _SEQ_AT = (24, 28)
 _SEQ = "seq="
+_SEQ_DIGITS = 18  # more than a capture can hold
 
 
 class Bound(NamedTuple):
@@ -31,7 +32,7 @@ def bound(text: str | None, option: str) -> Bound:
     if text is None:
         return Bound()
     if text.startswith(_SEQ):
-        if not text[len(_SEQ) :].isdecimal():
+        if not text[len(_SEQ) :].isdecimal() or len(text) > len(_SEQ) + _SEQ_DIGITS:
             raise UsageError(f"{option} {text!r}: give a sequence number, as seq=4711")
         return Bound(seq=int(text[len(_SEQ) :]))
     try:

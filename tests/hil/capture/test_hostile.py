@@ -1,0 +1,174 @@
+"""Captures that were made to harm: by time, by memory, by what a terminal or a path heeds."""
+
+from __future__ import annotations
+
+import os
+import struct
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import pytest
+from damaging import EPOCH_NS, PER_CHUNK, small_records, write_small
+
+from hil.capture import mcapfmt
+from hil.capture.follow import Follower
+from hil.capture.mcapfmt import MAGIC, Op
+from hil.capture.reader import Capture
+from hil.cli import main
+from hil.errors import CaptureError
+
+
+def crafted(
+    path: Path,
+    *payloads: bytes,
+    topic: str = "/event",
+    kind: int = 0x30,
+    about: dict[str, str] | None = None,
+    end: dict[str, str] | None = None,
+    tables: bytes = b"",
+    copies: int = 1,
+) -> Path:
+    """Write a finished capture with one channel of bare JSON that says what it is told to.
+
+    ``tables`` is a Metadata record that the summary names ``copies`` times.
+    """
+    data = MAGIC + mcapfmt.header("")
+    index = mcapfmt.metadata_index(len(data), 0, "flatsat")
+    data += mcapfmt.metadata("flatsat", {"epoch_ns": str(EPOCH_NS), **(about or {})})
+    channel = mcapfmt.channel(1, 0, topic, "json", {"kind": str(kind), "channel": "0"})
+    data += channel
+    messages = b"".join(
+        mcapfmt.record(Op.MESSAGE, struct.pack("<HIQQ", 1, i, EPOCH_NS + i, EPOCH_NS + i) + payload)
+        for i, payload in enumerate(payloads)
+    )
+    times, size, at = (EPOCH_NS, EPOCH_NS + len(payloads)), len(messages), len(data)
+    data += mcapfmt.chunk_head(*times, size, zlib.crc32(messages), size, "") + messages
+    places = mcapfmt.chunk_index(
+        times, at, len(data) - at, {1: 0}, 15 + 16 * len(payloads), (size, size), ""
+    )
+    index += mcapfmt.metadata_index(len(data), len(tables), "big") * (copies if tables else 0)
+    data += tables
+    if end is not None:
+        index += mcapfmt.metadata_index(len(data), 0, "flatsat.recording")
+        data += mcapfmt.metadata("flatsat.recording", end)
+    data_end = mcapfmt.record(Op.DATA_END, zlib.crc32(data).to_bytes(4, "little"))
+    counts = mcapfmt.statistics({1: len(payloads)}, times, 0, 0, 1, 1)
+    groups = [(Op.CHANNEL, channel), (Op.CHUNK_INDEX, places), (Op.STATISTICS, counts)]
+    summary = mcapfmt.summary_tail(len(data + data_end), [*groups, (Op.METADATA_INDEX, index)])
+    path.write_bytes(data + data_end + summary)
+    return path
+
+
+def test_damage_at_the_front_costs_each_chunk_one_look(tmp_path: Path) -> None:
+    """Where a hundred chunks at the front are damaged, the first number is found by a hundred
+    looks."""
+    path = tmp_path / "capture.mcap"
+    raw = bytearray(write_small(path, small_records(PER_CHUNK * 102)))
+    with Capture(path) as capture:
+        places = capture.places["at"].tolist()
+    for at in places[:100]:
+        raw[at + 60] ^= 0xFF
+    path.write_bytes(raw)
+    with Capture(path, tolerant=True) as capture:
+        assert capture.first_seq == PER_CHUNK * 100
+        assert capture.counters["chunks_read"] == 101
+        assert len(capture.damages) == 100
+
+
+def test_a_number_beyond_all_is_never_reached(tmp_path: Path) -> None:
+    """Numbers that no capture can hold give nothing, and break nothing."""
+    path = tmp_path / "capture.mcap"
+    write_small(path, small_records(PER_CHUNK))
+    with Capture(path) as capture:
+        assert not list(capture.records(first_seq=10**30))
+
+
+def test_a_pipe_is_no_capture(tmp_path: Path) -> None:
+    """A named pipe is refused, and not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CaptureError, match="a pipe or a device"):
+        Capture(tmp_path / "pipe")
+
+
+def test_a_file_of_holes_takes_no_memory(tmp_path: Path) -> None:
+    """A chunk of a terabyte that takes no room on the disk is not read into memory."""
+    path, nbytes = tmp_path / "capture.mcap", 1 << 40
+    raw = crafted(path, b"{}").read_bytes()
+    with Capture(path) as capture:
+        at = int(capture.places["at"][0])
+    with path.open("r+b") as file:
+        file.seek(at + 1)
+        file.write(struct.pack("<Q", nbytes))
+        file.truncate(at + 9 + nbytes)
+    tracemalloc.start()
+    try:
+        with Follower(path) as follower, pytest.raises(CaptureError, match="none of ours"):
+            follower.poll()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert len(raw) < 1 << 20
+
+
+def test_a_table_is_not_read_a_thousand_times(tmp_path: Path) -> None:
+    """A summary that names one large table again and again costs no more than the file."""
+    table = mcapfmt.metadata("big", {"text": "b" * 100_000})
+    path = crafted(tmp_path / "capture.mcap", b"{}", tables=table, copies=1000)
+    with pytest.raises(CaptureError, match="larger than the file"):
+        Capture(path)
+    with Capture(path, tolerant=True) as capture:
+        assert capture.count == 1
+        assert capture.octets_read < 10 * path.stat().st_size
+
+
+@pytest.mark.parametrize("topic", ["/bus/\x1b[31mred", "/bus/a\nb", "/bus/" + "a" * 70_000])
+def test_a_topic_is_a_name(tmp_path: Path, topic: str) -> None:
+    """What a terminal heeds, or what would be a line of its own, is no name of a topic."""
+    path = crafted(tmp_path / "capture.mcap", b"{}", topic=topic)
+    with pytest.raises(CaptureError, match="no name of a topic") as told:
+        Capture(path)
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 400
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-5", str(1 << 64), "9" * 5000, "٣"])
+def test_an_epoch_is_a_number_of_64_bits(tmp_path: Path, text: str) -> None:
+    """An epoch that is none is told in one line by whoever reads, follows or recovers."""
+    path = crafted(tmp_path / "capture.mcap", b"{}", about={"epoch_ns": text})
+    with pytest.raises(CaptureError, match="it does not state its epoch"):
+        Capture(path)
+    with Follower(path) as follower, pytest.raises(CaptureError, match="it states no epoch"):
+        follower.poll()
+    assert main(["recover", str(path)]) == 1
+
+
+def test_what_stands_in_front_of_damage_is_followed(tmp_path: Path) -> None:
+    """A follower gives every record in front of the damage, and then tells of it."""
+    path, records = tmp_path / "capture.mcap", small_records(PER_CHUNK * 3)
+    raw = bytearray(write_small(path, records))
+    with Capture(path) as capture:
+        raw[int(capture.places["at"][2]) + 60] ^= 0xFF
+    path.write_bytes(raw)
+    with Follower(path) as follower:
+        assert follower.poll() == b"".join(record.pack() for record in records[: 2 * PER_CHUNK])
+        with pytest.raises(CaptureError, match="cannot be followed"):
+            follower.poll()
+
+
+def test_an_empty_file_has_no_end(tmp_path: Path) -> None:
+    """A file in which nothing was written yet is not taken for one that has ended."""
+    (tmp_path / "capture.mcap").touch()
+    with Follower(tmp_path / "capture.mcap") as follower:
+        assert follower.poll() == b""
+        assert not follower.finished
+
+
+@pytest.mark.parametrize("bound", ["seq=" + "9" * 30, "seq=" + "9" * 5000, "seq=-1", "9" * 400])
+def test_a_bound_that_is_none_is_told(
+    tmp_path: Path, bound: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bounds that no capture can hold are wrong usage."""
+    path, out = crafted(tmp_path / "capture.mcap", b"{}"), str(tmp_path / "out.csv")
+    assert main(["export", str(path), "--raw", "--out", out, "--from", bound]) == 2
+    assert "--from" in capsys.readouterr().err
