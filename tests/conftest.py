@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: for an emulated processor, which needs seconds where a real one needs none
 settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def pytest_collection_finish() -> None:
+    """Refuse to begin where an import has broken pipes end the process: a test would take all."""
+    if signal.getsignal(signal.SIGPIPE) != signal.SIG_IGN:
+        raise pytest.UsageError("a test module that was imported has reset SIGPIPE; put it back")
 
 
 @pytest.fixture(params=tiers.available())

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import can
 import pytest
 from tshark import EPOCH_NS, NAMES
-from vcdvcd import VCDVCD
 
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record
 from hil.capture.reader import Capture
 from hil.capture.writer import CaptureWriter
 from hil.cli import main
+
+# On import it has a broken pipe end the whole process, which would be the suite.
+_BEFORE = signal.getsignal(signal.SIGPIPE)
+from vcdvcd import VCDVCD  # noqa: E402
+
+signal.signal(signal.SIGPIPE, _BEFORE)
 
 FACTS = {"board": "raspberrypi4", "mission": "tiansuan_bupt1", "seed": "7"}
 INPUT, REPLY = int(Flag.INPUT), int(Flag.REPLY)
