@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ def header_names() -> list[str]:
     return re.findall(r'^#include "(.+\.h)"$', (CSRC / "flatsat.h").read_text(), re.MULTILINE)
 
 
+def built_of() -> str:
+    """Return the option that tells the module which headers it is built of (``built.h``)."""
+    octets = b"".join((CSRC / name).read_bytes() for name in header_names())
+    return f"-DFS_BUILT_OF={zlib.crc32(octets):#010x}u"
+
+
 def marked_part(header: Path) -> str:
     """Return the part of a header between its two marks, which cffi can parse."""
     text, begin, end = header.read_text(), "/* CFFI BEGIN */", "/* CFFI END */"
@@ -108,7 +115,7 @@ def compile_api(cflags: list[str]) -> Path:
         GLUE,
         sources=[str(path) for path in sources()],
         include_dirs=[str(CSRC)],
-        extra_compile_args=cflags,
+        extra_compile_args=[*cflags, built_of()],
         extra_link_args=LDFLAGS,
         py_limited_api=True,
         define_macros=[("Py_LIMITED_API", "0x030b0000")],
@@ -128,7 +135,8 @@ def compile_plain(cflags: list[str]) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         library = Path(scratch) / "library.so"
         flags = [flag for flag in cflags if flag != "-fvisibility=hidden"]
-        command = [compiler, "-shared", "-fPIC", *flags, f"-I{CSRC}", "-o", str(library)]
+        command = [compiler, "-shared", "-fPIC", *flags, built_of(), f"-I{CSRC}"]
+        command += ["-o", str(library)]
         command += [*map(str, sources()), *LDFLAGS]
         subprocess.run(command, check=True)
         ffi.emit_python_code(str(Path(scratch) / "ffi.py"))
@@ -206,7 +214,7 @@ def compile_cross(compiler: str, include: Path, into: Path) -> Path:
     with tempfile.TemporaryDirectory() as scratch:
         glue = Path(scratch) / "glue.c"
         ffi.emit_c_code(str(glue))
-        flags = [*CFLAGS, "-shared", "-fPIC", f"-I{CSRC}", f"-I{include}"]
+        flags = [*CFLAGS, "-shared", "-fPIC", built_of(), f"-I{CSRC}", f"-I{include}"]
         flags += ["-idirafter", str(include.parent)]  # Debian keeps pyconfig.h by machine there
         flags += ["-DPy_LIMITED_API=0x030b0000"]
         subprocess.run(

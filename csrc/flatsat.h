@@ -9,6 +9,7 @@
 #ifndef FLATSAT_H
 #define FLATSAT_H
 
+#include "built.h"
 #include "error.h"
 #include "tier.h"
 

@@ -13,6 +13,13 @@ class FlatsatError(Exception):
     exit_code = 1
 
 
+class StaleCodecError(FlatsatError):
+    """The C codec was built of other sources than lie here: what it reads and writes may be laid
+    out differently, so it is not used."""
+
+    exit_code = 3
+
+
 class CodecError(FlatsatError, ValueError):
     """Bytes that are not what the standard says, or values that do not fit their field."""
 

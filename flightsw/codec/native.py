@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import zlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flightsw.codec.errors import CodecError
+from flightsw.codec.errors import CodecError, StaleCodecError
 
 ffi: Any
 lib: Any
@@ -21,6 +23,29 @@ except ImportError:
     _module = import_module("flightsw.codec._codec_plain_ffi")
     ffi, form = _module.ffi, "plain"
     lib = ffi.dlopen(str(Path(__file__).with_name("_codec_plain.so")))
+
+
+def check_built(built_of: int, csrc: Path) -> None:
+    """Raise StaleCodecError if the codec was built of other headers than lie in ``csrc``.
+
+    An installation has no sources: there the two come together.
+    """
+    try:
+        listed = re.findall(r'^#include "(.+\.h)"$', (csrc / "flatsat.h").read_text(), re.MULTILINE)
+        octets = b"".join((csrc / name).read_bytes() for name in listed)
+    except FileNotFoundError:
+        return
+    if built_of != zlib.crc32(octets):
+        raise StaleCodecError(
+            f"{_module.__name__}: built of other sources than those in {csrc}, as before a pull; "
+            f"run `python {csrc / 'build_hook.py'}` with the Python of this environment"
+        )
+
+
+check_built(
+    lib.fs_built_of() if hasattr(lib, "fs_built_of") else 0,
+    Path(__file__).resolve().parents[2] / "csrc",
+)
 
 
 def tiers() -> tuple[str, ...]:

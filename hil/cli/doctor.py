@@ -19,6 +19,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+from flightsw.codec.errors import StaleCodecError
 from flightsw.codec.install import install_command
 from hil.findings import BAD, GOOD, WARN, Finding, as_lines
 
@@ -52,6 +53,8 @@ def codec() -> Finding:
     try:
         from flightsw.codec import tier, wire
         from flightsw.codec.native import form
+    except StaleCodecError as error:
+        return Finding("codec", BAD, str(error), "python csrc/build_hook.py")
     except (ImportError, OSError) as error:
         return Finding("codec", BAD, f"not importable: {error}", "python -m pip install -e .")
     offsets = wire.scan(wire.pack(wire.Kind.EVENT, payload=b"{}") * 2)
