@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hil import __version__
+from hil.printable import printable
 
 #: Packages whose results reach a record: what they round or train decides octets.
 LIBRARIES = ("numpy", "onnxruntime", "sgp4", "basemap-data", "pillow", "construct", "zstandard")
@@ -107,12 +108,12 @@ def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
             was, here = then[key] or "none", now.get(key) or "none"
             if key in ("commit", "sources"):
                 was, here = was[:12], here[:12]
-            found.append(f"{words} {here}, recorded with {was}")
+            found.append(f"{words} {here}, recorded with {printable(was)}")
     old, new = _table(then.get("libraries", "")), _table(now.get("libraries", ""))
     for name in sorted(set(old) | set(new)) if old else ():
         if old.get(name) != new.get(name):
             was, here = (side.get(name) or "not installed" for side in (old, new))
-            found.append(f"{name} {here}, recorded with {was}")
+            found.append(printable(f"{name} {here}, recorded with {was}"))
     return found
 
 
@@ -120,6 +121,6 @@ def _table(text: str) -> dict[str, str]:
     """Return a JSON object of texts; empty for anything else."""
     try:
         found = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}

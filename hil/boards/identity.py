@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from hil.boards.boardtype import BoardType
-from hil.boards.protocol import printable
+from hil.printable import printable
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from construct import (
 
 from flightsw.codec.wire import Status as BusStatus
 from hil.errors import BoardError
+from hil.printable import printable
 
 MAJOR, MINOR = 1, 0
 #: Decoded frame, in octets: head, type, seq, payload, fold and CRC.
@@ -290,13 +291,6 @@ def packer(declaration: Any) -> struct.Struct:
 def log_text(octets: bytes) -> str:
     """Return the text of a LOG event; octets that cannot be printed are shown by their value."""
     return printable(octets.decode("ascii", "backslashreplace"))
-
-
-def printable(text: str) -> str:
-    """Return foreign text as it may be shown: what would steer a terminal is shown by its value."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def build(request: Request, **fields: Any) -> bytes:

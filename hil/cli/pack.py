@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.printable import printable
 
 if TYPE_CHECKING:
     from hil.replay.manifest import Manifest
@@ -67,8 +69,8 @@ def _print(manifest: Manifest, said: str, args: argparse.Namespace) -> None:
         print(json.dumps(manifest.as_json(), sort_keys=True))
         return
     print(said)
-    for name, reason in manifest.left_out.items():
-        print(f"left out: {name}: {reason}")
+    for line in _left_out(manifest.left_out):
+        print(line)
     if not args.list:
         return
     for name, member in sorted(manifest.members.items()):
@@ -76,4 +78,16 @@ def _print(manifest: Manifest, said: str, args: argparse.Namespace) -> None:
     facts = {**manifest.made_by, **manifest.run}
     for key, value in facts.items():
         if value not in (None, "", {}, []):
-            print(f"{key}: {value if isinstance(value, str) else json.dumps(value)}")
+            text = value if isinstance(value, str) else json.dumps(value)
+            print(f"{printable(str(key))}: {printable(text)}")
+
+
+def _left_out(left_out: Mapping[str, object]) -> list[str]:
+    """Return a line for each reason: the file that was left out for it, or how many were."""
+    names: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        names.setdefault(printable(str(reason)), []).append(printable(name))
+    return [
+        f"left out: {found[0] if len(found) == 1 else f'{len(found)} files'}: {reason}"
+        for reason, found in names.items()
+    ]

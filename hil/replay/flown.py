@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from hil.capture.capturefile import END_TABLE, WHOLE
 from hil.capture.reader import Capture
 from hil.capture.recover import RECOVERED_TABLE
 from hil.closing import Closing
-from hil.config import document
+from hil.config import document, one_line
 from hil.errors import CaptureError, ConfigError, UsageError
 from hil.faults.plan import NOTHING, Plan
 from hil.faults.rows import plan_of
@@ -24,6 +24,7 @@ from hil.missions import Mission
 from hil.missions import load as load_mission
 from hil.missions.loader import read as read_mission
 from hil.options import Options, options_of
+from hil.printable import printable
 from hil.provenance import differences, installation
 
 CAPTURE, RUN = "capture.mcap", "run.json"
@@ -34,6 +35,8 @@ RUN_FOLDER = "run"
 T = TypeVar("T")
 #: a run.json beyond this is none
 _JSON_LIMIT_NBYTES = 64 << 20
+#: more than any count, and seconds beyond any run
+_DIGITS, _SECONDS_LIMIT = 18, 1e9
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Flown(Closing):
     #: what was given
     path: Path
     capture: Path
+    #: the run directory, unpacked where it was packed; None: there is the capture alone
+    folder: Path | None
     #: as it was flown, but for the fault plan, which is ``plan``
     options: Options
     board: Board
@@ -76,10 +81,24 @@ class Flown(Closing):
         """Remove what was unpacked."""
         self.home.close()
 
+    def command(self, given: Sequence[str]) -> list[str]:
+        """Return the words of the program to run: ``given``, or those that were recorded.
+
+        A file may come from anywhere, and what it names could be anything: there only ``given`` is
+        run. Raises ``UsageError`` where nothing is.
+        """
+        if given or self.program is None or self.path.is_dir():
+            return list(given) or self.program or []
+        words = one_line(shlex.join(self.program))
+        raise UsageError(
+            f"{self.path}: a program that a file names is not run by itself; to run it, name it: "
+            f"hil replay {self.path} -- {words}"
+        )
+
     def differences(self) -> list[str]:
         """Return what differs here from where it was recorded, a line each."""
         found = differences(self.made_by, installation())
-        return found + _other_files(self)
+        return found + list(map(printable, _other_files(self)))
 
 
 def flown(path: Path) -> Flown:
@@ -92,7 +111,7 @@ def flown(path: Path) -> Flown:
         if path.is_file() and path.suffix == PACKED:
             where = _unpacked(path, home)
         run, capture = _find(where)
-        found = _open(path, capture, _run_json(run))
+        found = _open(path, run, capture)
         found.home = home.pop_all()
         return found
 
@@ -133,14 +152,15 @@ def _run_json(run: Path | None) -> dict[str, Any]:
         found = json.loads(file.read_bytes())
         if not isinstance(found, dict):
             raise ValueError("is no object")
-    except (OSError, ValueError) as wrong:
+    except (OSError, ValueError, RecursionError) as wrong:
         raise CaptureError(f"{file}: cannot be used: {wrong}") from None
     return found
 
 
-def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
+def _open(path: Path, folder: Path | None, file: Path) -> Flown:
     """Read what the capture says of its run."""
     gaps: list[str] = []
+    run = _run_json(folder)
     with Capture(file, tolerant=file.name.endswith(PARTIAL)) as capture:
         facts = capture.metadata.get("flatsat", {})
         end = _end(capture.metadata.get(END, {})) | {
@@ -156,7 +176,7 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
             mission = _file(attached(MISSION), file, MISSION, read_mission, gaps)
             plan = _plan(attached(FAULTS), f"{file}: {FAULTS}")
             program = json.loads(facts["program"]) if "program" in facts else None
-        except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as wrong:
+        except (ValueError, RecursionError) as wrong:
             raise CaptureError(f"{file}: what it says of its run is damaged: {wrong}") from None
         if program is not None and not _is_words(program):
             raise CaptureError(f"{file}: the program that it names is no list of words")
@@ -167,14 +187,15 @@ def _open(path: Path, file: Path, run: dict[str, Any]) -> Flown:
     return Flown(
         path=path,
         capture=file,
+        folder=folder,
         options=options,
         board=board or load_board(options.board),
         mission=mission or load_mission(options.mission),
         plan=plan,
         program=program,
         digest=end["digest"] if isinstance(end.get("digest"), str) else None,
-        wall_s=float(end["wall_s"]) if _is_number(end.get("wall_s")) else None,
-        virtual_s=float(end["virtual_s"]) if _is_number(end.get("virtual_s")) else None,
+        wall_s=float(end["wall_s"]) if _is_seconds(end.get("wall_s")) else None,
+        virtual_s=float(end["virtual_s"]) if _is_seconds(end.get("virtual_s")) else None,
         exit_code=end["exit_code"] if isinstance(end.get("exit_code"), int) else None,
         made_by=dict(facts),
         repeatable=end.get("repeatable", True) is True and not (options.bind or options.front),
@@ -197,15 +218,22 @@ def _end(table: Mapping[str, str]) -> dict[str, Any]:
 def _lost(table: Mapping[str, str]) -> dict[str, int]:
     """Return how many records of each topic are missing, as the recorder has noted it."""
     counts = {name.removeprefix("lost "): n for name, n in table.items() if name[:5] == "lost "}
-    return {topic: int(count) for topic, count in counts.items() if count.isdecimal()}
+    return {topic: int(count) for topic, count in counts.items() if _is_count(count)}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+
+
+def _is_seconds(value: object) -> bool:
+    """Tell whether a value is a time that a run can take."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value <= _SECONDS_LIMIT
 
 
 def _is_words(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)
+    words = value if isinstance(value, list) else []
+    return bool(words) and all(isinstance(word, str) and "\0" not in word for word in words)
 
 
 def _options(
@@ -221,11 +249,11 @@ def _options(
         gaps.append("the capture does not hold its options: seed and duration as far as known")
     known = Options()
     seed = facts.get("seed", "")
-    if seed.isdecimal():
+    if _is_count(seed):
         known = replace(known, seed=int(seed))
     if facts.get("inference") in ("onnx", "threshold"):
         known = replace(known, inference=facts["inference"])
-    if _is_number(run.get("virtual_s")):
+    if _is_seconds(run.get("virtual_s")):
         known = replace(known, duration_s=float(run["virtual_s"]))
     return known
 

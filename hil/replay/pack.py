@@ -35,7 +35,11 @@ def pack(run: Path, out: Path | None = None, with_snapshots: bool = False) -> tu
     """
     if not run.is_dir():
         raise UsageError(f"{run}: is no directory; give the directory of a run")
-    out = run.with_name(run.name + PACKED) if out is None else out
+    whole = run.resolve()  # "." has a name, too
+    if out is None:
+        out = (whole if run.name in ("", "..") else run).with_name(whole.name + PACKED)
+    if whole in out.resolve().parents:
+        raise UsageError(f"{out}: would be packed into itself; name a file outside of {run}")
     if out.exists():
         raise UsageError(f"{out}: is there already; remove it or name another with --out")
     with flown(run) as opened:
@@ -74,12 +78,12 @@ def _files(run: Path, with_snapshots: bool) -> Iterator[tuple[str, Path, str]]:
         name = path.relative_to(run).as_posix()
         top = name.partition("/")[0]
         mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            continue
         if top in _SECRET:
             reason = _SECRET[top]
         elif top == SNAPSHOTS and not with_snapshots:
             reason = "a snapshot; --with-snapshots packs it"
-        elif stat.S_ISDIR(mode):
-            continue
         else:
             reason = unsafe(name) if stat.S_ISREG(mode) else "no file but a link or a device"
         yield name, path, "the name of the manifest" if name == NAME else reason

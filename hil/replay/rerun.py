@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from flightsw.codec.wire import Flag, Kind, unpack_all
+from hil.config import one_line
 from hil.errors import UsageError
 from hil.faces.beside import record_beside
 from hil.faults.plan import apply
@@ -31,7 +32,7 @@ def warn(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> No
         raise UsageError(
             f"{flown.path}: the flight software flew, and no program; take the words behind -- away"
         )
-    words = shlex.join(options.program or flown.program)
+    words = one_line(shlex.join(flown.command(options.program)))
     if flown.options.virtual_time:
         say(f"runs again, on virtual time: {words}")
     else:
@@ -69,7 +70,7 @@ class Rerun(Again):
     def build(self) -> Rig:
         """Return the rig, without flight software."""
         flown, options = self.flown, self.flown.options
-        self._command = list(self.options.program or flown.program or ())
+        self._command = flown.command(self.options.program)
         self._face = Face.of(self._command, "static" in flown.made_by)
         rig = Rig(
             flown.board,

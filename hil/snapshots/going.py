@@ -40,9 +40,9 @@ def begin(
     (twice, if a snapshot turns out to be of no use).
     """
     notes: tuple[str, ...] = ()
-    if flown.path.is_dir() and has_snapshots(flown.path):
+    if flown.folder is not None and has_snapshots(flown.folder):
         try:
-            with Store(flown.path, capture) as store:
+            with Store(flown.folder, capture) as store:
                 entry = store.nearest(seq)
                 if entry is not None:
                     stepped = store.thaw(entry, storage, make)

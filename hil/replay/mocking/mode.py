@@ -109,6 +109,7 @@ def _check(flown: Flown, options: ReplayOptions) -> None:
     """Raise ``UsageError`` for what a mock cannot be."""
     if flown.imported:
         raise UsageError(f"{flown.path}: was not flown here, so nothing is asked; take --mode play")
+    flown.command(options.program)
     if options.start is not None:
         raise UsageError("--from: a mock begins at the start; take --mode re-execute")
     if options.pace not in ("max", flown.options.pace):
@@ -152,7 +153,7 @@ def _host(flown: Flown, bench: MockBench, options: ReplayOptions) -> _Told:
     # Only now: flight software has no faces.
     from hil.replay.mocking.program import run_program
 
-    code = run_program(flown, bench, list(options.program) or flown.program or [])
+    code = run_program(flown, bench, flown.command(options.program))
     then = flown.exit_code
     notes = []
     if then not in (None, code):

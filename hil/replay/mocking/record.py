@@ -50,10 +50,10 @@ class Recording:
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
         self.starts = _scan(octets)
-        windows = np.lib.stride_tricks.sliding_window_view(
-            np.frombuffer(octets, np.uint8), HEADER_NBYTES
-        )
-        heads = windows[self.starts] if len(self.starts) else np.empty((0, HEADER_NBYTES), np.uint8)
+        heads = np.empty((0, HEADER_NBYTES), np.uint8)
+        if len(self.starts):
+            row = np.frombuffer(octets, np.uint8)
+            heads = np.lib.stride_tricks.sliding_window_view(row, HEADER_NBYTES)[self.starts]
         self.heads: NDArray[Any] = heads.view(HEAD).reshape(-1)
         self.ends = self.starts + HEADER_NBYTES + self.heads["length"].astype(np.int64)
 

@@ -14,8 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hil.about import about, attach
+from hil.board import load_board
+from hil.capture.writer import CaptureWriter
 from hil.cli import main
 from hil.errors import CaptureError, HilError
+from hil.faults.plan import NOTHING
+from hil.missions import load as load_mission
+from hil.options import Options
 from hil.replay.manifest import NAME
 from hil.replay.pack import pack
 from hil.replay.packed import Packed
@@ -88,13 +94,15 @@ def test_what_is_not_packed_is_told(
     (run / "keys").mkdir()
     (run / "keys" / "server.key_secret").write_text("secret")
     (run / "snapshots").mkdir()
-    (run / "snapshots" / "1").write_text("state")
+    for name in ("1", "2", "3"):
+        (run / "snapshots" / name).write_text("state")
     (run / "link").symlink_to("run.json")
     assert main(["pack", str(run)]) == 0
     told = capsys.readouterr().out
     assert "left out: keys/server.key_secret: keys of the run, which are private" in told
     assert "left out: link: no file but a link or a device" in told
-    assert "left out: snapshots/1: a snapshot; --with-snapshots packs it" in told
+    assert "left out: 3 files: a snapshot; --with-snapshots packs it" in told
+    assert told.count("left out") == 3
     _, manifest = pack(run, tmp_path / "b.flatsat", with_snapshots=True)
     assert "snapshots/1" in manifest.members
     assert not any(name.startswith("keys") for name in manifest.members)
@@ -273,3 +281,87 @@ def test_what_is_no_run_is_not_packed(
     told = capsys.readouterr().err
     assert "holds no capture.mcap" in told
     assert "is no packed run, or damaged: File is not a zip file" in told
+
+
+def test_a_run_has_a_name_wherever_one_stands(
+    brief: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that one is in is packed beside itself."""
+    run = tmp_path / "run"
+    shutil.copytree(brief, run)
+    monkeypatch.chdir(run)
+    assert pack(Path())[0].resolve() == tmp_path / "run.flatsat"
+    (run / "inner").mkdir()
+    monkeypatch.chdir(run / "inner")
+    (tmp_path / "run.flatsat").unlink()
+    assert pack(Path(".."))[0].resolve() == tmp_path / "run.flatsat"
+
+
+def test_no_run_is_packed_into_itself(
+    brief: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An archive that would hold itself is refused before anything is written."""
+    run = tmp_path / "run"
+    shutil.copytree(brief, run)
+    before = sorted(run.rglob("*"))
+    assert main(["pack", str(run), "--out", str(run / "products" / "x.flatsat")]) == 2
+    assert "would be packed into itself" in capsys.readouterr().err
+    assert sorted(run.rglob("*")) == before
+
+
+def of_a_program(run: Path, words: list[str]) -> Path:
+    """Return a run directory whose capture names a program."""
+    run.mkdir()
+    board, mission = load_board(Options().board), load_mission(Options().mission)
+    facts = about(Options(), board, mission, words)
+    with CaptureWriter(run / "capture.mcap", 0, {}, facts) as writer:
+        attach(writer, board, mission, NOTHING)
+    return run
+
+
+@pytest.mark.parametrize("mode", ["mock", "re-execute"])
+def test_a_program_that_a_file_names_is_not_run(
+    mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A packed run and a capture alone run nothing but what is named behind `--`."""
+    trace = tmp_path / "trace"
+    run = of_a_program(tmp_path / "run", ["touch", str(trace), "\x1b[31m"])
+    packed, _ = pack(run)
+    for target in (packed, run / "capture.mcap"):
+        assert main(["replay", str(target), "--mode", mode]) == 2
+        assert not trace.exists()
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told.startswith(f"hil replay: {target}: a program that a file names is not run")
+        assert f"hil replay {target} -- touch {trace}" in told
+        assert "\x1b" not in told
+    assert main(["replay", str(packed), "--mode", "mock", "--", "touch", str(trace)]) == 0
+    assert trace.exists()
+
+
+def test_what_a_packed_run_says_does_not_steer_a_terminal(
+    packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Facts and reasons of the manifest are shown with their control characters spelt out."""
+
+    def change(members: dict[str, bytes], _new: zipfile.ZipFile) -> None:
+        manifest = json.loads(members[NAME])
+        manifest["run"]["command"] = "hil\x1b[2J"
+        manifest["left_out"] = {"a\x1b]0;b\x07": "\x1b[31m", "c": ["\x1b"]}
+        members[NAME] = json.dumps(manifest).encode()
+
+    assert main(["pack", "--list", str(remade(packed, change))]) == 0
+    told = capsys.readouterr().out
+    assert "command: hil\\x1b[2J" in told
+    assert "\x1b" not in told
+
+
+def test_snapshots_in_a_packed_run_are_used(
+    brief: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A replay of the file alone begins at a snapshot that was packed."""
+    run = tmp_path / "run"
+    shutil.copytree(brief, run)
+    assert main(["snapshot", str(run), "--every", "2"]) == 0
+    packed, _ = pack(run, with_snapshots=True)
+    assert main(["replay", str(packed), "--from", "200"]) == 0
+    assert "note: begun at 00" in capsys.readouterr().out

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hil.about import END
 from hil.board import find_board
+from hil.capture.writer import CaptureWriter
 from hil.cli import main
+from hil.errors import CaptureError
 from hil.hosting import SHIM, host_program
 from hil.missions.loader import FOLDER
 from hil.options import TRANSPORTS, Options, options_of
@@ -175,14 +178,15 @@ def test_options_round_trip() -> None:
         ('{"bind": [1]}', "option 'bind' cannot be '[1]'"),
         ("[]", "must be an object"),
         ("{", "is damaged"),
+        ('{"seed": %s}' % ("1" * 5000), "is damaged"),
+        ("[" * 100_000, "is damaged"),
     ],
+    ids=["seed", "pin", "bind", "list", "cut", "huge", "deep"],
 )
 def test_what_a_capture_claims_is_checked(
     text: str, told: str, brief: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Options of a wrong type, or no options at all, are an error in one line."""
-    from hil.capture.writer import CaptureWriter
-
     path = tmp_path / "claims.mcap"
     with CaptureWriter(path, 0, {}, {"options": text}):
         pass
@@ -190,6 +194,32 @@ def test_what_a_capture_claims_is_checked(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["Infinity", "NaN", "-5", "1" + "0" * 400, "1" * 5000, "[" * 9999])
+def test_no_run_takes_an_odd_time(text: str, tmp_path: Path) -> None:
+    """Times at the end of a capture that no run can take are as good as none."""
+    with CaptureWriter(tmp_path / "a.mcap", 0, {}, {}) as writer:
+        writer.add_metadata(END, {"virtual_s": text, "wall_s": text})
+    with flown(tmp_path / "a.mcap") as run:
+        assert (run.virtual_s, run.wall_s) == (None, None)
+    (tmp_path / "a.mcap").rename(tmp_path / "capture.mcap")
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(CaptureError, match="cannot be used"):
+        flown(tmp_path)
+
+
+def test_facts_of_elsewhere_do_not_steer_a_terminal(tmp_path: Path) -> None:
+    """What differs is told with control characters spelt out, however odd the facts are."""
+    facts = {"commit": "\x1b[31m", "tier": "\x07", "libraries": '{"numpy": "\\u001b"}'}
+    for each in (facts, facts | {"libraries": "[" * 100_000}):
+        with CaptureWriter(tmp_path / "a.mcap", 0, {}, each):
+            pass
+        with flown(tmp_path / "a.mcap") as run:
+            told = "".join(run.differences())
+        assert "\\x1b[31m" in told
+        assert told.isprintable()
+        (tmp_path / "a.mcap").unlink()
 
 
 def test_there_must_be_something_to_replay(
