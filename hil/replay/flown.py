@@ -227,8 +227,9 @@ def _is_count(text: str) -> bool:
 
 def _is_seconds(value: object) -> bool:
     """Tell whether a value is a time that a run can take."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 <= value <= _SECONDS_LIMIT
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= _SECONDS_LIMIT
 
 
 def _is_words(value: object) -> bool:
