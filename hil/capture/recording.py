@@ -210,22 +210,26 @@ class Recording:
     def _take(self, chunk: ClosedChunk) -> None:
         """Take a closed chunk from the writer; the turn is ours."""
         self._chunk_ns = None
-        if threading.current_thread() is not self._thread:
-            if self._full == "drop" and self._is_full(chunk):
-                self.drops += 1
-                self._dropped.update(chunk.counts)
-                self.writer.drop(chunk)
-                return
-            self.waits += self._is_full(chunk)
-            while self._is_full(chunk) and self._failure is None:
-                self._turn.wait()
-            self._wake()
+        own, nbytes = threading.current_thread() is self._thread, len(chunk.messages)
+        if not own and self._full == "drop" and self._is_full(nbytes):
+            self.drops += 1
+            self._dropped.update(chunk.counts)
+            self.writer.drop(chunk)
+            return
+        is_waited_for = not own and self._is_full(nbytes)
+        # Before the wait: a signal may end that, and the chunk is nowhere else by now.
         self._queue.append(chunk)
-        self._queued_nbytes += len(chunk.messages)
+        self._queued_nbytes += nbytes
+        if own:
+            return
+        self._wake()
+        self.waits += is_waited_for
+        while len(self._queue) > 1 and self._is_full(0) and self._failure is None:
+            self._turn.wait()
 
-    def _is_full(self, chunk: ClosedChunk) -> bool:
+    def _is_full(self, nbytes: int) -> bool:
         # What is larger than the whole queue waits until that is empty, and no longer.
-        return bool(self._queue) and self._queued_nbytes + len(chunk.messages) > self._queue_nbytes
+        return bool(self._queue) and self._queued_nbytes + nbytes > self._queue_nbytes
 
     def _drain(self) -> None:
         """Take what the stream holds back, have everything written, end the thread."""

@@ -6,7 +6,9 @@ Records are packed in C, one call a record or a batch. A chunk that is full goes
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -138,8 +140,10 @@ class CaptureWriter:
         """
         if not self.file.is_open:
             return
-        if self.file.failure is None:
-            self.flush()
+        with suppress(RunDirectoryError):  # noted by the file, and raised when it is finished
+            if self.file.failure is None:
+                self.flush()
+        self._lose_rest()
         self.finish()
 
     def finish(self) -> None:
@@ -188,6 +192,12 @@ class CaptureWriter:
             self._close_chunk()
         elif len(view) >= HEADER.size + length:
             self._take_buffer(length + 64)
+
+    def _lose_rest(self) -> None:
+        """Count what is in the chunk that is being filled as lost: the file takes no more."""
+        state = self._filler.state
+        self.file.lose(Counter(self._entries[i].id for i in range(state.nentries)))
+        state.used = state.nentries = 0
 
     def _take_buffer(self, capacity: int) -> None:
         """Have a buffer for at least ``capacity`` octets of one chunk, the next one to fill."""

@@ -216,6 +216,24 @@ def test_a_disk_that_takes_nothing_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("limit", [260_000, 440_000])
+def test_the_last_chunk_finds_no_room(tmp_path: Path, limit: int) -> None:
+    """A disk that fills at the end leaves a whole capture that counts what it lacks."""
+    records = mixed_records(3000)
+    writer = CaptureWriter(tmp_path / "capture.mcap", EPOCH_NS, NAMES, {})
+    writer.write(b"".join(record.pack() for record in records))
+    with pytest.raises(DiskFullError, match="cannot be written"), file_size_limit(limit):
+        writer.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["capture.mcap"]
+    with Capture(tmp_path / "capture.mcap") as capture:
+        got = list(capture.records())
+        told = capture.metadata["flatsat.recording"]
+    assert 0 < len(got) < len(records)
+    assert got == records[: len(got)]
+    lost = sum(int(count) for key, count in told.items() if key.startswith("lost "))
+    assert lost == len(records) - len(got)
+
+
 def test_the_disk_fills_while_the_summary_is_written(tmp_path: Path) -> None:
     """A summary that finds less room than was reserved takes that of the last chunks, and says
     what they held."""

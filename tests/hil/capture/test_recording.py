@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -187,6 +190,49 @@ def test_a_full_disk_stops_whoever_records(tmp_path: Path) -> None:
     records = list(Capture(writer.path).records())
     assert records == mixed_records(len(records))
     assert len(records) > 1000
+    assert kept.counters["records"] == len(records) + kept.counters["records_lost"]
+    with Capture(writer.path) as capture:
+        told = capture.metadata["flatsat.recording"]
+    assert {f"lost {topic}": str(n) for topic, n in kept.lost.items()}.items() <= told.items()
+
+
+class Stop(KeyboardInterrupt):
+    """What a signal raises, wherever the main thread is."""
+
+
+def test_a_signal_while_the_disk_is_waited_for_loses_nothing(tmp_path: Path) -> None:
+    """Whoever is stopped while a full queue is waited for finds every chunk in the capture."""
+    writer = writer_at(tmp_path)
+    gate = Gate(writer, is_open=False)
+    kept = Recording(writer, clock=lambda: 1, queue_nbytes=2 * CHUNK_NBYTES)
+    written: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        gate.open.set()
+        raise Stop
+
+    def interrupt() -> None:
+        while not kept.waits:
+            assert len(written) < 12
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def run() -> None:
+        with kept:
+            for seq in range(12):
+                written.append(seq)
+                kept.write(big(seq).pack())
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    other = threading.Thread(target=interrupt)
+    other.start()
+    try:
+        with pytest.raises(Stop):
+            run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        other.join(FOREVER_S)
+    # The last one was on its way in, behind the chunk for which there was no room.
+    assert [record.seq for record in Capture(writer.path).records()] == written[:-1]
 
 
 def test_tables_stand_behind_what_was_recorded_before(tmp_path: Path) -> None:
