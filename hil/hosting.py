@@ -307,6 +307,7 @@ def _run(
             late = not host.stopped
             if late:
                 _end(child, f"HIL_BENCH={env['HIL_BENCH']}")
+            host.drain()
             code = child.wait()
         finally:
             if child.poll() is None:

@@ -197,7 +197,6 @@ class CanHandles:
         place = listener.place
         place.listeners.remove(listener)
         for order in [order for order, who in place.senders.items() if who is listener]:
-            place.bus.withdraw(place.node, [order])
             del place.senders[order]
         if not place.listeners:
             del self._places[place.lane.index, place.name]

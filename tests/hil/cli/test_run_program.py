@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec.wire import FIRST_DIGEST_KIND, Kind
+from flightsw.codec.wire import FIRST_DIGEST_KIND, Flag, Kind
 from hil import hosting
 from hil.capture.reader import Capture
 from hil.cli import main
@@ -171,6 +171,28 @@ def test_the_shim_exports_nothing_else() -> None:
     assert {line.split()[-1] for line in out.stdout.splitlines()} == set(
         re.findall(r"`(\w+)`", page)
     )
+
+
+@needs_shim
+@pytest.mark.parametrize("clock", [(), ("--virtual-time",)], ids=["wall", "virtual"])
+def test_what_was_written_leaves_though_the_program_has_ended(
+    tmp_path: Path, clock: tuple[str, ...]
+) -> None:
+    """Octets that take longer than their program lives are on the line, each of them, and none is
+    counted as unsent."""
+    script = (
+        "import os, termios; fd = os.open('/dev/ttyAMA1', os.O_RDWR | os.O_NOCTTY);"
+        "way = termios.tcgetattr(fd); way[4] = way[5] = termios.B600;"
+        "termios.tcsetattr(fd, termios.TCSANOW, way); os.write(fd, bytes(range(64)) * 6);"
+        "os._exit(0)"
+    )
+    done = subprocess.run([*words(tmp_path, *clock), sys.executable, "-c", script])
+    assert done.returncode == 0
+    with Capture(tmp_path / "run" / "capture.mcap") as capture:
+        sent = [r for r in capture.records() if r.kind == Kind.UART and not r.flags & Flag.INPUT]
+    assert b"".join(r.payload for r in sent) == bytes(range(64)) * 6
+    counters = json.loads((tmp_path / "run" / "run.json").read_text())["counters"]
+    assert "unsent" not in counters.get("host", {})
 
 
 @needs_shim
