@@ -180,6 +180,7 @@ class Host:
             self.watch(line.room, line.flush, select.EPOLLOUT | select.EPOLLET)
         else:
             line = PtyLine(bus, self.present.now_ns)
+            line.begins = lambda: self.begins(node.lane)
             self._hearers[node.lane.index] = line
         self.lines[node.path] = line
         self.exchange.counted[f"host.{bus.name}"] = line.counters
@@ -427,8 +428,14 @@ class Host:
         except RefusedError as why:
             self._refuse(client, str(why))
         else:
+            self._advance()
             self._look_who_hears(client)
             self._send(client, answer)
+
+    def look_who_has_opened(self) -> None:
+        """See whether programs have opened or closed ttys since something crossed them."""
+        for line in self._hearers.values():
+            line.look()
 
     def _look_who_hears(self, client: Client) -> None:
         """Say so when a client begins to hear its channel."""

@@ -26,10 +26,13 @@ class PtyLine:
         self.counters = dict.fromkeys(("opened", "rx_unopened", "rx_overrun", "baud_changes"), 0)
         #: a program has the UART open as a stream, and the terminal is as if it were closed
         self.aside = False
+        #: called when a program is seen to have the tty open that had not
+        self.begins: Callable[[], None] = lambda: None
+        self._was_open = False
         self.terminal = Terminal(self.counters, lambda fd: set_speed(fd, bus.baud))
         self.master, self.path = self.terminal.master, self.terminal.path
         self.is_open = self.terminal.is_open
-        self._feed = Feed(bus, self.terminal.read, present, self._written)
+        self._feed = Feed(bus, self.terminal.read, present, self._follow)
         bus.before_receive = self._follow
 
     def close(self) -> None:
@@ -42,21 +45,25 @@ class PtyLine:
         """Return the rate that the terminal is set to; 0: hung up."""
         return speed_of(self.master)
 
+    def look(self) -> None:
+        """See whether a program has the tty open by now: the kernel of the host does not tell."""
+        now_open = self.is_open() and not self.aside
+        before, self._was_open = self._was_open, now_open
+        if now_open and not before:
+            self.begins()
+
     def _follow(self) -> None:
         """Bring the UART to the rate of the terminal."""
+        self.look()
         baud = 0 if self.aside else self.baud()
         if baud and baud != self.bus.baud:
             self.bus.set_baud(baud)
             self.counters["baud_changes"] += 1
 
-    def _written(self) -> None:
-        self._follow()
-        self.is_open()
-
     def pump(self) -> None:
         """Take what the program has written, as far as the UART can send it now."""
         self._feed.pump()
-        self.is_open()
+        self.look()
 
     def receive(self, octets: bytes) -> None:
         """Give a program what came over the line."""

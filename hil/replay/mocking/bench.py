@@ -21,9 +21,6 @@ from hil.replay.mocking.stream import MockStream
 from hil.time.kernel import NEVER_NS, Kernel
 from hil.transactions import NO_CHANNEL
 
-#: How long what a program has sent may be on its way when it ends.
-_ON_ITS_WAY_NS = 1_000_000_000
-
 
 class MockBench:
     """Kernel, exchange and buses of a mock."""
@@ -103,15 +100,7 @@ class MockBench:
                 power_off()
 
     def finish(self) -> None:
-        """Let what is still to be told be told; the run is over.
-
-        A program may have ended while what it sent last was still on its way, then or now: what
-        was recorded arrives, and nothing else.
-        """
-        if self.hosted:
-            self.stream.ending = True
-            end_ns = min(self.kernel.now_ns + _ON_ITS_WAY_NS, self.exchange.end_ns - 1)
-            self.kernel.run_until(max(end_ns, self.kernel.now_ns))
+        """Let what is still to be told be told; the run is over."""
         for bus in self.buses.values():
             flush = getattr(bus, "flush", None)
             if flush is not None:

@@ -75,7 +75,11 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
     rules = Rules.of(flown.board, ignore, options.tolerate)
     judge = Judge(bench.stream, Decoder(flown.board, flown.mission, names), rules, names)
     stopped = left or options.until is not None
-    verdict = judge.verdict(stopped=stopped or not flown.whole)
+    breaks_off = options.until is not None or not flown.whole
+    # A program ends by itself, flight software with its run.
+    by_itself = hosted and not left
+    early = (left or breaks_off) and not by_itself
+    verdict = judge.verdict(bench.kernel.now_ns if early else NEVER_NS, breaks_off and by_itself)
     wall_s = time.perf_counter() - begin_s
     with keeping(flown, options.out) as writer:
         if writer is not None:

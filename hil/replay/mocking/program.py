@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from hil.faces.host import Host
 from hil.hosting import LISTENS, Face, serve
 from hil.options import Options
 from hil.parts import part_class
@@ -16,10 +17,13 @@ from hil.replay.mocking.bench import MockBench
 from hil.replay.mocking.inputs import Inputs
 from hil.replay.mocking.wall import WallInputs
 from hil.rig import Rig
+from hil.time.pacing import parse_pace
 from hil.world.world import World
 
 #: What a program's computer shows of itself needs a world, if only one that stands still.
 _STILL_S = 10.0
+#: How often it is looked whether a line is open for which something waits, seconds.
+LOOK_S = 0.002
 
 
 class MockRig:
@@ -31,7 +35,9 @@ class MockRig:
         self.kernel = bench.kernel
         self.exchange = bench.exchange
         self.watch: Any = None
-        self.inputs = WallInputs(bench) if not bench.timed else Inputs(bench)
+        factor = parse_pace(flown.options.pace) or 1.0
+        self.inputs = WallInputs(bench, factor) if not bench.timed else Inputs(bench)
+        self._host: Host
         seed = flown.options.seed
         # The driver of a kernel that holds a part knows its type; the part is on no bus.
         parts = {
@@ -45,7 +51,24 @@ class MockRig:
     def event(self, t_ns: int, source: str, severity: int, name: str, **values: Any) -> None:
         """Hear what the host has to say."""
         if name == LISTENS and isinstance(self.inputs, WallInputs):
-            self.inputs.begins(values["bus"])
+            self.inputs.begins(values["bus"], self._host.present.now_ns())
+
+    def attach(self, host: Host) -> None:
+        """Take part in the loop of a host."""
+        self._host = host
+        if isinstance(self.inputs, WallInputs):
+            self.inputs.look = host.look_who_has_opened
+            host.look_after, host.idle_s = self._look, self._idle_s
+
+    def _look(self) -> None:
+        """See whether somebody has begun to listen on a line for whom something waits."""
+        if isinstance(self.inputs, WallInputs) and self.inputs.awaits_listener:
+            self._host.look_who_has_opened()
+
+    def _idle_s(self) -> float:
+        """Return how long nobody need look, seconds."""
+        waits = isinstance(self.inputs, WallInputs) and self.inputs.awaits_listener
+        return LOOK_S if waits else 3600.0
 
 
 def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> int:
@@ -53,5 +76,5 @@ def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> int:
     options: Options = replace(flown.options, bind=(), front=(), lab=None, faults=(), plan=None)
     face = Face.of(command)
     # A mock is none, and has of one what the host of a program asks for.
-    rig = cast(Rig, MockRig(flown, bench))
-    return serve(rig, options, command, face, Path()).code
+    rig = MockRig(flown, bench)
+    return serve(cast(Rig, rig), options, command, face, Path(), None, rig.attach).code

@@ -36,8 +36,10 @@ class MockStream:
         #: nothing that is done at these times and was never recorded counts: the payload computer
         #: was being stopped there by something that kept no virtual time
         self.cut_ns: frozenset[int] = frozenset()
-        #: the payload computer has ended: what was not recorded is cut off
-        self.ending = False
+        #: how many of ``kept`` there were when something that was recorded was done last
+        self.matched = 0
+        #: indices of what was done again at another time
+        self.moved: set[int] = set()
         #: inputs that a record has caused, by its index, and what lets them come
         self.caused: dict[int, list[int]] = {}
         self.come: Callable[[list[int]], None] = _nobody
@@ -63,7 +65,7 @@ class MockStream:
         if index < 0:
             what = (kind, channel, flags, status, len(payload), t_ns, duration_ns)
             octets = HEADER.pack(*what, self._number(), address) + payload
-            if self.ending or t_ns in self.cut_ns:
+            if t_ns in self.cut_ns:
                 self.counters["cut"] += 1
                 return octets
             self.counters["unrecorded"] += 1
@@ -77,8 +79,11 @@ class MockStream:
         if flags & _INPUT and kind in _SENT:
             self.counters["inputs"] += 1
             return octets
-        self.counters["retimed"] += not same
+        if not same:
+            self.counters["retimed"] += 1
+            self.moved.add(index)
         self.kept.append(index if same else octets)
+        self.matched = len(self.kept)
         if self.acted is not None:
             self.acted(index, t_ns)
         if index in self.caused:

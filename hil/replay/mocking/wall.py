@@ -1,9 +1,9 @@
 """Inputs of programs that keep the time of the wall.
 
-Such a program never does a thing at the same time twice. What came in comes at its recorded time,
-but never before what the program had done by then: before it has opened the line, asked, sent. If
-that comes later this time, so does what follows. What nobody had heard, because nobody listened
-yet, is not heard now either.
+Such a program never does a thing at the same time twice. What came in comes behind what the program
+had done by then, as long after it as it was recorded: behind the opening of the line, a request, a
+message. If that comes later or earlier this time, so does what follows. What nobody had heard,
+because nobody listened yet, is not heard now either.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,7 +29,7 @@ PATIENCE_NS = 2_000_000_000
 class WallInputs(Inputs):
     """What came in, behind what was done before it."""
 
-    def __init__(self, bench: MockBench) -> None:
+    def __init__(self, bench: MockBench, pace: float = 1.0) -> None:
         super().__init__(bench, feed=False)
         recording = bench.recording
         #: indices at which somebody began to listen, by the name of the bus
@@ -44,44 +45,51 @@ class WallInputs(Inputs):
         self._listen_marks = sorted(bisect_left(self._marks, index) for index in listens)
         self._begun: Counter[str] = Counter()
         self._names = {spec.index: spec.name for spec in bench.board.buses}
+        self._patience_ns = int(PATIENCE_NS * pace)
         #: how many of them have been done this time, those that were left out included
         self._front = 0
+        #: how much later than then the last of them was, below 0: earlier
         self._late_ns = 0
         self._turn = 0
+        #: sees whether somebody has begun to listen
+        self.look: Callable[[], None] = lambda: None
         bench.stream.counters |= {"inputs_not_awaited": 0, "inputs_before_anybody": 0}
         bench.stream.acted = self._acted
         self._plan()
 
-    def begins(self, bus: str) -> None:
+    def begins(self, bus: str, t_ns: int) -> None:
         """Hear that a program begins to listen."""
         number = self._begun[bus]
         self._begun[bus] += 1
         found = self._begins.get(bus, [])
         if number < len(found):
-            self._acted(found[number], self.bench.kernel.now_ns)
+            self._acted(found[number], t_ns)
+
+    @property
+    def awaits_listener(self) -> bool:
+        """What came in next was heard by somebody who is still to open a line, a bus, a device."""
+        if self.next_ns >= NEVER_NS:
+            return False
+        at = bisect_left(self._listen_marks, self._front)
+        needs = bisect_left(self._marks, self.indices[self._at])
+        return at < len(self._listen_marks) and self._listen_marks[at] < needs
 
     def _acted(self, index: int, t_ns: int) -> None:
         front = bisect_right(self._marks, index)
         if front > self._front:
             self._front = front
-            then_ns = int(self.bench.recording.heads["t_ns"][index])
-            self._late_ns = max(0, t_ns - then_ns)
+            self._late_ns = t_ns - int(self.bench.recording.heads["t_ns"][index])
             self._plan()
 
     def _plan(self) -> None:
         """Have the next input come: it is time, or it has waited long enough."""
         self._turn += 1
-        due_ns = self.next_ns
-        if due_ns >= NEVER_NS:
+        if self.next_ns >= NEVER_NS or self.awaits_listener:
             return
-        due_ns += self._late_ns
-        needs = bisect_left(self._marks, self.indices[self._at])
-        awaited = needs > self._front
+        due_ns = self.next_ns + self._late_ns
+        awaited = bisect_left(self._marks, self.indices[self._at]) > self._front
         if awaited:
-            at = bisect_left(self._listen_marks, self._front)
-            if at < len(self._listen_marks) and self._listen_marks[at] < needs:
-                return  # nobody listens yet
-            due_ns += PATIENCE_NS
+            due_ns += self._patience_ns
         turn, kernel = self._turn, self.bench.kernel
 
         def come(t_ns: int) -> None:
@@ -94,6 +102,7 @@ class WallInputs(Inputs):
         kernel.at(max(due_ns, kernel.now_ns), Phase.BUS, INPUT_SOURCE, come)
 
     def _come_next(self, t_ns: int) -> None:
+        self.look()
         index = self.indices[self._at]
         bus = self._names.get(int(self.bench.recording.heads["channel"][index]), "")
         listened = bisect_left(self._begins.get(bus, []), index)

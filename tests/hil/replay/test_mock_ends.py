@@ -1,0 +1,94 @@
+"""A mock whose program does less or more than was recorded is never identical."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.cli import main
+from hil.hosting import SHIM
+from hil.options import Options
+from hil.replay.flown import flown
+from hil.replay.mocking.mode import replay
+from hil.replay.outcome import MOCK, Replayed, ReplayOptions
+from hil.session import fly
+
+ROOT = Path(__file__).resolve().parents[3]
+
+needs_shim = pytest.mark.skipif(
+    not (ROOT / "hil" / "faces" / SHIM).is_file(), reason="the preload shim was not built"
+)
+WRITER = """
+import os, tty
+fd = os.open("/dev/ttyAMA1", os.O_RDWR | os.O_NOCTTY)
+tty.setraw(fd)
+os.write(fd, {octets!r})
+os._exit(0)
+"""
+clocks = pytest.mark.parametrize("clock", [(), ("--virtual-time",)], ids=["wall", "virtual"])
+
+
+def writer(octets: bytes) -> tuple[str, ...]:
+    """Return the command of a program that writes to a line and ends while it still leaves."""
+    return sys.executable, "-c", WRITER.format(octets=octets)
+
+
+def recorded(folder: Path, clock: tuple[str, ...], octets: bytes) -> Path:
+    """Return the run of a program that writes ``octets``."""
+    run = folder / "run"
+    assert main(["run", "-q", "--out", str(run), *clock, "--", *writer(octets)]) == 0
+    return run
+
+
+def mocked(run: Path, **options: Any) -> Replayed:
+    """Replay a run in mock."""
+    with flown(run) as then:
+        return replay(then, ReplayOptions(mode=MOCK, **options), print)
+
+
+@needs_shim
+@clocks
+def test_what_is_written_last_counts(tmp_path: Path, clock: tuple[str, ...]) -> None:
+    """A program that sends more in front of its end, or less, has not done the same."""
+    run = recorded(tmp_path, clock, b"x" * 600)
+    assert mocked(run).verdict.identical
+    for octets in (b"x" * 700, b"x" * 500, b""):
+        verdict = mocked(run, program=writer(octets)).verdict
+        assert not verdict.identical, octets
+
+
+@needs_shim
+@clocks
+def test_who_does_nothing_up_to_a_record_is_missed(tmp_path: Path, clock: tuple[str, ...]) -> None:
+    """Where a replay goes up to a record, what a program did not do before it is missing; what it
+    does behind it is not looked at."""
+    run = recorded(tmp_path, clock, b"x" * 600)
+    with flown(run) as then:
+        assert then.whole
+    part = mocked(run, until=1_000_000, program=("true",)).verdict
+    assert not part.identical
+    assert part.as_json()["counts"]["/bus/ttyAMA1"]["missing"] > 0
+
+
+def test_who_stops_asking_before_the_end_of_a_part_is_missed(tmp_path: Path) -> None:
+    """Flight software that asks for nothing has not done what was recorded up to a record."""
+    run = fly(Options(out=tmp_path / "run", duration_s=20.0, transport="direct")).run_dir
+    sleeper = tmp_path / "sleeper.py"
+    sleeper.write_text(
+        "import sys\n"
+        "from flightsw.errors import Shutdown\n"
+        "from flightsw.hal.channel import connect\n"
+        "with connect(sys.argv[1], name='mine') as hal:\n"
+        "    try:\n"
+        "        hal.clock.sleep_until(10**18)\n"
+        "    except Shutdown:\n"
+        "        pass\n"
+    )
+    program = (sys.executable, str(sleeper), "{endpoint}")
+    verdict = mocked(run, until=400, program=program).verdict
+    counts = verdict.as_json()["counts"]["/bus/i2c-1"]
+    assert not verdict.identical
+    assert counts["missing"] == counts["recorded"] > 0
