@@ -20,6 +20,7 @@ from hil.replay.outcome import RE_EXECUTE, Replayed, ReplayOptions
 from hil.replay.rules import Rules
 from hil.replay.stops import Left, Scene, stops_of
 from hil.replay.upto import Upto
+from hil.replay.verdict import Verdict
 from hil.replay.watching import WatchingStream
 from hil.rig import SECOND, Rig, channel_names
 
@@ -152,7 +153,7 @@ class Again(ABC):
             self.flown.wall_s if ended and not self.begun_ns else None,
             figures,
             tuple(self.notes),
-            reordered=verdict.identical and self._is_reordered(figures),
+            reordered=verdict.identical and self._is_reordered(verdict, figures),
         )
 
     def _note_left(self) -> None:
@@ -180,7 +181,10 @@ class Again(ABC):
         differs = recorded not in (None, digest) and self.repeats
         return {"digest": digest, **({"recorded": recorded} if differs else {})}
 
-    def _is_reordered(self, figures: dict[str, Any]) -> bool:
-        """Tell whether every topic is the same and the whole is not: their order differs."""
+    def _is_reordered(self, verdict: Verdict, figures: dict[str, Any]) -> bool:
+        """Tell whether every topic is the same and the whole is not: their order differs. A part of
+        a run has no digest that would tell."""
         rules = self.rules()
-        return "recorded" in figures and not (rules.ignore or rules.tolerate)
+        if not self.repeats or rules.ignore or rules.tolerate:
+            return False
+        return "recorded" in figures or not verdict.same_octets

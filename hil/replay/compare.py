@@ -23,6 +23,8 @@ from hil.replay.verdict import Verdict
 
 #: the new stream is taken in pieces of this size once it has parted from the recorded one
 BATCH_NBYTES = 1 << 16
+#: how far behind the end of a stream that was stopped the recorded one is read, at most
+BEHIND_NS, BEHIND_NBYTES = 1_000_000_000, 16 << 20
 #: header fields up to the time, and behind it, without the number
 _SHAPE_NBYTES = 8
 
@@ -44,6 +46,8 @@ class Comparison:
         #: octets that were equal and are not counted yet
         self._equal: list[bytes] = []
         self._equal_nbytes = 0
+        #: the last record of those that were counted so
+        self._equal_end = b""
         self._lanes: list[Lane[bytes]] = []
         self._busy: set[int] = set()
         self._ring = (Ring(), Ring())
@@ -74,15 +78,30 @@ class Comparison:
 
     def finish(self, stopped: bool = False) -> Verdict:
         """Return the verdict; ``stopped``: the new stream was ended before its time, so that what
-        was recorded after its end is not missing."""
+        was recorded behind the last record of its that was recorded too is not missing."""
         self._compare()
         self._same_octets &= stopped or self._old.at_end
-        if not stopped:
+        if stopped:
+            self._read_on()
+        else:
             for octets in self._old.rest():
                 self._take(Batch(octets, self._topics), 0)
                 self._settle()
         self._settle(final=True, stopped=stopped)
         return self._judge.verdict(self._same_octets)
+
+    def _read_on(self) -> None:
+        """Take what was recorded of the time of those new records that wait for their like: where
+        the new stream lacks some, it was stopped later in the recorded one."""
+        waiting = [_record(item).t_ns for n in self._busy for item in self._lanes[n].new.items]
+        if not waiting:
+            return
+        end_ns, nbytes = max(waiting) + BEHIND_NS, 0
+        for octets in self._old.rest():
+            self._take(Batch(octets, self._topics), 0)
+            nbytes += len(octets)
+            if _record(octets).t_ns > end_ns or nbytes > BEHIND_NBYTES:
+                return
 
     # --- equal streams ----------------------------------------------------------------------------
 
@@ -114,6 +133,8 @@ class Comparison:
         self._follow(old, 0)
         self._follow(new, 1)
         self._judge.look(*self._ring)
+        if len(old):
+            self._equal_end = old.octets[int(old.starts[-2]) :]
 
     # --- streams that differ ----------------------------------------------------------------------
 
@@ -169,15 +190,28 @@ class Comparison:
         for number in sorted(self._busy):
             lane = self._lanes[number]
             lane.settle(final, open_end=stopped)
-            if lane.unseen:
-                self._judge.count(self._topics.names[number]).recorded -= lane.unseen
-                lane.unseen = 0
             if lane.is_empty:
                 self._busy.discard(number)
+        if final and stopped:
+            self._miss()
         for tracks in list(self._tracks.values()):
             tracks.settle(final, open_end=stopped)
         for ring in self._ring:
             ring.trim(not self._busy)
+
+    def _miss(self) -> None:
+        """Take for missing what was recorded before something that the new stream has, and leave
+        the rest: the new stream was stopped before it."""
+        common = [one for one in (self._equal_end, *(lane.last for lane in self._lanes)) if one]
+        last = max(map(_record, common), key=lambda record: record.seq, default=None)
+        for number, lane in enumerate(self._lanes):
+            if last is not None:
+                before = (
+                    r.seq < last.seq and r.t_ns < last.t_ns for r in map(_record, lane.passed)
+                )
+                lane.miss(max((n for n, is_lost in enumerate(before, 1) if is_lost), default=0))
+            self._judge.count(self._topics.names[number]).recorded -= len(lane.passed)
+            lane.passed.clear()
 
     def _lane(self, number: int) -> Lane[bytes]:
         while number >= len(self._lanes):

@@ -90,8 +90,11 @@ class Lane(Generic[T]):
         self.parted = False
         #: the new stream was ended before its time: what it has not at its end is not lost
         self._open_end = False
-        #: items of the old stream that were passed over for that
-        self.unseen = 0
+        #: the last item of the old stream that the new one has as well, changed or not
+        self.last: T | None = None
+        #: items of the old stream that were passed over for its end, and the number of the first
+        self.passed: list[T] = []
+        self.passed_at = 0
 
     @property
     def is_empty(self) -> bool:
@@ -120,6 +123,7 @@ class Lane(Generic[T]):
         if self.parted:
             self.parted = False
             self._joined(old.items[0], new.items[0])
+        self.last = old.items[count - 1]
         old.drop(count)
         new.drop(count)
 
@@ -206,8 +210,18 @@ class Lane(Generic[T]):
 
     def _pass_over(self) -> None:
         """Leave what the old stream has beyond the end of the new."""
-        self.unseen += len(self.old.items)
+        if not self.passed:
+            self.passed_at = self.old.done
+        self.passed += self.old.items
         self.old.drop(len(self.old.items))
+
+    def miss(self, count: int) -> None:
+        """Take the first items that were passed over for lost: others that the new stream has
+        came behind them."""
+        for nth, item in enumerate(self.passed[:count]):
+            at = (item, None)
+            self._found(Found(MISSING, self.passed_at + nth, self.new.done, (item,), (), at))
+        del self.passed[:count]
 
     def _firm(self, steps: list[Step]) -> int:
         """Return how many steps lead up to where the streams are together for certain."""
@@ -243,6 +257,8 @@ class Lane(Generic[T]):
                     new.items[b] if b < len(new.items) else None,
                 )
                 self._found(Found(step.op, old.done + a, new.done + b, one, other, at))
+            if one and other:
+                self.last = one[-1]
             a, b = a + len(one), b + len(other)
         old.drop(a)
         new.drop(b)

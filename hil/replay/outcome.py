@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-_REORDERED = "but the digest differs: records of one topic come earlier or later among the others"
+_REORDERED = (
+    "but as a whole it differs: records of one topic come earlier or later among the others"
+)
 
 MOCK, RE_EXECUTE, PLAY = "mock", "re-execute", "play"
 

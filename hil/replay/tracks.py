@@ -45,10 +45,14 @@ class Track:
         self._nbytes += len(record.payload)
         if len(self._starts) > 2 * _REMEMBERED:
             del self._starts[:_REMEMBERED], self._records[:_REMEMBERED]
-        return [
-            Placed(unit, self._at(unit.begin), self._at(unit.end - 1))
-            for unit in self._line.feed(record.payload)
-        ]
+        return self._placed(self._line.feed(record.payload))
+
+    def end(self) -> list[Placed]:
+        """Return what was never completed."""
+        return self._placed(self._line.end())
+
+    def _placed(self, units: Iterable[Unit]) -> list[Placed]:
+        return [Placed(unit, self._at(unit.begin), self._at(unit.end - 1)) for unit in units]
 
     def _at(self, place: int) -> Record:
         return self._records[max(0, bisect_right(self._starts, place) - 1)]
@@ -79,18 +83,25 @@ class Tracks:
     def feed(self, record: Record, side: int) -> None:
         """Take a record of one stream."""
         for placed in self._units(record, side):
-            kind = placed.unit.kind
-            self._counted(kind, side, 1)
-            lane = self._lane(line_key(record), kind)
-            (lane.new if side else lane.old).add([placed], [placed.unit.octets])
+            self._add(line_key(record), placed, side)
+
+    def _add(self, key: LineKey, placed: Placed, side: int) -> None:
+        kind = placed.unit.kind
+        self._counted(kind, side, 1)
+        lane = self._lane(key, kind)
+        (lane.new if side else lane.old).add([placed], [placed.unit.octets])
 
     def settle(self, final: bool = False, open_end: bool = False) -> None:
-        """Compare what has come."""
+        """Compare what has come; at the end of both streams what was begun, too."""
+        for side, tracks in enumerate(self._tracks if final and not open_end else ()):
+            for key, track in tracks.items():
+                for placed in track.end() if track is not None else ():
+                    self._add(key, placed, side)
         for (_, kind), lane in self._lanes.items():
             lane.settle(final, open_end)
-            if lane.unseen:
-                self._counted(kind, 0, -lane.unseen)
-                lane.unseen = 0
+            if lane.passed:
+                self._counted(kind, 0, -len(lane.passed))
+                lane.passed.clear()
 
     def _units(self, record: Record, side: int) -> list[Placed]:
         tracks, key = self._tracks[side], line_key(record)

@@ -58,6 +58,9 @@ class Line(Protocol):
     def feed(self, data: bytes) -> Iterator[Unit]:
         """Take the octets of the next record; yield the units that they complete."""
 
+    def end(self) -> Iterator[Unit]:
+        """Yield what was begun and never completed; nothing comes behind it."""
+
 
 class _Buffer:
     """Octets that no unit was made of yet; ``at`` is the place of the first."""
@@ -109,6 +112,12 @@ class TelemetryLine:
             begin = buffer.at
             cadu = buffer.drop(len(marker) + self._nbytes)
             yield from self._frame(begin, tm_randomise(cadu[len(marker) :]))
+
+    def end(self) -> Iterator[Unit]:
+        """Yield the rest of the last frame, and of the last packet of each channel."""
+        yield from self._buffer.rest(len(self._buffer.held))
+        for zone in self._channels.values():
+            yield from zone.lose()
 
     def _frame(self, begin: int, frame: bytes) -> Iterator[Unit]:
         """Yield a frame and the packets that it completes."""
@@ -167,7 +176,7 @@ class _PacketZone:
     def take(self, place: int, data: bytes, pointer: int, count: int) -> Iterator[Unit]:
         """Take the data field of a frame."""
         if self._count >= 0 and (self._count + 1) & 0xFF != count:
-            yield from self._lose()
+            yield from self.lose()
         self._count = count
         if pointer == tm_frame.POINTER_IDLE:
             return
@@ -203,7 +212,7 @@ class _PacketZone:
         at, place = next(row for row in reversed(self._places) if row[0] <= index)
         return place + index - at
 
-    def _lose(self) -> Iterator[Unit]:
+    def lose(self) -> Iterator[Unit]:
         """Give up a packet whose rest did not come."""
         if self._held:
             yield _rest(self._where(0), bytes(self._held))
@@ -249,6 +258,10 @@ class TelecommandLine:
             for unit in units:
                 yield from self._frame(begin, begin + nbytes, unit, whole)
 
+    def end(self) -> Iterator[Unit]:
+        """Yield the rest of the last unit."""
+        yield from self._buffer.rest(len(self._buffer.held))
+
     def _frame(self, begin: int, end: int, unit: bytes, whole: bytes) -> Iterator[Unit]:
         try:
             frame = tc_frame.unpack(unit)
@@ -260,11 +273,12 @@ class TelecommandLine:
             f"tcframe.{name}": int(getattr(frame, name))
             for name in ("scid", "vcid", "seq", "bypass", "control", "map_id", "segment_flags")
         }
-        if frame.control:
-            told |= octets("tcframe.command", frame.data)
+        packet = None if frame.control else self._segments.accept(frame)
+        if packet is None:  # a command to the receiver, or a segment
+            told |= octets("tcframe.command" if frame.control else "tcframe.segment", frame.data)
             head += frame.data
         yield Unit(_FRAME, begin, end, head, head[:4] + head[5:], lambda: told)
-        if not frame.control and (packet := self._segments.accept(frame)) is not None:
+        if packet is not None:
             yield packet_unit(begin, end, packet, packets.telecommand)
 
 
@@ -301,6 +315,10 @@ class GnssLine:
                 if nbytes > 1
                 else _rest(begin, buffer.drop(1))
             )
+
+    def end(self) -> Iterator[Unit]:
+        """Yield the rest of the last message."""
+        yield from self._buffer.rest(len(self._buffer.held))
 
     def _length(self) -> int | None:
         """Return the octets of the unit at the front; None: more are needed; 1: it is none."""

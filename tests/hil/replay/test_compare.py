@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flightsw.codec.wire import Record, unpack_all
+from flightsw.codec.wire import Kind, Record, unpack_all
+from hil.board import load_board
 from hil.replay.compare import Comparison
+from hil.replay.decode import Decoder
 from hil.replay.rules import Rules
 from hil.replay.verdict import KINDS, Verdict
 
@@ -193,6 +196,35 @@ def test_a_stream_that_was_stopped_lacks_nothing() -> None:
     assert counted(verdict) == Counter({(new.edits[0][0], "changed"): 1})
 
 
+@pytest.mark.parametrize("last", [100, 160, 299])
+def test_a_topic_that_a_stopped_stream_lacks_is_missing(last: int) -> None:
+    """What comes before something that both have is missing, however early the new one stops."""
+    records = stream(900, 3)
+    new = [r for n, r in enumerate(records) if r.kind != Kind.CAN or n < 60][: last + 1]
+    stopped_at = records.index(new[-1])
+    lost = sum(record.kind == Kind.CAN for record in records[60:stopped_at])
+    comparison = Comparison([octets(records)], None, Rules(), NAMES)
+    comparison.feed(octets(new))
+    verdict = comparison.finish(stopped=True)
+    assert counted(verdict) == Counter({("/bus/can0", "missing"): lost})
+    assert verdict.first is not None
+    first = next(r for r in records[60:] if r.kind == Kind.CAN)
+    assert (verdict.first.topic, verdict.first.t_ns) == ("/bus/can0", first.t_ns)
+    told = verdict.counts.values()
+    assert sum(count.recorded for count in told) == stopped_at + 1
+    assert sum(count.replayed for count in told) == len(new)
+
+
+def test_what_is_recorded_at_the_very_end_may_be_to_come() -> None:
+    """Where a stopped stream ends anywhere in the recorded one, nothing differs."""
+    records = stream(400, 5, repeats=True)
+    whole = octets(records)
+    for end in (1, 2, 7, 150, 399):
+        comparison = Comparison([whole], None, Rules(), NAMES)
+        comparison.feed(octets(records[:end]))
+        assert comparison.finish(stopped=True).identical
+
+
 def test_the_context_holds_what_came_before_and_behind() -> None:
     """Ten events of both streams stand before the first divergence, and three behind it."""
     records = stream(300, 2)
@@ -203,3 +235,25 @@ def test_the_context_holds_what_came_before_and_behind() -> None:
         *(("-", 100), ("+", 100)),
         *(("", n) for n in range(101, 104)),
     ]
+
+
+def test_rules_about_messages_let_no_rest_pass() -> None:
+    """Lines that are judged by what they carry differ, too, in octets that complete nothing."""
+    board = load_board("raspberrypi4")
+    names = {bus.index: bus.name for bus in board.buses}
+    gnss = next(part for part in board.parts if part.role == "gnss").bus
+    channel = next(index for index, name in names.items() if name == gnss)
+
+    def said(*payloads: bytes) -> bytes:
+        rows = enumerate(payloads)
+        return b"".join(Record(Kind.UART, channel, 1, 0, n, 0, n, 0, p).pack() for n, p in rows)
+
+    old, new = (said(b"$GPGLL,1*00\r\n", b"$GPG" + end) for end in (b"LL,1", b"LL,2"))
+    for rules in (Rules(), Rules(ignore=("nmea.GPGLL",))):
+        comparison = Comparison([old], Decoder(board, None, names), rules, names)
+        comparison.feed(new)
+        verdict = comparison.finish()
+        assert verdict.first is not None
+        assert [(one.name, one.old, one.new) for one in verdict.first.fields] == [
+            ("octets[7]", ord("1"), ord("2"))
+        ]

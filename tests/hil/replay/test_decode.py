@@ -195,6 +195,32 @@ def test_pieces_and_damage_do_not_lose_octets(name: str, data: st.DataObject) ->
     assert all(0 <= unit.begin < unit.end <= len(stream) and unit.fields for unit in once)
 
 
+@pytest.mark.parametrize("name", LINES)
+def test_what_is_never_completed_is_told_at_the_end(name: str) -> None:
+    """However a line is cut off, the octets behind its last unit are given, and only once."""
+    whole = {
+        "tm": cadus(packets()),
+        "tc": cltu.encode(tc_frame.pack(5, 0, 1, pus.pack_tc(257, 1, 17, 1, b""))),
+        "gnss": ubx.frame(ubx.ACK_ACK, b"\x06\x8a") + b"$GPGLL,1*00\r\n",
+    }[name]
+    for cut in (1, 3, 5, len(whole) // 2, len(whole) - 1):
+        line = LINES[name]()
+        list(line.feed(whole[:cut]))
+        told = list(line.end())
+        assert b"".join(unit.octets for unit in told)
+        assert all(unit.kind == "octets" and unit.end <= cut for unit in told)
+        assert not list(line.end())
+
+
+def test_segments_that_make_no_packet_are_told() -> None:
+    """The data of a telecommand whose other segments never come is in its frame."""
+    frames = [tc_frame.pack(5, 0, 1, bytes((n,)) * 8, segment_flags=1) for n in (1, 2)]
+    told = [list(TelecommandLine().feed(cltu.encode(frame))) for frame in frames]
+    assert [unit.kind for found in told for unit in found] == ["frames", "frames"]
+    assert told[0][0].octets != told[1][0].octets
+    assert told[1][0].fields["tcframe.segment[0]"] == 2
+
+
 @given(
     st.lists(
         st.tuples(
