@@ -25,6 +25,14 @@ def pytest_collection_finish() -> None:
         raise pytest.UsageError("a test module that was imported has reset SIGPIPE; put it back")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep keys of the tests out of the home of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(params=tiers.available())
 def tier(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once on each tier; its name is the value."""

@@ -87,11 +87,12 @@ def _make(run: Flown, args: argparse.Namespace) -> tuple[dict[str, Any], list[st
 
 def _list(run: Flown) -> tuple[dict[str, Any], list[str]]:
     from hil.provenance import differences
-    from hil.snapshots.store import Store, facts
+    from hil.snapshots.store import ELSEWHERE, Store, facts
 
     with Store(run.path, None) as store:
         lines = [_line(entry) for entry in store.entries]
         differing = differences(store.made_by, facts())
+        differing += [] if store.is_mine else [ELSEWHERE]
         if differing:
             lines.append(f"of no use here, make them anew: {'; '.join(differing)}")
         found = _object(run, store.entries) | {"differs": differing}

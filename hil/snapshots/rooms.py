@@ -1,8 +1,9 @@
 """What a snapshot may name: the rooms that fly, and a few types of Python and NumPy.
 
 Whoever loads a snapshot gives its author the say over which of these are put together, and how. So
-nothing is admitted that starts a program, opens a file or a line outside the storage of the flight
-software, or draws a page: no face, no board, no command.
+only what flies is admitted: no face, no board, no command. That keeps loading from running code; it
+does not keep a run that goes on from doing what its parts can do, which is why snapshots are sealed
+(:mod:`hil.snapshots.sealing`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ ROOMS = (
     *("hil.transactions", "hil.units", "hil.uut", "hil.verdict", "hil.wiring", "hil.world"),
 )
 #: Inside of those, what opens channels and runs commands.
-CLOSED = ("flightsw.__main__", "flightsw.hal.channel", "flightsw.inspect", "hil.world.imagery")
+CLOSED = (
+    *("flightsw.__main__", "flightsw.hal.channel", "flightsw.hal.exercise", "flightsw.inspect"),
+    *("hil.faults.bisect", "hil.faults.trials", "hil.parts.contributed", "hil.world.imagery"),
+)
 #: Inside of those, what flies all the same.
 OPEN = (*("hil.world.imagery.cloud", "hil.world.imagery.footprint", "hil.world.imagery.scene"),)
 #: module -> classes of others whose instances may be in the state of a run

@@ -1,7 +1,7 @@
 """The snapshots of one run, in ``RUN/snapshots``: an index, one file each, and what they share.
 
-``index.json`` says what made them and lists them; ``NNN.snap`` is the state, packed with zstd;
-``shared.pool`` holds large octets once. A snapshot stands behind a number of records; which, and
+``index.json`` says what made them, lists them, and has the seal of its user; ``NNN.snap`` is the
+state, packed with zstd; ``shared.pool`` holds large octets once. A snapshot stands behind a number of records; which, and
 the BLAKE2b-256 over them, stands in the index.
 """
 
@@ -24,12 +24,15 @@ from hil.replay.stepped import Stepped
 from hil.snapshots.freezing import Frozen, freeze
 from hil.snapshots.pool import FilePool, key_of, unpacked
 from hil.snapshots.priming import payload_of, primed
+from hil.snapshots.sealing import is_sealed, seal
 from hil.snapshots.thawing import thaw
 
 FOLDER, INDEX, SHARED = "snapshots", "index.json", "shared.pool"
-VERSION = 1
+VERSION = 2
 #: what must be the same where a snapshot is used
 FACTS = ("version", "sources", "python", "libraries")
+#: A state from elsewhere could do whatever the parts of a flight can, with what it likes.
+ELSEWHERE = "made or changed by somebody else, or on another machine"
 _LEVEL = 3
 _INDEX_LIMIT_NBYTES = 64 << 20
 
@@ -67,6 +70,7 @@ class Store(Closing):
         self._capture = capture
         self.entries: list[Entry] = []
         self.made_by: dict[str, str] = {}
+        self._seal: object = None
         if write:
             self.made_by = facts()
             self.folder.mkdir(exist_ok=True)
@@ -116,13 +120,17 @@ class Store(Closing):
         self._write()
         return entry
 
+    def _table(self) -> dict[str, Any]:
+        """Return what the seal is of."""
+        rows = [asdict(entry) for entry in self.entries]
+        return {"version": VERSION, "made_by": self.made_by, "snapshots": rows}
+
     def _write(self) -> None:
         """Replace the index in one step: it never lists what is not there."""
-        table = {"version": VERSION, "made_by": self.made_by}
-        rows = [asdict(entry) for entry in self.entries]
+        table = self._table()
         path = self.folder / INDEX
         new = path.with_suffix(".new")
-        new.write_text(json.dumps({**table, "snapshots": rows}, indent=1) + "\n")
+        new.write_text(json.dumps({**table, "seal": seal(table)}, indent=1) + "\n")
         new.replace(path)
 
     # --- using --------------------------------------------------------------------------------
@@ -133,13 +141,21 @@ class Store(Closing):
         return max(before, key=lambda entry: (entry.seq, entry.t_ns), default=None)
 
     def check(self) -> None:
-        """Raise :class:`SnapshotError` if what made the snapshots is not what would use them."""
+        """Raise :class:`SnapshotError` if what made the snapshots is not what would use them, or
+        if it was somebody else."""
         differing = differences(self.made_by, facts())
         if differing:
             raise SnapshotError(
                 f"{self.folder}: made by something else than would use them: "
                 f"{'; '.join(differing)}; `hil snapshot {self.run}` makes them anew"
             )
+        if not self.is_mine:
+            raise self._unusable(f"{self.folder}: {ELSEWHERE}")
+
+    @property
+    def is_mine(self) -> bool:
+        """This user has made the snapshots, and nobody has changed what is said of them."""
+        return is_sealed(self._table(), self._seal)
 
     def thaw(self, entry: Entry, storage: Path, make: Callable[[], RecordStream]) -> Stepped:
         """Return the run at a snapshot; its flight software writes to ``storage``.
@@ -187,6 +203,7 @@ class Store(Closing):
                 raise ValueError(f"version {table['version']!r}, must be {VERSION}")
             self.made_by = {str(k): str(v) for k, v in table["made_by"].items()}
             self.entries = [_entry(row) for row in table["snapshots"]]
+            self._seal = table.get("seal")
         except OSError as error:
             raise self._unusable(f"{path}: {error.strerror}") from None
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:

@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shutil import copytree, rmtree
 
 import pytest
 
+from flightsw.storage import Storage
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.errors import SnapshotError, UsageError
@@ -23,6 +25,7 @@ from hil.snapshots import store as stores
 from hil.snapshots.going import begin, go, recorded_behind
 from hil.snapshots.making import make
 from hil.snapshots.store import Store
+from hil.time.phase import Phase
 
 from .flights import FAULTS, SECOND, Kept
 
@@ -167,6 +170,40 @@ def test_a_damaged_snapshot_is_named_and_not_used(mine, tmp_path, file, at, octe
         assert "makes the snapshots anew" in note
         assert list(filter(note.__contains__, what.split("|"))), note
         assert begun.stepped.run_to_seq(900)
+
+
+def test_a_snapshot_from_another_hand_is_not_used(mine, monkeypatch, tmp_path):
+    """One that would write to a file of ours when its run goes on is not of this user's making: it
+    is named, never put together, and the run is begun at its start."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"ours")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
+    with flown(mine) as run, Capture(run.capture) as capture:
+        with Store(mine, capture, write=True) as store:
+            forged = Stepped(run, tmp_path / "forged", Kept())
+            journal = Storage(tmp_path / "their storage").journal("any")
+            journal._path = str(victim)
+            write = partial(journal.append, b"theirs")
+            forged.rig.kernel.at(SECOND, Phase.CHECK, 0, write)
+            store.add(forged)
+        monkeypatch.undo()
+        begun = begin(run, capture, 300, tmp_path / "payload", Kept)
+        assert begun.stepped.run_to_seq(300)
+        assert victim.read_bytes() == b"ours"
+        assert begun.snapshot == ""
+        assert "somebody else" in begun.notes[0]
+
+
+def test_a_changed_index_is_not_used(mine, tmp_path):
+    """Another hash in the index, with the state that it is of, breaks the seal."""
+    index = mine / "snapshots" / "index.json"
+    table = json.loads(index.read_text())
+    table["snapshots"][0]["t_ns"] += 1
+    index.write_text(json.dumps(table))
+    with flown(mine) as run, Capture(run.capture) as capture:
+        begun = begin(run, capture, 20, tmp_path / "payload")
+    assert begun.snapshot == ""
+    assert "somebody else" in begun.notes[0]
 
 
 def test_a_snapshot_of_another_run_is_refused(mine, recorded, tmp_path):
