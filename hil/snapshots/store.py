@@ -1,8 +1,8 @@
 """The snapshots of one run, in ``RUN/snapshots``: an index, one file each, and what they share.
 
 ``index.json`` says what made them, lists them, and has the seal of its user; ``NNN.snap`` is the
-state, packed with zstd; ``shared.pool`` holds large octets once. A snapshot stands behind a number of records; which, and
-the BLAKE2b-256 over them, stands in the index.
+state, packed with zstd; ``shared.pool`` holds large octets once. A snapshot stands behind a number
+of records; which, and the BLAKE2b-256 over them, stands in the index.
 """
 
 from __future__ import annotations
