@@ -55,8 +55,12 @@ def show_key(path: KeyPath) -> str:
 
 def one_line(text: str) -> str:
     """Return ``text`` with every run of white space one blank and no control characters."""
-    flat = " ".join(text.split())
-    return "".join(c if c.isprintable() else "?" for c in flat)[:_MESSAGE_LIMIT]
+    return visible(" ".join(text.split()))[:_MESSAGE_LIMIT]
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with a question mark for whatever a terminal would heed and not show."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 class Document:

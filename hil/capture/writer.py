@@ -20,7 +20,8 @@ from flightsw.codec.wire import HEADER
 from hil.capture import mcapfmt, topics
 from hil.capture.capturefile import SCHEMA_ID, CaptureFile, ClosedChunk
 from hil.capture.compression import DEFAULT
-from hil.errors import RunDirectoryError
+from hil.capture.mcapread import LIMIT_NBYTES
+from hil.errors import CaptureError, RunDirectoryError
 
 CHUNK_NBYTES = 256 * 1024
 #: A message takes at least 31 octets of head, so a chunk of the usual size cannot hold more.
@@ -191,6 +192,8 @@ class CaptureWriter:
         elif self._filler.state.nentries:
             self._close_chunk()
         elif len(view) >= HEADER.size + length:
+            if length > LIMIT_NBYTES - 128:
+                raise CaptureError(f"{self.path}: a record of {length} octets: none reads it back")
             self._take_buffer(length + 64)
 
     def _lose_rest(self) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from hil.config import visible
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,11 +103,12 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     made = _import(args)
     for name, why in made.damage.items():
-        print(f"hil import: {name}: {why}; what stands before it is kept", file=sys.stderr)
+        line = f"hil import: {name}: {why}; what stands before it is kept"
+        print(visible(line), file=sys.stderr)
     if args.json:
         print(json.dumps(as_json(made), sort_keys=True))
     else:
-        print("\n".join(lines(made, quiet=args.quiet)))
+        print("\n".join(map(visible, lines(made, quiet=args.quiet))))
     return 1 if made.damage else 0
 
 

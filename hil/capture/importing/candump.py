@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from flightsw.codec.wire import Flag, Kind
-from hil.capture.importing.unit import Source, Unit, plain
+from hil.capture.importing.unit import TIME_LIMIT_NS, Source, Unit, plain
 
 SECOND = 1_000_000_000
 #: A time below this counts from the start (``-t z``): no CAN log is from before 1973.
@@ -97,13 +97,17 @@ class CandumpSource(Source):
         words = text.decode(errors="replace").strip()
         found = _SECONDS.fullmatch(words)
         if found:
-            return int(found[1]) * SECOND + int(found[2].ljust(9, "0"))
+            t_ns = int(found[1]) * SECOND + int(found[2].ljust(9, "0"))
+            return t_ns if t_ns < TIME_LIMIT_NS else None
         try:  # -t A: the date of that computer, which does not say its zone
             moment = datetime.strptime(words, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
         except ValueError:
             return None
+        t_ns = timegm(moment.timetuple()) * SECOND + moment.microsecond * 1000
+        if not 0 <= t_ns < TIME_LIMIT_NS:
+            return None
         self.counters["dates_taken_as_utc"] += 1
-        return timegm(moment.timetuple()) * SECOND + moment.microsecond * 1000
+        return t_ns
 
     def _logged(self, found: re.Match[bytes]) -> tuple[int, int, bytes] | None:
         """Return flags of the format, identifier and data of a log line."""

@@ -15,7 +15,14 @@ import numpy as np
 from flightsw.codec.packet.find import PacketFinder
 from flightsw.codec.stream.channel import Channel
 from flightsw.codec.wire import Flag, Kind
-from hil.capture.importing.unit import Octets, Source, Unit
+from hil.capture.importing.unit import (
+    TIME_LIMIT_NS,
+    UNIT_LIMIT_NBYTES,
+    ImportDamage,
+    Octets,
+    Source,
+    Unit,
+)
 
 SECOND = 1_000_000_000
 LINK = "link"
@@ -42,6 +49,8 @@ class _Raw(Source):
         begin_ns = self._time_ns(self._sent)
         self._sent += len(data) if whole is None else whole
         duration_ns = self._time_ns(self._sent) - begin_ns
+        if begin_ns + duration_ns >= TIME_LIMIT_NS:
+            raise ImportDamage(self._sent, "at this rate it lasts longer than 292 years")
         return Unit(begin_ns, self.kind, LINK, data, flags, duration_ns=duration_ns)
 
     def _time_ns(self, octets: int) -> int:
@@ -135,15 +144,23 @@ class CltuSource(_Raw):
     kind = Kind.TC
 
     def units(self) -> Iterator[Unit]:
-        held = b""
+        held, sought = bytearray(), 0
         while chunk := self.octets.file.read(_READ_NBYTES):
             held += chunk
-            while (end := held.find(CLTU_TAIL)) >= 0:
-                end += len(CLTU_TAIL)
-                yield self.unit(held[:end])
-                held = held[end:]
+            begin = 0
+            while (at := held.find(CLTU_TAIL, max(begin, sought))) >= 0:
+                end = at + len(CLTU_TAIL)
+                yield self.unit(bytes(held[begin:end]))
+                begin = end
+            del held[:begin]
+            sought = max(0, len(held) - len(CLTU_TAIL) + 1)
+            self._check(len(held))
         if held:
-            yield self.unit(held)
+            yield self.unit(bytes(held))
+
+    def _check(self, nbytes: int) -> None:
+        if nbytes > UNIT_LIMIT_NBYTES:
+            raise ImportDamage(self._sent, f"no tail sequence ends {nbytes} octets of uplink")
 
 
 class OctetSource(_Raw):

@@ -6,14 +6,15 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flightsw.codec.wire import FIRST_DIGEST_KIND, Kind, pack
 from hil import __version__
-from hil.capture.importing.unit import Source, Unit
+from hil.capture.importing.unit import TIME_LIMIT_NS, Source, Unit
 from hil.capture.writer import CaptureWriter
-from hil.errors import UsageError
+from hil.errors import RunDirectoryError, UsageError
 
 #: Channel numbers from here on belong to no bus.
 CHANNELS_LIMIT = 0xF0
@@ -98,7 +99,7 @@ def make(
     made = Made(path, epoch_ns=epoch_ns)
     channels = _Channels()
     facts = {"version": __version__, **about}
-    with CaptureWriter(path, epoch_ns, channels.names, facts) as writer:
+    with CaptureWriter(path, epoch_ns, channels.names, facts) as writer, _whole(writer):
         writer.names = channels.names
         for name, data in attachments.items():
             media = "application/toml" if name.endswith(".toml") else "application/octet-stream"
@@ -114,6 +115,19 @@ def make(
         told = {"counters": made.counters, "damage": made.damage}
         writer.add_metadata("import", {k: json.dumps(v, sort_keys=True) for k, v in told.items()})
     return made
+
+
+@contextmanager
+def _whole(writer: CaptureWriter) -> Iterator[None]:
+    """Leave no capture that lacks what an error or Ctrl-C kept from it; of a full disk, which is
+    told in the capture, what it took."""
+    try:
+        yield
+    except RunDirectoryError:
+        raise
+    except BaseException:
+        writer.file.remove()
+        raise
 
 
 def merged(sources: Sequence[Source]) -> Iterator[Unit]:
@@ -164,6 +178,9 @@ def _write(
         if t_ns < 0:
             counters["times_before_the_first_set_to_it"] += 1
             t_ns = 0
+        if t_ns + writer.epoch_ns >= 2 * TIME_LIMIT_NS:  # what a capture can say
+            counters["skipped_for_times_that_are_none"] += 1
+            continue
         number = channels.number(unit.kind, name, unit.channel)
         if unit.seq > seq:
             seq = unit.seq

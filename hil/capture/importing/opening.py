@@ -111,6 +111,8 @@ def source_of(file: BinaryIO, path: Path, wish: Wish) -> Source:
             raise UsageError(f"{path}: a stream off the air needs a channel file: --channel FILE")
         marker = wish.channel.marker
         nbytes = _unit_nbytes(path, wish) + (0 if marker is None else len(marker.octets))
+        if nbytes * 16 > UNIT_LIMIT_NBYTES:  # soft symbols, of a code of half the rate
+            raise UsageError(f"{path}: units of {nbytes} octets are none that are sent")
         return AirSource(file, name, wish.channel, nbytes, wish.rate_bps)
     if form in ("cltu", "octets"):
         return (CltuSource if form == "cltu" else OctetSource)(file, name, wish.rate_bps)

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from hil.capture.importing.linktypes import INBOUND, OUTBOUND, UNKNOWN, unit_of
 from hil.capture.importing.unit import (
+    TIME_LIMIT_NS,
     UNIT_LIMIT_NBYTES,
     ImportDamage,
     Octets,
@@ -27,8 +28,6 @@ _BLOCK_LIMIT_NBYTES = UNIT_LIMIT_NBYTES + 65536
 _INTERFACES_LIMIT = 4096
 #: if_name, if_tsresol, if_tsoffset; epb_flags
 _OPT_NAME, _OPT_RESOLUTION, _OPT_OFFSET, _OPT_FLAGS = 2, 9, 14, 2
-#: time stamps beyond this are no time: 2262, the end of 63 bits of nanoseconds
-_TIME_LIMIT_NS = 2**63
 _ORDERS = {_BYTE_ORDER.to_bytes(4, "little"): "<", _BYTE_ORDER.to_bytes(4, "big"): ">"}
 #: magic -> (byte order, nanoseconds of the fraction's unit)
 PCAP_MAGICS = {
@@ -140,7 +139,7 @@ class PcapngSource(Source):
         self, interface: _Interface, stamp: int, data: bytes, whole: int, way: int
     ) -> Unit | None:
         t_ns = interface.time_ns(stamp)
-        if not 0 <= t_ns < _TIME_LIMIT_NS:
+        if not 0 <= t_ns < TIME_LIMIT_NS:
             raise ValueError(f"a packet is {t_ns} ns from 1970")
         return unit_of(
             *(interface.link_type, data, whole, t_ns, interface.name, way, self.counters)

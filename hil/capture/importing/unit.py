@@ -10,6 +10,8 @@ from hil.errors import CaptureError
 
 #: Nothing that a bus or a link carries comes near this; a length above it is damage.
 UNIT_LIMIT_NBYTES = 16 << 20
+#: Times beyond this are none: 2262, the end of 63 bits of nanoseconds.
+TIME_LIMIT_NS = 2**63
 _NAME_LIMIT = 64
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from flightsw.codec.wire import Flag, Kind
-from hil.capture.importing.unit import ImportDamage, Source, Unit, plain
+from hil.capture.importing.unit import TIME_LIMIT_NS, ImportDamage, Source, Unit, plain
 from hil.errors import HostError
 
 #: A container of a BLF file has 128 KiB of objects as a rule; what claims more is damage.
@@ -101,7 +101,7 @@ class _VectorSource(Source):
     def _unit(self, message: Any) -> Unit | None:
         data, limit = bytes(message.data or b""), 64 if message.is_fd else 8
         t_ns = round(message.timestamp * 1e6) * 1000
-        if len(data) > limit or not 0 <= t_ns < 2**63:
+        if len(data) > limit or not 0 <= t_ns < TIME_LIMIT_NS:
             return None
         flags = int(Flag.INPUT) if message.is_rx else 0
         if message.is_fd:
