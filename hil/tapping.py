@@ -107,7 +107,8 @@ def capture_of(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    for folder in (path, path.with_name(path.name + PARTIAL)):
+    path = path if path.name else path.resolve()  # of "." and "/" nothing has a name yet
+    for folder in (path, path.parent / (path.name + PARTIAL)):
         for name in (CAPTURE, CAPTURE + PARTIAL):
             if (folder / name).is_file():
                 return folder / name

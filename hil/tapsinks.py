@@ -11,6 +11,7 @@ from flightsw.codec.wire import FIRST_DIGEST_KIND, Kind, Record, unpack_all
 from hil.capture.export.naming import Names, matches
 from hil.capture.export.pcapng import SNAPLEN, PcapngWriter
 from hil.capture.follow import Follower
+from hil.config import visible
 from hil.replay.condition import Condition, Name, Value, parse
 from hil.replay.decode import Decoder
 from hil.replay.naming import HEADER, dictionary_words, meant
@@ -155,7 +156,8 @@ class LineSink:
             return ""
         if self._as_json:
             return json.dumps(fields)
-        return f"{record.seq:>8} {record.t_ns / 1e9:>14.6f}  {self._decoder.describe(record)}"
+        said = visible(self._decoder.describe(record))
+        return f"{record.seq:>8} {record.t_ns / 1e9:>14.6f}  {said}"
 
 
 class PacketSink:

@@ -25,7 +25,7 @@ _ATTACHMENT_LIMIT_NBYTES = 1 << 30
 #: 256 MiB of summary is a million chunks.
 _SUMMARY_LIMIT_NBYTES = 256 << 20
 _TOPIC_LIMIT = 255
-_EPOCH_DIGITS = 20
+_DIGITS = 20  # of 2^64
 
 
 class Damage(CaptureError):  # noqa: N818 - a finding that a tolerant reader survives
@@ -209,12 +209,16 @@ def summary_of(source: Source) -> tuple[int, bytes] | None:
     return start, raw
 
 
+def number_in(text: str) -> int | None:
+    """Return the number of 64 bits that a text of the file states; None if it states none."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+    return int(text) if is_number and int(text) < 1 << 64 else None
+
+
 def stated_epoch(about: Mapping[str, str]) -> int | None:
     """Return the epoch that the metadata "flatsat" states, nanoseconds since 1970; None if that is
     no number of 64 bits."""
-    text = about.get("epoch_ns", "")
-    is_number = text.isascii() and text.isdecimal() and len(text) <= _EPOCH_DIGITS
-    return int(text) if is_number and int(text) < 1 << 64 else None
+    return number_in(about.get("epoch_ns", ""))
 
 
 def parse_channel(fields: Fields) -> tuple[ChannelInfo, bool]:

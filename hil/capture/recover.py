@@ -32,7 +32,7 @@ from hil.capture.chunks import (
 )
 from hil.capture.contents import Contents, by_summary, by_walking, settle_epoch
 from hil.capture.mcapfmt import MAGIC, RECORD_HEAD, Op
-from hil.capture.mcapread import Damage, Source, parse_attachment
+from hil.capture.mcapread import Damage, Source, number_in, parse_attachment
 from hil.errors import CaptureError
 
 #: metadata of a recovered capture: what it was made of, and what is lost
@@ -262,8 +262,8 @@ class _Rebuilding:
         before = self.contents.metadata.get(END_TABLE, {})
         self.file.ended = ", ".join(filter(None, (before.get("ended"), "recovered")))
         for key, count in before.items():
-            if key.startswith("lost ") and count.isdecimal():
-                self.file.lost[key.removeprefix("lost ")] = int(count)
+            if key.startswith("lost ") and (number := number_in(count)) is not None:
+                self.file.lost[key.removeprefix("lost ")] = number
 
     def _losses(self) -> Iterator[Loss]:
         """Yield what is lost in the order of the file."""

@@ -119,7 +119,10 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
                 sys.stdout.flush()
             return code
     except FlatsatError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        from hil.config import visible  # what a file or a board says may be in it
+
+        lines = str(error).split("\n")
+        print("\n".join(map(visible, [f"{name}: {lines[0]}", *lines[1:]])), file=sys.stderr)
         return error.exit_code
     except Stopped as stop:
         print(f"{name}: stopped by {stop.name}", file=sys.stderr)

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from hil.config import visible
 from hil.errors import CaptureError, HilError, UsageError
 from hil.rundir import LOCK, LOST, PARTIAL
 
@@ -59,11 +60,11 @@ def main(argv: list[str]) -> int:
         except HilError as error:
             code = max(code, error.exit_code)
             told.append({"source": str(path), "error": str(error)})
-            print(f"hil recover: {error}", file=sys.stderr)
+            print(visible(f"hil recover: {error}"), file=sys.stderr)
         else:
             told.append(done.as_json())
             if not args.json:
-                print("\n".join(done.lines()), flush=True)
+                print("\n".join(map(visible, done.lines())), flush=True)
     if args.json:
         print(json.dumps(told, sort_keys=True))
     return code

@@ -75,11 +75,13 @@ def tap(args: argparse.Namespace) -> int:
     """Do what the options say; return the exit code."""
     # Only now: who asks for help need not wait for the decoder to load.
     from hil import tapping
+    from hil.capture.export.job import check_other
     from hil.capture.follow import Follower
 
     if args.out is None and not args.decode and sys.stdout.isatty():
         raise UsageError("packets to a terminal: `hil tap | wireshark -k -i -`, --decode or --out")
     path = source(args)
+    check_other(args.out, path)
     with Follower(path) as follower, destination(args.out) as descriptor:
         sink = sink_of(args, descriptor)
         try:
@@ -119,8 +121,16 @@ def sink_of(args: argparse.Namespace, descriptor: int) -> LineSink | PacketSink:
 
     def put(octets: bytes) -> None:
         view = memoryview(octets)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        try:
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            where = args.out or "stdout"
+            raise HostError(
+                f"{where}: cannot be written: {error.strerror}; make room, or choose another --out"
+            ) from None
 
     def put_text(text: str) -> None:
         put(text.encode())

@@ -41,6 +41,7 @@ def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
     that cannot be read, :class:`~hil.errors.HostError` for a file that cannot be written.
     """
     begin, end = bound(request.begin, "--from"), bound(request.end, "--until")
+    check_other(request.out, path)
     with Capture(path, tolerant=tolerant) as capture:
         selection = Selection(capture, request.topics, begin, end)
         with _destination(request) as file:
@@ -48,6 +49,12 @@ def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
         if capture.damage is not None:
             told.append(f"the capture is damaged: {capture.damage}; what stands before it is there")
     return told
+
+
+def check_other(out: Path | None, capture: Path) -> None:
+    """Raise UsageError if ``out`` is the capture itself: writing would destroy it."""
+    if out is not None and out.exists() and capture.exists() and out.samefile(capture):
+        raise UsageError(f"{out}: is the capture that is read; choose another --out")
 
 
 def to_pcapng(selection: Selection, request: Request, file: BinaryIO) -> list[str]:

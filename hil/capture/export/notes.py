@@ -41,7 +41,7 @@ class Notes:
         """Say what a FAULT record says; remember a row of the plan."""
         try:
             values = json.loads(record.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             values = None
         if not isinstance(values, dict):
             return "a fault that cannot be read"

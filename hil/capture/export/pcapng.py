@@ -19,6 +19,7 @@ from hil import __version__
 from hil.capture.capturefile import END_TABLE
 from hil.capture.export.naming import Names, described
 from hil.capture.export.notes import Notes
+from hil.capture.mcapread import number_in
 
 LINKTYPE_USER0 = 147
 LINKTYPE_CAN_SOCKETCAN = 227
@@ -136,8 +137,7 @@ class PcapngWriter:
         for at, (kind, channel) in enumerate(self._places):
             lost = None
             if end is not None and self._state.counting:
-                said = end.get(f"lost {self._names.topic(kind, channel)}", "0")
-                lost = int(said) if said.isdecimal() else None
+                lost = number_in(end.get(f"lost {self._names.topic(kind, channel)}", "0"))
             self._put(self._statistics(at, lost))
 
     # --- blocks -----------------------------------------------------------------------------------

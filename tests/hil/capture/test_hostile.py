@@ -172,3 +172,77 @@ def test_a_bound_that_is_none_is_told(
     path, out = crafted(tmp_path / "capture.mcap", b"{}"), str(tmp_path / "out.csv")
     assert main(["export", str(path), "--raw", "--out", out, "--from", bound]) == 2
     assert "--from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["export", "tap"])
+def test_a_capture_is_not_written_over_itself(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told to write to the capture that is read, a verb refuses, and the capture stays."""
+    path = crafted(tmp_path / "capture.mcap", b"{}")
+    raw = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    form = ["--to", "pcapng"] if verb == "export" else []
+    assert main([verb, str(path), "--out", str(tmp_path / "link"), *form]) == 2
+    assert "is the capture that is read" in capsys.readouterr().err
+    assert path.read_bytes() == raw
+
+
+@pytest.mark.parametrize("place", [".", "/", ""])
+def test_a_place_without_a_name_is_no_run(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that holds no run is told as such, also where its path has no name."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["tap", place, "--decode"]) == 2
+    assert "no run is written there" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_no_room_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where what is tapped finds no room, the line says where."""
+    path = crafted(tmp_path / "capture.mcap", b"{}")
+    assert main(["tap", str(path), "--out", "/dev/full"]) == 3
+    assert "/dev/full: cannot be written: No space left" in capsys.readouterr().err
+
+
+def test_what_a_record_says_steers_no_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What a terminal would heed in a payload is shown as a question mark."""
+    payload = b'{"planned": true, "kind": "\\u001b]0;taken\\u0007", "on": "a\\u001bb"}'
+    path = crafted(tmp_path / "capture.mcap", payload, topic="/fault", kind=0x32)
+    assert main(["tap", str(path), "--decode", "--out", str(tmp_path / "said")]) == 0
+    said = (tmp_path / "said").read_text()
+    assert "?]0;taken?" in said
+    assert said.removesuffix("\n").isprintable()
+
+
+def test_an_error_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor does what an error says of a file."""
+    (tmp_path / "a\x1b[31m.mcap").touch()
+    assert main(["export", str(tmp_path / "a\x1b[31m.mcap"), "--to", "csv"]) == 1
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("payload", [b"[" * 200_000, b'{"a":' + b"9" * 5000 + b"}", b"\xff"])
+def test_a_fault_that_cannot_be_read_is_remarked(tmp_path: Path, payload: bytes) -> None:
+    """A fault of no sense is a packet with a comment, and no more."""
+    path = crafted(tmp_path / "capture.mcap", payload, topic="/fault", kind=0x32)
+    out = tmp_path / "out.pcapng"
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    assert b"a fault that cannot be read" in out.read_bytes()
+
+
+@pytest.mark.parametrize("count", ["9" * 30, "9" * 5000, "-1", "٣"])
+def test_a_count_of_the_lost_is_a_number(tmp_path: Path, count: str) -> None:
+    """What the end table says is lost is believed only as a number of 64 bits."""
+    path = crafted(tmp_path / "capture.mcap", b"{}", end={"ended": "whole", "lost /event": count})
+    assert main(["export", str(path), "--out", str(tmp_path / "out.pcapng")]) == 0
+    with path.open("r+b") as file:
+        file.seek(-20, os.SEEK_END)
+        file.write(b"\xff")
+    assert main(["recover", str(path)]) == 0
+    with Capture(tmp_path / "capture.recovered.mcap") as capture:
+        assert "lost /event" not in capture.metadata["flatsat.recording"]
