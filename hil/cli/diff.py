@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import HilError
+from hil.printable import printable
 
 if TYPE_CHECKING:
+    from hil.replay.flown import Flown
     from hil.replay.rules import Rules
 
 #: exit codes, as diff(1) has them
@@ -71,16 +73,41 @@ def _diff(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         old, new = (stack.enter_context(flown(path)) for path in (args.a, args.b))
         verdict = diff(old, new, _rules(args, old.board))
+        notes = [*_lacking(old), *_lacking(new), *_apart(old, new)]
         if not args.quiet:
-            text = "\n".join(verdict.lines())
+            text = "\n".join([*verdict.lines(), *(f"note: {note}" for note in notes)])
             print(text, file=sys.stderr if args.json else sys.stdout)
         if args.json:
-            print(json.dumps(verdict.as_json(), sort_keys=True))
+            print(json.dumps({**verdict.as_json(), "notes": notes}, sort_keys=True))
         if args.html is not None:
             from hil.replay.page import write_page
 
             write_page(args.html, verdict, old, new)
     return SAME if verdict.identical else DIFFERENT
+
+
+def _lacking(run: Flown) -> list[str]:
+    """Say what a capture has not, and so cannot differ in."""
+    notes = []
+    if not run.whole:
+        notes.append(f"{run.path}: was cut off; what came behind its end was not recorded")
+    if lost := sum(run.lost.values()):
+        topics = printable(", ".join(run.lost))
+        notes.append(f"{run.path}: {lost:,} records were dropped when it was recorded, on {topics}")
+    return notes
+
+
+def _apart(old: Flown, new: Flown) -> list[str]:
+    """Say what the runs differ in beside their records."""
+    apart = {
+        "board files": old.board.source != new.board.source,
+        "mission profiles": old.mission.source != new.mission.source,
+    }
+    return [
+        f"the {what} of the two are not the same; fields are named by that of the first"
+        for what, differ in apart.items()
+        if differ
+    ]
 
 
 def _rules(args: argparse.Namespace, board: object) -> Rules:

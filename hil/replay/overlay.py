@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -102,8 +103,16 @@ def _lines(
                 if (short := plain(name)) in names and isinstance(value, int | float):
                     line = lines[topic, short]
                     line.t_s.append(record.t_ns / 1e9)
-                    line.values.append(float(value))
+                    line.values.append(_figure(value))
     return lines
+
+
+def _figure(value: float) -> float:
+    """Return a number as a float; whole ones of JSON may be larger than any, and infinite here."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _some(capture: Capture, topic: str, spans: bool) -> Iterator[Record]:

@@ -41,7 +41,7 @@ def write_page(path: Path, verdict: Verdict, old: Flown, new: Flown | None) -> N
         drawn = overlays(verdict, captures, decoders)
     page = render(verdict, drawn, runs)
     try:
-        path.write_text(page, encoding="utf-8")
+        path.write_bytes(_octets(page))
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunDirectoryError(f"{path}: the page cannot be written: {reason}") from None
@@ -51,9 +51,14 @@ def render(verdict: Verdict, drawn: list[Overlay], runs: Sequence[Flown]) -> str
     """Return the whole page, with as much detail as it has room for."""
     for points, rows in _DETAIL:
         page = _page(verdict, drawn, runs, points, rows)
-        if len(page.encode()) < SIZE_LIMIT_NBYTES:
+        if len(_octets(page)) < SIZE_LIMIT_NBYTES:
             break
     return page
+
+
+def _octets(page: str) -> bytes:
+    """Return the page as UTF-8; halves of characters, which JSON can name, are spelt out."""
+    return page.encode("utf-8", "backslashreplace")
 
 
 def _page(
@@ -157,7 +162,7 @@ def _counts(verdict: Verdict) -> str:
 
 
 def _count(name: str, count: TopicCount, verdict: Verdict) -> tuple[object, ...]:
-    most = ", ".join(f"{field} {number(n)}" for field, n in count.fields.most_common(5))
+    most = ", ".join(f"{field} {number(n)}" for field, n in count.most(5))
     more = f" and {len(count.fields) - 5} more" if len(count.fields) > 5 else ""
     again = verdict.rejoined.get(name)
     state = "identical"

@@ -63,7 +63,10 @@ class Rules:
         if not isinstance(old, int | float) or not isinstance(new, int | float):
             return False
         amount = self.amount(topic, name)
-        return amount > 0 and abs(new - old) <= amount
+        try:
+            return amount > 0 and abs(new - old) <= amount
+        except OverflowError:  # a whole number that is larger than any float
+            return False
 
     @classmethod
     def of(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 
 from flightsw.codec.wire import Kind, Record, unpack_all, unpack_from
 from hil.capture.topics import topic_of
+from hil.printable import printable
 from hil.replay.condition import Condition, Value, parse
 from hil.replay.decode import Decoder
 from hil.replay.decoding.flat import said
@@ -28,6 +29,7 @@ _SPANNING = (Kind.UART, Kind.TM, Kind.TC)
 #: So many records of the capture are searched for the fields of a condition: these at least, to
 #: find out whether a name is that of several, and these at most, until each is found.
 SEARCH_LEAST, SEARCH_LIMIT = 20_000, 1_000_000
+_DIGITS = 18  # more than any run has records
 #: characters of what a record says in its line; `p` shows everything
 SHOWN_LIMIT = 300
 #: fields of the header that a line does not repeat
@@ -222,7 +224,7 @@ class Stops:
                 raise Left
             command, _, rest = words.strip().partition(" ")
             if command in ("", "n"):
-                self._skip = int(rest) if rest.isdecimal() else 1
+                self._skip = int(rest[:_DIGITS]) if rest.isdecimal() else 1
                 return
             if command == "c":
                 self._stepping = False
@@ -239,7 +241,7 @@ class Stops:
     def _print(self, name: str, fields: Mapping[str, Value]) -> None:
         found = meant(name, fields) if name else list(fields)
         for each in found:
-            print(f"  {each} = {fields[each]}", file=self._talk)
+            print(printable(f"  {each} = {fields[each]}"), file=self._talk)
         if not found:
             print(f"this record has no field {name!r}; `p` shows those it has", file=self._talk)
 

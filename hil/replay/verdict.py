@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from hil.printable import printable
+
 #: kinds of divergence
 CHANGED, MISSING, EXTRA, LATE, SWAPPED = "changed", "missing", "extra", "late", "swapped"
 KINDS = (CHANGED, MISSING, EXTRA, LATE, SWAPPED)
@@ -34,7 +36,7 @@ class FieldChange:
 
     def line(self) -> str:
         """Return the change as text."""
-        return f"{self.name}: {_shown(self.old)} -> {_shown(self.new)}"
+        return printable(f"{self.name}: {_shown(self.old)} -> {_shown(self.new)}")
 
 
 def changes(old: Mapping[str, Value], new: Mapping[str, Value]) -> list[FieldChange]:
@@ -43,7 +45,13 @@ def changes(old: Mapping[str, Value], new: Mapping[str, Value]) -> list[FieldCha
         FieldChange(name, old.get(name), new.get(name))
         for name in {**old, **new}
         if old.get(name) != new.get(name)
+        and not (_is_nan(old.get(name)) and _is_nan(new.get(name)))
     ]
+
+
+def _is_nan(value: Value | None) -> bool:
+    """Tell whether a value is no number: two of these are the same and not equal."""
+    return value != value
 
 
 @dataclass(frozen=True)
@@ -129,9 +137,13 @@ class TopicCount:
         told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items() if number)
         return f"{self.recorded:,} -> {self.replayed:,}: {told or 'identical'}"
 
+    def most(self, number: int) -> list[tuple[str, int]]:
+        """Return the fields that differ most often and how often, in one order wherever it runs."""
+        return sorted(self.fields.items(), key=lambda item: (-item[1], item[0]))[:number]
+
     def as_json(self) -> dict[str, Any]:
         """Return the counts ready for JSON."""
-        return {**vars(self), "fields": dict(self.fields)}
+        return {**vars(self), "fields": dict(sorted(self.fields.items()))}
 
     @property
     def differences(self) -> int:
@@ -181,6 +193,8 @@ class Verdict:
         if self.first is None:
             how = "octet for octet" if self.same_octets else "topic by topic"
             told = f"identical {how}: {records:,} records on {len(self.counts)} topics"
+            if not records:
+                told = "identical: there are no records, neither in the one nor in the other"
             tolerated = sum(count.tolerated for count in self.counts.values())
             return [told + (f"; {tolerated:,} differ within the rules" if tolerated else "")]
         parts = (self._then(), self._around(), self._table(), self._again())
@@ -206,8 +220,8 @@ class Verdict:
         lines = ["differences by topic:"]
         for topic, count in parted.items():
             lines.append(f"  {topic:<{width}}  {count.line()}")
-            most = count.fields.most_common(FIELDS_SHOWN)
-            lines += (f"  {'':<{width}}    {name} {number:,}" for name, number in most)
+            most = count.most(FIELDS_SHOWN)
+            lines += (f"  {'':<{width}}    {printable(name)} {number:,}" for name, number in most)
             if len(count.fields) > FIELDS_SHOWN:
                 more = len(count.fields) - FIELDS_SHOWN
                 lines.append(f"  {'':<{width}}    and {more} fields more")

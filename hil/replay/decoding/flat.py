@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hil.printable import printable
 from hil.replay.verdict import Value
 
 Fields = dict[str, Value]
@@ -47,8 +48,8 @@ def flat(name: str, value: Any) -> Fields:
 
 
 def said(fields: Mapping[str, Value]) -> str:
-    """Return fields as one line: octets of one row as hexadecimal digits, and what names have in
-    common said once."""
+    """Return fields as one line that may be shown: octets of one row as hexadecimal digits, and
+    what names have in common said once."""
     words: list[str] = []
     row, digits, lead = "", "", ""
     for name, value in fields.items():
@@ -63,7 +64,7 @@ def said(fields: Mapping[str, Value]) -> str:
         shown = name[len(lead) :] if lead and name.startswith(f"{lead}.") else name
         lead = ".".join(name.split(".")[: 2 if name.count(".") > 1 else 1])
         words.append(f"{shown} {value:.6g}" if isinstance(value, float) else f"{shown} {value}")
-    return ", ".join([*words, *_row(row, digits)])
+    return printable(", ".join([*words, *_row(row, digits)]))
 
 
 def _row(name: str, digits: str) -> list[str]:

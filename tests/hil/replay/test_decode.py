@@ -241,7 +241,19 @@ def test_nothing_is_raised_on_odd_octets(rows: list[tuple[int, int, int, int, by
         odd = Record(kind, channel, flags, 99, 1, 2, 3, address, payload)
         told = decoder.fields(odd)
         assert told["address"] == address
-        assert "\n" not in decoder.describe(odd)
+        assert decoder.describe(odd).isprintable()
+
+
+def test_a_line_stays_a_line() -> None:
+    """What steers a terminal is spelt out where a record is described, whatever says it."""
+    decoder = Decoder(BOARD, None, NAMES)
+    for odd in (
+        record(Kind.LOAD, 0, bytes(bus_payload.LOAD_REPLY.size + 8) + b"a\nb\x1b[31m"),
+        record(Kind.EVENT, 0, json.dumps({"name": "a\nb\x1b[31m", "\x07": 1}).encode()),
+    ):
+        told = decoder.describe(odd)
+        assert r"a\nb\x1b[31m" in told
+        assert told.isprintable()
 
 
 @given(st.binary(min_size=1, max_size=60), st.integers(0, 59), st.integers(1, 255))
