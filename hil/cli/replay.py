@@ -119,6 +119,7 @@ def main(argv: list[str]) -> int:
 
 def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> int:
     mode = args.mode or default_mode(run)
+    _check(args, mode)
 
     def say(text: str) -> None:
         if not args.quiet and sys.stderr is not None:
@@ -137,6 +138,18 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
     if args.json:
         print(json.dumps(replayed.as_json(), sort_keys=True))
     return replayed.exit_code
+
+
+def _check(args: argparse.Namespace, mode: str) -> None:
+    """Raise ``UsageError`` for an option that this mode would pass over."""
+    for name in ("to", "board", "channel") if mode != "play" else ():
+        if getattr(args, name):
+            raise UsageError(f"--{name} is for --mode play, and this is {mode}; leave it away")
+    if mode == "re-execute" and args.pace not in (None, "max"):
+        raise UsageError(
+            f"--pace {args.pace}: what is flown again flies as fast as it goes; leave it away, or "
+            "take --mode play"
+        )
 
 
 def _drawn(run: Flown, options: ReplayOptions, say: Callable[[str], None], path: Path) -> Replayed:
@@ -180,6 +193,7 @@ def mode_of(mode: str) -> Callable[[Flown, ReplayOptions, Callable[[str], None]]
 
 def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> ReplayOptions:
     from hil.replay.outcome import ReplayOptions
+    from hil.replay.rules import tolerance
 
     return ReplayOptions(
         mode=mode,
@@ -190,7 +204,7 @@ def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> R
         pace=args.pace or ("real" if program and mode == "play" else "max"),
         transport=args.transport,
         ignore=tuple(args.ignore),
-        tolerate=dict(map(_amount, args.tolerate)),
+        tolerate=dict(map(tolerance, args.tolerate)),
         program=program,
         out=args.out,
         to=args.to,
@@ -198,17 +212,3 @@ def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> R
         channel=args.channel,
         json=args.json,
     )
-
-
-def _amount(text: str) -> tuple[str, float]:
-    """Return field and amount of ``FIELD=AMOUNT``."""
-    name, equals, amount = text.rpartition("=")
-    try:
-        if not (name and equals):
-            raise ValueError
-        value = float(amount)
-        if not value >= 0.0:
-            raise ValueError
-    except ValueError:
-        raise UsageError(f"tolerate {text!r}: give FIELD=AMOUNT, as current_a=0.01") from None
-    return name, value

@@ -32,7 +32,18 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         tempfile.TemporaryDirectory(prefix="flatsat-", ignore_cleanup_errors=True) as folder,
         keeping(flown, options.out) as writer,
     ):
+        _check_start(options, capture)
         return way(flown, options, capture, Path(folder), writer).run()
+
+
+def _check_start(options: ReplayOptions, capture: Capture) -> None:
+    """Raise ``UsageError`` for a first record that the capture has not."""
+    last = capture.last_seq
+    if options.start and (last is None or options.start > last):
+        told = "the capture holds no record"
+        if last is not None:
+            told = f"the last record of the run is number {last}"
+        raise UsageError(f"--from {options.start}: {told}")
 
 
 def _way(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> type[Again]:

@@ -71,6 +71,8 @@ class Rerun(Again):
         """Return the rig, without flight software."""
         flown, options = self.flown, self.flown.options
         self._command = flown.command(self.options.program)
+        if self.options.start:
+            self.notes.append("begun at the start: of a program there are no snapshots")
         self._face = Face.of(self._command, "static" in flown.made_by)
         rig = Rig(
             flown.board,

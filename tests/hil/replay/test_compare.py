@@ -36,22 +36,32 @@ def counted(verdict: Verdict) -> Counter[tuple[str, str]]:
     return +found
 
 
+#: length of a stream, its seed, whether it repeats itself, and the edits
+Drawn = tuple[int, int, bool, list[tuple[int, str]]]
+
+
 @st.composite
-def edited(draw: st.DrawFn) -> tuple[list[Record], Edited]:
-    """Draw a stream and edits of it."""
-    records = stream(draw(st.integers(60, 900)), draw(st.integers(0, 9)), draw(st.booleans()))
-    places, at = [], draw(st.integers(0, 60))
-    while at < len(records) - APART:
+def edited(draw: st.DrawFn) -> Drawn:
+    """Draw what makes a stream and its edits; the test makes it, whatever time that takes."""
+    length, places, at = draw(st.integers(60, 900)), [], draw(st.integers(0, 60))
+    while at < length - APART:
         places.append((at, draw(st.sampled_from(("missing", "extra", "changed", "late")))))
         at += draw(st.integers(APART, 4 * APART))
+    return length, draw(st.integers(0, 9)), draw(st.booleans()), places
+
+
+def made(drawn: Drawn) -> tuple[list[Record], Edited]:
+    """Return a stream, and what edits made of it."""
+    length, seed, repeats, places = drawn
+    records = stream(length, seed, repeats)
     return records, edit(records, places)
 
 
 @given(edited())
 @settings(max_examples=60, deadline=None)
-def test_each_edit_is_told_as_what_it_is(pair: tuple[list[Record], Edited]) -> None:
+def test_each_edit_is_told_as_what_it_is(drawn: Drawn) -> None:
     """Whatever was dropped, added, changed or delayed: the first is named, all are counted."""
-    records, new = pair
+    records, new = made(drawn)
     verdict = compared(octets(records), octets(new.records))
     assert counted(verdict) == Counter((topic, kind) for topic, kind, _, _ in new.edits)
     if new.edits:
@@ -64,9 +74,9 @@ def test_each_edit_is_told_as_what_it_is(pair: tuple[list[Record], Edited]) -> N
 
 @given(edited())
 @settings(max_examples=30, deadline=None)
-def test_it_is_the_same_the_other_way_round(pair: tuple[list[Record], Edited]) -> None:
+def test_it_is_the_same_the_other_way_round(drawn: Drawn) -> None:
     """What is missing one way is extra the other way; everything else is counted alike."""
-    records, new = pair
+    records, new = made(drawn)
     old_octets, new_octets = octets(records), octets(new.records)
     other = {"missing": "extra", "extra": "missing"}
     turned = {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil.errors import UsageError
@@ -53,6 +53,7 @@ def joined(inner: st.SearchStrategy[Said]) -> st.SearchStrategy[Said]:
     said=st.recursive(comparisons(), joined, max_leaves=12),
     values=st.tuples(*[st.integers(-3, 3)] * 3),
 )
+@settings(deadline=None)
 def test_a_condition_means_what_it_says(said: Said, values: tuple[int, int, int]) -> None:
     """However it is nested, a condition holds exactly where what it was made of does."""
     text, meaning = said
@@ -63,6 +64,7 @@ def test_a_condition_means_what_it_says(said: Said, values: tuple[int, int, int]
 
 
 @given(a=st.booleans(), b=st.booleans(), c=st.booleans())
+@settings(deadline=None)
 def test_and_binds_closer_than_or(a: bool, b: bool, c: bool) -> None:
     """As everywhere: not before and, and before or."""
     fields: dict[str, Any] = {"a": int(a), "b": int(b), "c": int(c)}
@@ -72,6 +74,7 @@ def test_and_binds_closer_than_or(a: bool, b: bool, c: bool) -> None:
 
 
 @given(text=st.text(alphabet="ab.=!<>()'\" 0x1eandornt[]-/", max_size=40) | st.text(max_size=20))
+@settings(deadline=None)
 def test_whatever_is_written_is_read_or_refused(text: str) -> None:
     """No text does anything but become a condition or an error of usage."""
     told = ""

@@ -178,12 +178,75 @@ def test_from_without_snapshots_begins_at_the_start(
     assert replay(run, "--from", "400", "--transport", "ipc") == 2
 
 
-def test_both_traces_on_a_page(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["re-execute", "mock"])
+def test_both_traces_on_a_page(run: Path, tmp_path: Path, mode: str) -> None:
     """With --html the recorded and the new trace lie over each other in one file."""
     page = tmp_path / "page.html"
-    assert replay(run, "--html", str(page)) == 0
-    assert page.read_text().startswith("<!doctype html>")
-    assert replay(run, "--html", str(page), "--mode", "mock") == 2
+    assert replay(run, "--html", str(page), "--mode", mode) == 0
+    text = page.read_text()
+    assert text.startswith("<!doctype html>")
+    assert "IDENTICAL" in text
+    assert "<td>replayed</td>" in text or "<th>replayed</th>" in text
+
+
+@pytest.mark.parametrize("to", ["ground", "flight"])
+def test_what_makes_no_trace_is_not_drawn(
+    run: Path, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A play keeps no new trace: a page of it is an error that names it, and no file."""
+    page = tmp_path / "page.html"
+    assert replay(run, "--html", str(page), "--mode", "play", "--to", to) == 2
+    assert "--html: play keeps no new trace" in capsys.readouterr().err
+    assert not page.exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--board", "jetson_orin_nano"),
+        ("--to", "ground"),
+        ("--channel", "pass.toml"),
+        ("--pace", "real"),
+        ("--mode", "mock", "--board", "jetson_orin_nano"),
+    ],
+)
+def test_no_option_is_passed_over(
+    run: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option of another mode is an error that names it: nothing was compared under it."""
+    assert replay(run, *words) == 2
+    assert f"hil replay: {words[-2]}" in capsys.readouterr().err
+
+
+def test_nothing_begins_behind_the_end(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A first record that the run has not is an error that names the last, in front of a flight."""
+    with Capture(run / "capture.mcap") as capture:
+        last = capture.last_seq
+    assert last is not None
+    assert replay(run, "--from", str(last)) == 0
+    capsys.readouterr()
+    assert replay(run, "--from", str(last + 1)) == 2
+    told = f"hil replay: --from {last + 1}: the last record of the run is number {last}\n"
+    assert capsys.readouterr().err == told
+
+
+def test_from_and_break_at_go_together(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Begun at a snapshot, the debugger opens at the first record from N on where it holds."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert main(["snapshot", str(copy), "--every", "5"]) == 0
+    capsys.readouterr()
+    typed = "p 'at', record.seq, rig.kernel.now_ns >= record.t_ns, app is not None\nq\n"
+    words = ("--from", "400", "--break-at", "seq>=100 and kind==I2C")
+    assert replay(copy, *words, typed=typed, patch=monkeypatch) == 0
+    told = capsys.readouterr()
+    assert re.search(r"\('at', 40\d, True, True\)", told.err)
+    assert "note: begun at 00" in told.out
 
 
 def test_a_mock_stops_too(
