@@ -48,8 +48,8 @@ static int take_chunk_index(const uint8_t *from, size_t nbytes, fs_mcap_place *p
     if (nname != nbytes - INDEX_TAIL - nmap)
         return FS_E_FORMAT;
     uint64_t nheads = INDEX_HEAD * (uint64_t)(nmap / MAP_ENTRY), nindex = get64(tail);
-    if (nindex < nheads || (nindex - nheads) % ENTRY)
-        return FS_E_FORMAT;
+    if (nindex < nheads || (nindex - nheads) % ENTRY || (nindex && !nmap))
+        return FS_E_FORMAT; /* also messages of no channel, which nobody would look for */
     place->nmessages = (nindex - nheads) / ENTRY;
     place->packed = get64(tail + 12 + nname);
     place->size = get64(tail + 20 + nname);

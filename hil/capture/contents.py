@@ -34,6 +34,7 @@ from hil.capture.mcapread import (
 from hil.capture.walk import walk
 
 _RECORDS_LIMIT = 1 << 20
+_DAMAGES_LIMIT = 1000
 
 
 @dataclass
@@ -75,6 +76,8 @@ def by_summary(source: Source) -> Contents | None:
             op, length = RECORD_HEAD.unpack_from(raw, at)
             begin = at + RECORD_HEAD.size
             _take_summary(contents, source, op, Fields(raw[begin : begin + length]))
+            if len(contents.damages) > _DAMAGES_LIMIT:
+                raise ValueError(f"more than {_DAMAGES_LIMIT} of its tables cannot be read")
             if source.octets_read - begun > source.nbytes:  # told again and again to read the same
                 raise ValueError("the tables that it names are larger than the file")
         if sum(contents.counts.values()) != int(contents.places["nmessages"].sum()):

@@ -43,8 +43,8 @@ def record(op: int, content: bytes) -> bytes:
 
 
 def string(text: str) -> bytes:
-    """Return a string with its length in front."""
-    raw = text.encode()
+    """Return a string with its length in front; what a file name has that is no text is ``?``."""
+    raw = text.encode(errors="replace")
     return struct.pack("<I", len(raw)) + raw
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.config import visible
 from hil.errors import HostError, UsageError
 
 if TYPE_CHECKING:
@@ -179,6 +180,5 @@ def tell(sink: LineSink | PacketSink, path: Path) -> None:
     lost = f"{sink.lost} lost" if sink.lost else "none lost"
     each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     head = f"{sum(counts.values())} records seen, {lost}, {sink.written} written"
-    print(f"{head}, of {run_name(path)}: {each or 'nothing'}", file=sys.stderr)
-    for line in sink.unmet:
-        print(line, file=sys.stderr)
+    for line in [f"{head}, of {run_name(path)}: {each or 'nothing'}", *sink.unmet]:
+        print(visible(line), file=sys.stderr)

@@ -175,6 +175,11 @@ def finished(data: bytes, index: bytes, statistics: bytes) -> bytes:
     return data + end + mcapfmt.summary_tail(len(data) + len(end), groups)
 
 
+def statistics_of(count: int) -> bytes:
+    """Return a Statistics record of so many messages of one channel."""
+    return mcapfmt.statistics({1: count}, (0, 0), 0, 0, 1, 1)
+
+
 def bomb(size: int) -> bytes:
     """Return zeros, compressed to next to nothing."""
     return bytes(zstandard.ZstdCompressor(level=19).compress(bytes(size)))
@@ -187,11 +192,18 @@ def unsized(size: int) -> bytes:
 
 
 def claims(
-    at: int, length: int, size: int = 100, nmessages: int = 1, times: tuple[int, int] = (0, 0)
+    at: int,
+    length: int,
+    size: int = 100,
+    nmessages: int = 1,
+    times: tuple[int, int] = (0, 0),
+    channels: tuple[int, ...] = (1,),
 ) -> bytes:
     """Return a Chunk Index record that says so."""
-    sizes = (min(length, 2**63), size)
-    body = struct.pack("<QQQQI", *times, at, length, 0) + struct.pack("<Q", 16 * nmessages)
+    sizes, indexes = (min(length, 2**63), size), 16 * nmessages + 15 * len(channels)
+    body = struct.pack("<QQQQI", *times, at, length, 10 * len(channels))
+    body += b"".join(struct.pack("<HQ", channel, 0) for channel in channels)
+    body += struct.pack("<Q", indexes)
     return mcapfmt.record(
         Op.CHUNK_INDEX, body + mcapfmt.string("zstd") + struct.pack("<QQ", *sizes)
     )
@@ -212,6 +224,12 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "an index that points at itself": lambda: finished(front(), claims(8, 60), b""),
     "one chunk a thousand times": lambda: finished(front(), claims(8, 60) * 1000, b""),
     "an index of 2^59 messages": lambda: finished(front(), claims(8, 60, 100, 2**59), b""),
+    "messages of no channel": lambda: finished(
+        front() + chunk(5, b"12345", ""), claims(len(front()), 54, channels=()), statistics_of(1)
+    ),
+    "a hundred thousand tables that are not there": lambda: finished(
+        front(), mcapfmt.metadata_index(2**40, 5, "x") * 100_000, b""
+    ),
     "statistics that contradict": lambda: finished(
         front(), b"", mcapfmt.statistics({1: 2**64 - 1}, (0, 0), 0, 0, 1, 0)
     ),

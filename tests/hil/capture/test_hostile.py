@@ -246,3 +246,15 @@ def test_a_count_of_the_lost_is_a_number(tmp_path: Path, count: str) -> None:
     assert main(["recover", str(path)]) == 0
     with Capture(tmp_path / "capture.recovered.mcap") as capture:
         assert "lost /event" not in capture.metadata["flatsat.recording"]
+
+
+def test_a_name_that_is_no_text_is_recovered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file whose name is octets of no encoding is recovered like any other."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.mcap")
+    path.write_bytes(crafted(tmp_path / "capture.mcap", b"{}").read_bytes()[:-1])
+    assert main(["recover", str(path)]) == 0
+    assert "caf?.mcap: 1 records" in capsys.readouterr().out
+    with Capture(tmp_path / os.fsdecode(b"caf\xe9.recovered.mcap")) as capture:
+        assert capture.metadata["flatsat.recovered"]["from"] == "caf?.mcap"
