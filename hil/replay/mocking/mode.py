@@ -157,9 +157,12 @@ def _host(flown: Flown, bench: MockBench, options: ReplayOptions) -> _Told:
     # Only now: flight software has no faces.
     from hil.replay.mocking.program import run_program
 
-    code = run_program(flown, bench, flown.command(options.program))
-    then = flown.exit_code
+    ended = run_program(flown, bench, flown.command(options.program))
+    code, then = ended.code, flown.exit_code
     notes = []
+    if ended.over:
+        now_s = bench.kernel.now_ns / SECOND
+        notes.append(f"the program had not ended at t={now_s:.3f} s: it was stopped")
     if then not in (None, code):
         notes.append(f"the program ended with {code}; when it was recorded, with {then}")
     return {"exit_code": code}, notes

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from hil.faces.host import Host
-from hil.hosting import LISTENS, Face, serve
+from hil.hosting import LISTENS, Ended, Face, serve
 from hil.options import Options
 from hil.parts import part_class
 from hil.replay.flown import Flown
@@ -71,10 +71,10 @@ class MockRig:
         return LOOK_S if waits else 3600.0
 
 
-def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> int:
-    """Run a program on ``bench`` until it ends; return its exit code."""
+def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> Ended:
+    """Run a program on ``bench`` until it ends; return how."""
     options: Options = replace(flown.options, bind=(), front=(), lab=None, faults=(), plan=None)
     face = Face.of(command)
     # A mock is none, and has of one what the host of a program asks for.
     rig = MockRig(flown, bench)
-    return serve(cast(Rig, rig), options, command, face, Path(), None, rig.attach).code
+    return serve(cast(Rig, rig), options, command, face, Path(), None, rig.attach)

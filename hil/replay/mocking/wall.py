@@ -24,6 +24,8 @@ from hil.time.phase import Phase
 
 #: How long what came in waits for an act that does not come; it is then not to come, and told.
 PATIENCE_NS = 2_000_000_000
+#: How much longer than the whole of its run a program may do nothing that it did then.
+SILENCE_NS = 60_000_000_000
 
 
 class WallInputs(Inputs):
@@ -32,6 +34,11 @@ class WallInputs(Inputs):
     def __init__(self, bench: MockBench, pace: float = 1.0) -> None:
         super().__init__(bench, feed=False)
         recording = bench.recording
+        #: the end of the run, whatever happens; and after how long without anything it is over
+        self._end_ns = bench.exchange.end_ns
+        lasted_ns = recording.last_ns if len(recording) else 0
+        self._silence_ns = lasted_ns + int(SILENCE_NS * pace)
+        self._goes_on(0)
         #: indices at which somebody began to listen, by the name of the bus
         self._begins: dict[str, list[int]] = {}
         for index in np.flatnonzero(recording.heads["kind"] == Kind.EVENT).tolist():
@@ -77,9 +84,15 @@ class WallInputs(Inputs):
     def _acted(self, index: int, t_ns: int) -> None:
         front = bisect_right(self._marks, index)
         if front > self._front:
+            self._goes_on(t_ns)
             self._front = front
             self._late_ns = t_ns - int(self.bench.recording.heads["t_ns"][index])
             self._plan()
+
+    def _goes_on(self, t_ns: int) -> None:
+        """Give the program time from ``t_ns`` on: one that waits for more than was recorded would
+        wait for ever."""
+        self.bench.exchange.end_ns = min(self._end_ns, t_ns + self._silence_ns)
 
     def _plan(self) -> None:
         """Have the next input come: it is time, or it has waited long enough."""
@@ -107,6 +120,7 @@ class WallInputs(Inputs):
         bus = self._names.get(int(self.bench.recording.heads["channel"][index]), "")
         listened = bisect_left(self._begins.get(bus, []), index)
         self._at += 1
+        self._goes_on(t_ns)
         if self._begun[bus] and not listened and bus in self._begins:
             self.bench.stream.counters["inputs_before_anybody"] += 1
         else:

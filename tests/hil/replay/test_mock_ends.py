@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hil.cli import main
 from hil.hosting import SHIM
 from hil.options import Options
 from hil.replay.flown import flown
+from hil.replay.mocking import wall
 from hil.replay.mocking.mode import replay
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
 from hil.session import fly
@@ -27,6 +29,14 @@ fd = os.open("/dev/ttyAMA1", os.O_RDWR | os.O_NOCTTY)
 tty.setraw(fd)
 os.write(fd, {octets!r})
 os._exit(0)
+"""
+READER = """
+import os, tty
+fd = os.open("/dev/ttyAMA1", os.O_RDWR | os.O_NOCTTY)
+tty.setraw(fd)
+left = {count}
+while left > 0:
+    left -= len(os.read(fd, left))
 """
 clocks = pytest.mark.parametrize("clock", [(), ("--virtual-time",)], ids=["wall", "virtual"])
 
@@ -58,6 +68,23 @@ def test_what_is_written_last_counts(tmp_path: Path, clock: tuple[str, ...]) -> 
     for octets in (b"x" * 700, b"x" * 500, b""):
         verdict = mocked(run, program=writer(octets)).verdict
         assert not verdict.identical, octets
+
+
+@needs_shim
+def test_who_waits_for_more_than_was_recorded_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that reads on where the record ends is stopped, and that is told."""
+    run = tmp_path / "run"
+    once, more = ((sys.executable, "-c", READER.format(count=n)) for n in (60, 10**6))
+    assert main(["run", "-q", "--out", str(run), "--pace", "x20", "--", *once]) == 0
+    again = mocked(run)
+    assert again.figures["exit_code"] == 0
+    assert not any("stopped" in note for note in again.notes)
+    monkeypatch.setattr(wall, "SILENCE_NS", 10**9)
+    longer = mocked(run, program=more)
+    assert longer.figures["exit_code"] == 128 + signal.SIGTERM
+    assert any("had not ended" in note for note in longer.notes)
 
 
 @needs_shim
