@@ -11,6 +11,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from hil.errors import HilError, HostError, UsageError
 LOST = 4
 #: Exit codes of ``hil run`` that say that no trial of this sort can be flown: usage, host.
 HOPELESS: dict[int, type[HilError]] = {2: UsageError, 3: HostError}
+#: How long a run may go on after SIGTERM, seconds of the wall.
+GRACE_S = 5.0
 #: A check behind ``sh -c`` finds the run directory in its first argument.
 CHECK_SHELL = ("/bin/sh", "-c")
 
@@ -88,11 +91,7 @@ class Trials(Closing):
 
     def close(self) -> None:
         """End what still runs and remove what the trials left."""
-        for one in self._running:
-            one.process.kill()
-            one.process.wait()
-            self._release(one)
-        self._running.clear()
+        self._abandon()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def one(self, case: Case) -> Trial:
@@ -138,7 +137,11 @@ class Trials(Closing):
         command += ["--", *self.program] if self.program else ["--json"]
         files = (folder / "stdout").open("wb"), (folder / "stderr").open("wb")
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=files[0], stderr=files[1]
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=files[0],
+            stderr=files[1],
+            process_group=0,
         )
         self._running.append(_Running(index, process, os.pidfd_open(process.pid), folder, files))
 
@@ -163,10 +166,15 @@ class Trials(Closing):
             file.close()
 
     def _abandon(self) -> None:
-        """End those that nobody waits for any more."""
+        """End those that nobody waits for any more, with the programs that they have started."""
         for one in self._running:
             one.process.terminate()
         for one in self._running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.process.wait(GRACE_S)
+            # Who has not heard, or has not handed it on.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(one.process.pid, signal.SIGKILL)
             one.process.wait()
             self._release(one)
             shutil.rmtree(one.folder, ignore_errors=True)

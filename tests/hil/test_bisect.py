@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hil import hosting
 from hil.board import load_board
 from hil.cli.bisect import main, seeds_of
 from hil.errors import ConfigError, UsageError
@@ -22,6 +28,10 @@ from hil.rig import Rig
 
 #: Fails only if both of the parts that it asks fail.
 EITHER = "i2cget -y 1 0x40 0xff w || i2cget -y 1 0x48 0x00 w"
+needs_shim = pytest.mark.skipif(
+    not (Path(hosting.__file__).parent / "faces" / hosting.SHIM).is_file(),
+    reason="the preload shim was not built",
+)
 needs_i2cget = pytest.mark.skipif(shutil.which("i2cget") is None, reason="i2cget is not installed")
 
 
@@ -82,7 +92,7 @@ def test_rows_survive_being_written(tmp_path_factory, rows):
     assert read == [(row.on, row.kind, row.values) for row in rows]
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)  # it builds a rig
 @given(st.integers(0, 2**63 - 1))
 def test_every_row_of_a_swarm_can_be_flown(seed):
     """A swarm is the same each time, lies within the run, and a rig takes every row of it."""
@@ -160,6 +170,24 @@ def test_the_first_that_fails_is_the_first_in_order(tmp_path):
 
 
 @needs_i2cget
+@needs_shim
+def test_a_search_that_is_stopped_leaves_no_program(tmp_path):
+    """What trials have started ends with the search, and their folders are gone."""
+    os.mkfifo(tmp_path / "pid")
+    command = [sys.executable, "-m", "hil", "bisect", "-q", "--jobs", "1", "--", "sh", "-c"]
+    command += [f"echo $$ > {tmp_path}/pid; exec sleep 60"]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=env) as search:
+        pid = int((tmp_path / "pid").read_text())
+        program = os.pidfd_open(pid)
+        search.terminate()
+        search.communicate()
+    assert search.returncode == 128 + signal.SIGTERM
+    assert select.select([program], [], [], 10)[0] == [program]
+    os.close(program)
+    assert list(tmp_path.glob("hil-bisect-*")) == []
+
+
 def test_a_check_judges_the_run_directory(tmp_path, monkeypatch, capsys):
     """A command of the user's own says what a failure is, and its last line is told."""
     monkeypatch.chdir(tmp_path)
