@@ -24,7 +24,6 @@ from hil.capture.mcapfmt import Op
 from hil.capture.reserve import Reserve
 from hil.errors import CaptureError, DiskFullError, RunDirectoryError
 
-SCHEMA_ID = 1
 #: table of strings that every finished capture ends with: how recording ended, what is missing
 END_TABLE = "flatsat.recording"
 WHOLE = "whole"
@@ -89,7 +88,7 @@ class CaptureFile:
         #: how recording ended, as the end table will say
         self.ended = WHOLE
         self._schema = schema or mcapfmt.schema(
-            SCHEMA_ID, topics.SCHEMA_NAME, topics.SCHEMA_ENCODING, topics.SCHEMA_TEXT
+            topics.SCHEMA_ID, topics.SCHEMA_NAME, topics.SCHEMA_ENCODING, topics.SCHEMA_TEXT
         )
         self._channels: list[bytes] = []
         self._groups: dict[int, list[bytes]] = {op: [] for op in _INDEXES}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.capture import topics
 from hil.capture.chunks import (
     PLACE,
     check_places,
@@ -186,7 +187,7 @@ def by_walking(source: Source) -> Contents:
         elif item.op == Op.CHANNEL:
             channel, sealed = parse_channel(item.fields)
             found.setdefault(channel.id, []).append((channel, sealed, item.at))
-        elif item.op == Op.SCHEMA and contents.schema_at is None:
+        elif item.op == Op.SCHEMA and contents.schema_at is None and _is_ours(item.fields):
             contents.schema_at = item.at
         elif item.op == Op.DATA_END:
             contents.data_end = item.at, item.fields.take("I")[0]
@@ -203,6 +204,12 @@ def by_walking(source: Source) -> Contents:
     return contents
 
 
+def _is_ours(schema: Fields) -> bool:
+    """Tell whether a Schema record is the one that our channels refer to; it has no CRC."""
+    names = schema.take("H")[0], schema.string(), schema.string()
+    return names == (topics.SCHEMA_ID, topics.SCHEMA_NAME, topics.SCHEMA_ENCODING)
+
+
 def _settled(
     found: dict[int, list[tuple[ChannelInfo, bool, int]]], contents: Contents
 ) -> dict[int, ChannelInfo]:
@@ -216,7 +223,7 @@ def _settled(
         if len(believed) == 1:
             channels[mcap_id] = chosen = believed.pop()
             contents.channels_at[mcap_id] = next(
-                at for channel, _, at in items if channel == chosen
+                at for channel, sealed, at in items if channel == chosen and sealed >= is_sealed
             )
         else:
             why = "stands there in several versions" if believed else "has no CRC, as others have"

@@ -8,6 +8,7 @@ is said by octet, time and sequence number, also in the metadata of the new file
 from __future__ import annotations
 
 import json
+import struct
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from flightsw.codec.native import ffi, lib
+from hil.capture import topics
 from hil.capture.capturefile import END_TABLE, CaptureFile, ClosedChunk
 from hil.capture.chunks import (
     Choice,
@@ -39,6 +41,7 @@ from hil.errors import CaptureError
 RECOVERED_TABLE = "flatsat.recovered"
 SUFFIX = ".partial"
 _INDEX_HEAD_NBYTES = 15
+_SCHEMA_OF_CHANNEL = struct.Struct("<H")
 
 
 @dataclass(frozen=True)
@@ -249,9 +252,18 @@ class _Rebuilding:
         ends = {mcap_id: int(places[mcap_id]) for mcap_id in counts}
         begins = {i: ends[i] - 16 * counts[i] - _INDEX_HEAD_NBYTES for i in counts}
         fresh = sorted(set(counts) - set(self.file.counts))
-        channels = tuple(self._raw(self.contents.channels_at[mcap_id]) for mcap_id in fresh)
+        channels = tuple(self._channel(self.contents.channels_at[mcap_id]) for mcap_id in fresh)
         times_ns = (seen.start_ns, seen.end_ns)
         return ClosedChunk(channels, content, room.tobytes(), counts, begins, times_ns)
+
+    def _channel(self, at: int) -> bytes:
+        """Return a Channel record, of the one schema that there is, or of none."""
+        raw, schema_id = self._raw(at), _SCHEMA_OF_CHANNEL
+        if schema_id.unpack_from(raw, RECORD_HEAD.size + 2)[0] not in (0, topics.SCHEMA_ID):
+            patched = bytearray(raw)
+            schema_id.pack_into(patched, RECORD_HEAD.size + 2, topics.SCHEMA_ID)
+            return bytes(patched)
+        return raw
 
     def _raw(self, at: int) -> bytes:
         """Return a whole record as it stands in the file."""

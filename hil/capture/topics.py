@@ -8,6 +8,7 @@ from flightsw.codec.wire import Kind
 
 RECORD_ENCODING = "flatsat-record"
 JSON_ENCODING = "json"
+SCHEMA_ID = 1
 SCHEMA_NAME = "flatsat.Record"
 SCHEMA_ENCODING = "text"
 

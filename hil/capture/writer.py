@@ -18,7 +18,7 @@ from flightsw.codec.errors import TruncatedError
 from flightsw.codec.native import ffi, lib
 from flightsw.codec.wire import HEADER
 from hil.capture import mcapfmt, topics
-from hil.capture.capturefile import SCHEMA_ID, CaptureFile, ClosedChunk
+from hil.capture.capturefile import CaptureFile, ClosedChunk
 from hil.capture.compression import DEFAULT
 from hil.capture.mcapread import LIMIT_NBYTES
 from hil.errors import CaptureError, RunDirectoryError
@@ -224,7 +224,7 @@ class CaptureWriter:
         topic = topics.topic_of(kind, channel, self.names)
         raw = mcapfmt.channel(
             mcap_id,
-            0 if is_json else SCHEMA_ID,
+            0 if is_json else topics.SCHEMA_ID,
             topic,
             topics.JSON_ENCODING if is_json else topics.RECORD_ENCODING,
             {"kind": str(int(kind)), "channel": str(channel)},

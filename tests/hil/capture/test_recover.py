@@ -12,7 +12,7 @@ from damaging import EPOCH_NS, PER_CHUNK, chunk_ends, mutated, small_records, wr
 from mcap_readers import check_agreement
 
 from flightsw.codec.wire import Record
-from hil.capture import mcapfmt
+from hil.capture import mcapfmt, topics
 from hil.capture.reader import Capture
 from hil.capture.recover import RECOVERED_TABLE, recover
 from hil.cli import main
@@ -199,6 +199,17 @@ def test_records_of_a_channel_that_nothing_describes(tmp_path: Path, raw: bytes)
     assert records_of(done.target) == kept
     assert check_agreement(done.target) == len(kept) < COUNT
     assert any("channels that nothing describes" in loss.reason for loss in done.losses)
+
+
+def test_a_damaged_schema_is_written_anew(tmp_path: Path, raw: bytes) -> None:
+    """A Schema record with another id breaks no rule of the capture that is made of the rest."""
+    path = tmp_path / "capture.mcap.partial"
+    path.write_bytes(raw)
+    at = raw.index(mcapfmt.string(topics.SCHEMA_NAME)) - 2
+    path.write_bytes(raw[:at] + b"\0" + raw[at + 1 : chunk_ends(path)[-1]])
+    done = recover(path)
+    assert done.target is not None
+    assert check_agreement(done.target) == COUNT
 
 
 def recover_mutated(folder: Path, raw: bytes, seed: int, count: int) -> None:
