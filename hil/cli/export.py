@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 CAPTURE is a capture, or the directory of a run. Without --out it goes to stdout.
 A topic is /bus/i2c-1, or its name i2c-1, or a pattern: '/bus/*'. Times are virtual.
 
-Exit codes: 0 good, 2 usage, 3 the file cannot be written."""
+Exit codes: 0 good, 1 the capture cannot be read, 2 usage, 3 the file cannot be written."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add("--snaplen", type=int, metavar="N", help="pcapng: octets kept of a packet, 0: all")
     add("--waveforms", action="store_true", help="vcd: draw serial lines bit by bit")
     add("--raw", action="store_true", help="csv: fields of the record only, nothing decoded")
-    add("--tolerant", action="store_true", help="read a damaged capture up to the damage")
+    add("--tolerant", action="store_true", help="leave out what is damaged, and say so")
     return p
 
 

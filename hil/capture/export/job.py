@@ -46,8 +46,9 @@ def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
         selection = Selection(capture, request.topics, begin, end)
         with _destination(request) as file:
             told = _WRITERS[request.form](selection, request, file)
-        if capture.damage is not None:
-            told.append(f"the capture is damaged: {capture.damage}; what stands before it is there")
+        if damages := capture.damages:
+            more = f", and {len(damages) - 1} more" if len(damages) > 1 else ""
+            told.append(f"the capture is damaged: {damages[0]}{more}; all else is there")
     return told
 
 

@@ -258,3 +258,19 @@ def test_a_name_that_is_no_text_is_recovered(
     assert "caf?.mcap: 1 records" in capsys.readouterr().out
     with Capture(tmp_path / os.fsdecode(b"caf\xe9.recovered.mcap")) as capture:
         assert capture.metadata["flatsat.recovered"]["from"] == "caf?.mcap"
+
+
+def test_an_export_of_what_is_left_says_what_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tolerant export holds every record of whole chunks, and says how many are not."""
+    path, out = tmp_path / "capture.mcap", tmp_path / "out.csv"
+    raw = bytearray(write_small(path, small_records(PER_CHUNK * 4)))
+    with Capture(path) as capture:
+        for at in capture.places["at"][[0, 2]].tolist():
+            raw[at + 60] ^= 0xFF
+    path.write_bytes(raw)
+    assert main(["export", str(path), "--raw", "--tolerant", "--out", str(out)]) == 0
+    assert ", and 1 more; all else is there" in capsys.readouterr().err
+    numbers = [int(line.split(",")[0]) for line in out.read_text().splitlines()[1:]]
+    assert numbers == [*range(PER_CHUNK, 2 * PER_CHUNK), *range(3 * PER_CHUNK, 4 * PER_CHUNK)]
