@@ -107,6 +107,7 @@ def _played(path: Path, **options: Any) -> float:
     wish = ReplayOptions(mode=PLAY, pace="real", **options)
     with flown(path) as run, contextlib.redirect_stderr(io.StringIO()):
         figures = replay(run, wish, lambda text: None).figures
+    assert "lateness_us" in figures, "stimulus goes on when what it is for is up"
     return float(figures["lateness_us"]["p99"])
 
 

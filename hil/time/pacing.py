@@ -114,7 +114,10 @@ def first_in_line() -> Iterator[bool]:
     try:
         yield True
     finally:
-        os.sched_setscheduler(0, *before)
+        try:
+            os.sched_setscheduler(0, *before)
+        except PermissionError:  # by ``ulimit -r`` alone the flag cannot be taken off again
+            os.sched_setscheduler(0, before[0] | os.SCHED_RESET_ON_FORK, before[1])
 
 
 @contextlib.contextmanager

@@ -86,7 +86,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             for octets in judge.new():
                 writer.write(octets)
             note_end(writer, virtual_s=virtual_s, wall_s=round(wall_s, 3), repeatable=False)
-    notes = (*notes, *_improvised(bench), *_unanswerable(flown))
+    notes = (*notes, *_reordered(bench), *_improvised(bench), *_unanswerable(flown))
     return Replayed(
         MOCK,
         verdict,
@@ -232,6 +232,19 @@ def _improvised(bench: MockBench) -> list[str]:
             f"{counters['absent']} requests are like none that was recorded: nobody was there"
         )
     return notes
+
+
+def _reordered(bench: MockBench) -> list[str]:
+    """Say which requests came in another order among the buses, where no time tells of it."""
+    if bench.timed:
+        return []
+    last, count = -1, 0
+    for index in bench.stream.asked:
+        count += index < last
+        last = max(last, index)
+    if not count:
+        return []
+    return [f"{count} requests came behind others that they were recorded in front of"]
 
 
 def _unanswerable(flown: Flown) -> list[str]:

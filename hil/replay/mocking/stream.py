@@ -38,6 +38,8 @@ class MockStream:
         self.cut_ns: frozenset[int] = frozenset()
         #: how many of ``kept`` there were when something that was recorded was done last
         self.matched = 0
+        #: indices of requests that were recorded, as they come now
+        self.asked: list[int] = []
         #: indices of what was done again at another time
         self.moved: set[int] = set()
         #: inputs that a record has caused, by its index, and what lets them come
@@ -84,6 +86,8 @@ class MockStream:
             self.moved.add(index)
         self.kept.append(index if same else octets)
         self.matched = len(self.kept)
+        if kind not in _SENT:
+            self.asked.append(index)
         if self.acted is not None:
             self.acted(index, t_ns)
         if index in self.caused:

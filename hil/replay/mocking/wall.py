@@ -51,6 +51,8 @@ class WallInputs(Inputs):
         self._marks = sorted([*acts, *listens])
         self._listen_marks = sorted(bisect_left(self._marks, index) for index in listens)
         self._begun: Counter[str] = Counter()
+        #: which of the marks are beginnings to listen that have been made
+        self._open: set[int] = set()
         self._names = {spec.index: spec.name for spec in bench.board.buses}
         self._patience_ns = int(PATIENCE_NS * pace)
         #: how many of them have been done this time, those that were left out included
@@ -70,22 +72,28 @@ class WallInputs(Inputs):
         self._begun[bus] += 1
         found = self._begins.get(bus, [])
         if number < len(found):
-            self._acted(found[number], t_ns)
+            # On a tty it may have been seen later then: that it is open says nothing of the rest.
+            self._open.add(bisect_left(self._marks, found[number]))
+            if self._front in self._open:
+                self._acted(found[number], t_ns)
 
     @property
     def awaits_listener(self) -> bool:
         """What came in next was heard by somebody who is still to open a line, a bus, a device."""
         if self.next_ns >= NEVER_NS:
             return False
-        at = bisect_left(self._listen_marks, self._front)
         needs = bisect_left(self._marks, self.indices[self._at])
-        return at < len(self._listen_marks) and self._listen_marks[at] < needs
+        begin = bisect_left(self._listen_marks, self._front)
+        end = bisect_left(self._listen_marks, needs)
+        return not self._open.issuperset(self._listen_marks[begin:end])
 
     def _acted(self, index: int, t_ns: int) -> None:
         front = bisect_right(self._marks, index)
         if front > self._front:
             self._goes_on(t_ns)
             self._front = front
+            while self._front in self._open:
+                self._front += 1
             self._late_ns = t_ns - int(self.bench.recording.heads["t_ns"][index])
             self._plan()
 

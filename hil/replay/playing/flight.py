@@ -73,11 +73,13 @@ def _fly(
         player.ended = lambda t_ns: _end(rig, max(t_ns, last_ns) + AFTER_NS)
     player.begin()
     begin = time.perf_counter()
+    notes: tuple[str, ...] = ()
     with contextlib.ExitStack() as stack:
         if options.pace != "max":
             # Loading the flight software is not part of its time.
             while stepped.app is None and stepped.step():
                 pass
+            notes = _untimed(delivered, kernel.now_ns)
             player.late = Pacer(kernel, options.pace).late_ns
             stack.enter_context(fine_sleep())
         stepped.run()
@@ -93,7 +95,20 @@ def _fly(
         wall_s,
         flown.wall_s,
         {"delivered": dict(delivered.counts)} | delivered.figures(),
+        notes,
         told=tuple(told(silenced, exchange, rig.board)),
+    )
+
+
+def _untimed(delivered: Delivered, now_ns: int) -> tuple[str, ...]:
+    """Say of how many records the lateness is not taken."""
+    count = sum(delivered.counts.values())
+    if not count:
+        return ()
+    up_s = now_ns / SECOND
+    return (
+        f"{count:,} records were due before the flight software was up, at {up_s:.3f} s: "
+        "how late they were is not counted",
     )
 
 

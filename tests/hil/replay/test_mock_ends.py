@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -68,6 +69,20 @@ def test_what_is_written_last_counts(tmp_path: Path, clock: tuple[str, ...]) -> 
     for octets in (b"x" * 700, b"x" * 500, b""):
         verdict = mocked(run, program=writer(octets)).verdict
         assert not verdict.identical, octets
+
+
+@needs_shim
+@pytest.mark.skipif(shutil.which("i2cget") is None, reason="i2c-tools are not installed")
+def test_another_order_among_buses_is_told(tmp_path: Path) -> None:
+    """On the clock of the wall buses are compared one by one; which was asked first is a note."""
+    run = tmp_path / "run"
+    one, other = "i2cget -f -y 1 0x40 0 w", "i2cget -f -y 7 0x48 0 w"
+    both, swapped = (("sh", "-c", f"{a}; {b}; true") for a, b in ((one, other), (other, one)))
+    assert main(["run", "-q", "--out", str(run), "--board", "jetson_orin_nano", "--", *both]) == 0
+    same, moved = mocked(run), mocked(run, program=swapped)
+    assert same.figures["answered"] == moved.figures["answered"] > 1
+    assert not any("in front of" in note for note in same.notes)
+    assert any("requests came behind" in note for note in moved.notes)
 
 
 @needs_shim

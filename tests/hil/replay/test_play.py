@@ -102,6 +102,22 @@ def played(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return found
 
 
+def test_whose_lateness_is_not_counted_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Records that were due while the flight software was being loaded have no lateness; where
+    that is all of them there is none, and both is said."""
+    capture, _ = serial(tmp_path / "line.mcap", 200, SECOND // 5000)
+    assert main(["replay", str(capture), "--pace", "real", "--json", "-q"]) == 0
+    out = capsys.readouterr()
+    found = json.loads(out.out)
+    assert found["verdict"]["delivered"] == {"/bus/ttyAMA1": 200}
+    assert "lateness_us" not in found["figures"]
+    assert [note[:55] for note in found["notes"]] == [
+        "200 records were due before the flight software was up, "[:55]
+    ]
+
+
 # --- into a program ---------------------------------------------------------------------------
 
 
