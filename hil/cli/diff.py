@@ -69,11 +69,15 @@ def main(argv: list[str]) -> int:
 def _diff(args: argparse.Namespace) -> int:
     from hil.replay.diff import diff
     from hil.replay.flown import flown
+    from hil.replay.known import check_fields
+    from hil.replay.rules import tolerance
 
     with ExitStack() as stack:
         old, new = (stack.enter_context(flown(path)) for path in (args.a, args.b))
-        verdict = diff(old, new, _rules(args, old.board))
-        notes = [*_lacking(old), *_lacking(new), *_apart(old, new)]
+        rules = _rules(args, old.board)
+        unknown = check_fields(args.ignore, dict(map(tolerance, args.tolerate)), (old, new))
+        verdict = diff(old, new, rules)
+        notes = [*unknown, *_lacking(old), *_lacking(new), *_apart(old, new)]
         if not args.quiet:
             text = "\n".join([*verdict.lines(), *(f"note: {note}" for note in notes)])
             print(text, file=sys.stderr if args.json else sys.stdout)

@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,10 +129,13 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
     for line in (*run.gaps, *run.differences()):
         say(f"differs: {line}")
     options = _options(args, mode, program)
+    unknown = _unknown(run, options)
     if args.html is None:
         replayed = mode_of(mode)(run, options, say)
     else:
         replayed = _drawn(run, options, say, args.html)
+    if unknown:
+        replayed = replace(replayed, notes=(*replayed.notes, *unknown))
     # The output of a program is that of this command, and nothing of ours stands in it.
     ours = not args.json and not program and run.program is None
     print("\n".join(replayed.lines()), file=sys.stdout if ours else sys.stderr)
@@ -150,6 +154,15 @@ def _check(args: argparse.Namespace, mode: str) -> None:
             f"--pace {args.pace}: what is flown again flies as fast as it goes; leave it away, or "
             "take --mode play"
         )
+
+
+def _unknown(run: Flown, options: ReplayOptions) -> list[str]:
+    """Raise ``UsageError`` for a field that no record has; say which may have none."""
+    if not (options.ignore or options.tolerate):
+        return []
+    from hil.replay.known import check_fields
+
+    return check_fields(options.ignore, options.tolerate, (run,))
 
 
 def _drawn(run: Flown, options: ReplayOptions, say: Callable[[str], None], path: Path) -> Replayed:

@@ -48,12 +48,12 @@ class Rules:
 
     def ignores(self, topic: str, name: str) -> bool:
         """Tell whether a field may be anything."""
-        return any(_covers(rule, topic, name) for rule in self.ignore)
+        return any(covers(rule, topic, name) for rule in self.ignore)
 
     def amount(self, topic: str, name: str) -> float:
         """Return by how much a field may differ; 0 where nothing is said."""
         return max(
-            (a for rule, a in self.tolerate.items() if _covers(rule, topic, name)), default=0
+            (a for rule, a in self.tolerate.items() if covers(rule, topic, name)), default=0
         )
 
     def passes(self, topic: str, name: str, old: object, new: object) -> bool:
@@ -101,7 +101,7 @@ def tolerance(text: str) -> tuple[str, float]:
     return name, value
 
 
-def _covers(rule: str, topic: str, name: str) -> bool:
+def covers(rule: str, topic: str, name: str) -> bool:
     """Tell whether a rule is about a field of a topic."""
     where, colon, what = rule.rpartition(":")
     if colon and where != topic:

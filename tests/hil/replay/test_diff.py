@@ -259,3 +259,35 @@ def test_a_packed_run_is_a_run(runs: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(runs["nothing"], tmp_path / "run")
     assert main(["pack", str(tmp_path / "run"), "--out", str(packed)]) == 0
     assert main(["diff", str(runs["nothing"]), str(packed), "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--ignore", "nonsuch"), "--ignore 'nonsuch': no record has that field"),
+        (("--ignore", "tm.powr"), "no record has that field; did you mean 'tm.power"),
+        (("--tolerate", "nonsuch=3"), "--tolerate 'nonsuch': no record has that field"),
+        (("--ignore", ""), "--ignore '': names no field"),
+        (("--ignore", "/bus/i2c-9:t_ns"), "no run has a topic '/bus/i2c-9'; did you mean"),
+    ],
+)
+@pytest.mark.parametrize("command", ["diff", "replay"])
+def test_a_rule_about_no_field_is_an_error(
+    runs: dict[str, Path],
+    command: str,
+    words: tuple[str, ...],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A mistyped field is told, with the nearest name: nothing passes for being misspelt."""
+    targets = [str(runs["nothing"])] * (2 if command == "diff" else 1)
+    assert main([command, *targets, *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "rule", ["tm.power", "payload[3]", "tm.event.SAFE_MODE", "fault", "i2c.power_monitor.bus2_v"]
+)
+def test_a_rule_about_what_could_be_is_none(runs: dict[str, Path], rule: str) -> None:
+    """A field that is recorded, or that the dictionary knows, may be ignored."""
+    assert main(["diff", str(runs["nothing"]), str(runs["nothing"]), "--ignore", rule]) == 0
