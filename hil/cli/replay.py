@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,13 +45,16 @@ def parser() -> argparse.ArgumentParser:
         "the same world again; play: recorded stimulus with its timing (default: re-execute where "
         "the run can be repeated, mock where a board or a program took part, play for imports)",
     )
-    p.add_argument("--until", type=number, metavar="N", help="stop after record number N")
+    p.add_argument(
+        "--until",
+        metavar="WHERE",
+        help="stop after record number N, or at a time: 4711, seq=4711, 300s, '5.5 min'",
+    )
     p.add_argument(
         "--from",
-        type=number,
-        metavar="N",
+        metavar="WHERE",
         dest="start",
-        help="begin before record number N, at the nearest snapshot (see `hil snapshot`)",
+        help="begin before record number N or a time, at the nearest snapshot (`hil snapshot`)",
     )
     p.add_argument(
         "--break-at",
@@ -93,13 +97,6 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def number(text: str) -> int:
-    """Return the global number of a record."""
-    if not text.isascii() or not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: give the number of a record, from 0 on")
-    return int(text)
-
-
 def main(argv: list[str]) -> int:
     """Replay, print the verdict; return 0 if identical and 1 if not."""
     program: list[str] = []
@@ -128,7 +125,8 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
 
     for line in (*run.gaps, *run.differences()):
         say(f"differs: {line}")
-    options = _options(args, mode, program)
+    _check_program(run, program)
+    options = _options(run, args, mode, program)
     unknown = _unknown(run, options)
     if args.html is None:
         replayed = mode_of(mode)(run, options, say)
@@ -154,6 +152,13 @@ def _check(args: argparse.Namespace, mode: str) -> None:
             f"--pace {args.pace}: what is flown again flies as fast as it goes; leave it away, or "
             "take --mode play"
         )
+
+
+def _check_program(run: Flown, program: tuple[str, ...]) -> None:
+    """Raise ``UsageError`` for a program that is not there: nothing could be compared."""
+    words = program or (run.program if run.program is not None and run.path.is_dir() else ())
+    if words and shutil.which(words[0]) is None:
+        raise UsageError(f"{words[0]}: is no program here; name one behind --")
 
 
 def _unknown(run: Flown, options: ReplayOptions) -> list[str]:
@@ -204,14 +209,17 @@ def mode_of(mode: str) -> Callable[[Flown, ReplayOptions, Callable[[str], None]]
     return found
 
 
-def _options(args: argparse.Namespace, mode: str, program: tuple[str, ...]) -> ReplayOptions:
+def _options(
+    run: Flown, args: argparse.Namespace, mode: str, program: tuple[str, ...]
+) -> ReplayOptions:
     from hil.replay.outcome import ReplayOptions
+    from hil.replay.place import place
     from hil.replay.rules import tolerance
 
     return ReplayOptions(
         mode=mode,
-        until=args.until,
-        start=args.start,
+        until=place(run, args.until, "--until"),
+        start=place(run, args.start, "--from"),
         break_at=args.break_at,
         step=args.step,
         pace=args.pace or ("real" if program and mode == "play" else "max"),

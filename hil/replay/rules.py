@@ -52,9 +52,7 @@ class Rules:
 
     def amount(self, topic: str, name: str) -> float:
         """Return by how much a field may differ; 0 where nothing is said."""
-        return max(
-            (a for rule, a in self.tolerate.items() if covers(rule, topic, name)), default=0
-        )
+        return max((a for rule, a in self.tolerate.items() if covers(rule, topic, name)), default=0)
 
     def passes(self, topic: str, name: str, old: object, new: object) -> bool:
         """Tell whether a difference of one field does not count."""

@@ -43,13 +43,45 @@ def test_until_a_record(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert told["virtual_s"] < 40.0
 
 
-def test_until_beyond_the_end_is_the_whole_run(
-    run: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("mode", ["re-execute", "mock"])
+def test_until_beyond_the_end_is_an_error(
+    run: Path, capsys: pytest.CaptureFixture[str], mode: str
 ) -> None:
-    """A number that the run never comes to ends nothing: the digest is that of the run."""
-    assert replay(run, "--until", "99999999", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["figures"]["digest"] == json.loads((run / "run.json").read_text())["digest"]
+    """A record, or a time, that the run never comes to is a mistake, and is told as one."""
+    assert replay(run, "--until", "99999999", "--mode", mode) == 2
+    assert "--until 99999999: the last record of the run is number " in capsys.readouterr().err
+    assert replay(run, "--until", "41s", "--mode", mode) == 2
+    assert "--until 41s: the last record of the run is at " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["seq=300", "300"])
+def test_a_record_may_be_named_either_way(
+    run: Path, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """A plain number is that of a record, with and without seq= before it."""
+    assert replay(run, "--until", words, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["figures"]["records"] == 301
+
+
+def test_until_a_time(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a unit it is a time: no record is behind it, and the next one would be."""
+    assert replay(run, "--until", "0.25 min", "--json") == 0
+    number = json.loads(capsys.readouterr().out)["figures"]["records"]
+    with Capture(run / "capture.mcap") as capture:
+        seqs = {record.seq: record.t_ns for record in capture.records()}
+    assert seqs[number - 1] <= 15_000_000_000 <= seqs[number]
+    assert replay(run, "--until", "abc") == 2
+    assert replay(run, "--from", "41s") == 2
+    assert replay(run, "--from", "0.5 min", "--until", "15s") == 2
+
+
+@pytest.mark.parametrize("mode", ["re-execute", "mock", "play"])
+def test_a_program_that_is_not_there_is_no_divergence(
+    run: Path, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    """Nothing was compared where nothing could run: that is trouble, told under our name."""
+    assert replay(run, "--mode", mode, "--", "nosuchcmd") == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("hil replay: nosuchcmd: ")
 
 
 def test_break_at_opens_the_debugger_where_it_begins_to_hold(
