@@ -47,10 +47,16 @@ class Step(NamedTuple):
     same: bool = False
 
 
-def align(old: Sequence[Keys], new: Sequence[Keys], slack: tuple[float, ...] = ()) -> list[Step]:
+def align(
+    old: Sequence[Keys],
+    new: Sequence[Keys],
+    slack: tuple[float, ...] = (),
+    goes_on: bool = False,
+) -> list[Step]:
     """Return the steps that lead through both sequences, in order. Items of the same content whose
-    ``times`` differ by no more than ``slack`` count as equal."""
-    return _Aligner(old, new, slack).steps()
+    ``times`` differ by no more than ``slack`` count as equal. Where both streams go on behind their
+    sequences (``goes_on``), what is left of one at its end costs nothing: its like is to come."""
+    return _Aligner(old, new, slack).steps(goes_on)
 
 
 class _Aligner:
@@ -60,9 +66,9 @@ class _Aligner:
         self.old, self.new, self.slack = old, new, slack
         self.out: list[Step] = []
 
-    def steps(self) -> list[Step]:
+    def steps(self, goes_on: bool = False) -> list[Step]:
         """Return the steps through both sequences."""
-        self._align(0, len(self.old), 0, len(self.new))
+        self._align(0, len(self.old), 0, len(self.new), 0 if goes_on else GAP_COST)
         return self.out
 
     def _same(self, a: int, b: int) -> bool:
@@ -93,29 +99,31 @@ class _Aligner:
             and old[a].content != old[a + 1].content
         )
 
-    def _align(self, a: int, a_end: int, b: int, b_end: int) -> None:
-        """Append the steps through ``old[a:a_end]`` and ``new[b:b_end]``."""
+    def _align(self, a: int, a_end: int, b: int, b_end: int, left: int = GAP_COST) -> None:
+        """Append the steps through ``old[a:a_end]`` and ``new[b:b_end]``; ``left`` is what an item
+        costs that is left at the end of one."""
         while a < a_end and b < b_end and self._same(a, b):
             self.out.append(Step(PAIR, a, b, True))
             a, b = a + 1, b + 1
         a_stop, b_stop = a_end, b_end
         while a < a_stop and b < b_stop and self._same(a_stop - 1, b_stop - 1):
             a_stop, b_stop = a_stop - 1, b_stop - 1
+        left = left if a_stop == a_end else GAP_COST
         if (a_stop - a) * (b_stop - b) <= CELLS:
-            self._cheapest(a, a_stop, b, b_stop)
+            self._cheapest(a, a_stop, b, b_stop, left)
         elif anchors := self._anchors(a, a_stop, b, b_stop):
             for one, other in anchors:
                 self._align(a, one, b, other)
                 a, b = one, other
-            self._last(a, a_stop, b, b_stop)
+            self._last(a, a_stop, b, b_stop, left)
         else:
             self._in_place(a, a_stop, b, b_stop)
         self.out += (Step(PAIR, a_stop + n, b_stop + n, True) for n in range(a_end - a_stop))
 
-    def _last(self, a: int, a_end: int, b: int, b_end: int) -> None:
+    def _last(self, a: int, a_end: int, b: int, b_end: int, left: int) -> None:
         """Append the stretch behind the last anchor, which begins with it."""
         self.out.append(Step(PAIR, a, b, self._same(a, b)))
-        self._align(a + 1, a_end, b + 1, b_end)
+        self._align(a + 1, a_end, b + 1, b_end, left)
 
     def _in_place(self, a: int, a_end: int, b: int, b_end: int) -> None:
         """Pair what stands at the same place: nothing better is known."""
@@ -139,46 +147,48 @@ class _Aligner:
                 return _rising(pairs)
         return []
 
-    def _cheapest(self, a: int, a_end: int, b: int, b_end: int) -> None:
+    def _cheapest(self, a: int, a_end: int, b: int, b_end: int, left: int) -> None:
         """Append the steps of least cost."""
         n, m = a_end - a, b_end - b
         #: best[i][j] is the cost from (a + i, b + j) to the end
         best = [[0] * (m + 1) for _ in range(n + 1)]
-        best[n] = [(m - j) * GAP_COST for j in range(m + 1)]
+        best[n] = [(m - j) * left for j in range(m + 1)]
         for i in range(n - 1, -1, -1):
             row, below = best[i], best[i + 1]
-            row[m] = (n - i) * GAP_COST
+            row[m] = (n - i) * left
             for j in range(m - 1, -1, -1):
                 cost = below[j + 1] + self._cost(a + i, b + j)
                 cost = min(cost, below[j] + GAP_COST, row[j + 1] + GAP_COST)
                 if i + 1 < n and j + 1 < m and self._swapped(a + i, b + j):
                     cost = min(cost, best[i + 2][j + 2] + SWAP_COST)
                 row[j] = cost
-        self._walk(a, b, best)
+        self._walk(a, b, best, left)
 
-    def _walk(self, a: int, b: int, best: list[list[int]]) -> None:
+    def _walk(self, a: int, b: int, best: list[list[int]], left: int) -> None:
         """Append the steps that a table of costs holds; of equal ones a pair comes first."""
         n, m = len(best) - 1, len(best[0]) - 1
         i = j = 0
-        while i < n or j < m:
+        while i < n and j < m:
             step, cost, wide = self._choice(a, b, i, j, best)
             assert best[i][j] == cost + best[i + wide[0]][j + wide[1]], "the table leads to its end"
             self.out.append(step)
             i, j = i + wide[0], j + wide[1]
+        assert best[i][j] == (n - i + m - j) * left, "the table leads to its end"
+        self.out += (Step(MISSING, one, b + j) for one in range(a + i, a + n))
+        self.out += (Step(EXTRA, a + n, other) for other in range(b + j, b + m))
 
     def _choice(
         self, a: int, b: int, i: int, j: int, best: list[list[int]]
     ) -> tuple[Step, int, tuple[int, int]]:
         """Return the step from (i, j), its cost, and how many items of each side it takes."""
         n, m, left = len(best) - 1, len(best[0]) - 1, best[i][j]
-        if i < n and j < m:
-            cost = self._cost(a + i, b + j)
-            if left == best[i + 1][j + 1] + cost:
-                return Step(PAIR, a + i, b + j, cost == 0), cost, (1, 1)
-            can_swap = i + 1 < n and j + 1 < m and self._swapped(a + i, b + j)
-            if can_swap and left == best[i + 2][j + 2] + SWAP_COST:
-                return Step(SWAP, a + i, b + j), SWAP_COST, (2, 2)
-        if i < n and left == best[i + 1][j] + GAP_COST:
+        cost = self._cost(a + i, b + j)
+        if left == best[i + 1][j + 1] + cost:
+            return Step(PAIR, a + i, b + j, cost == 0), cost, (1, 1)
+        can_swap = i + 1 < n and j + 1 < m and self._swapped(a + i, b + j)
+        if can_swap and left == best[i + 2][j + 2] + SWAP_COST:
+            return Step(SWAP, a + i, b + j), SWAP_COST, (2, 2)
+        if left == best[i + 1][j] + GAP_COST:
             return Step(MISSING, a + i, b + j), GAP_COST, (1, 0)
         return Step(EXTRA, a + i, b + j), GAP_COST, (0, 1)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import defaultdict, deque
 from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 from flightsw.codec.wire import Record, unpack_from
 from hil.capture.topics import topic_of
@@ -37,6 +38,7 @@ _TELLING = ("packets", "frames", "idle", "octets")
 #: differences of records kept for the list
 LISTED = 400
 Rings = tuple[Ring, Ring]
+T = TypeVar("T")
 _NAMES = {PAIR: CHANGED, MISSING: MISSING_KIND, EXTRA: EXTRA_KIND, SWAP: SWAPPED}
 
 
@@ -64,6 +66,26 @@ class _Place:
         self.order = (t_ns, first.seq)
 
 
+class _Lost(Generic[T]):
+    """What one stream has not had so far of the other, the earliest first."""
+
+    def __init__(self) -> None:
+        #: what tells it, its running number, and the difference that it is so far
+        self._rows: deque[tuple[bytes, int, T]] = deque(maxlen=NEAR)
+
+    def add(self, content: bytes, index: int, difference: T) -> None:
+        """Note one more."""
+        self._rows.append((content, index, difference))
+
+    def take(self, content: bytes, index: int) -> T | None:
+        """Return the difference that ends with ``content`` at number ``index``, if that is near."""
+        for row in self._rows:
+            if row[0] == content and index - row[1] <= NEAR:
+                self._rows.remove(row)
+                return row[2]
+        return None
+
+
 class Judge:
     """Counts what is found, and keeps the first of it."""
 
@@ -76,10 +98,10 @@ class Judge:
         self._rejoined: dict[str, int | None] = {}
         self._context: Context | None = None
         #: by topic: records that one stream lacks so far, by content
-        self._lost: dict[tuple[str, int], OrderedDict[bytes, tuple[int, _Place]]] = {}
-        self._lost_units: dict[
-            tuple[str, str, bool], OrderedDict[bytes, tuple[int, UnitDifference]]
-        ] = {}
+        self._lost: defaultdict[tuple[str, bool], _Lost[_Place]] = defaultdict(_Lost)
+        #: the same by topic and kind of unit
+        self._lost_units: defaultdict[tuple[str, str, bool], _Lost[UnitDifference]]
+        self._lost_units = defaultdict(_Lost)
         self._first: _Place | None = None
         self._header = (*HEADER_FIELDS, *(["seq"] if rules.compare_seq else []))
         #: the first differences, of records and of units, as they were found
@@ -153,16 +175,11 @@ class Judge:
         """Return where a unit that one stream lacks came at another place of it before."""
         (placed,) = (*what.old, *what.new)
         index = what.a if what.old else what.b
-        key = (found.topic, found.units)
-        waiting = self._lost_units.setdefault((*key, not what.old), OrderedDict())
-        place, before = waiting.pop(placed.unit.octets, (0, None))
-        if before is not None and index - place <= NEAR:
-            return before
-        lost = self._lost_units.setdefault((*key, bool(what.old)), OrderedDict())
-        lost[placed.unit.octets] = (index, found)
-        if len(lost) > NEAR:
-            lost.popitem(last=False)
-        return None
+        key, octets_ = (found.topic, found.units), placed.unit.octets
+        before = self._lost_units[*key, not what.old].take(octets_, index)
+        if before is None:
+            self._lost_units[*key, bool(what.old)].add(octets_, index, found)
+        return before
 
     def count_units(self, topic: str, kind: str, side: int, number: int) -> None:
         """Note that units have come on one side."""
@@ -205,17 +222,14 @@ class Judge:
         index, octets_ = (what.a, what.old[0]) if is_lost else (what.b, what.new[0])
         content = octets_[:8] + octets_[16:24] + octets_[28:]
         self.skew += 1 if is_lost else -1
-        before = self._lost.get((topic, not is_lost), OrderedDict()).pop(content, None)
-        if before is not None and index - before[0] <= NEAR:
-            self._moved(before[1], record, rings)
+        before = self._lost[topic, not is_lost].take(content, index)
+        if before is not None:
+            self._moved(before, record, rings)
             return
         kind = MISSING_KIND if is_lost else EXTRA_KIND
         old, new = (record, None) if is_lost else (None, record)
         place = _Place(kind, topic, index, old, new, [], what.at)
-        lost = self._lost.setdefault((topic, is_lost), OrderedDict())
-        lost[content] = (index, place)
-        if len(lost) > NEAR:
-            lost.popitem(last=False)
+        self._lost[topic, is_lost].add(content, index, place)
         self._add(place, rings)
 
     def _moved(self, before: _Place, record: Record, rings: Rings) -> None:

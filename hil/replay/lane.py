@@ -140,8 +140,9 @@ class Lane(Generic[T]):
         if self._all_late():
             return True
         window = self._limit(WINDOW_LIMIT) if final else self._window
-        steps = align(self._front(old, window), self._front(new, window), self._slack)
         whole = final and window >= longest
+        fronts = self._front(old, window), self._front(new, window)
+        steps = align(*fronts, self._slack, goes_on=not whole)
         take = len(steps) if whole else self._firm(steps)
         if whole and self._open_end:
             while take and steps[take - 1].op == MISSING:
@@ -164,22 +165,32 @@ class Lane(Generic[T]):
     def _all_late(self) -> bool:
         """Take the items at the front that are all equal but for their time, where none of them is
         there at its own time: a short way for streams that are shifted for good."""
-        old, new = self.old, self.new
-        count = min(len(old.items), len(new.items), WAITING)
-        left, right = self._front(old, FIRM_LATE), self._front(new, FIRM_LATE)
+        left, right = self._front(self.old, FIRM_LATE), self._front(self.new, FIRM_LATE)
         if len(left) < FIRM_LATE or not _same_content(left, right):
             return False
-        left, right = self._front(old, count), self._front(new, count)
-        times = {keys.full for keys in right}
-        alike = zip(left, right, strict=True)
-        late = next(
-            (n for n, (a, b) in enumerate(alike) if a.content != b.content or a.full in times),
-            count,
-        )
+        late = self._late_front(WINDOW_LIMIT)  # most often enough to see that it is not so
+        if late >= FIRM_LATE:
+            late = self._late_front(WAITING)
         if late < FIRM_LATE:
             return False
         self._take([Step(PAIR, n, n) for n in range(late)])
         return True
+
+    def _late_front(self, most: int) -> int:
+        """Return how many of the first ``most`` items are equal but for their time, while neither
+        stream has the other's among its own."""
+        count = min(len(self.old.items), len(self.new.items), most)
+        left, right = self._front(self.old, count), self._front(self.new, count)
+        times, others = {keys.full for keys in right}, {keys.full for keys in left}
+        alike = enumerate(zip(left, right, strict=True))
+        return next(
+            (
+                n
+                for n, (a, b) in alike
+                if a.content != b.content or a.full in times or b.full in others
+            ),
+            count,
+        )
 
     def _limit(self, most: int) -> int:
         """Return how many items a window may have so that it is not too heavy."""
@@ -226,17 +237,28 @@ class Lane(Generic[T]):
     def _firm(self, steps: list[Step]) -> int:
         """Return how many steps lead up to where the streams are together for certain."""
         run = late = end = 0
-        for nth, step in enumerate(steps, 1):
+        is_late = self._late(steps)
+        for nth, step in enumerate(steps):
             run = run + 1 if step.same else 0
-            late = late + 1 if step.op == PAIR and not step.same and self._is_late(step) else 0
+            late = late + 1 if is_late[nth] else 0
             if run >= FIRM or late >= FIRM_LATE:
-                end = nth
+                end = nth + 1
         return end
 
-    def _is_late(self, step: Step) -> bool:
-        old, new = self.old, self.new
-        one = self._keys(old.items[step.a], old.marks[step.a])
-        return one.content == self._keys(new.items[step.b], new.marks[step.b]).content
+    def _late(self, steps: list[Step]) -> list[bool]:
+        """Tell of each step whether it pairs items that are equal but for their time, while neither
+        stream has the other's item at its own time."""
+        pairs = [(n, s) for n, s in enumerate(steps) if s.op == PAIR and not s.same]
+        found = [False] * len(steps)
+        if len(pairs) < FIRM_LATE:
+            return found
+        old, new = self._front(self.old, WINDOW_LIMIT), self._front(self.new, WINDOW_LIMIT)
+        alike = [(n, s) for n, s in pairs if old[s.a].content == new[s.b].content]
+        if len(alike) >= FIRM_LATE:
+            olds, news = {keys.full for keys in old}, {keys.full for keys in new}
+            for n, step in alike:
+                found[n] = old[step.a].full not in news and new[step.b].full not in olds
+        return found
 
     def _take(self, steps: list[Step]) -> None:
         """Hand on what differs, and drop what was stepped over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -142,6 +143,41 @@ def test_what_comes_far_later_is_late_and_not_lost() -> None:
     assert (count.late, count.differences) == (1, 1)
     assert verdict.first is not None
     assert (verdict.first.t_ns_recorded, verdict.first.t_ns_replayed) == (held.t_ns, late.t_ns)
+
+
+@pytest.mark.parametrize("lost", ["here and there", "at once"])
+def test_of_a_part_that_is_polled_what_is_lost_is_missing(lost: str) -> None:
+    """Where every record says the same, those that came at their own time are not late."""
+    draw = random.Random(7)
+    times = sorted(draw.sample(range(10**9), 3000))
+    old = [Record(Kind.I2C, 0, 1, 0, t_ns, 5, 0, 0x40, b"same") for t_ns in times]
+    gone = set(draw.sample(range(3000), 300)) if lost == "here and there" else set(range(900, 1100))
+    new = [record for n, record in enumerate(old) if n not in gone]
+    verdict = compared(octets(old), octets(new))
+    assert counted(verdict) == Counter({("/bus/i2c-1", "missing"): len(gone)})
+    assert verdict.first is not None
+    assert verdict.first.index == min(gone)
+    turned = compared(octets(new), octets(old))
+    assert counted(turned) == Counter({("/bus/i2c-1", "extra"): len(gone)})
+    late = [record._replace(t_ns=record.t_ns + 7) for record in old]
+    assert counted(compared(octets(old), octets(late))) == Counter({("/bus/i2c-1", "late"): 3000})
+
+
+def test_of_equal_records_that_come_later_the_first_was_lost_first() -> None:
+    """Two of the same content that come again behind many others are late, each for its own."""
+    old = stream(300, 4)
+    i2c = [n for n, record in enumerate(old) if record.kind == Kind.I2C]
+    first, second, later = i2c[10], i2c[12], i2c[45]
+    for n in (first, second):
+        old[n] = old[n]._replace(payload=b"twin")
+    twins = [old[n]._replace(t_ns=old[later].t_ns + n) for n in (first, second)]
+    new = [r for n, r in enumerate(old) if n not in (first, second)]
+    at = new.index(old[later]) + 1
+    verdict = compared(octets(old), octets([*new[:at], *twins, *new[at:]]))
+    assert counted(verdict) == Counter({("/bus/i2c-1", "late"): 2})
+    told = [(one.t_ns_recorded, one.t_ns_replayed) for one in verdict.listed]
+    pairs = zip((old[first], old[second]), twins, strict=True)
+    assert told == [(one.t_ns, other.t_ns) for one, other in pairs]
 
 
 def test_the_order_of_topics_among_each_other_does_not_count() -> None:
