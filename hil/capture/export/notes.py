@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,8 @@ class Notes:
 
     def __init__(self, names: Names, faults: Iterable[Record] = ()) -> None:
         self._names = names
-        self._rows: list[Mapping[str, Any]] = []
+        #: number and words of each row of the plan, by the bus and the address that it is for
+        self._rows: defaultdict[tuple[str, int | None], list[tuple[int, str]]] = defaultdict(list)
         #: rows by the octets of their record: a plan that was read ahead comes again in its place
         self._known: dict[tuple[int, bytes], int] = {}
         for record in faults:
@@ -49,22 +51,22 @@ class Notes:
             return f"fault took effect: {told(values)}"
         key = (record.seq, record.payload)
         if key not in self._known:
-            self._rows.append(values)
-            self._known[key] = len(self._rows)
+            self._known[key] = number = len(self._known) + 1
+            on = values.get("on")
+            if isinstance(on, str):
+                self._rows[on, _address_of(values)].append((number, told(values)))
         return f"fault plan row {self._known[key]}: {told(values)}"
 
     def _changed(self, record: Record) -> str:
         """Say which rows of the plan may have changed a record."""
         name = self._names.name(record.kind, record.channel)
-        rows = [
-            f"{number}: {told(row)}"
-            for number, row in enumerate(self._rows, 1)
-            if row.get("on") == name and _may_mean(row, record.address)
-        ]
-        if not rows:
+        rows = [self._rows.get((name, address), []) for address in (None, record.address)]
+        if not any(rows):
             return "changed by a fault"
-        more = f" and {len(rows) - _ROWS_SHOWN} more" if len(rows) > _ROWS_SHOWN else ""
-        listed = " or ".join(rows[:_ROWS_SHOWN])
+        count = sum(map(len, rows))
+        more = f" and {count - _ROWS_SHOWN} more" if count > _ROWS_SHOWN else ""
+        first = sorted(row for of_address in rows for row in of_address[:_ROWS_SHOWN])
+        listed = " or ".join(f"{number}: {words}" for number, words in first[:_ROWS_SHOWN])
         return f"changed by a fault, fault plan row {listed}{more}"
 
 
@@ -77,10 +79,9 @@ def told(values: Mapping[str, Any]) -> str:
     return ", ".join([head, " ".join(rest)]) if rest else head
 
 
-def _may_mean(row: Mapping[str, Any], address: int) -> bool:
-    """Tell whether a row is for this address, or for any."""
-    given = row.get("address")
+def _address_of(row: Mapping[str, Any]) -> int | None:
+    """Return the address that a row is for; None: any, or it does not say in a way that we know."""
     try:
-        return given is None or int(str(given), 0) == address
+        return int(str(row.get("address")), 0)
     except ValueError:
-        return True
+        return None

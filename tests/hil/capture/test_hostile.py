@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import tracemalloc
@@ -11,9 +12,13 @@ from pathlib import Path
 import pytest
 from damaging import EPOCH_NS, PER_CHUNK, small_records, write_small
 
+from flightsw.codec.wire import Flag, Kind, Record
 from hil.capture import mcapfmt
+from hil.capture.export.naming import Names
+from hil.capture.export.notes import Notes
 from hil.capture.follow import Follower
 from hil.capture.mcapfmt import MAGIC, Op
+from hil.capture.mcapread import ChannelInfo
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.errors import CaptureError
@@ -274,3 +279,18 @@ def test_an_export_of_what_is_left_says_what_is_not(
     assert ", and 1 more; all else is there" in capsys.readouterr().err
     numbers = [int(line.split(",")[0]) for line in out.read_text().splitlines()[1:]]
     assert numbers == [*range(PER_CHUNK, 2 * PER_CHUNK), *range(3 * PER_CHUNK, 4 * PER_CHUNK)]
+
+
+def test_a_comment_names_the_rows_that_may_have_done_it() -> None:
+    """Of a large plan the first rows for the bus and address are named, the others counted."""
+    notes = Notes(Names([ChannelInfo(1, "/bus/i2c-1", "", Kind.I2C, 0)]))
+    for nth in range(400):
+        row = {"planned": True, "kind": "nak", "on": "i2c-1", "first": nth}
+        row |= {} if nth % 4 == 3 else {"address": hex(nth % 4)}
+        notes.of(Record(Kind.FAULT, 0, 0, 0, 0, 0, nth, 0, json.dumps(row).encode()))
+    hit = Record(Kind.I2C, 0, int(Flag.FAULTED), 0, 0, 0, 400, 2, b"")
+    assert notes.of(hit) == (
+        "seq=400: changed by a fault, fault plan row 3: nak on i2c-1, first=2 address=0x2 or "
+        "4: nak on i2c-1, first=3 or 7: nak on i2c-1, first=6 address=0x2 and 197 more"
+    )
+    assert notes.of(hit._replace(channel=1)) == "seq=400: changed by a fault"
