@@ -66,9 +66,11 @@ class MockUARTBus(UARTBus):
             if len(octets) < len(wanted) and wanted.startswith(octets):
                 return False
             if wanted and octets.startswith(wanted):
+                before_ns = self._line_ns()
                 end_ns = self._cut(len(wanted))
                 index = lane.advance(lane.at)
-                self._recorded(index, start_ns, end_ns - start_ns, wanted)
+                line_ns = before_ns - self._line_ns()
+                self._recorded(index, start_ns, end_ns - start_ns, wanted, line_ns)
                 return True
         self._pieces.pop(0)
         index = lane.take(start_ns, (0, 0, first))
@@ -77,6 +79,10 @@ class MockUARTBus(UARTBus):
         else:
             self._came(start_ns, end_ns - start_ns, 0, 0, 0, first)
         return True
+
+    def _line_ns(self) -> int:
+        """Return how long the line was busy with the pieces, pauses between them left out."""
+        return sum(end_ns - start_ns for start_ns, end_ns, _ in self._pieces)
 
     def _cut(self, nbytes: int) -> int:
         """Take octets off the front of the pieces; return when their last bit ended."""
@@ -92,7 +98,9 @@ class MockUARTBus(UARTBus):
                 return at_ns
             nbytes -= len(piece)
 
-    def _recorded(self, index: int, t_ns: int, duration_ns: int, payload: bytes) -> None:
+    def _recorded(
+        self, index: int, t_ns: int, duration_ns: int, payload: bytes, line_ns: int | None = None
+    ) -> None:
         """Report a recorded piece that has left now, or when it was recorded.
 
         A device, a fault or the modem lines may have held it back then: what was delayed says so,
@@ -102,7 +110,10 @@ class MockUARTBus(UARTBus):
         then_ns, then_took_ns = int(head["t_ns"]), int(head["duration_ns"])
         held = int(head["flags"]) & _FAULTED or self.flow or then_ns <= self._before_ns + 1
         if not self.answers.lane.timed:
-            duration_ns = then_took_ns
+            # In other pieces it takes as long on the line; at another rate it does not.
+            took_ns = duration_ns if line_ns is None else line_ns
+            same = abs(took_ns - then_took_ns) <= len(payload) or int(head["flags"]) & _FAULTED
+            duration_ns = then_took_ns if same else took_ns
         elif abs(then_ns - t_ns) <= 1 or (held and then_ns > t_ns):
             t_ns, duration_ns = then_ns, then_took_ns
         self._before_ns = then_ns + then_took_ns

@@ -39,6 +39,8 @@ left = {count}
 while left > 0:
     left -= len(os.read(fd, left))
 """
+SLOW = "import termios; w = termios.tcgetattr(fd); w[4] = w[5] = termios.B4800; "
+SLOW += "termios.tcsetattr(fd, termios.TCSANOW, w)"
 clocks = pytest.mark.parametrize("clock", [(), ("--virtual-time",)], ids=["wall", "virtual"])
 
 
@@ -69,6 +71,17 @@ def test_what_is_written_last_counts(tmp_path: Path, clock: tuple[str, ...]) -> 
     for octets in (b"x" * 700, b"x" * 500, b""):
         verdict = mocked(run, program=writer(octets)).verdict
         assert not verdict.identical, octets
+
+
+@needs_shim
+@clocks
+def test_another_rate_of_a_line_is_told(tmp_path: Path, clock: tuple[str, ...]) -> None:
+    """The same octets at another rate are not the same: they are longer on the line."""
+    run = recorded(tmp_path, clock, b"x" * 50)
+    slow = [word.replace("os.write", f"{SLOW}; os.write") for word in writer(b"x" * 50)]
+    told = mocked(run, program=tuple(slow)).verdict
+    assert not told.identical
+    assert [change.name for change in told.first.fields] == ["duration_ns"]
 
 
 @needs_shim
