@@ -164,6 +164,8 @@ class Attributes:
         self.counters = {"reads": 0, "writes": 0, "failed": 0, "transactions": 0, "unanswered": 0}
         #: told of each access that is over
         self.told: Told | None = None
+        #: returns errno and text of a read of what no bus is asked for, where they are known before
+        self.known: Callable[[str], tuple[int, str] | None] = lambda path: None
         self._ask = ask
         by_name = {lane.bus.name: lane for lane in lanes}
         for device in tree.devices:
@@ -200,6 +202,11 @@ class Attributes:
             octets = code.to_bytes(4, "little") + text.encode()[:PAGE_NBYTES]
             send(client, pack(_ATTRIBUTE, 0, _REPLY, t_ns=when_ns, payload=octets))
 
+        known = self.known(client.path) if reads and attribute.device is None else None
+        if known is not None:
+            self.counters["reads"] += 1
+            done(*known, t_ns)
+            return
         if reads:
             self.counters["reads"] += 1
             steps = attribute.show and attribute.show()

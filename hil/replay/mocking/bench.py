@@ -41,6 +41,8 @@ class MockBench:
         self.recording = recording
         self.timed = timed
         self.hosted = hosted
+        #: reads of what the computer shows of itself that were never recorded
+        self.unread = 0
         #: what flies on it, where it is the flight software
         self.flight: Any = None
         self.kernel = Kernel()

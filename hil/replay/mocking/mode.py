@@ -86,7 +86,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             for octets in judge.new():
                 writer.write(octets)
             note_end(writer, virtual_s=virtual_s, wall_s=round(wall_s, 3), repeatable=False)
-    notes = (*notes, *_reordered(bench), *_improvised(bench), *_unanswerable(flown))
+    notes = (*notes, *_reordered(bench), *_improvised(bench), *_unanswerable(bench))
     return Replayed(
         MOCK,
         verdict,
@@ -247,8 +247,11 @@ def _reordered(bench: MockBench) -> list[str]:
     return [f"{count} requests came behind others that they were recorded in front of"]
 
 
-def _unanswerable(flown: Flown) -> list[str]:
+def _unanswerable(bench: MockBench) -> list[str]:
     """Say what of a computer no record holds."""
-    if flown.program is None or not flown.board.computer:
+    if not bench.unread:
         return []
-    return ["what the computer shows of itself in /sys and /proc is not recorded: it stands still"]
+    return [
+        f"{bench.unread} reads of what the computer shows of itself were never recorded: it "
+        "stands still there"
+    ]

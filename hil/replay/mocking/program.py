@@ -13,6 +13,7 @@ from hil.hosting import LISTENS, Ended, Face, serve
 from hil.options import Options
 from hil.parts import part_class
 from hil.replay.flown import Flown
+from hil.replay.mocking.attributes import Reads
 from hil.replay.mocking.bench import MockBench
 from hil.replay.mocking.inputs import Inputs
 from hil.replay.mocking.wall import WallInputs
@@ -37,6 +38,7 @@ class MockRig:
         self.watch: Any = None
         factor = parse_pace(flown.options.pace) or 1.0
         self.inputs = WallInputs(bench, factor) if not bench.timed else Inputs(bench)
+        self.reads = Reads(bench.recording)
         self._host: Host
         seed = flown.options.seed
         # The driver of a kernel that holds a part knows its type; the part is on no bus.
@@ -56,6 +58,7 @@ class MockRig:
     def attach(self, host: Host) -> None:
         """Take part in the loop of a host."""
         self._host = host
+        host.attributes.known = self.reads.take
         if isinstance(self.inputs, WallInputs):
             self.inputs.look = host.look_who_has_opened
             host.look_after, host.idle_s = self._look, self._idle_s
@@ -77,4 +80,6 @@ def run_program(flown: Flown, bench: MockBench, command: Sequence[str]) -> Ended
     face = Face.of(command)
     # A mock is none, and has of one what the host of a program asks for.
     rig = MockRig(flown, bench)
-    return serve(cast(Rig, rig), options, command, face, Path(), None, rig.attach)
+    ended = serve(cast(Rig, rig), options, command, face, Path(), None, rig.attach)
+    bench.unread = rig.reads.unrecorded
+    return ended

@@ -85,6 +85,23 @@ def test_another_rate_of_a_line_is_told(tmp_path: Path, clock: tuple[str, ...]) 
 
 
 @needs_shim
+def test_a_computer_shows_of_itself_what_it_showed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Files below /sys read as they were read then; of one that nobody had read it is told."""
+    run, file = tmp_path / "run", "/sys/class/thermal/thermal_zone0/temp"
+    twice = f"for n in 1 2; do cat {file}; sleep 300; done"
+    assert main(["run", "-q", "--out", str(run), "--virtual-time", "--", "sh", "-c", twice]) == 0
+    shown = capfd.readouterr().out
+    assert len(set(shown.split())) == 2
+    again = mocked(run)
+    assert capfd.readouterr().out == shown
+    assert again.notes == ()
+    other = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"
+    assert "1 reads of what" in mocked(run, program=("cat", other)).notes[-1]
+
+
+@needs_shim
 @pytest.mark.skipif(shutil.which("i2cget") is None, reason="i2c-tools are not installed")
 def test_another_order_among_buses_is_told(tmp_path: Path) -> None:
     """On the clock of the wall buses are compared one by one; which was asked first is a note."""
