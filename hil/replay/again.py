@@ -145,6 +145,7 @@ class Again(ABC):
             facts = {"digest": self.stream.hexdigest(), "records": self.stream.count}
             note_end(self._writer, **facts, virtual_s=now_ns / SECOND, wall_s=round(wall_s, 3))
         self._note_differences()
+        self.notes += [] if self._stops is None else self._stops.notes()
         return Replayed(
             RE_EXECUTE,
             verdict,

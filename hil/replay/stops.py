@@ -6,6 +6,7 @@ the debugger stands on top of the very call that made it, and everything is as i
 
 from __future__ import annotations
 
+import builtins
 import pdb
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from hil.replay.flown import Flown
 from hil.replay.naming import HEADER, dictionary_words, meant, resolve, views
 from hil.replay.outcome import ReplayOptions
 from hil.rig import channel_names
+from hil.verdict import plural
 
 #: What spans records and is put together from them: decoded whether or not anybody asks.
 _SPANNING = (Kind.UART, Kind.TM, Kind.TC)
@@ -81,6 +83,7 @@ class Sought(NamedTuple):
 
     condition: Condition
     kinds: frozenset[int]
+    text: str
 
 
 def condition_of(
@@ -110,7 +113,7 @@ def condition_of(
             break
     resolve(condition, fields, words)
     has = (fields[name.field] for name in condition.names() if name.field not in ("", *HEADER))
-    return Sought(condition, frozenset(kind for kinds in has for kind in kinds))
+    return Sought(condition, frozenset(kind for kinds in has for kind in kinds), text)
 
 
 def stops_of(
@@ -137,7 +140,22 @@ def stops_of(
 
 
 class Debugger(pdb.Pdb):
-    """The debugger of Python. Leaving it leaves the replay, wherever one has gone from the stop."""
+    """The debugger of Python. Leaving it leaves the replay, wherever one has gone from the stop.
+
+    ``at_hand`` are names that every frame has, but for those that it has itself.
+    """
+
+    at_hand: Mapping[str, Any] = MappingProxyType({})
+
+    def interaction(self, *args: Any, **kwargs: Any) -> None:
+        """Ask, with the names at hand where Python looks last: behind those of any frame."""
+        added = {name: one for name, one in self.at_hand.items() if not hasattr(builtins, name)}
+        vars(builtins).update(added)
+        try:
+            super().interaction(*args, **kwargs)
+        finally:
+            for name in added:
+                vars(builtins).pop(name, None)
 
     def set_quit(self) -> None:
         """Leave, past everything that catches errors."""
@@ -163,6 +181,9 @@ class Stops:
         talk: TextIO | None = None,
     ) -> None:
         self._condition = None if sought is None else sought.condition
+        self._text = "" if sought is None else sought.text
+        self._looked_at = 0
+        self._has_held = False
         self._steps = step
         self._stepping = step and sought is None
         self._decoder, self._names, self._scene = decoder, names, scene
@@ -188,7 +209,10 @@ class Stops:
         decodes = self._stepping or record.kind in self._kinds
         if decodes:
             fields |= self._decoder.fields(record)
-        if record.seq < self._start or not self._stops(fields):
+        if record.seq < self._start:
+            return
+        self._looked_at += 1
+        if not self._stops(fields):
             return
         if not decodes:
             fields |= self._decoder.fields(record)
@@ -198,11 +222,19 @@ class Stops:
         else:
             self._look(record, fields)
 
+    def notes(self) -> list[str]:
+        """Say that the condition never held, if that is so: nothing else would."""
+        if self._condition is None or self._has_held:
+            return []
+        told = f"never held ({plural(self._looked_at, 'record')} looked at)"
+        return [f"--break-at {printable(repr(self._text))}: {told}"]
+
     def _stops(self, fields: Mapping[str, Value]) -> bool:
         """Tell whether this is a place to stop: where the condition begins to hold, or any."""
         if self._condition is not None:
             held = self._held
             self._held = any(self._condition.holds(view) for view in views(fields))
+            self._has_held |= self._held
             if self._held and not held:
                 self._stepping = self._steps
                 self._skip = 0
@@ -253,6 +285,12 @@ class Stops:
         if not self._steps:
             print(line(fields), file=self._talk)
         scene = self._scene()
+        self._debugger.at_hand = {
+            **vars(scene),
+            "record": record,
+            "fields": fields,
+            "t": record.t_ns / 1e9,
+        }
         stop(self._debugger, scene.rig, scene.app, record, fields, scene.world)
 
 

@@ -62,8 +62,12 @@ class Inputs:
     def upto(self, t_ns: int) -> bytes:
         """Take what has come by ``t_ns`` and was not taken yet."""
         before, self._at = self._at, bisect_right(self.times, t_ns, self._at)
-        self.bench.stream.counters["inputs"] += self._at - before
-        return self._octets[self._ends[before] : self._ends[self._at]]
+        stream, octets, ends = self.bench.stream, self._octets, self._ends
+        stream.counters["inputs"] += self._at - before
+        if stream.came is not None:
+            for nth in range(before, self._at):
+                stream.came(octets[ends[nth] : ends[nth + 1]])
+        return octets[ends[before] : ends[self._at]]
 
     def levels(self) -> None:
         """Bring the lines to the levels that they have by now."""

@@ -24,7 +24,7 @@ from hil.replay.mocking.record import Recording
 from hil.replay.mocking.verdict import Judge
 from hil.replay.outcome import MOCK, Replayed, ReplayOptions
 from hil.replay.rules import Rules
-from hil.replay.stops import Left, Looked, Scene, stops_of
+from hil.replay.stops import Left, Looked, Scene, Stops, stops_of
 from hil.rig import channel_names
 from hil.supervisor import Flight
 from hil.time.kernel import NEVER_NS
@@ -58,7 +58,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
         hosted=hosted,
     )
     run = _host if hosted else _fly
-    _stop_where_asked(flown, options, bench)
+    stops = _stop_where_asked(flown, options, bench)
     left = False
     about: dict[str, Any] = {}
     notes: Sequence[str] = ()
@@ -87,6 +87,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
                 writer.write(octets)
             note_end(writer, virtual_s=virtual_s, wall_s=round(wall_s, 3), repeatable=False)
     notes = (*notes, *_reordered(bench), *_improvised(bench), *_unanswerable(bench))
+    notes = (*notes, *_never_held(stops))
     return Replayed(
         MOCK,
         verdict,
@@ -120,7 +121,7 @@ def _check(flown: Flown, options: ReplayOptions) -> None:
         raise UsageError(f"--pace {options.pace}: a mock keeps the pace of its run; leave it away")
 
 
-def _stop_where_asked(flown: Flown, options: ReplayOptions, bench: MockBench) -> None:
+def _stop_where_asked(flown: Flown, options: ReplayOptions, bench: MockBench) -> Stops | None:
     """Look at what the payload computer does as it does it, if the replay is to stop somewhere."""
 
     def scene() -> Scene:
@@ -130,6 +131,14 @@ def _stop_where_asked(flown: Flown, options: ReplayOptions, bench: MockBench) ->
     stops = stops_of(options, flown, lambda: [stream.recording.octets], scene)
     if stops is not None:
         stream.kept = Looked(stops, stream.octets)
+        stream.came = stops.check
+    return stops
+
+
+def _never_held(stops: Stops | None) -> list[str]:
+    """Say that a condition never held, and of which records a mock has none."""
+    some = "a mock has what the payload computer does and what comes in to it, and no other record"
+    return [f"{note}; {some}" for note in (() if stops is None else stops.notes())]
 
 
 def _recording(flown: Flown, until: int | None) -> Recording:

@@ -47,6 +47,8 @@ class MockStream:
         self.come: Callable[[list[int]], None] = _nobody
         #: told (index of the recorded one, when it began) of each act that was recorded
         self.acted: Callable[[int, int], None] | None = None
+        #: told the octets of each input that comes
+        self.came: Callable[[bytes], None] | None = None
         self.counters = {"retimed": 0, "unrecorded": 0, "cut": 0, "inputs": 0}
         self._starts: list[int] = recording.starts.tolist()
         self._ends: list[int] = recording.ends.tolist()
@@ -80,6 +82,8 @@ class MockStream:
             octets = head + _TIMES.pack(t_ns, duration_ns) + rest
         if flags & _INPUT and kind in _SENT:
             self.counters["inputs"] += 1
+            if self.came is not None:
+                self.came(octets)
             return octets
         if not same:
             self.counters["retimed"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import json
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flightsw.codec.wire import Flag, Kind
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.options import Options
@@ -102,6 +104,44 @@ c
     assert "('flight', 'flightsw.app')" in told.err
     assert told.err.count("stop()") == 1
     assert told.out.startswith("identical")
+
+
+def test_the_names_are_there_in_every_frame(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up the stack rig, app, record and t are what they are at the bottom, and gone afterwards."""
+    typed = "up\nup\nup\nup\np 'up', app is rig, record.seq, t == record.t_ns / 1e9\nq\n"
+    assert replay(run, "--break-at", "seq=500", typed=typed, patch=monkeypatch) == 0
+    assert "('up', False, 500, True)" in capsys.readouterr().err
+    assert not hasattr(builtins, "rig")
+
+
+@pytest.mark.parametrize("mode", ["re-execute", "mock"])
+def test_a_condition_that_never_held_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    """Who waits for a stop that never came is told so, and how much was looked at."""
+    words = ("--mode", mode, "--break-at", "status==255 and t>1")
+    assert replay(run, *words, "--json") == 0
+    (note,) = [n for n in json.loads(capsys.readouterr().out)["notes"] if "--break-at" in n]
+    told = r"--break-at 'status==255 and t>1': never held \((\d+) records looked at\)"
+    found = re.match(told, note)
+    assert found
+    assert int(found[1]) > 100
+    assert ("a mock has what" in note) is (mode == "mock")
+
+
+def test_a_mock_stops_at_what_comes_in(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that came in to the payload computer is a place to stop, by its number."""
+    with Capture(run / "capture.mcap") as capture:
+        seq = next(r.seq for r in capture.records() if r.kind == Kind.UART and r.flags & Flag.INPUT)
+    words = ("--mode", "mock", "--break-at", f"seq={seq}")
+    assert replay(run, *words, typed="p 'at', record.seq\nc\n", patch=monkeypatch) == 0
+    told = capsys.readouterr()
+    assert f"('at', {seq})" in told.err
+    assert "never held" not in told.out
 
 
 def test_leaving_the_debugger_ends_the_replay_there(
