@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hil.cli import run, run_program
 from hil.cli.times import seconds
-from hil.errors import UsageError
+from hil.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from hil.faults.bisect import Found
@@ -98,6 +98,8 @@ def main(argv: list[str]) -> int:
     given = given_rows(args)
     plan_of = swarm_of(args) if args.swarm is not None else None
     words = run_words(args, bool(program))
+    if given or plan_of is not None:
+        check_plan_out(args.plan_out)
     jobs = args.jobs or len(os.sched_getaffinity(0))
     quiet = args.quiet or sys.stderr is None
     with Line(sys.stderr, enabled=not quiet) as bar:
@@ -204,6 +206,16 @@ def row_text(row: Row) -> str:
     if not row.on:
         return f"{row.kind}@{row.values['at']}"
     return ",".join([f"{row.on}:{row.kind}", *(f"{k}={v}" for k, v in row.values.items())])
+
+
+def check_plan_out(wanted: Path | None) -> None:
+    """Raise ``HostError`` where the plan could not be written: not when hours have gone into it."""
+    path = Path("shrunk.toml") if wanted is None else wanted
+    folder = path.parent
+    if not folder.is_dir():
+        raise HostError(f"--plan-out {path}: {folder} is no directory; make it, or choose another")
+    if path.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise HostError(f"--plan-out {path}: cannot be written; choose another")
 
 
 def plan_path(wanted: Path | None) -> Path:

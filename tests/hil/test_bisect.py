@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hil import hosting
 from hil.board import load_board
 from hil.cli.bisect import main, seeds_of
-from hil.errors import ConfigError, UsageError
+from hil.errors import ConfigError, HostError, UsageError
 from hil.faults.plan import Row, apply, read_plan, read_rows, rows_toml
 from hil.faults.shrink import ddmin
 from hil.faults.swarm import places, swarm
@@ -232,6 +232,14 @@ def test_what_cannot_be_searched_is_refused(words, wrong, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=wrong):
         main([*words, "-q", "--duration", "5"])
+
+
+@pytest.mark.parametrize("place", ["away/plan.toml", "."])
+def test_where_a_plan_cannot_be_written_nothing_is_searched(place, tmp_path):
+    """A folder that is not there, or a name that is one, is refused before any run is flown."""
+    words = ["--fault", "i2c-1:absent", "--plan-out", str(tmp_path / place), "--", "false"]
+    with pytest.raises(HostError, match="--plan-out .* another"):
+        main(words)
 
 
 def test_seeds_are_read_as_ranges():
