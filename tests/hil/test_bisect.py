@@ -238,7 +238,7 @@ def test_what_cannot_be_searched_is_refused(words, wrong, tmp_path, monkeypatch)
 def test_where_a_plan_cannot_be_written_nothing_is_searched(place, tmp_path):
     """A folder that is not there, or a name that is one, is refused before any run is flown."""
     words = ["--fault", "i2c-1:absent", "--plan-out", str(tmp_path / place), "--", "false"]
-    with pytest.raises(HostError, match="--plan-out .* another"):
+    with pytest.raises(HostError, match=r"--plan-out .* another"):
         main(words)
 
 
