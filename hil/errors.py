@@ -74,3 +74,5 @@ class SnapshotError(HilError):
 
 class CaptureError(HilError):
     """A capture cannot be read or written; the text says where the damage starts."""
+
+    exit_code = 2

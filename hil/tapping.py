@@ -26,6 +26,12 @@ LOOK_MS = 20
 PATIENCE = 50
 
 
+class CutOffError(CaptureError):
+    """A run has left without an end: what there was of it has been handed on."""
+
+    exit_code = 1
+
+
 class Sink(Protocol):
     """Where the records of a tap go."""
 
@@ -107,7 +113,7 @@ def capture_of(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    path = path if path.name else path.resolve()  # of "." and "/" nothing has a name yet
+    path = path if path.name not in ("", "..") else path.resolve()  # "." has no name of its own
     for folder in (path, path.parent / (path.name + PARTIAL)):
         for name in (CAPTURE, CAPTURE + PARTIAL):
             if (folder / name).is_file():
@@ -119,8 +125,8 @@ def capture_of(path: Path) -> Path:
 
 def now_at(path: Path) -> Path:
     """Return where a capture lies now that was followed at ``path``: its run may have ended."""
-    folder = path.parent
-    ended = folder.with_name(folder.name.removesuffix(PARTIAL)) / CAPTURE
+    folder = path.parent.resolve()  # a bare name lies in a folder that has one, too
+    ended = folder.parent / folder.name.removesuffix(PARTIAL) / CAPTURE
     whole = folder / CAPTURE
     return next((place for place in (path, whole, ended) if place.is_file()), path)
 
@@ -145,8 +151,8 @@ def newest(runs: Path | None, wait: Callable[[], None] | None) -> Path:
 def follow(follower: Follower, sink: Sink, wait: Callable[[], None]) -> None:
     """Hand on what the capture holds and will hold, up to its end.
 
-    ``wait`` is called where nothing is new. Raises :class:`~hil.errors.CaptureError` if whoever
-    wrote it is gone and it was not finished; what there was has been handed on.
+    ``wait`` is called where nothing is new. Raises :class:`CutOffError` if whoever wrote it is gone
+    and it was not finished; what there was has been handed on.
     """
     quiet, begun = 0, False
     while True:
@@ -162,7 +168,7 @@ def follow(follower: Follower, sink: Sink, wait: Callable[[], None]) -> None:
             return
         elif quiet > PATIENCE:
             sink.finish()
-            raise CaptureError(
+            raise CutOffError(
                 f"{follower.path}: the run that wrote it is gone, without an end; "
                 "`hil recover` makes what is left a capture"
             )

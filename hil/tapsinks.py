@@ -43,7 +43,8 @@ class Filter:
         self.unmet: set[str] = set()
         for name in self.condition.names():
             assert isinstance(name, Name)
-            name.is_word = name.text not in HEADER and name.text in dictionary_words()
+            words = dictionary_words() | set(Kind.__members__)
+            name.is_word = name.text not in HEADER and name.text in words
             if not name.is_word:
                 self.unmet.add(name.text)
 

@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 CAPTURE is a capture, or the directory of a run. Without --out it goes to stdout.
 A topic is /bus/i2c-1, or its name i2c-1, or a pattern: '/bus/*'. Times are virtual.
 
-Exit codes: 0 good, 1 the capture cannot be read, 2 usage, 3 the file cannot be written."""
+Exit codes: 0 good, 2 usage, or a capture that cannot be read, 3 the file cannot be written."""
 
 
 def parser() -> argparse.ArgumentParser:

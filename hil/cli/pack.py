@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import UsageError
+from hil.errors import CaptureError, UsageError
 from hil.printable import printable
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="hil pack",
         description="Pack a run into one file that `hil replay` takes on another machine.",
-        epilog="The same run packs to the same octets.",
+        epilog="The same run packs to the same octets. Exit codes: 0 good, 1 --check found damage, "
+        "2 usage, or no run, 3 cannot be written.",
     )
     p.add_argument("target", type=Path, help="a run directory; with an option below, a packed run")
     p.add_argument("--out", type=Path, metavar="FILE", help="(default RUN.flatsat)")
@@ -40,6 +41,16 @@ def main(argv: list[str]) -> int:
         return _pack(args)
     if args.out is not None or args.with_snapshots:
         raise UsageError("--out and --with-snapshots are for packing a run directory")
+    try:
+        return _look(args)
+    except CaptureError as error:
+        # What was checked and is damaged has failed; what is not there was not checked.
+        error.exit_code = 1 if args.check and args.target.is_file() else error.exit_code
+        raise
+
+
+def _look(args: argparse.Namespace) -> int:
+    """List, check or extract a packed run."""
     from hil.replay.packed import Packed
 
     with Packed(args.target) as packed:

@@ -22,8 +22,8 @@ def parser() -> argparse.ArgumentParser:
         prog="hil recover",
         description="Make a whole capture of one that was never finished, or is damaged: every "
         "chunk that is whole is copied, index and summary are made anew, and what is lost is said.",
-        epilog="Exit codes: 0 there is a whole capture, 1 nothing can be recovered, 2 usage, "
-        "3 the disk does not take it.",
+        epilog="Exit codes: 0 there is a whole capture, 1 nothing can be recovered, 2 usage, or "
+        "nothing is there, 3 the disk does not take it.",
     )
     p.add_argument(
         "path",
@@ -58,7 +58,8 @@ def main(argv: list[str]) -> int:
             check_idle(found)
             done = recover(found, args.out, args.in_place)
         except HilError as error:
-            code = max(code, error.exit_code)
+            # A capture of which nothing can be had was checked, and has failed.
+            code = max(code, 1 if isinstance(error, CaptureError) else error.exit_code)
             told.append({"source": str(path), "error": str(error)})
             print(visible(f"hil recover: {error}"), file=sys.stderr)
         else:
@@ -71,14 +72,14 @@ def main(argv: list[str]) -> int:
 
 
 def capture_in(path: Path) -> Path:
-    """Return the capture that ``path`` is or holds; raises CaptureError."""
+    """Return the capture that ``path`` is or holds; ``UsageError`` if there is none."""
     if path.is_file():
         return path
     for name in (CAPTURE + PARTIAL, CAPTURE):
         if (path / name).is_file():
             return path / name
     if path.is_dir():
-        raise CaptureError(f"{path}: holds neither {CAPTURE} nor {CAPTURE}{PARTIAL}")
+        raise UsageError(f"{path}: holds neither {CAPTURE} nor {CAPTURE}{PARTIAL}")
     head = path.name.removesuffix(PARTIAL)
     folder = path.parent.iterdir() if path.parent.is_dir() else ()
     near = sorted(
@@ -87,7 +88,7 @@ def capture_in(path: Path) -> Path:
         if other.name == head + PARTIAL or other.name.startswith(head + LOST)
     )
     hint = f"; there is {', '.join(near)}" if near else ""
-    raise CaptureError(f"{path}: is not there{hint}")
+    raise UsageError(f"{path}: is not there{hint}")
 
 
 def check_idle(capture: Path) -> None:

@@ -26,7 +26,8 @@ def parser() -> argparse.ArgumentParser:
         prog="hil snapshot",
         description="Keep the whole state of a recorded run at intervals, by flying it once more "
         "beside its capture; then going to any record costs at most one interval.",
-        epilog="`hil replay RUN --from N` begins at the nearest snapshot before record N.",
+        epilog="`hil replay RUN --from N` begins at the nearest snapshot before record N. Exit "
+        "codes: 0 good, 2 usage, or a run that cannot be used, 3 the disk does not take it.",
     )
     p.add_argument("run", type=Path, help="the directory of a run of the flight software")
     p.add_argument(

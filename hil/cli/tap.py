@@ -29,7 +29,7 @@ EXAMPLES = """examples:
 The capture that the run writes is the buffer: a reader that stalls never slows the run. RUN may
 also be over: all of it comes, and then the end.
 
-Exit codes: 0 the run has ended, 1 it was cut off, 2 usage, 3 cannot be written."""
+Exit codes: 0 the run has ended, 1 it was cut off, 2 usage, or no capture, 3 cannot be written."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,21 +75,27 @@ def main(argv: list[str]) -> int:
 def tap(args: argparse.Namespace) -> int:
     """Do what the options say; return the exit code."""
     # Only now: who asks for help need not wait for the decoder to load.
-    from hil import tapping
+    from hil import tapasked, tapping
     from hil.capture.export.job import check_other
     from hil.capture.follow import Follower
+    from hil.cli import export
 
     if args.out is None and not args.decode and sys.stdout.isatty():
         raise UsageError("packets to a terminal: `hil tap | wireshark -k -i -`, --decode or --out")
     path = source(args)
     check_other(args.out, path)
+    is_over = tapasked.check(path, args.topic, args.filter, lambda: export.decoder_of(path))
     with Follower(path) as follower, destination(args.out) as descriptor:
         sink = sink_of(args, descriptor)
         try:
             tapping.follow(follower, sink, tapping.pause([descriptor]))
         finally:
-            if not args.quiet and sys.exc_info()[0] is not BrokenPipeError:
+            # Of a file that could not even be begun there is nothing to count.
+            begun = bool(follower.channels) or sys.exc_info()[0] is None
+            if not args.quiet and begun and sys.exc_info()[0] is not BrokenPipeError:
                 tell(sink, path)
+    if is_over and sink.unmet:
+        raise UsageError("; ".join(sink.unmet))
     return 0
 
 

@@ -227,7 +227,7 @@ def test_what_a_record_says_steers_no_terminal(
 def test_an_error_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor does what an error says of a file."""
     (tmp_path / "a\x1b[31m.mcap").touch()
-    assert main(["export", str(tmp_path / "a\x1b[31m.mcap"), "--to", "csv"]) == 1
+    assert main(["export", str(tmp_path / "a\x1b[31m.mcap"), "--to", "csv"]) == 2
     assert "\x1b" not in capsys.readouterr().err
 
 

@@ -146,7 +146,7 @@ def test_a_run_directory(tmp_path: Path, raw: bytes, capsys: pytest.CaptureFixtu
     for name in ("run.lost-1", "run.lost-2"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "capture.mcap.partial").write_bytes(raw[: len(raw) // 2])
-    assert main(["recover", str(tmp_path / "run")]) == 1
+    assert main(["recover", str(tmp_path / "run")]) == 2
     assert "run: is not there; there is run.lost-1, run.lost-2" in capsys.readouterr().err
     assert main(["recover", "--json", *(str(tmp_path / f"run.lost-{i}") for i in (1, 2))]) == 0
     first, second = json.loads(capsys.readouterr().out)
@@ -163,7 +163,7 @@ def test_one_that_cannot_be_recovered_does_not_stop_the_others(
     (tmp_path / "good.mcap").write_bytes(raw[:-1])
     (tmp_path / "bad.mcap").write_bytes(b"nothing")
     paths = [str(tmp_path / name) for name in ("bad.mcap", "absent", "good.mcap")]
-    assert main(["recover", "--json", *paths]) == 1
+    assert main(["recover", "--json", *paths]) == 2
     said = capsys.readouterr()
     bad, absent, good = json.loads(said.out)
     assert "nothing can be recovered" in bad["error"]

@@ -134,20 +134,71 @@ def test_a_filter_takes_the_records_that_meet_it(
     assert err.startswith(b"10 records seen, none lost, 3 written")
 
 
-def test_what_was_asked_for_and_never_came_is_told(
-    flight: Flight, capfdbinary: pytest.CaptureFixture[bytes]
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--topic", "can7"], "topic 'can7': the capture has none of that name; did you mean"),
+        (["--filter", "adress == 0x101 or seq == 1"], "no record has a field 'adress'; did you"),
+    ],
+)
+def test_what_no_record_of_a_run_has_is_refused(
+    flight: Flight,
+    tmp_path: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    words: list[str],
+    said: str,
 ) -> None:
-    """A channel or field of no record, such as a name mistyped, is named at the end."""
+    """A channel or field of no record, such as a name mistyped, is exit code 2 and leaves no file
+    where the run is over."""
     flight.record(0, 3)
-    run = str(flight.end())
-    words = ["--topic", "can0", "--topic", "can7", "--filter", "adress == 0x101 or seq == 1"]
-    assert main(["tap", run, "--decode", *words]) == 0
-    out, err = capfdbinary.readouterr()
-    assert len(out.splitlines()) == 1
-    assert err.decode().splitlines()[1:] == [
+    run, out = str(flight.end()), tmp_path / "out"
+    for more in (["--decode"], []):
+        assert main(["tap", run, "--out", str(out), *more, *words]) == 2
+        assert said in capfdbinary.readouterr()[1].decode()
+        assert not out.exists()
+
+
+def test_what_never_came_of_a_run_that_flew_is_told_at_its_end(
+    flight: Flight, tmp_path: Path
+) -> None:
+    """While a run flies nobody knows what it will record: a name that never came is a warning."""
+    flight.record(0, 1)
+    words = ["--topic", "can0", "--topic", "can7", "--filter", "adress == 0x101 or seq == 0"]
+    with tap("--runs", "runs", "--decode", *words, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        flight.end()
+        told = process.communicate()[1].decode()
+    assert process.returncode == 0
+    assert told.splitlines()[1:] == [
         "no channel is called 'can7'",
         "no record has a field 'adress'",
     ]
+
+
+@pytest.mark.parametrize("name", ["capture.mcap", ".", "../flight-1", "../flight-1/"])
+def test_a_run_is_tapped_by_any_name_of_it(
+    flight: Flight,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    name: str,
+) -> None:
+    """A bare file name and the folder that one is in mean what a whole path means."""
+    flight.record(0, 3)
+    monkeypatch.chdir(flight.end())
+    assert main(["tap", name, "--decode"]) == 0
+    assert len(capfdbinary.readouterr()[0].splitlines()) == 3
+
+
+@pytest.mark.parametrize("octets", [b"", b"root:x:0:0"])
+def test_a_file_that_is_no_capture_is_refused_without_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], octets: bytes
+) -> None:
+    """An empty file, or one of something else, is one line and exit code 2."""
+    path = tmp_path / "x.mcap"
+    path.write_bytes(octets)
+    assert main(["tap", str(path), "--decode"]) == 2
+    assert capsys.readouterr().err == f"hil tap: {path}: not an MCAP file\n"
 
 
 def test_lost_records_are_counted(
