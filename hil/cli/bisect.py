@@ -93,6 +93,7 @@ def main(argv: list[str]) -> int:
     from hil.cli.progress import Line
     from hil.faults.bisect import search, wanted_marks
     from hil.faults.trials import Trials
+    from hil.verdict import plural
 
     wanted_marks(args.fails)
     given = given_rows(args)
@@ -110,7 +111,7 @@ def main(argv: list[str]) -> int:
             bar(f"hil bisect: {text}")
 
         def tell(runs: int) -> None:
-            bar(f"hil bisect: {runs} runs; {flown[0]}")
+            bar(f"hil bisect: {plural(runs, 'run')}; {flown[0]}")
 
         with Trials(words, program, args.check, jobs, tell) as trials:
 
@@ -172,10 +173,11 @@ def run_words(args: argparse.Namespace, program: bool) -> list[str]:
 def report(args: argparse.Namespace, found: Found, words: list[str], program: list[str]) -> int:
     """Write the smallest plan, tell what was found; return the exit code."""
     from hil.faults.plan import rows_toml
+    from hil.verdict import plural
 
     told = found.as_json()
     command = ["hil", "run", *words]
-    lines = [f"nothing fails: {found.flown} runs"]
+    lines = [f"nothing fails: {plural(found.flown, 'run')}"]
     if found.seed is not None:
         command += ["--seed", str(found.seed)]
         lines = [f"seed {found.seed} fails: {'; '.join(found.why) or ', '.join(found.marks)}"]
@@ -188,13 +190,13 @@ def report(args: argparse.Namespace, found: Found, words: list[str], program: li
                 lines.append(
                     f"the whole plan failed by {', '.join(found.marks)}; --fails picks one"
                 )
-            lines.append(f"{len(found.rows)} faults shrunk to {len(found.kept)}:")
+            lines.append(f"{plural(len(found.rows), 'fault')} shrunk to {len(found.kept)}:")
             lines += [f"  {row_text(row)}" for row in found.kept]
             lines.append(f"plan   {path}")
         command += ["--", *program] if program else []
         told["command"] = shlex.join(command)
         lines.append(f"again  {told['command']}")
-        lines.append(f"{found.flown} runs")
+        lines.append(plural(found.flown, "run"))
     print("\n".join(lines), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(told, sort_keys=True))

@@ -87,6 +87,8 @@ def _diff(args: argparse.Namespace) -> int:
             from hil.replay.page import write_page
 
             write_page(args.html, verdict, old, new)
+            if not args.quiet and sys.stderr is not None:
+                print(f"page   {args.html}", file=sys.stderr)
     return SAME if verdict.identical else DIFFERENT
 
 

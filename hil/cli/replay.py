@@ -132,11 +132,13 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
         replayed = mode_of(mode)(run, options, say)
     else:
         replayed = _drawn(run, options, say, args.html)
+        say(f"page   {args.html}")
     if unknown:
         replayed = replace(replayed, notes=(*replayed.notes, *unknown))
     # The output of a program is that of this command, and nothing of ours stands in it.
     ours = not args.json and not program and run.program is None
-    print("\n".join(replayed.lines()), file=sys.stdout if ours else sys.stderr)
+    lines = replayed.brief() if args.quiet else replayed.lines()
+    print("\n".join(lines), file=sys.stdout if ours else sys.stderr)
     if args.json:
         print(json.dumps(replayed.as_json(), sort_keys=True))
     return replayed.exit_code

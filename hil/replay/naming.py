@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from enum import IntEnum
 from functools import cache
+from types import MappingProxyType
 
 from flightsw.codec import dictionary
 from hil.config import nearest
@@ -17,7 +18,8 @@ HEADER = (
     *("seq", "t", "t_ns", "duration_ns", "status", "flags", "address"),
     *("kind", "channel", "topic"),
 )
-_SHOWN = 4
+_SHOWN, _WORDS_SHOWN = 4, 12
+_NO_VALUES: Mapping[str, Collection[str]] = MappingProxyType({})
 #: a field of the second, third... unit that one record completes
 _NUMBERED = re.compile(r"((\w+)\[\d+\])\.")
 
@@ -44,24 +46,35 @@ def _ends(field: list[str], parts: list[str]) -> bool:
     return all(part in rest for part in parts[:-1])
 
 
-def resolve(condition: Condition, known: Collection[str], words: Collection[str]) -> None:
+def resolve(
+    condition: Condition,
+    known: Collection[str],
+    words: Collection[str],
+    values: Mapping[str, Collection[str]] = _NO_VALUES,
+) -> None:
     """Give every name in a condition its field, or let it stand for itself.
 
-    ``known`` are the fields that there are, ``words`` the texts that a field may have. Raises
+    ``known`` are the fields that there are, ``words`` the texts that a field may have, ``values``
+    those that some of the fields have had. Raises
     ``UsageError`` for a name that is neither and for one that means several fields.
     """
     if isinstance(condition, Compare):
-        _resolve_pair(condition, known, words)
+        _resolve_pair(condition, known, words, values)
     elif isinstance(condition, Not):
-        resolve(condition.inner, known, words)
+        resolve(condition.inner, known, words, values)
     elif isinstance(condition, Several):
         for each in condition.inner:
-            resolve(each, known, words)
+            resolve(each, known, words, values)
     elif isinstance(condition, Name):
         _resolve_field(condition, known)
 
 
-def _resolve_pair(pair: Compare, known: Collection[str], words: Collection[str]) -> None:
+def _resolve_pair(
+    pair: Compare,
+    known: Collection[str],
+    words: Collection[str],
+    values: Mapping[str, Collection[str]],
+) -> None:
     """Resolve both sides of a comparison: one is a field, the other may be a word."""
     names = [side for side in (pair.left, pair.right) if isinstance(side, Name)]
     fields = [name for name in names if meant(name.text, known)]
@@ -73,7 +86,9 @@ def _resolve_pair(pair: Compare, known: Collection[str], words: Collection[str])
         elif name.text in words:
             name.is_word = True
         else:
-            hint = nearest(name.text, words) or "; put a text in quotes"
+            had = sorted(values.get(fields[0].field, ()))
+            told = f"; {fields[0].field} has been {', '.join(had[:_WORDS_SHOWN])}" if had else ""
+            hint = told or nearest(name.text, words) or "; put a text in quotes"
             raise UsageError(f"condition: {name.text!r} is no field and no known word{hint}")
 
 

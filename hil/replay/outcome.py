@@ -97,16 +97,23 @@ class Replayed:
         """Return what a person reads at the end."""
         took = f"replayed {self.virtual_s:.0f} s of virtual time in {self.wall_s:.2f} s"
         if self.speed is not None and self.flown_s is not None:
-            took += f"; it flew in {self.flown_s:.2f} s, {self.speed:.1f} times as long"
+            ratio, way = (self.speed, "faster") if self.speed >= 1 else (1 / self.speed, "slower")
+            took += f"; recorded in {self.flown_s:.2f} s: {ratio:.1f} times {way}"
         figures = [f"  {name:<24} {value}" for name, value in self.figures.items()]
-        order = [_REORDERED] if self.reordered else []
         return [
             *self.verdict.lines(),
-            *order,
+            *self._order(),
             took,
             *figures,
             *(f"note: {note}" for note in self.notes),
         ]
+
+    def brief(self) -> list[str]:
+        """Return the verdict alone: identical, or the first divergence."""
+        return [*self.verdict.lines()[:1], *self._order()]
+
+    def _order(self) -> list[str]:
+        return [_REORDERED] if self.reordered else []
 
     def as_json(self) -> dict[str, Any]:
         """Return the object of ``hil replay --json``."""

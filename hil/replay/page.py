@@ -41,10 +41,23 @@ def write_page(path: Path, verdict: Verdict, old: Flown, new: Flown | None) -> N
         drawn = overlays(verdict, captures, decoders)
     page = render(verdict, drawn, runs)
     try:
-        path.write_bytes(_octets(page))
+        _write(path, _octets(page))
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunDirectoryError(f"{path}: the page cannot be written: {reason}") from None
+
+
+def _write(path: Path, octets: bytes) -> None:
+    """Write a file that is there whole, or not at all: a disk may be full."""
+    if path.exists() and not path.is_file():  # a pipe, or /dev/stdout
+        path.write_bytes(octets)
+        return
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(octets)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def render(verdict: Verdict, drawn: list[Overlay], runs: Sequence[Flown]) -> str:

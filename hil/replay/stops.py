@@ -98,6 +98,7 @@ def condition_of(
     words = {*dictionary_words(), *Kind.__members__, *names.values()}
     #: field -> kinds of records that have it
     fields: dict[str, set[int]] = {name: set() for name in HEADER}
+    values: dict[str, set[str]] = {}
     searched = 0
     for buffer in recorded if not wanted <= {*HEADER, *words} else ():
         for record in unpack_all(buffer):
@@ -105,13 +106,16 @@ def condition_of(
             for view in views(found):
                 for name in view:
                     fields.setdefault(name, set()).add(record.kind)
-            words.update(value for value in found.values() if isinstance(value, str))
+            texts = {name: value for name, value in found.items() if isinstance(value, str)}
+            words.update(texts.values())
+            for name, value in texts.items():
+                values.setdefault(name, set()).add(value)
             words.add(topic_of(record.kind, record.channel, names))
             searched += 1
         known = all(name in words or meant(name, fields) for name in wanted)
         if searched > (SEARCH_LEAST if known else SEARCH_LIMIT):
             break
-    resolve(condition, fields, words)
+    resolve(condition, fields, words, values)
     has = (fields[name.field] for name in condition.names() if name.field not in ("", *HEADER))
     return Sought(condition, frozenset(kind for kinds in has for kind in kinds), text)
 

@@ -20,6 +20,8 @@ _FIRST_FIELDS = 24
 UNITS_SHOWN = 4
 #: characters of what a record says in a line of text
 LINE_LENGTH = 180
+#: what is recorded of the world, which is seen and not done: no digest has it, nor a number
+WORLD = "/world"
 #: the units that people speak of
 PACKETS = "packets"
 #: value of a field as the decoder gives it
@@ -85,7 +87,7 @@ class Divergence:
             lines[0] += f", {abs(late_ns) / 1e9:g} s {way}" if late_ns else ""
         lines += (f"  {change.line()}" for change in self.fields[:_FIRST_FIELDS])
         if len(self.fields) > _FIRST_FIELDS:
-            lines.append(f"  and {len(self.fields) - _FIRST_FIELDS} fields more")
+            lines.append(f"  and {_number(len(self.fields) - _FIRST_FIELDS, 'field')} more")
         if self.kind in (MISSING, EXTRA) and (said := self.recorded or self.replayed):
             lines.append(f"  {cut(said)}")
         return lines
@@ -192,7 +194,10 @@ class Verdict:
         records = sum(count.recorded for count in self.counts.values())
         if self.first is None:
             how = "octet for octet" if self.same_octets else "topic by topic"
-            told = f"identical {how}: {records:,} records on {len(self.counts)} topics"
+            told = f"identical {how}: {_number(records, 'record')} on "
+            told += _number(len(self.counts), "topic")
+            if WORLD in self.counts:  # they have no numbers of their own
+                told += f", {self.counts[WORLD].recorded:,} of them samples of the world"
             if not records:
                 told = "identical: there are no records, neither in the one nor in the other"
             tolerated = sum(count.tolerated for count in self.counts.values())
@@ -224,8 +229,9 @@ class Verdict:
             lines += (f"  {'':<{width}}    {printable(name)} {number:,}" for name, number in most)
             if len(count.fields) > FIELDS_SHOWN:
                 more = len(count.fields) - FIELDS_SHOWN
-                lines.append(f"  {'':<{width}}    and {more} fields more")
-        return [*lines, f"  {same} other topics are identical"] if same else lines
+                lines.append(f"  {'':<{width}}    and {_number(more, 'field')} more")
+        are = "is" if same == 1 else "are"
+        return [*lines, f"  {_number(same, 'other topic')} {are} identical"] if same else lines
 
     def _again(self) -> list[str]:
         return [
@@ -256,6 +262,11 @@ class Verdict:
 def cut(text: str) -> str:
     """Return a text that fits a line."""
     return text if len(text) <= LINE_LENGTH else text[: LINE_LENGTH - 3] + "..."
+
+
+def _number(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural where there is not exactly one."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _shown(value: Value | None) -> str:

@@ -30,6 +30,7 @@ from hil.supervisor import Flight
 from hil.time.kernel import NEVER_NS
 from hil.time.pinning import pinned
 from hil.uut import flight_over
+from hil.verdict import plural
 
 SECOND = 1_000_000_000
 #: How long a program may take whose options do not say, virtual seconds.
@@ -233,12 +234,12 @@ def _improvised(bench: MockBench) -> list[str]:
     notes = []
     if counters["improvised"]:
         notes.append(
-            f"{counters['improvised']} requests were never recorded and got the latest answer to "
-            "one like them"
+            f"{plural(counters['improvised'], 'request')} never recorded, each given the latest "
+            "answer to one like it"
         )
     if counters["absent"]:
         notes.append(
-            f"{counters['absent']} requests are like none that was recorded: nobody was there"
+            f"{plural(counters['absent'], 'request')} like none that was recorded: nobody was there"
         )
     return notes
 
@@ -253,7 +254,7 @@ def _reordered(bench: MockBench) -> list[str]:
         last = max(last, index)
     if not count:
         return []
-    return [f"{count} requests came behind others that they were recorded in front of"]
+    return [f"{plural(count, 'request')} came behind others, but in front of them when recorded"]
 
 
 def _unanswerable(bench: MockBench) -> list[str]:

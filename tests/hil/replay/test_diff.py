@@ -291,3 +291,15 @@ def test_a_rule_about_no_field_is_an_error(
 def test_a_rule_about_what_could_be_is_none(runs: dict[str, Path], rule: str) -> None:
     """A field that is recorded, or that the dictionary knows, may be ignored."""
     assert main(["diff", str(runs["nothing"]), str(runs["nothing"]), "--ignore", rule]) == 0
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """A page is whole or not there: one that was there stays as it was."""
+    pair = [str(runs["nothing"]), str(runs["late"])]
+    page = tmp_path / "page.html"
+    page.write_text("the one before")
+    (tmp_path / "page.html.partial").mkdir()
+    assert main(["diff", *pair, "-q", "--html", str(page)]) == 3
+    assert page.read_text() == "the one before"

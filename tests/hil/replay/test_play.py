@@ -190,7 +190,7 @@ def test_what_a_program_sends_is_compared(
     assert main(["replay", str(run), "--mode", "play", "-q", "--", *program, "PING"]) == 0
     told = capsys.readouterr().err
     assert told.startswith("identical")
-    assert "1 records on 1 topics" in told
+    assert "1 record on 1 topic" in told
     assert main(["replay", str(run), "--mode", "play", "-q", "--", *program, "PONG"]) == 1
     assert "[1]: 73 -> 79" in capsys.readouterr().err
     assert main(["replay", str(run), "--mode", "play", "-q"]) == 2

@@ -166,6 +166,31 @@ def test_a_wrong_name_is_told_before_anything_flies(
     )
 
 
+def test_a_word_that_a_field_never_is_is_told_with_those_it_is(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped value is answered with the values of that field, not with words of others."""
+    assert replay(run, "--break-at", "event.name==UUT_LOSS") == 2
+    told = capsys.readouterr().err
+    assert "'UUT_LOSS' is no field and no known word; event.name has been " in told
+    assert "UUT_LOST" in told
+
+
+def test_quiet_is_the_verdict_alone(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With -q one line tells; without it, how long it took, and that a page was written."""
+    page = tmp_path / "page.html"
+    assert replay(run, "-q", "--html", str(page)) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = r"identical octet for octet: [\d,]+ records on \d+ topics, \d+ of them samples of .*"
+    assert re.fullmatch(told, line)
+    assert replay(run, "--html", str(page)) == 0
+    told = capsys.readouterr()
+    assert re.search(r"; recorded in [\d.]+ s: [\d.]+ times (faster|slower)\n", told.out)
+    assert f"page   {page}\n" in told.err
+
+
 def test_step_by_step(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
