@@ -271,9 +271,11 @@ class CaptureFile:
 
     def _open(self) -> int:
         """Create the partial file; it must not exist."""
+        if self.path.exists():
+            raise RunDirectoryError(
+                f"{self.path}: is there already; remove it, or choose another --out"
+            )
         try:
-            if self.path.exists():
-                raise FileExistsError(17, "a capture is there already")
             return os.open(self.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         except OSError as error:
             reason = error.strerror or str(error)

@@ -29,8 +29,8 @@ asc, frames, cadu, cltu, packets, octets. docs/exchange-formats.md is the manual
   hil import suda.spl --as packets --packet-prefix 4   packets behind record headers
   hil import imu.bin --as octets --bus ttyAMA1 --rate 115200
 
-Exit codes: 0 imported, 1 a file is damaged (what stood before the damage is kept), 2 wrong usage,
-3 the capture cannot be written.
+Exit codes: 0 imported, 1 a file is damaged (what stood before the damage is kept) or nothing in it
+could be imported (no capture is made), 2 wrong usage, 3 the capture cannot be written.
 """
 
 
@@ -128,6 +128,8 @@ def _import(args: argparse.Namespace) -> Made:
         sources = [source_of(opened(path, stack), path, wish) for path in args.files]
         about["forms"] = json.dumps([source.form for source in sources])
         out = args.out or Path(f"{_stem(args.files[0])}.mcap")
+        if out.is_dir():
+            raise UsageError(f"{out}: is a folder; name a file with --out")
         return make(out, sources, _choice(args, Choice), about, attachments, args.start)
 
 

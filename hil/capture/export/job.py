@@ -13,7 +13,7 @@ from hil.capture.export.columns import Decodes
 from hil.capture.export.naming import Names
 from hil.capture.export.notes import Notes
 from hil.capture.export.pcapng import SNAPLEN, PcapngWriter
-from hil.capture.export.selection import Selection, bound
+from hil.capture.export.selection import Bound, Selection, bound
 from hil.capture.reader import Capture
 from hil.errors import HostError, UsageError
 
@@ -42,6 +42,7 @@ def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
     """
     begin, end = bound(request.begin, "--from"), bound(request.end, "--until")
     check_other(request.out, path)
+    _check_order(begin, end)
     with Capture(path, tolerant=tolerant) as capture:
         selection = Selection(capture, request.topics, begin, end)
         with _destination(request) as file:
@@ -52,8 +53,17 @@ def export(path: Path, request: Request, tolerant: bool = False) -> list[str]:
     return told
 
 
+def _check_order(begin: Bound, end: Bound) -> None:
+    """Raise UsageError for bounds between which nothing can lie."""
+    for first, last in ((begin.t_ns, end.t_ns), (begin.seq, end.seq)):
+        if first is not None and last is not None and last <= first:
+            raise UsageError("--until is not behind --from: nothing lies between; exchange them")
+
+
 def check_other(out: Path | None, capture: Path) -> None:
     """Raise UsageError if ``out`` is the capture itself: writing would destroy it."""
+    if out is not None and out.is_dir():
+        raise UsageError(f"{out}: is a folder; name a file with --out")
     if out is not None and out.exists() and capture.exists() and out.samefile(capture):
         raise UsageError(f"{out}: is the capture that is read; choose another --out")
 

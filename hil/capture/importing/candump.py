@@ -45,6 +45,7 @@ class CandumpSource(Source):
         super().__init__(name)
         self._file = file
         self._at = 0
+        self._line = 1
         self._first = next(self._lines(), None)
         self.absolute = self._first is not None and self._first.t_ns >= _RELATIVE_LIMIT_NS
 
@@ -63,11 +64,13 @@ class CandumpSource(Source):
     def _lines(self) -> Iterator[Unit]:
         while line := self._file.readline(_LINE_LIMIT):
             at, self._at = self._at, self._at + len(line)
+            number, self._line = self._line, self._line + line.endswith(b"\n")
             unit = self._unit(_COLOUR.sub(b"", line))
             if unit is not None:
                 yield unit
             elif line.strip() and not line.lstrip().startswith(b"#"):
                 if not self.counters["skipped_lines"]:
+                    self.counters["first_skipped_line"] = number
                     self.counters["first_skipped_line_at_octet"] = at
                 self.counters["skipped_lines"] += 1
 

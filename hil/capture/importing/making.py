@@ -14,12 +14,14 @@ from flightsw.codec.wire import FIRST_DIGEST_KIND, Kind, pack
 from hil import __version__
 from hil.capture.importing.unit import TIME_LIMIT_NS, Source, Unit
 from hil.capture.writer import CaptureWriter
-from hil.errors import RunDirectoryError, UsageError
+from hil.errors import CaptureError, RunDirectoryError, UsageError
 
 #: Channel numbers from here on belong to no bus.
 CHANNELS_LIMIT = 0xF0
 LINK_CHANNEL = 0xF0
 _BATCH = 512
+#: buses that an error names
+_BUSES_TOLD = 8
 _LINK_KINDS = frozenset(int(k) for k in (Kind.TM, Kind.TC, Kind.LINK, Kind.EVENT, Kind.FAULT))
 
 
@@ -35,6 +37,14 @@ class Made:
     topics: Counter[str] = field(default_factory=Counter)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     damage: dict[str, str] = field(default_factory=dict)
+    #: buses that were left out by choice, as the files call them
+    left_out: set[str] = field(default_factory=set)
+
+
+class NothingImportedError(CaptureError):
+    """Nothing in the files became a record: they were looked at, and there is no capture."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -112,9 +122,27 @@ def make(
             made.counters[key] = {k: v for k, v in sorted(source.counters.items()) if v}
             if source.damage is not None:
                 made.damage[key] = str(source.damage)
+        if not made.records:
+            raise NothingImportedError(_nothing(made, sources, choice))
         told = {"counters": made.counters, "damage": made.damage}
         writer.add_metadata("import", {k: json.dumps(v, sort_keys=True) for k, v in told.items()})
     return made
+
+
+def _nothing(made: Made, sources: Sequence[Source], choice: Choice) -> str:
+    """Say why there is no record to make a capture of."""
+    said = f"{', '.join(source.name for source in sources)}: "
+    if made.left_out:
+        wanted, there = ", ".join(choice.only), ", ".join(sorted(made.left_out)[:_BUSES_TOLD])
+        said += f"no record is of --only {wanted}; the buses in it are {there}"
+    elif made.damage:
+        said += next(iter(made.damage.values()))
+    else:
+        forms = ", ".join(dict.fromkeys(source.form for source in sources))
+        skipped = sum(source.counters["skipped_lines"] for source in sources)
+        said += f"nothing in it is {forms}" + (f", {skipped} lines skipped" if skipped else "")
+        said += "; say with --as what it is"
+    return f"{said}; no capture was made"
 
 
 @contextmanager
@@ -173,6 +201,8 @@ def _write(
         name = choice.name_of(unit.name)
         if name is None:
             counters["left_out_by_choice"] += 1
+            if len(made.left_out) < CHANNELS_LIMIT:
+                made.left_out.add(unit.name)
             continue
         t_ns = unit.t_ns - base_ns
         if t_ns < 0:

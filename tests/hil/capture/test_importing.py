@@ -417,3 +417,46 @@ def test_files_with_and_without_dates_do_not_mix(
     two.write_text("(0.000000) can0 002#\n")
     assert main(["import", str(one), str(two), "--out", str(tmp_path / "out.mcap")]) == 2
     assert "b.log: without dates, beside files with dates" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("octets", "words", "said"),
+    [
+        (
+            b"(1.000000) can0 123#00\n",
+            ["--only", "can9"],
+            "of --only can9; the buses in it are can0",
+        ),
+        (b"", [], "nothing in it is candump"),
+        (b"to whom it may concern\n", [], "nothing in it is candump, 1 lines skipped"),
+        (b"to whom it may concern\n" * 9, ["--as", "blf"], "Unexpected"),
+    ],
+)
+def test_an_import_of_nothing_is_an_error_and_leaves_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    octets: bytes,
+    words: list[str],
+    said: str,
+) -> None:
+    """Where no record comes of a file it is said why in one line, and no capture is made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.log").write_bytes(octets)
+    assert main(["import", "own.log", *words]) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["own.log"]
+
+
+def test_a_second_import_names_the_capture_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A capture is never written over: its name and both ways out are in the line."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.log").write_bytes(b"(1.000000) can0 123#00\n")
+    assert main(["import", "own.log"]) == 0
+    assert main(["import", "own.log"]) == 3
+    expected = "hil import: own.mcap: is there already; remove it, or choose another --out\n"
+    assert capsys.readouterr().err == expected
