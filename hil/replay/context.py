@@ -133,12 +133,17 @@ class Context:
         if around is not None:
             self._sides[nth] = (self._sides[nth][0] or around[0], around[1])
 
-    def lines(self, describe: Callable[[Record], str]) -> tuple[Line, ...]:
-        """Return the events, those of both once."""
+    def lines(self, describe: Callable[[Record], str], whole: bool = False) -> tuple[Line, ...]:
+        """Return the events, those of both once; ``whole``: those whose octets are the same, too,
+        which a text does not show to the end."""
         old, new = ([*before, *behind] for before, behind in self._sides)
         told = [[(r.t_ns, describe(r)) for r in side] for side in (old, new)]
         lines: list[Line] = []
-        matcher = SequenceMatcher(None, told[0], told[1], autojunk=False)
+        keys = [
+            [(*line, self._octets(r, nth, whole)) for r, line in zip(side, told[nth], strict=True)]
+            for nth, side in enumerate((old, new))
+        ]
+        matcher = SequenceMatcher(None, keys[0], keys[1], autojunk=False)
         for tag, a, a_end, b, b_end in matcher.get_opcodes():
             is_equal = tag == "equal"
             lines += (
@@ -147,3 +152,8 @@ class Context:
             if not is_equal:
                 lines += (Line("+", new[n].seq, *told[1][n]) for n in range(b, b_end))
         return tuple(lines)
+
+    def _octets(self, record: Record, nth: int, whole: bool) -> bytes:
+        """Return what must be the same, besides the text: where the streams part, everything."""
+        is_place = record.pack() == self._at[nth]
+        return record.payload if whole or (is_place and None not in self._at) else b""

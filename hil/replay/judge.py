@@ -21,6 +21,7 @@ from hil.replay.verdict import (
     SWAPPED,
     Divergence,
     FieldChange,
+    Line,
     TopicCount,
     UnitDifference,
     Verdict,
@@ -199,7 +200,10 @@ class Judge:
 
     def verdict(self, same_octets: bool) -> Verdict:
         """Return what it all comes to."""
-        lines = () if self._context is None else self._context.lines(self._describe)
+        lines: tuple[Line, ...] = ()
+        if self._context is not None:
+            free = self._rules.ignore or self._rules.tolerate
+            lines = self._context.lines(self._describe, whole=not free)
         first = None if self._first is None else self._divergence(self._first)
         units = {name: count for name, count in self._units.items() if first is not None}
         listed = sorted(self._places, key=lambda place: place.order)
@@ -288,17 +292,27 @@ class Judge:
             tuple(self._telling(place)),
             "" if old is None else self._text(old),
             "" if new is None else self._text(new),
+            self._packet(place),
         )
 
+    def _packet(self, place: _Place) -> str:
+        """Return which packet it is that differs, if one does."""
+        rows = self._unit_places.get(place.topic, [])
+        packets = [units for kind, units, _ in rows if kind == _TELLING[0]]
+        touching = [units for units in packets if any(_touches(unit, place) for unit in units)]
+        return _heading(touching[0][0].unit.fields) if touching else ""
+
     def _telling(self, place: _Place) -> list[FieldChange]:
-        """Return the fields of a difference: those of the units that its records carry, if any."""
+        """Return the fields of a difference: those of the units that its records carry, if any;
+        when something was made tells more than how it is counted."""
         units = self._unit_places.get(place.topic, [])
         touching = [row for row in units if any(_touches(unit, place) for unit in row[1])]
         for kind in _TELLING:
             rows = [row for row in touching or units[:1] if row[0] == kind]
             if rows:
                 header = [change for change in place.fields if change.name in self._header]
-                return header + [change for row in rows for change in row[2]]
+                told = [change for row in rows for change in row[2]]
+                return header + sorted(told, key=lambda change: not change.name.endswith(".t_ns"))
         return place.fields
 
     def _text(self, record: Record) -> str:
@@ -340,6 +354,17 @@ def _title(fields: Fields) -> tuple[str, str]:
     name = fields.get(f"{lead}.name")
     head = {field: value for field, value in fields.items() if field.count(".") == 1}
     return (f"{lead}.{name}" if name else lead), said(head or fields)
+
+
+def _heading(fields: Fields) -> str:
+    """Return what a packet is: its name, its APID, and when it was made."""
+    lead = next(iter(fields), "octets").partition(".")[0].partition("[")[0]
+    words = [_title(fields)[0]]
+    if (apid := fields.get(f"{lead}.apid")) is not None:
+        words.append(f"APID {apid}")
+    if isinstance(t_ns := fields.get(f"{lead}.t_ns"), int):
+        words.append(f"made at {t_ns / 1e9:.9g} s")
+    return ", ".join(words)
 
 
 def _touches(placed: Placed, place: _Place) -> bool:

@@ -73,6 +73,8 @@ class Divergence:
     #: what the record is, as recorded and as replayed
     recorded: str = ""
     replayed: str = ""
+    #: the packet that it completes or is part of: name, APID, when it was made
+    packet: str = ""
 
     def lines(self) -> list[str]:
         """Return the divergence for people."""
@@ -85,6 +87,8 @@ class Divergence:
             late_ns = self.t_ns_replayed - self.t_ns_recorded
             way = "late" if late_ns > 0 else "early"
             lines[0] += f", {abs(late_ns) / 1e9:g} s {way}" if late_ns else ""
+        if self.packet:
+            lines[0] += printable(f": {self.packet}")
         lines += (f"  {change.line()}" for change in self.fields[:_FIRST_FIELDS])
         if len(self.fields) > _FIRST_FIELDS:
             lines.append(f"  and {_number(len(self.fields) - _FIRST_FIELDS, 'field')} more")

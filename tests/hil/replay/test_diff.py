@@ -303,3 +303,25 @@ def test_a_page_that_cannot_be_written_leaves_nothing(
     (tmp_path / "page.html.partial").mkdir()
     assert main(["diff", *pair, "-q", "--html", str(page)]) == 3
     assert page.read_text() == "the one before"
+
+
+def test_the_packet_is_named_at_the_head(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first line says which packet differs: its name, its APID, and when it was made."""
+    assert main(["diff", str(runs["nothing"]), str(runs["scale"])]) == 1
+    head = capsys.readouterr().out.splitlines()[0]
+    assert re.search(r" at [\d.]+ s: tm\.power, APID \d+, made at [\d.]+ s$", head)
+
+
+def test_the_record_that_differs_is_marked(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Around the first divergence its record bears both marks, however late in it the octets are
+    that differ."""
+    for name in ("scale", "missing"):
+        assert main(["diff", str(runs["nothing"]), str(runs[name])]) == 1
+        out = capsys.readouterr().out
+        found = re.search(r"changed, \S+ record \d+, #(\d+) at", out)
+        assert found
+        assert re.search(rf"^- +{found[1]} ", out, re.MULTILINE)
