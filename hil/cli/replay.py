@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -128,19 +129,21 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
     _check_program(run, program)
     options = _options(run, args, mode, program)
     unknown = _unknown(run, options)
-    if args.html is None:
+    with ExitStack() as stack:
+        if args.html is not None:
+            options = _kept(options, stack)
         replayed = mode_of(mode)(run, options, say)
-    else:
-        replayed = _drawn(run, options, say, args.html)
-        say(f"page   {args.html}")
-    if unknown:
-        replayed = replace(replayed, notes=(*replayed.notes, *unknown))
-    # The output of a program is that of this command, and nothing of ours stands in it.
-    ours = not args.json and not program and run.program is None
-    lines = replayed.brief() if args.quiet else replayed.lines()
-    print("\n".join(lines), file=sys.stdout if ours else sys.stderr)
-    if args.json:
-        print(json.dumps(replayed.as_json(), sort_keys=True))
+        if unknown:
+            replayed = replace(replayed, notes=(*replayed.notes, *unknown))
+        # The output of a program is that of this command, and nothing of ours stands in it.
+        ours = not args.json and not program and run.program is None
+        lines = replayed.brief() if args.quiet else replayed.lines()
+        print("\n".join(lines), file=sys.stdout if ours else sys.stderr)
+        if args.json:
+            print(json.dumps(replayed.as_json(), sort_keys=True))
+        if args.html is not None and options.out is not None:
+            _draw(args.html, run, options.out, replayed)
+            say(f"page   {args.html}")
     return replayed.exit_code
 
 
@@ -172,24 +175,27 @@ def _unknown(run: Flown, options: ReplayOptions) -> list[str]:
     return check_fields(options.ignore, options.tolerate, (run,))
 
 
-def _drawn(run: Flown, options: ReplayOptions, say: Callable[[str], None], path: Path) -> Replayed:
-    """Replay, and draw both traces over each other into ``path``."""
+def _kept(options: ReplayOptions, stack: ExitStack) -> ReplayOptions:
+    """Return the options with a place for the new trace, which goes with ``stack``."""
+    if options.mode == "play":
+        raise UsageError("--html: play keeps no new trace; take --mode re-execute or mock")
+    if options.out is not None:
+        return options
     import tempfile
-    from dataclasses import replace
 
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="flatsat-"))
+    return replace(options, out=Path(folder) / "again")
+
+
+def _draw(path: Path, run: Flown, out: Path, replayed: Replayed) -> None:
+    """Draw what was recorded, and over it what was kept in ``out``, into ``path``."""
     from hil.replay.flown import flown
     from hil.replay.page import write_page
     from hil.replay.verdict import Verdict
 
-    if options.mode == "play":
-        raise UsageError("--html: play keeps no new trace; take --mode re-execute or mock")
-    with tempfile.TemporaryDirectory(prefix="flatsat-") as folder:
-        out = options.out or Path(folder) / "again"
-        replayed = mode_of(options.mode)(run, replace(options, out=out), say)
-        assert isinstance(replayed.verdict, Verdict), "what was compared was two streams"
-        with flown(out) as new:
-            write_page(path, replayed.verdict, run, new)
-    return replayed
+    assert isinstance(replayed.verdict, Verdict), "what was compared was two streams"
+    with flown(out) as new:
+        write_page(path, replayed.verdict, run, new)
 
 
 def default_mode(run: Flown) -> str:

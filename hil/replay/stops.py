@@ -7,6 +7,7 @@ the debugger stands on top of the very call that made it, and everything is as i
 from __future__ import annotations
 
 import builtins
+import io
 import pdb
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -194,7 +195,9 @@ class Stops:
         self._start = start
         self._skip = 0
         self._held = False
-        self._talk = talk or sys.stderr
+        self._talk = talk or sys.stderr or io.StringIO()
+        #: where commands come from; None: stdin was closed when we started, so none come
+        self._typed = sys.stdin or io.StringIO()
         self._debugger: Debugger | None = None
         self._kinds = frozenset(_SPANNING) | (frozenset() if sought is None else sought.kinds)
         #: how often it has stopped
@@ -255,7 +258,7 @@ class Stops:
         print(line(fields), file=self._talk)
         while True:
             print("(step) ", end="", file=self._talk, flush=True)
-            words = sys.stdin.readline()
+            words = self._typed.readline()
             if not words:
                 raise Left
             command, _, rest = words.strip().partition(" ")
@@ -284,8 +287,9 @@ class Stops:
     def _look(self, record: Record, fields: dict[str, Value]) -> None:
         """Open the debugger on top of whoever made the record."""
         if self._debugger is None:
-            is_terminal = sys.stdin.isatty() and self._talk.isatty()
-            self._debugger = Debugger(nosigint=True, stdout=None if is_terminal else self._talk)
+            is_terminal = self._typed.isatty() and self._talk.isatty()
+            ends = (None, None) if is_terminal else (self._typed, self._talk)
+            self._debugger = Debugger(stdin=ends[0], stdout=ends[1], nosigint=True)
         if not self._steps:
             print(line(fields), file=self._talk)
         scene = self._scene()

@@ -315,6 +315,30 @@ def test_no_option_is_passed_over(
     assert f"hil replay: {words[-2]}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [("--step",), ("--break-at", "seq=100")])
+def test_nobody_to_ask_is_somebody_who_leaves(
+    run: Path,
+    words: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where stdin is closed or empty the replay is left at its first stop, with a verdict."""
+    for stdin in (None, io.StringIO()):
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert main(["replay", str(run), *words]) == 0
+        assert "note: left at record" in capsys.readouterr().out
+
+
+def test_the_verdict_stands_though_its_page_cannot_be_written(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page in a folder that is not there costs exit code 3, and not the verdict."""
+    assert replay(run, "--html", str(tmp_path / "none" / "page.html")) == 3
+    told = capsys.readouterr()
+    assert told.out.startswith("identical octet for octet")
+    assert "the page cannot be written" in told.err
+
+
 def test_nothing_begins_behind_the_end(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A first record that the run has not is an error that names the last, in front of a flight."""
     with Capture(run / "capture.mcap") as capture:
