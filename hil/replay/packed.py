@@ -55,6 +55,8 @@ class Packed(Closing):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_file():
+            raise CaptureError(f"{path}: is a directory, a pipe or a device; packed runs are files")
         with self._readable():
             self._archive = zipfile.ZipFile(path)
         try:

@@ -80,7 +80,7 @@ def _page(
     body = [
         _head(verdict, runs),
         _tiles(verdict),
-        _first(verdict),
+        _first(verdict, rows),
         _context(verdict),
         _charts(drawn),
         _counts(verdict),
@@ -124,14 +124,16 @@ def _tiles(verdict: Verdict) -> str:
     return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 
-def _first(verdict: Verdict) -> str:
+def _first(verdict: Verdict, most: int) -> str:
     if verdict.first is None:
         how = "octet for octet" if verdict.same_octets else "topic by topic"
         return section("Identical", f"<p>Both runs hold the same records, {how}.</p>")
     first = verdict.first
     rows: list[tuple[str, object, object]] = [
-        (change.name, _value(change.old), _value(change.new)) for change in first.fields
+        (cut(change.name), _value(change.old), _value(change.new)) for change in first.fields[:most]
     ]
+    if (more := len(first.fields) - most) > 0:
+        rows.append((f"and {number(more)} fields more", "", ""))
     told = first.lines()[0].removeprefix("first divergence: ")
     rows.append(("record", cut(first.recorded) or "nothing", cut(first.replayed) or "nothing"))
     fields = table(("field", "recorded", "replayed"), rows, "small")
@@ -139,7 +141,11 @@ def _first(verdict: Verdict) -> str:
 
 
 def _value(value: object) -> object:
-    return Html("<i>nothing</i>") if value is None else Html(f"<code>{escaped(value)}</code>")
+    return (
+        Html("<i>nothing</i>")
+        if value is None
+        else Html(f"<code>{escaped(cut(str(value)))}</code>")
+    )
 
 
 def _context(verdict: Verdict) -> str:
@@ -161,7 +167,7 @@ def _charts(drawn: list[Overlay]) -> str:
     if not drawn:
         return ""
     cards = "".join(
-        section(overlay.name, f"<div class='chart' id='chart-{nth}'></div>", overlay.topic)
+        section(cut(overlay.name), f"<div class='chart' id='chart-{nth}'></div>", overlay.topic)
         for nth, overlay in enumerate(drawn)
     )
     return f"<div class='grid2'>{cards}</div>"
@@ -175,7 +181,7 @@ def _counts(verdict: Verdict) -> str:
 
 
 def _count(name: str, count: TopicCount, verdict: Verdict) -> tuple[object, ...]:
-    most = ", ".join(f"{field} {number(n)}" for field, n in count.most(5))
+    most = ", ".join(f"{cut(field)} {number(n)}" for field, n in count.most(5))
     more = f" and {len(count.fields) - 5} more" if len(count.fields) > 5 else ""
     again = verdict.rejoined.get(name)
     state = "identical"
@@ -211,7 +217,7 @@ def _runs(runs: Sequence[Flown]) -> str:
     keys = sorted({key for run in runs for key in run.made_by})
     shown = [key for key in keys if key not in ("options", "program")]
     rows: list[tuple[str, ...]] = [("digest", *(run.digest or "" for run in runs))]
-    rows += [(key, *(run.made_by.get(key, "") for run in runs)) for key in shown]
+    rows += [(cut(key), *(cut(run.made_by.get(key, "")) for run in runs)) for key in shown]
     return section("The runs", table(("", "recorded", "replayed")[: len(runs) + 1], rows, "small"))
 
 

@@ -139,3 +139,15 @@ def test_runs_on_other_boards_are_noted(tmp_path: Path, capsys: pytest.CaptureFi
         writer.write(Record(Kind.EVENT, 0, 0, 0, 0, 0, 0, 0, b'{"a": 1}').pack())
     assert main(["diff", old, str(tmp_path / "new.mcap")]) == 0
     assert "note: the board files of the two are not the same" in capsys.readouterr().out
+
+
+def test_no_capture_makes_a_large_page(tmp_path: Path) -> None:
+    """Names and values of any length and number stay within the 300 KB of a page."""
+    names = {f"key{n}": n for n in range(20_000)}
+    long = {"name" * 50_000: 1, "text": "long" * 50_000, **names}
+    other = {name: f"{value}!" for name, value in long.items()}
+    pair = differ(tmp_path, long, other)
+    assert main(["diff", *pair, "-q", "--html", str(tmp_path / "page.html")]) == 1
+    page = (tmp_path / "page.html").read_bytes()
+    assert len(page) < 300_000
+    assert b"fields more" in page
