@@ -74,6 +74,8 @@ class Host:
 
     #: told of the channel on which a program begins to hear what comes in
     begins: Callable[[Lane], None] = staticmethod(lambda lane: None)
+    #: told when the program has ended, before what it has written last leaves
+    ended: Callable[[], None] = staticmethod(lambda: None)
     #: of a wait, what is spent looking again and again instead of asleep, seconds
     spin_s = _SPIN_S
     #: called before each look at what is due, and how long to wait for it at most, seconds
@@ -245,6 +247,7 @@ class Host:
     def drain(self) -> None:
         """Let what programs have written get out, now that they are gone: a computer does not
         forget it. Octets and frames that something holds back are counted as ``unsent``."""
+        self.ended()
         for _ in range(_LAST_MESSAGES):
             if not self._serve_last():
                 break

@@ -77,7 +77,7 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
             ended = hosting.serve(rig, asked, command, face, Path(), None, feed.attach)
             wall_s = time.perf_counter() - begin
         rig.finish()
-        rest = feed.player.rest()
+        rest = feed.rest + feed.player.rest()
         lost = {**found.lost, **feed.lost()}
         stopped = options.until is not None
         verdict = judge.verdict(delivered, lost, rest=rest, stopped=stopped)
@@ -112,6 +112,8 @@ class Feed:
         self.begun = False
         #: the loop comes before other programs of the host
         self.is_first = False
+        #: records that were still to come when the program ended
+        self.rest = 0
         self._at_once = at_once
         self._wait_s = LOOK_S
 
@@ -119,7 +121,12 @@ class Feed:
         """Take part in the loop of a host."""
         self._host = host
         host.spin_s = 0.0  # a sleep that ends on time is enough
+        host.ended = self.stop
         host.look_after, host.idle_s = self.look, lambda: self._wait_s
+
+    def stop(self) -> None:
+        """Play nothing more: there is nobody."""
+        self.rest = self.player.rest()
 
     def look(self) -> None:
         """Do what the loop of the host is to do next."""

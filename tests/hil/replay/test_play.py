@@ -21,6 +21,7 @@ from hil.exchange import Exchange
 from hil.options import Options
 from hil.replay.flown import flown
 from hil.replay.outcome import PLAY, ReplayOptions
+from hil.replay.playing.judge import EARLY
 from hil.replay.playing.mode import replay
 from hil.replay.playing.stimulus import Delivered, Player
 from hil.session import fly
@@ -119,6 +120,23 @@ def test_whose_lateness_is_not_counted_is_told(
 
 
 # --- into a program ---------------------------------------------------------------------------
+
+
+def test_what_comes_behind_the_end_of_a_program_is_not_lost_by_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While what it wrote last leaves the line, nothing more is played to a program that is gone:
+    what it did not stay for is one count. (The end of a program is seen a moment after it.)"""
+    capture, _ = serial(tmp_path / "line.mcap", 100, SECOND // 100)
+    script = (
+        "import os, tty; fd = os.open('/dev/ttyAMA1', os.O_RDWR | os.O_NOCTTY); tty.setraw(fd);"
+        "os.read(fd, 2); os.write(fd, bytes(4000)); os._exit(0)"
+    )
+    words = ["--pace", "real", "--json", "-q", "--", sys.executable, "-c", script]
+    assert main(["replay", str(capture), *words]) == 1
+    verdict = json.loads(capsys.readouterr().out)["verdict"]
+    assert verdict["delivered"]["/bus/ttyAMA1"] + verdict["lost"].pop(EARLY) == 100
+    assert sum(verdict["lost"].values()) < 20  # octets: it takes 347 ms, or 70 of them, to leave
 
 
 @pytest.mark.parametrize("pace", ["real", "max"])
