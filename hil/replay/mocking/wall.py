@@ -24,6 +24,8 @@ from hil.time.phase import Phase
 
 #: How long what came in waits for an act that does not come; it is then not to come, and told.
 PATIENCE_NS = 2_000_000_000
+#: How long a program may take to set a line up that it has opened.
+LEAD_NS = 100_000_000
 #: How much longer than the whole of its run a program may do nothing that it did then.
 SILENCE_NS = 60_000_000_000
 
@@ -59,6 +61,9 @@ class WallInputs(Inputs):
         self._front = 0
         #: how much later than then the last of them was, below 0: earlier
         self._late_ns = 0
+        #: a line that was opened is set up by then
+        self._set_up_ns = 0
+        self._lead_ns = int(LEAD_NS * pace)
         self._turn = 0
         #: sees whether somebody has begun to listen
         self.look: Callable[[], None] = lambda: None
@@ -74,6 +79,10 @@ class WallInputs(Inputs):
         if number < len(found):
             # On a tty it may have been seen later then: that it is open says nothing of the rest.
             self._open.add(bisect_left(self._marks, found[number]))
+            if self.bench.buses[bus].kind == "uart":
+                # Then it was seen when something came, so how long before is not known; and who
+                # sets a tty up throws away what lies there.
+                self._set_up_ns = t_ns + self._lead_ns
             if self._front in self._open:
                 self._acted(found[number], t_ns)
 
@@ -111,6 +120,7 @@ class WallInputs(Inputs):
         awaited = bisect_left(self._marks, self.indices[self._at]) > self._front
         if awaited:
             due_ns += self._patience_ns
+        due_ns = max(due_ns, self._set_up_ns)
         turn, kernel = self._turn, self.bench.kernel
 
         def come(t_ns: int) -> None:
