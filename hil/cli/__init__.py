@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
 import json
 import os
@@ -145,8 +146,15 @@ def guarded(verb: str, work: Callable[[], int]) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         discard_stdout()
-        print(f"{name}: {error}; `hil doctor` says what this host lacks", file=sys.stderr)
+        print(f"{name}: {error}; {remedy(error)}", file=sys.stderr)
         return NOT_FIT
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about an error of the system that nobody else has explained."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return "make room, or choose another place"
+    return "`hil doctor` says what this host lacks"
 
 
 def not_installed(module: str) -> str:

@@ -11,6 +11,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -52,7 +53,8 @@ def pack(run: Path, out: Path | None = None, with_snapshots: bool = False) -> tu
                 f"{out}: cannot be written: {error.strerror}; make room, or name another with --out"
             ) from None
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # a place that takes no file has none to remove
+                partial.unlink(missing_ok=True)
     return out, manifest
 
 
@@ -82,6 +84,8 @@ def _files(run: Path, with_snapshots: bool) -> Iterator[tuple[str, Path, str]]:
             continue
         if top in _SECRET:
             reason = _SECRET[top]
+        elif top in (SNAPSHOTS + ".new", SNAPSHOTS + ".old"):
+            reason = "snapshots that were never whole"
         elif top == SNAPSHOTS and not with_snapshots:
             reason = "a snapshot; --with-snapshots packs it"
         else:

@@ -19,7 +19,7 @@ from hil.replay.flown import Flown
 from hil.replay.stepped import Stepped
 from hil.rig import SECOND, channel_names
 from hil.snapshots.pool import RECORDED_NBYTES
-from hil.snapshots.store import Entry, Store
+from hil.snapshots.store import Entry, Store, anew
 
 #: virtual time between snapshots
 EVERY_NS = 300 * SECOND
@@ -112,7 +112,7 @@ def make(
     with (
         tempfile.TemporaryDirectory(prefix="flatsat-", ignore_cleanup_errors=True) as folder,
         Capture(flown.capture, tolerant=not flown.whole) as capture,
-        Store(flown.path, capture, write=True) as store,
+        anew(flown.path, capture) as store,
     ):
         making = Making(store, every_ns)
         line = OnTheLine(capture.buffers(), channel_names(flown.board))

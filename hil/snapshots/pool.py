@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -152,7 +153,8 @@ class FilePool(Closing):
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with suppress(OSError):  # what was added and could not be flushed has been told
+            self._file.close()
 
 
 def unpacked(octets: bytes, nbytes: int) -> bytes:

@@ -8,9 +8,11 @@ of records; which, and the BLAKE2b-256 over them, stands in the index.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import zstandard
@@ -18,7 +20,7 @@ import zstandard
 from hil.capture.reader import Capture
 from hil.closing import Closing
 from hil.digest import RecordStream
-from hil.errors import SnapshotError
+from hil.errors import DiskFullError, RunDirectoryError, SnapshotError
 from hil.provenance import differences, installation
 from hil.replay.stepped import Stepped
 from hil.snapshots.freezing import Frozen, freeze
@@ -28,6 +30,8 @@ from hil.snapshots.sealing import is_sealed, seal
 from hil.snapshots.thawing import thaw
 
 FOLDER, INDEX, SHARED = "snapshots", "index.json", "shared.pool"
+#: a set that is being made, and the one before while the two change places
+NEW, OLD = ".new", ".old"
 VERSION = 2
 #: what must be the same where a snapshot is used
 FACTS = ("version", "sources", "python", "libraries")
@@ -64,18 +68,21 @@ class Store(Closing):
     :class:`SnapshotError` for an index that is none.
     """
 
-    def __init__(self, run: Path, capture: Capture | None, write: bool = False) -> None:
+    def __init__(
+        self, run: Path, capture: Capture | None, write: bool = False, folder: str = FOLDER
+    ) -> None:
         self.run = run
-        self.folder = run / FOLDER
+        self.folder = run / folder
         self._capture = capture
         self.entries: list[Entry] = []
         self.made_by: dict[str, str] = {}
         self._seal: object = None
         if write:
             self.made_by = facts()
-            self.folder.mkdir(exist_ok=True)
-            for old in (self.folder / INDEX, self.folder / SHARED, *self.folder.glob("*.snap")):
-                old.unlink(missing_ok=True)
+            with written(self.folder):
+                self.folder.mkdir(exist_ok=True)
+                for old in (self.folder / INDEX, self.folder / SHARED, *self.folder.glob("*.snap")):
+                    old.unlink(missing_ok=True)
         else:
             self._read(self.folder / INDEX)
         self.pool = self._pool(write)
@@ -100,6 +107,10 @@ class Store(Closing):
 
     def add(self, stepped: Stepped) -> Entry:
         """Make a snapshot of a run between two steps."""
+        with written(self.folder):
+            return self._add(stepped)
+
+    def _add(self, stepped: Stepped) -> Entry:
         before = self.pool.end
         frozen = freeze(stepped, self.pool)
         octets = zstandard.ZstdCompressor(_LEVEL).compress(frozen.state)
@@ -211,6 +222,57 @@ class Store(Closing):
 
     def _unusable(self, why: str) -> SnapshotError:
         return SnapshotError(f"{why}; `hil snapshot {self.run}` makes the snapshots anew")
+
+
+@contextmanager
+def anew(run: Path, capture: Capture | None) -> Iterator[Store]:
+    """Make the snapshots of a run anew, beside those that it has: they take their place when they
+    are whole, and whatever ends it before leaves the old ones."""
+    folder, new, old = run / FOLDER, run / (FOLDER + NEW), run / (FOLDER + OLD)
+    with written(folder):
+        _clear(new)
+        if old.is_dir() and not folder.exists():
+            old.rename(folder)  # somebody was killed between the two renames below
+        _clear(old)
+    try:
+        with Store(run, capture, write=True, folder=FOLDER + NEW) as store:
+            yield store
+        with written(folder):
+            if folder.exists():
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            except BaseException:
+                if old.exists():
+                    old.rename(folder)
+                raise
+            store.folder = folder
+    finally:
+        _clear(new)
+        _clear(old)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder of snapshots, and never what a link in its place leads to."""
+    with suppress(OSError):
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Turn what keeps snapshots from being written into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        is_full = error.errno in DiskFullError.CODES
+        step = "make room" if is_full else "copy the run to a place that can be written"
+        raise (DiskFullError if is_full else RunDirectoryError)(
+            f"{folder}: cannot be written: {error.strerror or error}; {step}, and make the "
+            "snapshots there"
+        ) from None
 
 
 _TYPES = {"str": str, "int": int, "dict[str, str]": dict}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -153,8 +153,16 @@ def _destination(request: Request) -> Iterator[BinaryIO]:
     if request.out is None:
         if sys.stdout.isatty():
             raise UsageError(f"{request.form} to a terminal; give --out FILE, or pipe it on")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise HostError(
+                f"stdout: cannot be written: {error.strerror or error}; make room, or choose "
+                "another place with --out"
+            ) from None
         return
     out, partial = request.out, request.out.with_name(request.out.name + ".partial")
     if out.exists() and not out.is_file():
@@ -166,8 +174,10 @@ def _destination(request: Request) -> Iterator[BinaryIO]:
             partial.replace(out)
     except OSError as error:
         raise HostError(
-            f"{out}: cannot be written: {error.strerror or error}; choose another --out"
+            f"{out}: cannot be written: {error.strerror or error}; make room, or choose "
+            "another --out"
         ) from None
     finally:
         if partial != out:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # a place that takes no file has none to remove
+                partial.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,16 @@ def test_names_of_channels_are_those_of_the_board_file() -> None:
         *("i2c-1", "gpiochip0", "csi0", "tm-downlink", "tc-uplink", "link-state", "event"),
         "kind-0x7f-channel-9",
     ]
+
+
+def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
+    """Whatever stdout leads to is named with its state and the next step, with exit code 3."""
+    path = write(tmp_path / "capture.mcap", CAN)
+    words = [sys.executable, "-m", "hil", "export", str(path), "--to", "csv", "--raw"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert done.stderr == (
+        "hil export: stdout: cannot be written: No space left on device; make room, or choose "
+        "another place with --out\n"
+    )

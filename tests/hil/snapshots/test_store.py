@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -315,3 +316,39 @@ def test_going_from_a_run_without_snapshots(mine, tmp_path):
         rmtree(mine / "snapshots", ignore_errors=True)
     assert [mark[0] for mark in marks] == ["002.snap", ""]
     assert marks[0][1] == marks[1][1]
+
+
+def test_an_interrupt_leaves_the_snapshots_that_there_were(mine, recorded):
+    """Snapshots are made beside the old ones: what ends that in between leaves those, and nothing
+    else; where there were none, none are left."""
+
+    def stop(entry):
+        if entry.file == "003.snap":
+            raise KeyboardInterrupt
+
+    for kept in (True, False):
+        before = {path.name: path.read_bytes() for path in (mine / "snapshots").glob("*")}
+        with flown(mine) as run, pytest.raises(KeyboardInterrupt):
+            make(run, 10 * SECOND, stop)
+        assert [path.name for path in mine.glob("snapshots*")] == ["snapshots"] * kept
+        assert {path.name: path.read_bytes() for path in (mine / "snapshots").glob("*")} == before
+        rmtree(mine / "snapshots", ignore_errors=True)
+
+
+def test_snapshots_on_a_disk_that_takes_none_are_an_error_of_the_host(mine, capsys):
+    """A place that cannot be written is one line with the folder and the next step, exit code 3."""
+    rmtree(mine / "snapshots")
+    (mine / "snapshots.new").symlink_to("/dev/null")
+    (mine / "snapshots").write_bytes(b"in the way")
+    (mine / "snapshots.old").mkdir()
+    (mine / "snapshots.old" / "x").touch()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+    try:
+        code = main(["snapshot", str(mine), "-q"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    told = capsys.readouterr().err
+    assert code == 3
+    assert f"{mine / 'snapshots.new'}: cannot be written: File too large; make room" in told
+    assert "doctor" not in told
+    assert [path.name for path in mine.glob("snapshots*")] == ["snapshots"]
