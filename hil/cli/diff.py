@@ -67,6 +67,7 @@ def main(argv: list[str]) -> int:
 
 
 def _diff(args: argparse.Namespace) -> int:
+    from hil.cli.progress import TimeProgress
     from hil.replay.diff import diff
     from hil.replay.flown import flown
     from hil.replay.known import check_fields
@@ -76,7 +77,9 @@ def _diff(args: argparse.Namespace) -> int:
         old, new = (stack.enter_context(flown(path)) for path in (args.a, args.b))
         rules = _rules(args, old.board)
         unknown = check_fields(args.ignore, dict(map(tolerance, args.tolerate)), (old, new))
-        verdict = diff(old, new, rules)
+        heard = sys.stderr is not None and not (args.quiet or args.json)
+        with TimeProgress(sys.stderr, "compared", new.virtual_s, heard) as bar:
+            verdict = diff(old, new, rules, bar.at if bar.enabled else None)
         notes = [*unknown, *_lacking(old), *_lacking(new), *_apart(old, new)]
         if not args.quiet:
             text = "\n".join([*verdict.lines(), *(f"note: {note}" for note in notes)])

@@ -88,6 +88,30 @@ class ByteProgress(Line):
         self(text)
 
 
+class TimeProgress(Line):
+    """The bar of a run that is taken once more: how far in its time, of how long."""
+
+    def __init__(self, stream: TextIO, what: str, total_s: float | None, enabled: bool) -> None:
+        super().__init__(stream, enabled)
+        self.what, self.total_s = what, total_s
+        self._next_s = 0.0
+
+    def at(self, t_ns: int) -> None:
+        """Draw, if it is time to, that it has come to a time."""
+        now_s = time.monotonic()
+        if not self.enabled or now_s < self._next_s:
+            return
+        self._next_s = now_s + INTERVAL_S
+        text = f"{self.what}  {t_ns / 1e9:,.0f} s"
+        if self.total_s:
+            share = min(1.0, t_ns / 1e9 / self.total_s)
+            full = round(share * WIDTH)
+            text = (
+                f"{'█' * full}{'·' * (WIDTH - full)} {share:4.0%}  {text} of {self.total_s:,.0f} s"
+            )
+        self(text)
+
+
 def terminal_columns(stream: TextIO) -> int:
     """Return how wide the terminal behind a stream is; stdout may be a file meanwhile."""
     try:

@@ -17,6 +17,7 @@ from hil.errors import HilError, UsageError
 from hil.options import TRANSPORTS
 
 if TYPE_CHECKING:
+    from hil.cli.progress import TimeProgress
     from hil.replay.flown import Flown
     from hil.replay.outcome import Replayed, ReplayOptions
 
@@ -132,7 +133,9 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
     with ExitStack() as stack:
         if args.html is not None:
             options = _kept(options, stack)
-        replayed = mode_of(mode)(run, options, say)
+        with _bar(run, args, program) as bar:
+            options = replace(options, tell=bar.at if bar.enabled else None)
+            replayed = mode_of(mode)(run, options, say)
         if unknown:
             replayed = replace(replayed, notes=(*replayed.notes, *unknown))
         # The output of a program is that of this command, and nothing of ours stands in it.
@@ -164,6 +167,15 @@ def _check_program(run: Flown, program: tuple[str, ...]) -> None:
     words = program or (run.program if run.program is not None and run.path.is_dir() else ())
     if words and shutil.which(words[0]) is None:
         raise UsageError(f"{words[0]}: is no program here; name one behind --")
+
+
+def _bar(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> TimeProgress:
+    """Return the bar, which is drawn where nobody else writes to the terminal."""
+    from hil.cli.progress import TimeProgress
+
+    is_alone = args.break_at is None and not args.step and not program and run.program is None
+    is_heard = sys.stderr is not None and not args.quiet and not args.json
+    return TimeProgress(sys.stderr, "replayed", run.virtual_s, enabled=is_alone and is_heard)
 
 
 def _unknown(run: Flown, options: ReplayOptions) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flightsw.codec import dictionary
+from hil.config import nearest
 from hil.errors import UsageError
 from hil.faults.plan import Row, rows_toml
 from hil.faults.shrink import ddmin
@@ -14,6 +16,19 @@ from hil.faults.trials import Case, Trial, Trials
 #: What ``--fails`` may say besides ``condition:NAME``, ``event:NAME`` and ``exit:CODE``.
 PLAIN = ("verdict", "lost", "exit", "check")
 PREFIXES = ("condition:", "event:", "exit:")
+#: Names of the conditions that a mission profile can ask for, as their verdict gives them.
+CONDITIONS = (
+    *("no brown-out", "battery", "chip", "board", "jobs", "products", "delivery"),
+    *("telecommands", "overruns", "restarts"),
+)
+#: Events of the bench and of the ground; the others are those of the dictionary.
+EVENTS = (
+    *("UUT_START", "UUT_LOST", "WATCHDOG_RESET", "EPS_SWITCH", "SUPPLY", "BROWN_OUT"),
+    *("ROLES_MISSING", "CONTACT_BEGIN", "CONTACT_END", "PACKET_REFUSED", "PRODUCT_RECEIVED"),
+    *("TELECOMMAND_FAILED", "TELECOMMAND_GIVEN_UP"),
+)
+#: What real boards and programs tell begins with these.
+_OPEN = ("BOARD_", "FRONT_END_", "SHADOW_", "PROGRAM_")
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,14 @@ def wanted_marks(fails: str) -> tuple[str, ...]:
         raise UsageError(
             f"--fails {fails!r}: say {', '.join(PLAIN)}, condition:NAME, event:NAME or exit:CODE"
         )
+    head, _, name = fails.partition(":")
+    if head == "exit" and name and not name.lstrip("-").isdecimal():
+        raise UsageError(f"--fails {fails!r}: an exit code is a number, as exit:1")
+    events = (*EVENTS, *(event.name for event in dictionary.EVENTS))
+    known = {"condition": CONDITIONS, "event": tuple(sorted(events))}.get(head, (name,))
+    if name not in known and not (head == "event" and name.startswith(_OPEN)):
+        near = nearest(name, known)
+        raise UsageError(f"--fails {fails!r}: there is no such {head}{near}; {', '.join(known)}")
     return (fails,) if fails else ()
 
 

@@ -24,7 +24,7 @@ from hil.replay.verdict import Verdict
 from hil.replay.watching import WatchingStream
 from hil.rig import SECOND, Rig, channel_names
 
-_SEQ = 7  # place of the global number in the header of a record
+_T_NS, _SEQ = 5, 7  # places of time and global number in the header of a record
 
 
 class Again(ABC):
@@ -108,6 +108,8 @@ class Again(ABC):
         return WatchingStream(self._check, feed)
 
     def _take(self, octets: bytes) -> None:
+        if self.options.tell is not None and octets:
+            self.options.tell(HEADER.unpack_from(octets)[_T_NS])
         self.comparison.feed(self.compared(octets))
         if self._writer is not None:
             self._writer.write(octets)

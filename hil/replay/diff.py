@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
+from flightsw.codec.wire import unpack_from
 from hil.capture.reader import Capture
 from hil.errors import UsageError
 from hil.replay.batch import starts
@@ -20,8 +21,10 @@ _NAMED = ("/bus/", "/gpio/", "/camera/")
 _CHANNELS = 256
 
 
-def diff(old: Flown, new: Flown, rules: Rules) -> Verdict:
-    """Compare what two runs recorded.
+def diff(
+    old: Flown, new: Flown, rules: Rules, tell: Callable[[int], None] | None = None
+) -> Verdict:
+    """Compare what two runs recorded; ``tell`` is told, time and again, which time it has come to.
 
     Raises :class:`~hil.errors.CaptureError` for a capture that is damaged, and UsageError for a
     topic that neither has.
@@ -35,6 +38,8 @@ def diff(old: Flown, new: Flown, rules: Rules) -> Verdict:
         comparison = Comparison(one.buffers(), decoder, rules, names)
         for octets in translated(other.buffers(), table):
             comparison.feed(octets)
+            if tell is not None:
+                tell(unpack_from(octets)[0].t_ns)
         return comparison.finish()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +60,8 @@ class ReplayOptions:
     channel: Path | None = None
     #: stdout is for one JSON object: what a program says goes to stderr
     json: bool = False
+    #: told, time and again, the virtual time in ns that a flight has come to
+    tell: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True)

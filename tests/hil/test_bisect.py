@@ -19,12 +19,15 @@ from hil import hosting
 from hil.board import load_board
 from hil.cli.bisect import main, seeds_of
 from hil.errors import ConfigError, HostError, UsageError
+from hil.faults.bisect import wanted_marks
 from hil.faults.plan import Row, apply, read_plan, read_rows, rows_toml
 from hil.faults.shrink import ddmin
 from hil.faults.swarm import places, swarm
 from hil.faults.trials import Case, Trials
 from hil.missions import load
+from hil.options import Options
 from hil.rig import Rig
+from hil.session import fly
 
 #: Fails only if both of the parts that it asks fail.
 EITHER = "i2cget -y 1 0x40 0xff w || i2cget -y 1 0x48 0x00 w"
@@ -214,12 +217,27 @@ def test_nothing_fails(capsys):
     assert capsys.readouterr().out == "nothing fails: 2 runs\n"
 
 
+def test_the_names_of_failures_are_those_that_runs_have(tmp_path):
+    """Every condition of a run, and every event in its books, can be asked for."""
+    outcome = fly(Options(out=tmp_path / "run", duration_s=80.0, faults=("kill@20",)))
+    conditions = [condition.name for condition in outcome.verdict.conditions]
+    lines = (outcome.run_dir / "events.jsonl").read_text().splitlines()
+    events = {name for line in lines if (name := json.loads(line).get("name"))}
+    assert {"UUT_LOST", "CONTACT_BEGIN"} <= events
+    for mark in (*(f"condition:{n}" for n in conditions), *(f"event:{n}" for n in events)):
+        assert wanted_marks(mark) == (mark,)
+
+
 @pytest.mark.parametrize(
     ("words", "wrong"),
     [
         (["--seeds", "9-3"], "A <= B"),
         (["--seeds", "one"], "give A-B"),
         (["--fails", "sadness"], "say verdict"),
+        (["--fails", "condition:nosuch"], "no such condition; no brown-out, battery"),
+        (["--fails", "condition:batery"], "did you mean 'battery'"),
+        (["--fails", "event:NOSUCH"], "no such event.*; .*UUT_LOST"),
+        (["--fails", "exit:one"], "a number"),
         (["--jobs", "0"], "1 or more"),
         (["--out", "x"], "leave no run directory"),
         (["--swarm", "0"], "swarm of 0"),

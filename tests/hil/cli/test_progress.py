@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from hil.cli.progress import Progress, columns_of, line, terminal_columns
+from hil.cli.progress import Progress, TimeProgress, columns_of, line, terminal_columns
 from hil.outcome import View
 
 VIEW = View(
@@ -95,3 +95,13 @@ def test_a_pipe_gets_nothing():
     with Progress(stream) as progress:
         progress(VIEW)
     assert stream.getvalue() == ""
+
+
+def test_a_run_taken_once_more_is_drawn_on_a_terminal_alone(monkeypatch):
+    """The bar says how far it has come in the time of the run; a pipe gets nothing."""
+    monkeypatch.setenv("COLUMNS", "120")
+    for stream, told in ((Terminal(), " 25%  replayed  20 s of 80 s"), (io.StringIO(), "")):
+        with TimeProgress(stream, "replayed", 80.0, enabled=True) as bar:
+            bar.at(20_000_000_000)
+        assert told in stream.getvalue()
+        assert bool(stream.getvalue()) is bool(told)
