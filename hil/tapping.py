@@ -106,6 +106,11 @@ def is_written(path: Path) -> bool:
     return False
 
 
+def is_flying(folder: Path) -> bool:
+    """Tell whether a run is writing into a directory: it holds the lock in it."""
+    return is_written(folder / LOCK)
+
+
 def capture_of(path: Path) -> Path:
     """Return the capture that a path means: a file, or of a run's directory, finished or not.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
+from hil.rundir import PARTIAL
 
 if TYPE_CHECKING:
     from hil.replay.decode import Decoder
@@ -64,8 +65,14 @@ def main(argv: list[str]) -> int:
     args = parser().parse_args(argv)
     form = args.to or guessed(args.out)
     from hil.capture.export.job import Request, export
+    from hil.tapping import is_flying
 
     path = capture_file(args.capture)
+    if not args.tolerant and path.name.endswith(PARTIAL) and is_flying(path.parent):
+        raise UsageError(
+            f"{args.capture}: the run still flies; `hil tap {args.capture}` reads it now, "
+            "--tolerant what was recorded so far"
+        )
     request = Request(
         form=form,
         out=args.out,
@@ -120,6 +127,9 @@ def guessed(out: Path | None) -> str:
 
 def capture_file(path: Path) -> Path:
     """Return the capture that a path means: the file, or that of a run's directory."""
+    begun = path.parent / (path.name + PARTIAL)
+    if not path.exists() and begun.is_dir():
+        path = begun  # the run has not come to its end
     if not path.is_dir():
         return path
     for name in ("capture.mcap", "capture.mcap.partial"):

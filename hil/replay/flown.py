@@ -26,6 +26,7 @@ from hil.missions.loader import read as read_mission
 from hil.options import Options, options_of
 from hil.printable import printable
 from hil.provenance import differences, installation
+from hil.tapping import is_flying
 
 CAPTURE, RUN = "capture.mcap", "run.json"
 PARTIAL = ".partial"
@@ -132,13 +133,23 @@ def _unpacked(path: Path, home: ExitStack) -> Path:
 def _find(path: Path) -> tuple[Path | None, Path]:
     """Return the run directory, if it is one, and the capture."""
     if not path.exists():
-        raise UsageError(f"{path}: is not there; give a run directory, a capture or a packed run")
+        raise UsageError(f"{path}: {_missing(path)}")
     if not path.is_dir():
         return None, path
     for name in (CAPTURE, CAPTURE + PARTIAL):
         if (path / name).is_file():
             return path, path / name
     raise UsageError(f"{path}: holds no {CAPTURE}; give the directory of a run")
+
+
+def _missing(path: Path) -> str:
+    """Say what to give in place of a run that is not there: it may not have ended."""
+    begun = path.parent / (path.name + PARTIAL)
+    if not begun.is_dir():
+        return "is not there; give a run directory, a capture or a packed run"
+    if is_flying(begun):
+        return f"the run still flies; what it has recorded so far is in {begun}"
+    return f"the run came to no end; what it has left is in {begun}"
 
 
 def _run_json(run: Path | None) -> dict[str, Any]:

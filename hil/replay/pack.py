@@ -19,6 +19,7 @@ from hil.errors import HostError, RunDirectoryError, UsageError
 from hil.provenance import WORDS
 from hil.replay.flown import PACKED, Flown, flown
 from hil.replay.manifest import DIGEST_NBYTES, MEMBERS_LIMIT, NAME, Manifest, Member, unsafe
+from hil.tapping import is_flying
 
 SNAPSHOTS = "snapshots"
 #: Never packed: what locks a directory, and the keys of a run that was cut off.
@@ -36,6 +37,10 @@ def pack(run: Path, out: Path | None = None, with_snapshots: bool = False) -> tu
     """
     if not run.is_dir():
         raise UsageError(f"{run}: is no directory; give the directory of a run")
+    if is_flying(run):
+        raise UsageError(
+            f"{run}: a run is writing it; wait for its end, or follow it with `hil tap {run}`"
+        )
     whole = run.resolve()  # "." has a name, too
     if out is None:
         out = (whole if run.name in ("", "..") else run).with_name(whole.name + PACKED)

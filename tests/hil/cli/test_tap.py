@@ -293,3 +293,31 @@ def test_what_is_installed_for_wireshark_is_removed_again(
     assert main(["tap", "--remove", *place]) == 0
     assert script.read_text() == "-- mine"
     assert not launcher.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["export", "flight-1", "--to", "csv", "--out", "x"], "`hil tap flight-1` reads it now"),
+        (["export", "flight-1.partial", "--to", "csv", "--out", "x"], "the run still flies"),
+        (["replay", "flight-1"], "what it has recorded so far is in flight-1.partial"),
+        (["diff", "flight-1", "flight-1.partial"], "flight-1: the run still flies"),
+        (["pack", "flight-1.partial"], "a run is writing it; wait for its end"),
+    ],
+)
+def test_a_run_that_flies_is_told_from_one_that_broke(
+    flight: Flight,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    said: str,
+) -> None:
+    """Who asks for a run too early is told that it flies, where it is, and what reads it now."""
+    flight.record(0, 3)
+    monkeypatch.chdir(tmp_path / "runs")
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "recover" not in told
+    assert [path.name for path in Path().iterdir()] == ["flight-1.partial"]
