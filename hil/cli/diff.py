@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from hil.replay.flown import Flown
     from hil.replay.rules import Rules
 
+#: options of a run that make another run of it
+_HOW = ("board", "mission", "seed", "duration_s", "inference", "virtual_time")
+#: rows of a fault plan that its line shows
+_FAULTS_SHOWN = 8
 #: exit codes, as diff(1) has them
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 
@@ -46,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--topic", action="append", metavar="TOPIC", help="compare only this topic; repeatable"
+    )
+    p.add_argument(
+        "--ignore-topic",
+        action="append",
+        default=[],
+        metavar="TOPIC",
+        help="compare nothing of this topic, as /fault; repeatable",
     )
     p.add_argument("--seq", action="store_true", help="the global numbers count too")
     p.add_argument("--no-board-rules", action="store_true", help="without [replay] of the board")
@@ -80,12 +91,15 @@ def _diff(args: argparse.Namespace) -> int:
         heard = sys.stderr is not None and not (args.quiet or args.json)
         with TimeProgress(sys.stderr, "compared", new.virtual_s, heard) as bar:
             verdict = diff(old, new, rules, bar.at if bar.enabled else None)
+        flown_as = _flown_otherwise(old, new)
         notes = [*unknown, *_lacking(old), *_lacking(new), *_apart(old, new)]
         if not args.quiet:
-            text = "\n".join([*verdict.lines(), *(f"note: {note}" for note in notes)])
+            text = "\n".join([*flown_as, *verdict.lines(), *(f"note: {note}" for note in notes)])
             print(text, file=sys.stderr if args.json else sys.stdout)
         if args.json:
-            print(json.dumps({**verdict.as_json(), "notes": notes}, sort_keys=True))
+            print(
+                json.dumps({**verdict.as_json(), "flown": flown_as, "notes": notes}, sort_keys=True)
+            )
         if args.html is not None:
             from hil.replay.page import write_page
 
@@ -104,6 +118,33 @@ def _lacking(run: Flown) -> list[str]:
         topics = printable(", ".join(run.lost))
         notes.append(f"{run.path}: {lost:,} records were dropped when it was recorded, on {topics}")
     return notes
+
+
+def _flown_otherwise(old: Flown, new: Flown) -> list[str]:
+    """Say how the runs were flown differently, a line each: what differs may come of that."""
+    sides = []
+    for run in (old, new):
+        how: dict[str, object] = {name: getattr(run.options, name) for name in _HOW}
+        how |= {"program": " ".join(run.program or ()), "faults": _faults(run)}
+        sides.append(how | {name: run.made_by.get(name) for name in ("version", "commit")})
+    # Two plans may look the same in a line, and differ in a time or an amount.
+    apart = [name for name in sides[0] if sides[0][name] != sides[1][name]]
+    if "faults" not in apart and old.plan != new.plan:
+        apart.append("faults")
+    lines = (f"{name} {_told(sides[0][name])} -> {_told(sides[1][name])}" for name in apart)
+    return [printable(f"flown otherwise: {line}") for line in lines]
+
+
+def _faults(run: Flown) -> str:
+    """Return the plan in a line: each kill and each row, as many as are shown."""
+    rows = [f"kill@{t_ns / 1e9:g}" for t_ns in run.plan.kills]
+    rows += [":".join(filter(None, (row.on, row.kind))) for row in run.plan.rows]
+    more = f" and {len(rows) - _FAULTS_SHOWN} more" if len(rows) > _FAULTS_SHOWN else ""
+    return ", ".join(rows[:_FAULTS_SHOWN]) + more
+
+
+def _told(value: object) -> str:
+    return "none" if value is None or value == "" else str(value)
 
 
 def _apart(old: Flown, new: Flown) -> list[str]:
@@ -130,4 +171,4 @@ def _rules(args: argparse.Namespace, board: object) -> Rules:
     if args.no_board_rules:
         board = replace(board, ignore=(), tolerate={})
     rules = Rules.of(board, args.ignore, amounts, args.topic)
-    return replace(rules, compare_seq=args.seq)
+    return replace(rules, compare_seq=args.seq, without=tuple(args.ignore_topic))

@@ -31,6 +31,7 @@ def diff(
     """
     with Capture(old.capture) as one, Capture(new.capture) as other:
         check_topics(rules.topics, one, other)
+        check_topics(rules.without, one, other, option="--ignore-topic")
         names = names_of(one)
         table = translation(names, names_of(other))
         names = {**{table[channel]: name for channel, name in names_of(other).items()}, **names}
@@ -43,11 +44,15 @@ def diff(
         return comparison.finish()
 
 
-def check_topics(topics: Collection[str] | None, *captures: Capture) -> None:
+def check_topics(
+    topics: Collection[str] | None, *captures: Capture, option: str = "--topic"
+) -> None:
     """Raise UsageError for a topic that none of the captures has."""
     known = {info.topic for capture in captures for info in capture.channels.values()}
     if unknown := sorted(set(topics or ()) - known):
-        raise UsageError(f"--topic {unknown[0]}: recorded are {', '.join(sorted(known)) or 'none'}")
+        raise UsageError(
+            f"{option} {unknown[0]}: recorded are {', '.join(sorted(known)) or 'none'}"
+        )
 
 
 def names_of(capture: Capture) -> dict[int, str]:

@@ -39,12 +39,14 @@ class Rules:
     tolerate: Mapping[str, float] = field(default_factory=dict)
     #: only these topics; None: all
     topics: tuple[str, ...] | None = None
+    #: none of these topics
+    without: tuple[str, ...] = ()
     #: the global number counts too
     compare_seq: bool = False
 
     def compares(self, topic: str) -> bool:
         """Tell whether records of a topic are compared at all."""
-        return self.topics is None or topic in self.topics
+        return topic not in self.without and (self.topics is None or topic in self.topics)
 
     def ignores(self, topic: str, name: str) -> bool:
         """Tell whether a field may be anything."""

@@ -32,6 +32,10 @@ def replay(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> 
     if options.break_at is not None or options.step:
         raise UsageError("play has no world to stop in; --break-at and --step are for re-execute")
     target = target_of(flown, options)
+    if options.channel is not None and target != GROUND:
+        raise UsageError(f"--channel {options.channel}: is for --to ground, and this is {target}")
+    if options.board is not None and target == GROUND:
+        raise UsageError(f"--board {options.board}: the ground is on no board; leave it away")
     module = importlib.import_module(MODULES[target])
     found: Callable[[Flown, ReplayOptions, Callable[[str], None]], Replayed] = module.replay
     return found(flown, options, say)

@@ -14,6 +14,8 @@ from hil.board import load_board
 from hil.capture.reader import Capture
 from hil.cli import main
 from hil.errors import ConfigError
+from hil.options import Options
+from hil.session import fly
 
 from .planted import MODES, PLANTS, fly_all, replayed
 
@@ -325,3 +327,29 @@ def test_the_record_that_differs_is_marked(
         found = re.search(r"changed, \S+ record \d+, #(\d+) at", out)
         assert found
         assert re.search(rf"^- +{found[1]} ", out, re.MULTILINE)
+
+
+def test_how_two_runs_were_flown_otherwise_is_told_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seed, duration and faults that differ stand in front of what came of them; a topic that
+    only one can have may be left out."""
+    plain = fly(Options(out=tmp_path / "a", duration_s=10.0, transport="direct"))
+    other = Options(
+        out=tmp_path / "b", seed=2, duration_s=12.0, transport="direct", faults=("kill@11",)
+    )
+    pair = [str(plain.run_dir), str(fly(other).run_dir)]
+    assert main(["diff", *pair]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "flown otherwise: seed 1 -> 2",
+        "flown otherwise: duration_s 10.0 -> 12.0",
+        "flown otherwise: faults none -> kill@11",
+    ]
+    assert lines[3].startswith("first divergence: ")
+    assert main(["diff", *pair, "--ignore-topic", "/fault", "--json"]) == 1
+    assert "/fault" not in json.loads(capsys.readouterr().out)["counts"]
+    assert main(["diff", *pair, "--ignore-topic", "/fualt"]) == 2
+    assert "--ignore-topic /fualt: recorded are " in capsys.readouterr().err
+    assert main(["diff", pair[0], pair[0]]) == 0
+    assert "flown otherwise" not in capsys.readouterr().out

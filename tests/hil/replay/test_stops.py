@@ -305,6 +305,8 @@ def test_what_makes_no_trace_is_not_drawn(
         ("--channel", "pass.toml"),
         ("--pace", "real"),
         ("--mode", "mock", "--board", "jetson_orin_nano"),
+        ("--mode", "play", "--to", "flight", "--channel", "pass.toml"),
+        ("--mode", "play", "--to", "ground", "--board", "jetson_orin_nano"),
     ],
 )
 def test_no_option_is_passed_over(
