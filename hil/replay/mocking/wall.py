@@ -25,7 +25,7 @@ from hil.time.phase import Phase
 #: How long what came in waits for an act that does not come; it is then not to come, and told.
 PATIENCE_NS = 2_000_000_000
 #: How long a program may take to set a line up that it has opened.
-LEAD_NS = 100_000_000
+LEAD_NS = 250_000_000
 #: How much longer than the whole of its run a program may do nothing that it did then.
 SILENCE_NS = 60_000_000_000
 
