@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add("--until", dest="end", metavar="T", help="end, not included: the same")
     add("--snaplen", type=int, metavar="N", help="pcapng: octets kept of a packet, 0: all")
     add("--waveforms", action="store_true", help="vcd: draw serial lines bit by bit")
+    add("--timescale", metavar="T", help="vcd: round times to 1us, 100ns... (default: exact)")
     add("--raw", action="store_true", help="csv: fields of the record only, nothing decoded")
     add("--tolerant", action="store_true", help="leave out what is damaged, and say so")
     return p
@@ -82,6 +83,7 @@ def main(argv: list[str]) -> int:
         snaplen=args.snaplen,
         is_raw=args.raw,
         waveforms=args.waveforms,
+        timescale=args.timescale,
         decoder=lambda: decoder_of(path),
         lines=lambda: lines_of(path),
     )

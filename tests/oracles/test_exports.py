@@ -80,9 +80,14 @@ def test_can_utils_read_the_log(tmp_path: Path) -> None:
 
 
 def signals(path: Path) -> dict[str, list[tuple[int, str]]]:
-    """Return the changes of every variable of a dump by its name, without the values before."""
+    """Return the changes of every variable of a dump by its name, times in ns, without the values
+    before."""
     dump = VCDVCD(str(path))
-    return {name: list(dump[name].tv) for name in dump.references_to_ids}
+    unit_ns = int(dump.timescale["timescale"] * 10**9)
+    return {
+        name: [(at * unit_ns, value) for at, value in dump[name].tv]
+        for name in dump.references_to_ids
+    }
 
 
 def gpio(line: int, levels: list[tuple[int, int]], seq: int = 0) -> list[Record]:

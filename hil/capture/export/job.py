@@ -29,6 +29,7 @@ class Request(NamedTuple):
     snaplen: int | None = None
     is_raw: bool = False
     waveforms: bool = False
+    timescale: str | None = None
     #: makes a decoder that has seen nothing yet, and tells what the lines of GPIO chips are called
     decoder: Callable[[], Decodes] | None = None
     lines: Callable[[], Mapping[tuple[str, int], str]] = dict
@@ -105,6 +106,9 @@ def to_candump(selection: Selection, request: Request, file: BinaryIO) -> list[s
 
 def to_vcd(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
     """Write a value change dump."""
+    timescale = None if request.timescale is None else request.timescale.replace(" ", "")
+    if timescale is not None and timescale not in vcd.TIMESCALES:
+        raise UsageError(f"--timescale {timescale!r}: give one of {', '.join(vcd.TIMESCALES)}")
     capture = selection.capture
     writer = vcd.VcdWriter(
         file.write,
@@ -112,6 +116,7 @@ def to_vcd(selection: Selection, request: Request, file: BinaryIO) -> list[str]:
         request.lines(),
         capture.epoch_ns,
         request.waveforms,
+        timescale,
     )
     writer.declare(selection.buffers())
     writer.write(selection.buffers())

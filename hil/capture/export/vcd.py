@@ -2,14 +2,15 @@
 
 GPIO lines and chip selects are wires. Of every other bus there is a wire that is 1 while something
 is on it, its address, and what it was, as a text; the values of the world are real numbers. On
-demand serial lines are drawn bit by bit. A scope is a channel; times are ns since the epoch of the
-mission.
+demand serial lines are drawn bit by bit. A scope is a channel; times count from the epoch of the
+mission in the coarsest unit that holds all of them, as some readers make a sample of each unit.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,10 +31,17 @@ _TOLD = frozenset({Kind.EVENT, Kind.FAULT, Kind.LINK, Kind.ATTRIBUTE, Kind.LINES
 _ADDRESSED = {Kind.I2C: 10, Kind.CAN: 32}
 _BITS_OF_AN_OCTET = 10  # start bit, eight bits of data, stop bit
 
+#: units of time that the format has, in ns
+TIMESCALES = {
+    f"{count}{unit}": count * unit_ns
+    for unit, unit_ns in (("ns", 1), ("us", 1000), ("ms", 10**6))
+    for count in (1, 10, 100)
+}
+
 #: (channel, line) -> what the board file calls it
 LineNames = Mapping[tuple[str, int], str]
-#: (time, order, number, text of the change)
-Change = tuple[int, int, int, str]
+#: (time, order, number, value, code of the variable)
+Change = tuple[int, int, int, str, str]
 
 
 #: Codes of variables are made of these: no token that a reader without texts skips half of begins
@@ -70,10 +78,11 @@ class Signals:
         """Return the code of a variable; ``""`` if it was not declared."""
         return self._codes.get((scope, name), "")
 
-    def head(self, epoch_ns: int) -> str:
+    def head(self, epoch_ns: int, timescale: str) -> str:
         """Return the head of the dump, up to the first values."""
         epoch = datetime.fromtimestamp(epoch_ns // 10**9, UTC).isoformat()
-        lines = [f"$date {epoch} $end", "$version FlatSat $end", "$timescale 1 ns $end"]
+        lines = [f"$date {epoch} $end", "$version FlatSat $end"]
+        lines.append(f"$timescale {timescale[:-2]} {timescale[-2:]} $end")
         lines.append("$comment times count from the date: the epoch of the mission $end")
         for scope, declared in self._declared.items():
             plain = re.sub(r"\W", "_", scope)
@@ -95,14 +104,21 @@ class VcdWriter:
         lines: LineNames,
         epoch_ns: int,
         waveforms: bool = False,
+        timescale: str | None = None,
     ) -> None:
         self._put, self._names, self._lines = put, names, lines
         self._epoch_ns, self._waveforms = epoch_ns, waveforms
         self._signals = Signals()
         self._pending: list[Change] = []
         self._number = 0
-        self._at_ns = -1
+        self._at = -1
         self._newest_ns = 0
+        self._timescale = timescale
+        self._unit_ns = 1 if timescale is None else TIMESCALES[timescale]
+        #: what divides every time
+        self._common_ns = 0
+        #: code -> time of its last change, as it was and as it is written
+        self._last: dict[str, tuple[int, int]] = {}
         #: changes, and those that came too late for their place
         self.counters: Counter[str] = Counter()
 
@@ -112,6 +128,8 @@ class VcdWriter:
         """Find out which variables there are, and write the head."""
         for record in _records(buffers):
             scope = self._names.name(record.kind, record.channel)
+            if self._timescale is None:
+                self._common_ns = math.gcd(self._common_ns, *self._times(record))
             if record.kind == Kind.GPIO:
                 self._signals.add(scope, self._line(scope, record.address))
             elif record.kind == Kind.WORLD:
@@ -119,7 +137,20 @@ class VcdWriter:
                     self._signals.add(scope, name, "real", 64)
             else:
                 self._declare_bus(scope, record)
-        self._put((self._signals.head(self._epoch_ns) + self._signals.first()).encode())
+        if self._timescale is None:
+            fit = [name for name, ns in TIMESCALES.items() if not self._common_ns % ns]
+            self._timescale = fit[-1] if self._common_ns else fit[0]
+            self._unit_ns = TIMESCALES[self._timescale]
+        head = self._signals.head(self._epoch_ns, self._timescale)
+        self._put((head + self._signals.first()).encode())
+
+    def _times(self, record: Record) -> Iterator[int]:
+        """Yield the times at which a record changes something."""
+        yield record.t_ns
+        if record.kind not in (Kind.GPIO, Kind.WORLD, *_TOLD):
+            yield record.t_ns + record.duration_ns
+        if record.kind == Kind.UART and self._waveforms:
+            yield from (t_ns for t_ns, _ in _bits(record))
 
     def _declare_bus(self, scope: str, record: Record) -> None:
         add = self._signals.add
@@ -171,18 +202,10 @@ class VcdWriter:
     def _draw(self, scope: str, record: Record) -> None:
         """Draw the octets of a serial line: start bit, eight bits from the lowest on, stop bit."""
         name = "rx" if record.flags & Flag.INPUT else "tx"
-        nbits = _BITS_OF_AN_OCTET * len(record.payload)
-        if not nbits or not record.duration_ns:
+        if not record.payload or not record.duration_ns:
             self.counters["serial records without octets or time"] += 1
-            return
-        before = None
-        for at in range(nbits):
-            octet, bit = record.payload[at // _BITS_OF_AN_OCTET], at % _BITS_OF_AN_OCTET
-            level = bit == 9 or (bit > 0 and bool(octet >> (bit - 1) & 1))
-            if level != before:
-                t_ns = record.t_ns + at * record.duration_ns // nbits
-                self._bit(t_ns, _BEGIN, scope, name, str(int(level)))
-            before = level
+        for t_ns, level in _bits(record):
+            self._bit(t_ns, _BEGIN, scope, name, str(int(level)))
 
     @staticmethod
     def _way(record: Record, name: str) -> str:
@@ -201,20 +224,36 @@ class VcdWriter:
         self._number += 1
         code = self._signals.code(scope, name)
         assert code, "declared in the first pass"
-        heapq.heappush(self._pending, (t_ns, order, self._number, value + code))
+        heapq.heappush(self._pending, (t_ns, order, self._number, value, code))
+
+    def _round(self, t_ns: int, code: str) -> None:
+        """Count a change that is not at its own time, and one that takes the place of another."""
+        at = self._unit(t_ns)
+        if at * self._unit_ns != t_ns:
+            self.counters[f"changes moved to a multiple of {self._timescale}"] += 1
+        last_ns, last = self._last.get(code, (t_ns, -1))
+        if last == at and last_ns != t_ns:
+            self.counters[f"changes merged within {self._timescale}"] += 1
+        self._last[code] = t_ns, at
+
+    def _unit(self, t_ns: int) -> int:
+        """Return a time in units of the dump, the nearest."""
+        return (t_ns + self._unit_ns // 2) // self._unit_ns
 
     def _flush(self, before_ns: int | None) -> None:
         """Write the changes up to a time, None: all."""
         lines = []
         pending = self._pending
         while pending and (before_ns is None or pending[0][0] <= before_ns):
-            t_ns, _, _, text = heapq.heappop(pending)
-            if t_ns > self._at_ns:
-                lines.append(f"#{t_ns}")
-                self._at_ns = t_ns
-            elif t_ns < self._at_ns:
+            t_ns, _, _, value, code = heapq.heappop(pending)
+            self._round(t_ns, code)
+            at = self._unit(t_ns)
+            if at > self._at:
+                lines.append(f"#{at}")
+                self._at = at
+            elif at < self._at:
                 self.counters["changes that came too late for their place"] += 1
-            lines.append(text)
+            lines.append(value + code)
             self.counters["changes"] += 1
         if lines:
             self._put(("\n".join(lines) + "\n").encode())
@@ -223,6 +262,18 @@ class VcdWriter:
 def _records(buffers: Iterable[bytes]) -> Iterator[Record]:
     for buffer in buffers:
         yield from unpack_all(buffer)
+
+
+def _bits(record: Record) -> Iterator[tuple[int, bool]]:
+    """Yield when the line changes that carries the octets of a serial record, and to what."""
+    nbits = _BITS_OF_AN_OCTET * len(record.payload) if record.duration_ns else 0
+    before = None
+    for at in range(nbits):
+        octet, bit = record.payload[at // _BITS_OF_AN_OCTET], at % _BITS_OF_AN_OCTET
+        level = bit == 9 or (bit > 0 and bool(octet >> (bit - 1) & 1))
+        if level != before:
+            yield record.t_ns + at * record.duration_ns // nbits, level
+        before = level
 
 
 def _numbers(payload: bytes) -> dict[str, float]:

@@ -261,3 +261,53 @@ def test_a_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
         "hil export: stdout: cannot be written: No space left on device; make room, or choose "
         "another place with --out\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("times_us", "words", "scale", "stamps", "told"),
+    [
+        ((3_000, 12_000), [], "1 ms", "#3 #12", []),
+        ((5, 20), [], "1 us", "#5 #20", []),
+        ((10, 20), [], "10 us", "#1 #2", []),
+        ((0.007, 1), [], "1 ns", "#7 #1000", []),
+        (
+            (1, 2.6, 3.2, 3.4),
+            ["--timescale", "1us"],
+            "1 us",
+            "#1 #3",
+            ["changes merged within 1us: 2", "changes moved to a multiple of 1us: 3"],
+        ),
+    ],
+)
+def test_a_dump_has_the_coarsest_times_that_are_exact(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    times_us: tuple[float, ...],
+    words: list[str],
+    scale: str,
+    stamps: str,
+    told: list[str],
+) -> None:
+    """The unit of a VCD holds every edge, or what rounding to a given one has moved is counted."""
+    records = [
+        Record(Kind.GPIO, 2, INPUT, 0, round(t * 1000), 0, n, 1, bytes([n % 2]))
+        for n, t in enumerate(times_us)
+    ]
+    path = write(tmp_path / "capture.mcap", records)
+    out = tmp_path / "x.vcd"
+    assert main(["export", str(path), "--topic", "gpiochip0", "--out", str(out), *words]) == 0
+    text = out.read_text()
+    assert f"$timescale {scale} $end" in text
+    assert [line for line in text.splitlines() if line.startswith("#")] == stamps.split()
+    assert capsys.readouterr().err.splitlines()[1:] == told
+
+
+def test_a_timescale_that_the_format_has_not_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The units that there are are named."""
+    path = write(tmp_path / "capture.mcap", CAN)
+    out = tmp_path / "x.vcd"
+    assert main(["export", str(path), "--out", str(out), "--timescale", "3us"]) == 2
+    assert "--timescale '3us': give one of 1ns, 10ns" in capsys.readouterr().err
+    assert not out.exists()
