@@ -70,16 +70,21 @@ def main(argv: list[str]) -> int:
 
 
 def _make(run: Flown, args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from hil.cli.progress import TimeProgress
     from hil.snapshots.making import EVERY_NS, make
 
     every_ns = EVERY_NS if args.every is None else round(seconds(args.every, "every") * 1e9)
 
-    def say(entry: Entry) -> None:
-        if not args.quiet and sys.stderr is not None:
-            print(_line(entry), file=sys.stderr)
-
+    is_heard = not args.quiet and sys.stderr is not None
     begin_s = time.perf_counter()
-    entries = make(run, every_ns, say)
+    with TimeProgress(sys.stderr, "flown", run.virtual_s, is_heard and not args.json) as bar:
+
+        def say(entry: Entry) -> None:
+            if is_heard:
+                bar("")  # the line of a snapshot takes the place of the bar
+                print(_line(entry), file=sys.stderr)
+
+        entries = make(run, every_ns, say, bar.at)
     wall_s = time.perf_counter() - begin_s
     nbytes = sum(entry.nbytes + entry.shared_nbytes for entry in entries)
     said = f"{len(entries)} snapshots in {wall_s:.1f} s, {nbytes / 1e6:.2f} MB, on the line that "

@@ -101,9 +101,13 @@ class OnTheLine:
 
 
 def make(
-    flown: Flown, every_ns: int = EVERY_NS, say: Callable[[Entry], None] = lambda entry: None
+    flown: Flown,
+    every_ns: int = EVERY_NS,
+    say: Callable[[Entry], None] = lambda entry: None,
+    at: Callable[[int], None] = lambda t_ns: None,
 ) -> list[Entry]:
-    """Fly a recorded run once more and make its snapshots; return them. ``say`` hears of each.
+    """Fly a recorded run once more and make its snapshots; return them. ``say`` hears of each, and
+    ``at`` of the time between steps.
 
     Raises :class:`SnapshotError` where the run does not come out as recorded, and ``UsageError``
     for one that cannot be flown again.
@@ -128,6 +132,7 @@ def make(
             entry = making.look(stepped)
             if entry is not None:
                 say(entry)
+            at(stepped.now_ns)
             if not stepped.step():
                 stepped.finish()
                 line.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 import subprocess
@@ -352,3 +353,17 @@ def test_snapshots_on_a_disk_that_takes_none_are_an_error_of_the_host(mine, caps
     assert f"{mine / 'snapshots.new'}: cannot be written: File too large; make room" in told
     assert "doctor" not in told
     assert [path.name for path in mine.glob("snapshots*")] == ["snapshots"]
+
+
+@pytest.mark.parametrize("words", [[], ["-q"], ["--json"]])
+def test_a_bar_shows_on_a_terminal_how_far_it_is(mine, monkeypatch, capsys, words):
+    """Making snapshots says how far it has come, on a terminal and not where it is to be quiet."""
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["snapshot", str(mine), "--every", "60", *words]) == 0
+    assert ("of 110 s" in terminal.getvalue()) == (not words)
