@@ -8,6 +8,7 @@ made or changed is not used.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import hmac
@@ -77,8 +78,7 @@ def _make(path: Path) -> None:
     finally:
         os.close(fd)
     try:
-        os.link(new, path)
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
     finally:
         new.unlink()
