@@ -72,6 +72,11 @@ class Decoder:
             found.append(FieldChange("image.pixels_different", 0, count))
         return found or changes(octets("payload", old.payload), octets("payload", new.payload))
 
+    def made_of(self, field: str) -> dict[str, int]:
+        """Return the fields of registers that hold the octets of a reading, each with the bits of
+        it that say something else."""
+        return self._parts.made_of(field)
+
     def line(self, key: LineKey) -> Line | None:
         """Return a new line for a direction of a channel; None where records are units already."""
         kind, channel, is_input = key

@@ -264,7 +264,16 @@ class Judge:
             else:
                 pairs += self._decoder.changes(old, new)
         passes = self._rules.passes
-        return [one for one in pairs if not passes(topic, one.name, one.old, one.new)]
+        left = [one for one in pairs if not passes(topic, one.name, one.old, one.new)]
+        if self._decoder is None or not left or len(left) == len(pairs):
+            return left
+        # What a reading may differ by shows in the octets that it is made of, too.
+        passed = {one.name for one in pairs} - {one.name for one in left}
+        covered: dict[str, int] = {}
+        for name in sorted(passed):
+            for register, rest in self._decoder.made_of(name).items():
+                covered[register] = covered.get(register, rest) & rest
+        return [one for one in left if not _is_covered(one, covered)]
 
     def _add(self, place: _Place, rings: Rings) -> None:
         """Count a difference, and keep it if it is the first."""
@@ -365,6 +374,13 @@ def _heading(fields: Fields) -> str:
     if isinstance(t_ns := fields.get(f"{lead}.t_ns"), int):
         words.append(f"made at {t_ns / 1e9:.9g} s")
     return ", ".join(words)
+
+
+def _is_covered(change: FieldChange, covered: Mapping[str, int]) -> bool:
+    """Tell whether a register differs only in what a reading that may differ is made of."""
+    if not isinstance(change.old, int) or not isinstance(change.new, int):
+        return False
+    return change.name in covered and not (change.old ^ change.new) & covered[change.name]
 
 
 def _touches(placed: Placed, place: _Place) -> bool:

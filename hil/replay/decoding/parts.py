@@ -101,6 +101,25 @@ class Registers:
                 continue
             yield self._reading(f"{lead}.{name}", reading, data[first : first + nbytes])
 
+    def made_of(self, name: str) -> Iterator[tuple[str, int]]:
+        """Yield the registers whose octets a reading is made of, each with those bits of it that
+        say something else; nothing of a reading that has other bits above its own."""
+        assert self.map is not None
+        reading = self.guide.readings.get(name)
+        row = next((r for r in self.map.registers if reading and r.name == reading.register), None)
+        if reading is None or row is None or self.file is None:
+            return
+        nbytes = reading.nbytes or (row.width or self.map.width) // 8
+        if reading.bits and reading.bits + reading.shift != 8 * nbytes:
+            return
+        place, at, is_big = 0, row.address, (reading.order or self.map.order) == "big"
+        while place < nbytes:
+            end = place + self.file.nbytes[at]
+            lowest = 8 * (nbytes - end if is_big else place)
+            rest = max(0, min(reading.shift - lowest, 8 * self.file.nbytes[at]))
+            yield self.file.names[at].replace(" ", "_"), (1 << rest) - 1
+            place, at = end, self.file.after[at]
+
     def _reading(self, name: str, reading: Reading, data: bytes) -> tuple[str, int | float]:
         assert self.map is not None
         word = int.from_bytes(data, reading.order or self.map.order) >> reading.shift
@@ -155,6 +174,17 @@ class Parts:
             except (ConfigError, TypeError):  # a part of another installation, or of another time
                 self._known[part.name] = None
         return self._known[part.name]
+
+    def made_of(self, field: str) -> dict[str, int]:
+        """Return the fields of the registers that a reading of an I2C part is made of, each with
+        the bits of it that are not of the reading."""
+        lead, _, rest = field.partition(".")
+        name, _, reading = rest.removesuffix(".raw").partition(".")
+        part = next((one for one in self._board.parts if one.name == name), None)
+        known = self._registers(part) if lead == "i2c" else None
+        if known is None or known.map is None:
+            return {}
+        return {f"i2c.{name}.{register}": mask for register, mask in known.made_of(reading)}
 
     # --- kinds ------------------------------------------------------------------------------------
 

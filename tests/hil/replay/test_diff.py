@@ -353,3 +353,29 @@ def test_how_two_runs_were_flown_otherwise_is_told_first(
     assert "--ignore-topic /fualt: recorded are " in capsys.readouterr().err
     assert main(["diff", pair[0], pair[0]]) == 0
     assert "flown otherwise" not in capsys.readouterr().out
+
+
+def test_a_tolerated_reading_does_not_count_in_its_octets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The octets that a reading is made of differ with it: what it may differ by, they may."""
+    runs = [
+        fly(Options(out=tmp_path / str(seed), seed=seed, duration_s=8.0, transport="direct"))
+        for seed in (1, 2)
+    ]
+    pair = [str(run.run_dir) for run in runs]
+
+    def fields(*words: str) -> dict[str, int]:
+        main(["diff", *pair, "--topic", "/bus/i2c-1", "--json", *words])
+        found: dict[str, int] = json.loads(capsys.readouterr().out)["counts"]["/bus/i2c-1"][
+            "fields"
+        ]
+        return found
+
+    plain = fields()
+    assert plain["i2c.imu.OUT_8"]
+    passing = fields("--tolerate", "i2c.imu.accel_x_m_s2=65536")
+    gone = {"i2c.imu.OUT_8", "i2c.imu.OUT_9", "i2c.imu.accel_x_m_s2.raw"}
+    assert passing == {name: count for name, count in plain.items() if name not in gone}
+    strict = fields("--tolerate", "i2c.imu.accel_x_m_s2=1")
+    assert 0 < strict["i2c.imu.OUT_8"] < plain["i2c.imu.OUT_8"]
