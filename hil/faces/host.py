@@ -30,6 +30,7 @@ from hil.faces.attributes import Attributes, Tree
 from hil.faces.can_desk import CanHandles
 from hil.faces.gpio_handles import GpioHandles
 from hil.faces.handles import Client, Desk
+from hil.faces.leaving import let_leave
 from hil.faces.nodes import Node, nodes_of
 from hil.faces.ptyline import PtyLine
 from hil.faces.reception import Reception, RefusedError
@@ -47,9 +48,17 @@ _REPLY = int(Flag.REPLY)
 MESSAGE_LIMIT_NBYTES = 360 * 1024
 #: The host of a socket sleeps in whole milliseconds; shorter waits end in looking again and again.
 _SPIN_S = 60e-6
-#: How long what programs have written may take to get out when they are gone, virtual time: on a
-#: serial line what ``closing_wait`` of Linux says, on a CAN bus, where it may never get out, less.
-_LINE_NS, _FRAMES_NS = 30_000_000_000, 1_000_000_000
+_COUNTERS = (
+    "clients",
+    "clients_most",
+    "turned_away",
+    "requests",
+    "refused",
+    "unheard",
+    "left_waiting",
+    "unread",
+    "unsent",
+)
 #: Messages of each client that may lie there when its program has ended.
 _LAST_MESSAGES = 16
 
@@ -57,16 +66,6 @@ _LAST_MESSAGES = 16
 def _unread(connection: socket.socket) -> int:
     """Return how many octets that were sent lie unread at the other end, with their overhead."""
     return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), "little")
-
-
-def _waiting(lane: Lane) -> int:
-    """Return how much a program has sent on a bus, octets or frames, that has not left."""
-    if lane.kind == "uart":
-        return int(lane.bus.tx_backlog)
-    if lane.kind == "can":
-        node = lane.bus.controller
-        return len(node.ready) + len(node.waiting)
-    return 0
 
 
 class Host:
@@ -98,20 +97,7 @@ class Host:
         self.kernel = exchange.kernel
         self.present = present or self._make_present(path, pace)
         self.nodes = nodes_of(exchange.lanes.values())
-        self.counters = dict.fromkeys(
-            (
-                "clients",
-                "clients_most",
-                "turned_away",
-                "requests",
-                "refused",
-                "unheard",
-                "left_waiting",
-                "unread",
-                "unsent",
-            ),
-            0,
-        )
+        self.counters = dict.fromkeys(_COUNTERS, 0)
         exchange.counted["host"] = self.counters
         self.stopped = False
         self._docket = Docket(
@@ -251,16 +237,9 @@ class Host:
         for _ in range(_LAST_MESSAGES):
             if not self._serve_last():
                 break
-        kernel, end_ns = self.kernel, self.exchange.end_ns
-        began_ns = kernel.now_ns
         for line in self.lines.values():
             line.pump()
-        while self._is_on_its_way(kernel.now_ns - began_ns):
-            due_ns = kernel.next_key()[0]
-            if due_ns >= end_ns:
-                break
-            kernel.run_until(due_ns)
-        self.counters["unsent"] += sum(map(_waiting, self.exchange.lanes.values()))
+        self.counters["unsent"] += let_leave(self.exchange)
 
     def _serve_last(self) -> bool:
         """Take what ended programs have left to be read; tell whether there was anything."""
@@ -270,15 +249,6 @@ class Host:
             if ready is not None:
                 ready()
         return before != (self.counters["requests"], len(self._clients))
-
-    def _is_on_its_way(self, passed_ns: int) -> bool:
-        """Tell whether something leaves, or may leave, that was written ``passed_ns`` ago."""
-        limits = {"uart": _LINE_NS, "can": _FRAMES_NS}
-        return any(
-            _waiting(lane) and not (lane.kind == "uart" and lane.bus.tx_held)
-            for lane in self.exchange.lanes.values()
-            if passed_ns < limits.get(lane.kind, 0)
-        )
 
     def step(self, most_s: float = 3600.0) -> None:
         """Bring the clock to the present, send what is due, then serve whoever asks.

@@ -5,27 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flightsw.codec.wire import Flag, Kind, pack, unpack_all
-from hil.buses.gpio import GPIOChip
+from flightsw.codec.wire import Flag, Kind, pack
 from hil.capture.reader import Capture
 from hil.capture.writer import CaptureWriter
 from hil.cli import main
-from hil.digest import RecordStream
-from hil.exchange import Exchange
 from hil.options import Options
 from hil.replay.flown import flown
 from hil.replay.outcome import PLAY, ReplayOptions
 from hil.replay.playing.judge import EARLY
 from hil.replay.playing.mode import replay
-from hil.replay.playing.stimulus import Delivered, Player
 from hil.session import fly
-from hil.time.kernel import Kernel
 
 SECOND = 1_000_000_000
 INPUT = int(Flag.INPUT)
@@ -126,7 +120,7 @@ def test_what_comes_behind_the_end_of_a_program_is_not_lost_by_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """While what it wrote last leaves the line, nothing more is played to a program that is gone:
-    what it did not stay for is one count. (The end of a program is seen a moment after it.)"""
+    what it did not stay for is one count. The end of a program is seen a moment after it."""
     capture, _ = serial(tmp_path / "line.mcap", 100, SECOND // 100)
     script = (
         "import os, tty; fd = os.open('/dev/ttyAMA1', os.O_RDWR | os.O_NOCTTY); tty.setraw(fd);"
@@ -400,80 +394,6 @@ def test_frames_without_a_description(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["import", str(file), "--frame-nbytes", "50", "--out", str(capture), "-q"]) == 0
     assert main(["replay", str(capture), "-q"]) == 2
     assert "give a channel file: --channel FILE" in capsys.readouterr().err
-
-
-# --- the player -------------------------------------------------------------------------------
-
-
-def make_player(records: list[bytes]) -> tuple[Kernel, Player, list[tuple[int, bytes]]]:
-    """Return a player and what it brings, with the times."""
-    kernel = Kernel()
-    brought: list[tuple[int, bytes]] = []
-    player = Player(
-        kernel,
-        iter(unpack_all(b"".join(records))),
-        lambda record: brought.append((kernel.now_ns, record.payload)),
-        Delivered({(int(Kind.UART), 0): "/bus/a", (int(Kind.CAN), 1): "/bus/b"}),
-    )
-    return kernel, player, brought
-
-
-def test_records_come_when_their_last_bit_came() -> None:
-    """Each is due at its start and duration; those that go back in time come at once, in order."""
-    kernel, player, brought = make_player(
-        [
-            pack(Kind.UART, 0, INPUT, 0, 100, 50, 0, 0, b"a"),
-            pack(Kind.CAN, 1, INPUT, 0, 100, 90, 1, 0, b"b"),
-            pack(Kind.UART, 0, INPUT, 0, 10, 0, 2, 0, b"c"),
-            pack(Kind.UART, 0, INPUT, 0, 300, 0, 3, 0, b"d"),
-        ]
-    )
-    ended: list[int] = []
-    player.ended = ended.append
-    player.begin(1000)
-    kernel.run_until(10_000)
-    assert brought == [(1150, b"a"), (1190, b"b"), (1190, b"c"), (1300, b"d")]
-    assert ended == [1300]
-    assert player.delivered.counts == {"/bus/a": 3, "/bus/b": 1}
-    assert player.rest() == 0
-
-
-def make_chip() -> tuple[Exchange, GPIOChip, list[tuple[int, bytes]]]:
-    """Return a GPIO chip on an exchange, and what is heard of it."""
-    kernel, heard = Kernel(), []
-    exchange = Exchange(kernel, RecordStream())
-    chip = GPIOChip("gpiochip0", kernel, 1, exchange.emitter(0, Kind.GPIO), 8)
-    exchange.connect(0, chip)
-    exchange.hearers.append(lambda index, octets: heard.append((index, octets[32:])))
-    return exchange, chip, heard
-
-
-class _Pin:
-    """A part that drives one line."""
-
-    name = "part"
-    gpio_drive: Callable[[int, str, int], None]
-
-    def gpio_change(self, t_ns: int, pin: str, level: int) -> None:
-        """Hear nothing."""
-
-
-def test_what_a_part_sends_on_a_played_channel_is_held_back() -> None:
-    """An edge of a part is counted and not heard; one that is brought is heard, and the line shows
-    it."""
-    exchange, chip, heard = make_chip()
-    part = _Pin()
-    chip.attach(part, {"out": (3, "out")})
-    part.gpio_drive(0, "out", 1)
-    assert heard == [(0, b"\1")]
-    exchange.held_back[0] = 0
-    part.gpio_drive(0, "out", 0)
-    assert heard == [(0, b"\1")]
-    assert exchange.held_back == {0: 1}
-    (record,) = unpack_all(pack(Kind.GPIO, 0, INPUT, address=5, payload=b"\1"))
-    exchange.bring(0, record)
-    assert heard == [(0, b"\1"), (0, b"\1")]
-    assert [chip.level(line) for line in (3, 5)] == [0, 1]
 
 
 def test_records_that_no_bus_carries_go_nowhere(
