@@ -124,7 +124,7 @@ def test_a_program_says_what_it_said(
 ) -> None:
     """Drivers of parts, serial lines and CAN read the record, on the wall's clock and virtually."""
     needs(*modules)
-    options = ("--virtual-time",) if clock == "virtual" else ("--pace", "x4")
+    options = ("--virtual-time",) if clock == "virtual" else ("--pace", "x2")
     before = recorded(tmp_path, sys.executable, "-c", program, options=options)
     again, verdict = mocked(tmp_path)
     assert before.out != ""
