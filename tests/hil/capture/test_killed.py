@@ -25,6 +25,8 @@ ROOT = HERE.parents[2]
 ALLOWED_S = 0.1
 #: what it may cost where other tests take turns with it on the same processor
 CROWDED_S = 2.0
+#: of a run that is killed in its first second: virtual seconds, which no machine flies as quickly
+DURATION = "3000"
 
 
 def start(words: list[str]) -> subprocess.Popen[bytes]:
@@ -112,7 +114,7 @@ def check_killed_run(folder: Path, reference: list[bytes], after_s: float) -> in
     out = folder / "run"
     partial = folder / "run.partial" / "capture.mcap.partial"
     words = ["-m", "hil", "run", "--transport", "direct", "--seed", "3", "--out", str(out), "-q"]
-    killed_after([*words, "--duration", "600"], partial, after_s)
+    killed_after([*words, "--duration", DURATION], partial, after_s)
     if main(["recover", str(folder / "run.partial")]) != 0:
         return 0
     path = folder / "run.partial" / "capture.mcap"
@@ -129,7 +131,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """The records of ten minutes of the default run with seed 3."""
     out = tmp_path_factory.mktemp("reference") / "run"
     words = ["run", "--transport", "direct", "--seed", "3", "--out", str(out), "-q"]
-    main([*words, "--duration", "600"])
+    main([*words, "--duration", DURATION])
     with Capture(out / "capture.mcap") as capture:
         return [record.pack() for record in capture.records()]
 
