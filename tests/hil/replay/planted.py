@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -56,7 +57,11 @@ PLANTS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
 
 def plant(name: str, tree: Path) -> None:
     """Make flight software with one of PLANTS; the codec, which nothing is planted in, is left."""
-    shutil.copytree(ROOT / "flightsw", tree, ignore=shutil.ignore_patterns("__pycache__", "codec"))
+    found = importlib.util.find_spec("flightsw")
+    assert found is not None
+    assert found.origin is not None
+    flown = Path(found.origin).parent
+    shutil.copytree(flown, tree, ignore=shutil.ignore_patterns("__pycache__", "codec"))
     file, edits = PLANTS[name]
     text = (tree / file).read_text()
     for old, new in edits:
