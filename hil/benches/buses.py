@@ -32,7 +32,7 @@ from hil.errors import HostError, ParticipantError
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
 from hil.hosting import Face, shim_path
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
 from hil.time.pinning import pinned

@@ -1,0 +1,43 @@
+"""What tests hold: contract suites for buses, parts, transports and boards.
+
+Whoever writes a bus, a part, a transport or firmware for a board proves it with the suite that ours
+pass. Each name is imported when it is asked for: a test of a part loads nothing of boards.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hil.testing.contracts.board import check_board
+    from hil.testing.contracts.bus import check_bus
+    from hil.testing.contracts.part import check_part, sweep
+    from hil.testing.contracts.transport import check_transport
+
+__all__ = [
+    "check_board",
+    "check_bus",
+    "check_part",
+    "check_transport",
+    "sweep",
+]
+
+#: name -> the module that has it
+_HOMES = {
+    "check_board": "hil.testing.contracts.board",
+    "check_bus": "hil.testing.contracts.bus",
+    "check_part": "hil.testing.contracts.part",
+    "check_transport": "hil.testing.contracts.transport",
+    "sweep": "hil.testing.contracts.part",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -19,7 +19,7 @@ from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
 from hil.digest import RecordStream
 from hil.exchange import Exchange
-from hil.testing.check_bus import ADDRESS, I2CMemory, SPIShifter
+from hil.testing.contracts.bus import ADDRESS, I2CMemory, SPIShifter
 from hil.time.kernel import Kernel
 from hil.time.phase import Phase
 

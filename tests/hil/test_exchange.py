@@ -14,7 +14,7 @@ from hil.digest import RecordStream
 from hil.errors import ParticipantError
 from hil.exchange import Exchange
 from hil.greeting import END_ACK, answer_hello, check_end_ack
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import CAN, FRAMES, GPIO, I2C, SPI, UART, Camera, SmallRig
 from hil.time.participant import Participant
 from hil.time.phase import Phase

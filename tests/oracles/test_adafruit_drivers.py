@@ -32,7 +32,7 @@ from hil.parts.base import Part
 from hil.parts.ina3221 import Ina3221
 from hil.parts.lsm6dsox import Lsm6dsox
 from hil.parts.tmp117 import Tmp117
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.time.kernel import Kernel
 from hil.time.transports.direct import DirectPort
 from hil.wiring import Wiring

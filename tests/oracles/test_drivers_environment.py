@@ -19,7 +19,7 @@ from hil.parts.bme280 import Bme280
 from hil.parts.lm75 import Lm75
 from hil.parts.mcp9808 import Mcp9808
 from hil.parts.veml7700 import Veml7700
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.driver_bench import DriverBench
 
 SEEDS = (1, 2, 3, 4)

@@ -18,7 +18,7 @@ from hil.buses.uart import UARTBus
 from hil.parts.ublox import Ublox, nmea, ubx
 from hil.parts.ublox.items import ITEMS, VALUE_NBYTES
 from hil.parts.ublox.messages import MESSAGES
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.simple_scheduler import SimpleScheduler
 
 pyubx2 = pytest.importorskip("pyubx2", reason="pyubx2 is not installed")

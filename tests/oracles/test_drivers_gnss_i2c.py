@@ -10,7 +10,7 @@ import pytest
 from hil.faces.busio import I2C, virtual_sleep
 from hil.faces.smbus2 import Adapter, look_alike
 from hil.parts.ublox import Ublox
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.driver_bench import DriverBench
 from hil.testing.simple_scheduler import SimpleScheduler
 

@@ -27,7 +27,7 @@ from hil.parts.ina219 import Ina219
 from hil.parts.mcp23017 import Mcp23017
 from hil.parts.pca9685 import Pca9685
 from hil.parts.tca9548a import Tca9548a
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.driver_bench import DriverBench
 
 ADC = 0x48

@@ -20,7 +20,7 @@ from hil.parts.icm20948 import Icm20948
 from hil.parts.lis3mdl import Lis3mdl
 from hil.parts.mmc5603 import Mmc5603
 from hil.parts.mpu6050 import GYRO_MAX_DPS, Mpu6050
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.driver_bench import DriverBench
 
 G = 9.80665

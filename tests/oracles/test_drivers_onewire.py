@@ -11,7 +11,7 @@ from hil.buses.onewire import OneWireBus
 from hil.faces.busio import virtual_sleep
 from hil.faces.onewireio import look_alike
 from hil.parts.ds18b20 import Ds18b20
-from hil.testing.check_part import check_part, sweep
+from hil.testing.contracts.part import check_part, sweep
 
 pytest.importorskip("adafruit_ds18x20")
 

@@ -14,7 +14,7 @@ from hil.faces.busio import I2C, virtual_sleep
 from hil.faces.smbus2 import Adapter, look_alike
 from hil.parts.ina219 import Ina219
 from hil.parts.ina228 import Ina228
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.driver_bench import DriverBench
 
 

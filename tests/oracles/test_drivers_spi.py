@@ -7,7 +7,7 @@ import pytest
 
 from hil.faces.busio import virtual_sleep
 from hil.parts.max31865 import Max31865, platinum_ratio
-from hil.testing.check_part import sweep
+from hil.testing.contracts.part import sweep
 from hil.testing.driver_bench import DriverBench
 
 

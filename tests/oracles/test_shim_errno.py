@@ -18,7 +18,7 @@ from hil.exchange import Exchange
 from hil.faces.host import Host
 from hil.faces.nodes import write_overlay
 from hil.hosting import SHIM, environment
-from hil.testing.check_bus import ADDRESS, I2CMemory, SPIShifter
+from hil.testing.contracts.bus import ADDRESS, I2CMemory, SPIShifter
 from hil.time.kernel import Kernel
 
 ROOT = Path(__file__).resolve().parents[2]

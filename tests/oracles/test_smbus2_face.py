@@ -24,7 +24,7 @@ from hil.buses.adapters import errno_for
 from hil.buses.i2c import I2CBus
 from hil.buses.i2c_messages import LENGTH_FIRST
 from hil.faces import smbus2 as face
-from hil.testing.check_bus import I2CMemory
+from hil.testing.contracts.bus import I2CMemory
 
 ADDRESS, ABSENT = 0x50, 0x51
 

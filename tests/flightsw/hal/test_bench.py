@@ -23,7 +23,7 @@ from flightsw.hal.bench import BenchHal, DirectHal
 from flightsw.hal.channel import Lost
 from hil.buses.faults import BusFault
 from hil.greeting import answer_hello, check_end_ack
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import CAN, GPIO, I2C, UART, SmallRig
 from hil.time.transports.direct import DirectPort
 

@@ -23,7 +23,7 @@ from hil.boards.posix import PosixBoard
 from hil.boards.protocol import Event, Reply
 from hil.boards.silicon import Silicon
 from hil.boards.wires import TargetOutcome, Wires
-from hil.testing.check_board import opened
+from hil.testing.contracts.board import opened
 
 #: far more of the wall's time than anything here takes, however busy the machine
 LIMIT_S = 30.0

@@ -14,8 +14,8 @@ from hil.boards.posix import PosixBoard
 from hil.boards.protocol import MessageFlag, Request
 from hil.boards.silicon import Silicon
 from hil.hosting import environment, shim_path
-from hil.testing.board_bench import BoardBench
-from hil.testing.check_board import open_session, opened
+from hil.testing.contracts.board import open_session, opened
+from hil.testing.contracts.board_bench import BoardBench
 
 
 class PosixBench(BoardBench):

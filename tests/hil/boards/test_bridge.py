@@ -9,7 +9,7 @@ from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Record, Statu
 from hil.boards.bridge import I2CRoute, Seat, SPIRoute, SPISeat
 from hil.boards.protocol import Request
 from hil.buses.faults import BusFault
-from hil.testing.check_bus import ADDRESS, I2CMemory, SPIShifter
+from hil.testing.contracts.bus import ADDRESS, I2CMemory, SPIShifter
 from hil.testing.small_rig import I2C, SPI, SmallRig
 from hil.time.pacing import Pacer
 from hil.time.participant import Participant

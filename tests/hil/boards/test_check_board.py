@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from hil.testing.board_bench import BoardBench
-from hil.testing.check_board import CHECKS, Check, check_board, check_reset, opened
+from hil.testing.contracts.board import CHECKS, Check, check_board, check_reset, opened
+from hil.testing.contracts.board_bench import BoardBench
 from tests.hil.boards.targets import TARGETS, RunningBoard, Starter, posix
 
 
@@ -38,6 +38,6 @@ def test_board_starts_anew(running: RunningBoard, bench: BoardBench) -> None:
 
 
 def test_suite_is_one_call() -> None:
-    """Whoever writes firmware runs the whole suite with one call on an opened line."""
+    """Whoever writes firmware runs the whole suite with one call on its tty."""
     with posix() as board:
-        check_board(lambda: opened(board.port), board.reset)
+        check_board(board.port, board.reset)

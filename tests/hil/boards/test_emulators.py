@@ -20,8 +20,8 @@ from hil.boards import emulate_qemu, emulate_rp2040js, emulators, hexfile
 from hil.boards.emulator import Emulator
 from hil.boards.silicon import Silicon
 from hil.errors import BoardError, HostError, UsageError
-from hil.testing.board_bench import BOOT, RESET, BoardBench, Identity
-from hil.testing.check_board import open_session, opened
+from hil.testing.contracts.board import open_session, opened
+from hil.testing.contracts.board_bench import BOOT, RESET, BoardBench, Identity
 
 FIRMWARE = Path(__file__).resolve().parents[3] / "boards" / "firmware"
 UID = bytes.fromhex("0011223344556677")

@@ -19,8 +19,8 @@ from hil.boards import protocol
 from hil.boards.posix import PosixBoard
 from hil.boards.protocol import MessageFlag, Request
 from hil.boards.silicon import Silicon
-from hil.testing.board_bench import LOG
-from hil.testing.check_board import open_session, opened
+from hil.testing.contracts.board import open_session, opened
+from hil.testing.contracts.board_bench import LOG
 
 MONITOR, THERMOMETER, ABSENT = 0x40, 0x48, 0x23
 HOLD = 1

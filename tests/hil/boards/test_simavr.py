@@ -17,8 +17,8 @@ from hil.boards.protocol import STALE, Capability, EventType, Request, ResetCaus
 from hil.boards.silicon import Silicon
 from hil.boards.wires import SCL, SDA, Answer, Nothing
 from hil.errors import HostError
-from hil.testing.board_bench import BoardBench
-from hil.testing.check_board import open_session, opened
+from hil.testing.contracts.board import open_session, opened
+from hil.testing.contracts.board_bench import BoardBench
 
 pytestmark = wants_simavr()
 

@@ -1,4 +1,4 @@
-"""A bus at the far end of a transport, for the contract suites of ``hil.testing.check_bus``.
+"""A bus at the far end of a transport, for the contract suites of ``hil.testing.contracts.bus``.
 
 :func:`remote` puts a bus on an exchange, connects to it as the flight software does, and gives what
 the suite of its kind calls: each call becomes a record, goes over the transport, and what comes
@@ -24,8 +24,8 @@ from flightsw.hal.channel import open_channel
 from flightsw.hal.session import Header, Session
 from hil.digest import RecordStream
 from hil.exchange import Exchange
-from hil.testing.check_lines import SECOND_NS
-from hil.testing.check_transport import running
+from hil.testing.contracts.lines import SECOND_NS
+from hil.testing.contracts.transport import running
 from hil.testing.simple_scheduler import SimpleScheduler
 from hil.time.coordinator import Coordinator
 from hil.time.kernel import Kernel

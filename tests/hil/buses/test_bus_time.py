@@ -19,7 +19,7 @@ from hil.buses.onewire import RESET, TRIPLET, WRITE, OneWireBus
 from hil.buses.smbus import PECTarget, SMBus
 from hil.buses.spi import CS_CHANGE, DUAL, QUAD, SPIBus
 from hil.buses.uart import UARTBus
-from hil.testing.check_bus import I2CMemory, SPIShifter
+from hil.testing.contracts.bus import I2CMemory, SPIShifter
 from hil.testing.simple_scheduler import SimpleScheduler
 
 SECOND = 1_000_000_000

@@ -19,8 +19,8 @@ from hil.buses.onewire import OneWireBus
 from hil.buses.spi import SPIBus
 from hil.buses.uart import UARTBus
 from hil.options import TRANSPORTS
-from hil.testing import check_bus
-from hil.testing.check_bus import CHECKS
+from hil.testing.contracts import bus as check_bus
+from hil.testing.contracts.bus import CHECKS
 from hil.testing.simple_scheduler import SimpleScheduler
 from hil.time.transports.keys import make_keys
 

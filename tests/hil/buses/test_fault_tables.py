@@ -23,7 +23,7 @@ from hil.buses.onewire import READ, RESET, OneWireBus
 from hil.buses.spi import SPIBus
 from hil.parts import pps
 from hil.parts.ds18b20 import Ds18b20
-from hil.testing.check_bus import I2CMemory, SPIShifter
+from hil.testing.contracts.bus import I2CMemory, SPIShifter
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "faults.md").read_text()
 Row = tuple[str, dict[str, int], list[str]]

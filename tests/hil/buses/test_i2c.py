@@ -12,7 +12,7 @@ from hil.errors import ConfigError
 from hil.parts.ina3221 import Ina3221
 from hil.parts.lsm6dsox import Lsm6dsox
 from hil.parts.tmp117 import Tmp117
-from hil.testing.check_bus import I2CMemory, check_i2c_controller
+from hil.testing.contracts.bus import I2CMemory, check_i2c_controller
 
 
 class Picky:

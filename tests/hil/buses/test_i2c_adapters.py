@@ -10,7 +10,7 @@ from flightsw.codec.wire import Status
 from hil.buses.adapters import PROFILES, errno_for, profile_of
 from hil.buses.i2c import READ, TEN_BIT, I2CBus, Message
 from hil.errors import ConfigError
-from hil.testing.check_bus import I2CMemory
+from hil.testing.contracts.bus import I2CMemory
 
 WRITE_READ: list[Message] = [(0x50, 0, b"\x00"), (0x50, READ, 2)]
 READ_FIRST: list[Message] = [(0x50, READ, 2), (0x50, 0, b"\x00")]

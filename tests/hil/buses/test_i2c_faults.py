@@ -9,7 +9,7 @@ from hil.buses.faults import BusFault
 from hil.buses.i2c import READ, I2CBus
 from hil.buses.intercept import Crossing, Forward, Result
 from hil.errors import ConfigError
-from hil.testing.check_bus import I2CMemory
+from hil.testing.contracts.bus import I2CMemory
 
 CLEAN = (Status.OK, 57 * 2500, b"\x10\x11\x12")
 

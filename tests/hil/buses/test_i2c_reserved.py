@@ -8,7 +8,7 @@ from flightsw.codec.wire import Status
 from hil.buses.adapters import profile_of
 from hil.buses.i2c import READ, I2CBus
 from hil.errors import ConfigError
-from hil.testing.check_bus import I2CMemory
+from hil.testing.contracts.bus import I2CMemory
 
 BIT_NS = 2_500
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flightsw.codec.wire import Status
 from hil.buses.i2c import READ, I2CBus, Message
 from hil.buses.i2c_rivals import lost_at, waveform
-from hil.testing.check_bus import I2CMemory
+from hil.testing.contracts.bus import I2CMemory
 from hil.testing.simple_scheduler import SimpleScheduler
 
 BIT_NS = 2_500

@@ -13,7 +13,7 @@ from hil.buses.adapters import errno_for
 from hil.buses.faults import BusFault
 from hil.buses.i2c import I2CBus
 from hil.buses.smbus import BLOCK, Answer, PECTarget, SMBus, pec
-from hil.testing.check_bus import I2CMemory
+from hil.testing.contracts.bus import I2CMemory
 
 BIT_NS = 10_000
 ADDRESS = 0x2D

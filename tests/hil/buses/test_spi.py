@@ -10,7 +10,7 @@ from hil.buses.intercept import Crossing, Forward, Result
 from hil.buses.spi import CS_CHANGE, DUAL, QUAD, Segment, SPIBus
 from hil.errors import ConfigError
 from hil.parts.base import SPIPeripheral
-from hil.testing.check_bus import SPIShifter, check_spi_controller
+from hil.testing.contracts.bus import SPIShifter, check_spi_controller
 
 
 class Listener:

@@ -7,7 +7,7 @@ import pytest
 from hil.buses.spi import CS_CHANGE, SPIBus
 from hil.errors import UsageError
 from hil.faces.busio_spi import SPI, ChipSelect, Pin
-from hil.testing.check_bus import SPIShifter
+from hil.testing.contracts.bus import SPIShifter
 
 
 class Log:

@@ -14,7 +14,7 @@ from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record, Status, pack, unpack_all, unpack_from
 from hil.faces.host import Host
 from hil.faces.reception import ERRNO_TABLE
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import I2C, SmallRig
 
 END_NS = 3_600_000_000_000

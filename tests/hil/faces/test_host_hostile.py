@@ -17,7 +17,7 @@ from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Status, pack, unpack_from
 from hil.faces import gpio_abi
 from hil.faces.uart_abi import Ask
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import CAN, GPIO, I2C, UART
 from tests.hil.faces.test_host import READ_TWO, Bench
 

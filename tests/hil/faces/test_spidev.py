@@ -10,7 +10,7 @@ import pytest
 
 from hil.buses.spi import RECEIVE, SPIBus
 from hil.faces import spidev
-from hil.testing.check_bus import SPIShifter
+from hil.testing.contracts.bus import SPIShifter
 
 
 class Bench:

@@ -17,7 +17,7 @@ from hil.cli import main
 from hil.faces.clock_page import MONOTONIC_NS, PAGE
 from hil.faces.proctree import ProcessTree
 from hil.faces.virtual_clock import VirtualHost
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import SmallRig
 from hil.time.kernel import NEVER_NS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil.parts.ads1115 import RATES_HZ, Ads1115
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.testing.simple_scheduler import SimpleScheduler
 
 SECOND = 1_000_000_000

@@ -10,7 +10,7 @@ import pytest
 
 from hil.parts import PART_TYPES, part_class
 from hil.parts.base import I2CTarget, Part, SPIPeripheral, stream
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 #: parts of a bus on which a controller asks and a part answers
 ASKED = [

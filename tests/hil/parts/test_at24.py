@@ -8,7 +8,7 @@ from flightsw.codec.wire import Status
 from hil.buses.i2c import I2CBus
 from hil.parts.at24 import At24C02, At24C16, At24C256, I2CMemory, Lc2432
 from hil.parts.mb85rc import Mb85rc64, Mb85rc256, Mb85rc512
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.wiring import attach_i2c
 
 MS = 1_000_000

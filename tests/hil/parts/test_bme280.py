@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil.parts.bme280 import TYPICAL, Bme280, count_for, humidity, pressure, t_fine
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 MS = 1_000_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil.parts.ds1374 import Ds1374
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.testing.simple_scheduler import SimpleScheduler
 
 SECOND, MS = 1_000_000_000, 1_000_000

@@ -6,7 +6,7 @@ import pytest
 
 from hil.errors import ConfigError
 from hil.parts.ds3231 import Ds3231
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.testing.simple_scheduler import SimpleScheduler
 
 SECOND = 1_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from hil.buses.i2c import I2CBus
 from hil.parts.ak09916 import Ak09916
 from hil.parts.icm20948 import BASE_NS, Icm20948
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.wiring import attach_i2c
 
 MS = 1_000_000

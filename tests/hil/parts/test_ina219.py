@@ -6,7 +6,7 @@ import pytest
 
 from hil.errors import ConfigError
 from hil.parts.ina219 import Ina219
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 #: shunt and bus at 12 bits
 CYCLE_NS = 1_064_000

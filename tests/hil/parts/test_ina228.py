@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hil.parts.ina228 import Ina228
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 #: bus, shunt and temperature of 1052 us each
 CYCLE_NS = 3 * 1_052_000

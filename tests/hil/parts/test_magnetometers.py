@@ -9,7 +9,7 @@ import pytest
 from hil.parts.lis3mdl import Lis3mdl
 from hil.parts.mmc5603 import Mmc5603
 from hil.parts.registers import RegisterTarget
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 MS = 1_000_000
 GAUSS = 1e-4

@@ -6,7 +6,7 @@ import pytest
 
 from hil.buses.spi import SPIBus
 from hil.parts.max31865 import Max31865, platinum_ratio
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 MS = 1_000_000
 

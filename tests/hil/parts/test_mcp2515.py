@@ -11,7 +11,7 @@ from hil.buses.can_faults import CANFault
 from hil.buses.spi import SPIBus
 from hil.errors import ConfigError
 from hil.parts.mcp2515 import Mcp2515
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.testing.simple_scheduler import SimpleScheduler
 
 MS = 1_000_000

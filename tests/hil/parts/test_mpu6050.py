@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from hil.parts.mpu6050 import Mpu6050
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 MS = 1_000_000
 G = 9.80665

@@ -9,7 +9,7 @@ from hil.parts.mcp23017 import Mcp23017
 from hil.parts.pca9685 import Pca9685
 from hil.parts.registers import RegisterTarget
 from hil.parts.veml7700 import Veml7700, apparent_lx, corrected_lx
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.testing.simple_scheduler import SimpleScheduler
 
 MS = 1_000_000

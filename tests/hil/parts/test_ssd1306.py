@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hil.parts.ssd1306 import Ssd1306
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 UPRIGHT = bytes((0x00, 0xA1, 0xC8, 0x8D, 0x14, 0xAF))
 

@@ -21,7 +21,7 @@ from hil.parts.ina3221 import Ina3221
 from hil.parts.lsm6dsox import Lsm6dsox
 from hil.parts.tmp117 import Tmp117
 from hil.parts.w25q import W25Q128
-from hil.testing.check_part import check_part, sweep
+from hil.testing.contracts.part import check_part, sweep
 
 SHUNTS = (0.01, 0.01, 0.05)
 

@@ -15,7 +15,7 @@ from hil.exchange import Exchange
 from hil.parts.mb85rc import Mb85rc256
 from hil.parts.tca9548a import Tca9546a, Tca9548a
 from hil.parts.tmp117 import Tmp117
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 from hil.time.kernel import Kernel
 from hil.wiring import Wiring, attach_i2c
 

@@ -7,7 +7,7 @@ import pytest
 from hil.parts.base import Part
 from hil.parts.lm75 import Lm75
 from hil.parts.mcp9808 import Mcp9808
-from hil.testing.check_part import check_part
+from hil.testing.contracts.part import check_part
 
 MS = 1_000_000
 

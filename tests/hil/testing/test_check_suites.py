@@ -12,8 +12,8 @@ from hil.buses.spi import Segment, SegmentOutcome, SPIBus
 from hil.parts.base import I2CTarget, Quantity, SPIPeripheral
 from hil.parts.registers import Register, RegisterMap, RegisterTarget
 from hil.parts.w25q import W25Q128
-from hil.testing.check_bus import check_i2c_controller, check_spi_controller
-from hil.testing.check_part import check_part, sweep
+from hil.testing.contracts.bus import check_i2c_controller, check_spi_controller
+from hil.testing.contracts.part import check_part, sweep
 
 
 class Free(I2CBus):

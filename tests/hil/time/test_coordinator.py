@@ -11,7 +11,7 @@ from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record, pack, unpack_all
 from hil.errors import ParticipantError, StalledError
 from hil.greeting import END_ACK
-from hil.testing.check_bus import ADDRESS
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import I2C, UART, SmallRig
 from hil.time.coordinator import Coordinator
 from hil.time.participant import Participant

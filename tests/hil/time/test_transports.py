@@ -22,6 +22,7 @@ from flightsw.hal.channel import Lost, connect, open_channel
 from flightsw.hal.exercise import run
 from hil.errors import ParticipantError, TransportError
 from hil.testing import check_transport
+from hil.testing.contracts import transport as suite
 from hil.testing.small_rig import Camera, SmallRig
 from hil.time import transports
 from hil.time.coordinator import Coordinator
@@ -48,30 +49,33 @@ def listener(request: pytest.FixtureRequest, keys: Path) -> Listener:
 
 
 @pytest.fixture
-def open_peer(keys: Path) -> check_transport.OpenPeer:
+def open_peer(keys: Path) -> suite.OpenPeer:
     return partial(open_channel, keys=keys / "client.key")
 
 
-def test_messages_of_every_length(listener: Listener, open_peer: check_transport.OpenPeer) -> None:
+def test_messages_of_every_length(listener: Listener, open_peer: suite.OpenPeer) -> None:
     """Messages from one record to many frames arrive whole and in order, both ways."""
-    check_transport.check_messages(listener, open_peer)
+    suite.check_messages(listener, open_peer)
 
 
 def test_a_silent_peer_does_not_block(listener: Listener) -> None:
     """A wait for a message comes back to look around."""
-    check_transport.check_silence(listener)
+    suite.check_silence(listener)
 
 
-def test_a_lost_participant_is_noticed(
-    listener: Listener, open_peer: check_transport.OpenPeer
-) -> None:
+def test_a_lost_participant_is_noticed(listener: Listener, open_peer: suite.OpenPeer) -> None:
     """A participant that leaves is noticed and the next incarnation finds the same endpoint."""
-    check_transport.check_lost_participant(listener, open_peer)
+    suite.check_lost_participant(listener, open_peer)
 
 
-def test_a_lost_bench_is_noticed(listener: Listener, open_peer: check_transport.OpenPeer) -> None:
+def test_a_lost_bench_is_noticed(listener: Listener, open_peer: suite.OpenPeer) -> None:
     """A bench that goes away is noticed by a participant that waits for its reply."""
-    check_transport.check_lost_bench(listener, open_peer, Lost)
+    suite.check_lost_bench(listener, open_peer, Lost)
+
+
+def test_the_suite_is_one_call(open_peer: suite.OpenPeer) -> None:
+    """Whoever writes a transport runs the whole suite with one call."""
+    check_transport(lambda: listen("ipc"), open_peer, Lost)
 
 
 def fly(
@@ -84,7 +88,7 @@ def fly(
 
     coordinator = Coordinator(rig.exchange)
     coordinator.add(listener.channel(), "exercise")
-    with check_transport.running(act) as failures:
+    with suite.running(act) as failures:
         coordinator.run()
     assert not failures, failures
 

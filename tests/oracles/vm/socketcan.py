@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hil.boards.posix import PosixBoard, firmware_path
-from hil.testing.board_bench import LOG, STATS, BoardBench, Frame
-from hil.testing.check_board import open_session, opened
+from hil.testing.contracts.board import open_session, opened
+from hil.testing.contracts.board_bench import LOG, STATS, BoardBench, Frame
 
 CAN_CONFIG, CAN_SEND, CAN_RX, CAN_STATE = 0x30, 0x31, 0xCA, 0xCB
 EXTENDED, REMOTE, ERROR = 1 << 31, 1 << 30, 1 << 29

@@ -2,7 +2,7 @@
 
 Public on purpose: whoever writes firmware for another board runs it against the board's tty::
 
-    check_board(lambda: opened("/dev/ttyACM0"))
+    check_board("/dev/ttyACM0")
 
 The board may be in any state before; the suite opens sessions of its own and leaves one open. It
 uses no bus and no pin of the board. A check raises AssertionError with what was promised
@@ -20,8 +20,8 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from hil.testing import board_bench as bench
-from hil.testing.board_bench import BoardBench, Identity, check_octets, on_line
+from hil.testing.contracts import board_bench as bench
+from hil.testing.contracts.board_bench import BoardBench, Identity, check_octets, on_line
 
 #: Opens the board's line: raw, and with nothing lost between two calls.
 OpenPort = Callable[[], AbstractContextManager[int]]
@@ -57,9 +57,12 @@ def open_session(board: BoardBench, seq: int = 0) -> Identity:
     return identity
 
 
-def check_board(open_port: OpenPort, reset: Callable[[], None] | None = None) -> None:
-    """Run every check against one board; raises AssertionError at the first promise not kept."""
-    with open_port() as fd:
+def check_board(port: str | OpenPort, reset: Callable[[], None] | None = None) -> None:
+    """Run every check against one board; raises AssertionError at the first promise not kept.
+
+    ``port`` is the path of its tty, or what opens its line.
+    """
+    with opened(port) if isinstance(port, str) else port() as fd:
         board = BoardBench(fd)
         for check in CHECKS:
             check(board)

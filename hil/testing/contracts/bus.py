@@ -1,7 +1,7 @@
 """Contract suites of buses: every back end of a kind of bus must pass that of its kind.
 
 :func:`check_bus` runs the suite of a kind; those of I2C and SPI are here, the others in
-``hil.testing.check_lines``.
+``hil.testing.contracts.lines``.
 
 Public on purpose: whoever writes another back end (a bridge to a real bus, a replayed one) runs
 the same checks on it. A suite raises AssertionError with what was promised and what came instead.
@@ -16,7 +16,7 @@ from flightsw.codec.wire import Status
 from hil.buses.base import I2CController, SPIController
 from hil.buses.i2c import READ
 from hil.parts.base import I2CTarget, SPIPeripheral, stream
-from hil.testing.check_lines import (
+from hil.testing.contracts.lines import (
     check_can_controller,
     check_frame_grabber,
     check_gpio_controller,

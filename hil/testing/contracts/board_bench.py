@@ -1,4 +1,4 @@
-"""The host's end of HILwire 1 at its barest, for :mod:`hil.testing.check_board`.
+"""The host's end of HILwire 1 at its barest, for :mod:`hil.testing.contracts.board`.
 
 Written from ``docs/board-protocol.md`` alone and for reading, not for speed: nothing of it is
 shared with :mod:`hil.boards`, so that board and bench cannot agree on the same mistake. It sends

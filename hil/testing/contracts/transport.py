@@ -33,6 +33,24 @@ class Peer(Protocol):
 OpenPeer = Callable[[str], Peer]
 
 
+def check_transport(
+    make: Callable[[], Listener], open_peer: OpenPeer, lost: type[BaseException]
+) -> None:
+    """Run the suite: ``make()`` binds a fresh endpoint, ``open_peer(endpoint)`` connects to it.
+
+    ``lost`` is what the participant's end raises when the bench goes away. Raises AssertionError
+    with what was promised and what came.
+    """
+    with make() as listener:
+        check_messages(listener, open_peer)
+    with make() as listener:
+        check_silence(listener)
+    with make() as listener:
+        check_lost_participant(listener, open_peer)
+    with make() as listener:
+        check_lost_bench(listener, open_peer, lost)
+
+
 @contextmanager
 def running(act: Callable[[], None]) -> Iterator[list[BaseException]]:
     """Run the participant's end in a thread; what it raised stands in the list afterwards."""
