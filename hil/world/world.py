@@ -10,56 +10,24 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-import numpy as np
-
 from hil.errors import ConfigError, UsageError
 from hil.missions.mission import Mission
-from hil.world.attitude import pitch_rate_rad_s
-from hil.world.eclipse import Eclipse, find_eclipses, illumination
-from hil.world.field import body_axes, decimal_year, field_ecef_t
 from hil.world.frames import (
-    Array,
     Epoch,
-    Vector,
-    ecef_to_geodetic,
-    north_east_down,
-    teme_to_ecef,
-    velocity_to_ecef,
 )
 from hil.world.orbit import Orbit
-from hil.world.passes import Pass, elevation_deg, find_passes
 from hil.world.payload import Payload
 from hil.world.point import geodetic_point
-from hil.world.power import PowerBus, available_w
-from hil.world.sun import sun_teme_km
+from hil.world.power import PowerBus
+from hil.world.sky import sky_of, steps_of
 from hil.world.thermal import Thermal, ThermalParameters
 
 STEP_NS = 1_000_000_000
 _STEP_S = 1.0
-#: computed before the start and after the end, so that arcs which reach over them are whole
-_MARGIN_S = 2700
 _DURATION_LIMIT_S = 10 * 86400
 #: An element set this far from its epoch, either way, is off by its along-track growth: hundreds
 #: of kilometres in a low orbit, so that passes and eclipses are no longer those of the spacecraft.
 _AGE_LIMIT_S = 60 * 86400
-#: Decimals that are kept of what depends on time alone. The last bits of a sine differ between
-#: processors and C libraries (by 3e-14 deg, 4e-12 m/s here); rounded, the state does not.
-_DECIMALS = {
-    "orbit.lat_deg": 7,
-    "orbit.lon_deg": 7,
-    "orbit.alt_km": 6,
-    "orbit.alt_m": 3,
-    "orbit.vn_m_s": 5,
-    "orbit.ve_m_s": 5,
-    "orbit.vd_m_s": 5,
-    "sun.illumination": 9,
-    "sun.beta_deg": 6,
-    "att.gyro_y_rad_s": 12,
-    **dict.fromkeys(("att.mag_x_t", "att.mag_y_t", "att.mag_z_t"), 12),
-    "link.elevation_deg": 9,
-    "link.locked": 0,
-    "available_w": 9,
-}
 
 
 class World:
@@ -84,73 +52,17 @@ class World:
         if not 0.0 < self.duration_s <= _DURATION_LIMIT_S:
             raise UsageError(f"world: duration of {self.duration_s:g} s: 0 to {_DURATION_LIMIT_S}")
         self.t_ns = 0
-        self._steps = math.ceil(self.duration_s) + _MARGIN_S
-        self._columns = self._compute()
+        self._steps = steps_of(self.duration_s)
+        sky = sky_of(mission, self.orbit, self.duration_s)
+        self._columns = sky.columns
+        self.eclipses, self.passes = list(sky.eclipses), list(sky.passes)
+        self.eclipse_fraction = sky.eclipse_fraction
         self.power = PowerBus(mission)
         self.payload = Payload(mission)
         self.thermal = Thermal(_thermal_parameters(mission), 1.0 - self.eclipse_fraction)
         self._payload_v = mission.number("payload.voltage")
         self.state: dict[str, float] = {}
         self._publish(0)
-
-    def _compute(self) -> dict[str, memoryview]:
-        """Compute everything that depends on time alone, at each second of the run."""
-        t_s = np.arange(-_MARGIN_S, self._steps + 1, dtype=np.float64)
-        r, v = self.orbit.states_teme(t_s)
-        gmst = self.orbit.gmst(t_s)
-        r_ecef = teme_to_ecef(r, gmst)
-        latitude, longitude, height = ecef_to_geodetic(r_ecef)
-        ned = north_east_down(velocity_to_ecef(r_ecef, v, gmst), latitude, longitude)
-        field = body_axes(
-            field_ecef_t(r_ecef, decimal_year(self.orbit.epoch)), r_ecef, teme_to_ecef(v, gmst)
-        )
-        sun = sun_teme_km(self.orbit.epoch.days_since_j2000(t_s))
-        light = illumination(r, sun)
-        self.eclipses: list[Eclipse] = find_eclipses(self.orbit, t_s)
-        elevation, locked = self._see(t_s, r_ecef)
-        one_orbit = light[_MARGIN_S : _MARGIN_S + max(1, round(self.period_s))]
-        #: share of the first orbit (of what the run covers of it) without sunlight
-        self.eclipse_fraction = 1.0 - math.fsum(one_orbit.tolist()) / len(one_orbit)
-        columns = {
-            "orbit.lat_deg": np.degrees(latitude),
-            "orbit.lon_deg": np.degrees(longitude),
-            "orbit.alt_km": height,
-            "orbit.alt_m": height * 1000.0,
-            "orbit.vn_m_s": ned.x * 1000.0,
-            "orbit.ve_m_s": ned.y * 1000.0,
-            "orbit.vd_m_s": ned.z * 1000.0,
-            "sun.illumination": light,
-            "sun.beta_deg": _beta_deg(r, v, sun),
-            "att.gyro_y_rad_s": pitch_rate_rad_s(r, v),
-            "att.mag_x_t": field.x,
-            "att.mag_y_t": field.y,
-            "att.mag_z_t": field.z,
-            "link.elevation_deg": elevation,
-            "link.locked": locked,
-            "available_w": available_w(self.mission, light, r, sun),
-        }
-        # Indexing a memoryview gives a Python float, three times faster than numpy does.
-        return {
-            name: np.ascontiguousarray(np.round(column[_MARGIN_S:], _DECIMALS[name])).data
-            for name, column in columns.items()
-        }
-
-    def _see(self, t_s: Array, r_ecef: Vector) -> tuple[Array, Array]:
-        """Find the passes; return the best elevation and whether any station has lock, in time."""
-        best = np.full(t_s.shape, -90.0)
-        locked = np.zeros(t_s.shape)
-        self.passes: list[Pass] = []
-        for station in self.mission.stations:
-            elevation = np.round(elevation_deg(r_ecef, station), 9)
-            self.passes += find_passes(self.orbit, station, t_s, elevation)
-            best = np.maximum(best, elevation)
-            locked[elevation >= station.min_elevation_deg] = 1.0
-        run_ns = round(self.duration_s * 1e9)
-        self.passes = sorted(
-            (p for p in self.passes if p.los_ns > 0 and p.aos_ns < run_ns), key=lambda p: p.aos_ns
-        )
-        self.eclipses = [e for e in self.eclipses if e.penumbra_out > 0 and e.penumbra_in < run_ns]
-        return best, locked
 
     def step(self, t_ns: int) -> None:
         """Advance the physics through every whole second up to ``t_ns``."""
@@ -239,15 +151,6 @@ def _check_age(mission: Mission, age_s: float) -> None:
         f"days {way} the epoch of the element set, {epoch:%Y-%m-%d}; take an element set of the "
         f"catalogue within {_AGE_LIMIT_S // 86400} days of the start, or move the start"
     )
-
-
-def _beta_deg(r: Vector, v: Vector, sun: Vector) -> Array:
-    """Return the Sun's elevation over the orbit plane, positive towards the orbit normal."""
-    hx, hy, hz = r.y * v.z - r.z * v.y, r.z * v.x - r.x * v.z, r.x * v.y - r.y * v.x
-    along = hx * sun.x + hy * sun.y + hz * sun.z
-    cx, cy, cz = hy * sun.z - hz * sun.y, hz * sun.x - hx * sun.z, hx * sun.y - hy * sun.x
-    across = np.sqrt(cx * cx + cy * cy + cz * cz)
-    return np.degrees(np.arctan2(along, across))
 
 
 def _thermal_parameters(mission: Mission) -> ThermalParameters:
