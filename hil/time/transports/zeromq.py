@@ -20,7 +20,7 @@ from zmq.utils.monitor import recv_monitor_message
 from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
-from hil.time.transports.keys import SERVER, allowed_keys, read_private
+from hil.time.transports.keys import SERVER, allowed_keys, check_folder, read_private
 from hil.time.transports.private import PrivateDirectory
 from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, check_path
 
@@ -148,14 +148,17 @@ class ZeroMQListener(Closing):
                 f"{self.endpoint}: tcp needs the keys of this bench: give their directory, "
                 "or use ipc on one machine"
             )
+        folder = keys
+        check_folder(folder)
         self._keys = read_private(keys / SERVER)
-        allowed = allowed_keys(keys)
+        allowed_keys(keys)  # a list that cannot be read is said now, not to the first client
 
         class AllowList:
             """The ZAP question (RFC 27) of the authenticator thread: may this key connect?"""
 
             def callback(self, domain: str, key: bytes) -> bool:
-                return key.decode() in allowed  # the authenticator has made it Z85
+                # The authenticator has made it Z85. Read anew: clients are added and revoked.
+                return key.decode() in allowed_keys(folder)
 
         self._authenticator = ThreadAuthenticator(self._context)
         self._authenticator.start()
