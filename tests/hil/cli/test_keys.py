@@ -13,7 +13,7 @@ from flightsw.errors import BenchRefusedError
 from flightsw.hal.channel import connect
 from flightsw.hal.exercise import run
 from hil.cli import main
-from hil.testing import check_transport
+from hil.testing.contracts.transport import running
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
 from hil.time.transports import listen
@@ -161,7 +161,7 @@ def test_a_bench_that_runs_takes_clients_that_are_added_and_revoked(folder: Path
         def act() -> None:
             run(connect(listener.endpoint, "late", copy), "chatter")
 
-        with check_transport.running(act) as failures:
+        with running(act) as failures:
             coordinator.run()
         assert not failures
         assert keys("revoke", "late", "--dir", folder) == 0
