@@ -55,7 +55,7 @@ DECIMALS: Final = {
 
 
 class Sky(NamedTuple):
-    """The tables of a run, not to be written to."""
+    """The tables of a run; whoever has it shares it and writes nothing."""
 
     #: name -> value at each second from 0 on
     columns: Mapping[str, memoryview]
@@ -127,7 +127,7 @@ def compute(mission: Mission, orbit: Orbit, duration_s: float) -> Sky:
     return Sky(
         # Indexing a memoryview gives a Python float, three times faster than numpy does.
         {
-            name: np.ascontiguousarray(np.round(c[MARGIN_S:], DECIMALS[name])).data.toreadonly()
+            name: np.ascontiguousarray(np.round(c[MARGIN_S:], DECIMALS[name])).data
             for name, c in columns.items()
         },
         tuple(e for e in eclipses if e.penumbra_out > 0 and e.penumbra_in < run_ns),
