@@ -3,7 +3,9 @@
 A rate group is released every ``period_ns``; the callables of the group run one after the other.
 When several are due the one with the shorter period goes first; one-shot tasks run when no group
 is due. A group that ends after its next release has overrun: it is counted and reported, and the
-releases that it covered are skipped rather than piled up.
+releases that it covered are skipped rather than piled up. Where the clock tells how late on the
+wall a release was (:class:`flightsw.hal.PacedClock`), that counts as time that the group took; what
+the clock was late by before the first release, the start of the program, does not.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from flightsw.hal import Clock
+from flightsw.hal import Clock, PacedClock
 
 Task = Callable[[int], None]
+_NEVER_NS = 1 << 63
 
 
 class Spec(NamedTuple):
@@ -65,6 +68,9 @@ class Scheduler:
     def __init__(self, clock: Clock, on_overrun: Callable[[Group, int], None]) -> None:
         """``on_overrun(group, late_ns)`` is called after each overrun."""
         self._clock = clock
+        self._lateness = clock.late_ns if isinstance(clock, PacedClock) else None
+        # the least that the clock was late by: what is more has come since
+        self._late_ns = _NEVER_NS
         self._on_overrun = on_overrun
         self.groups: list[Group] = []
         self._once: list[tuple[int, int, Task]] = []
@@ -90,7 +96,7 @@ class Scheduler:
 
     def step(self, now_ns: int) -> None:
         """Run the one thing that is due first, or sleep until something is."""
-        wake_ns = self._once[0][0] if self._once else 1 << 63
+        wake_ns = self._once[0][0] if self._once else _NEVER_NS
         for group in self.groups:
             if group.next_ns <= now_ns:
                 self._release(group)
@@ -106,13 +112,14 @@ class Scheduler:
     def _release(self, group: Group) -> None:
         release_ns, period_ns = group.next_ns, group.spec.period_ns
         now_ns = self._clock.now_ns
+        late_ns = self._late() if self._lateness is not None else 0
         for task in group.tasks:
             task(now_ns())
         ended_ns = now_ns()
         group.runs += 1
         group.ended_ns = ended_ns
         group.next_ns = release_ns + period_ns
-        took_ns = ended_ns - release_ns
+        took_ns = ended_ns - release_ns + late_ns
         if took_ns > group.peak_ns:
             group.peak_ns = took_ns
             group.worst_ns = max(group.worst_ns, took_ns)
@@ -122,3 +129,10 @@ class Scheduler:
             group.skipped += covered - 1
             group.next_ns += (covered - 1) * period_ns
             self._on_overrun(group, took_ns - period_ns)
+
+    def _late(self) -> int:
+        """Return how late the clock is, beyond what it was late by before."""
+        assert self._lateness is not None, "asked of a clock that does not tell"
+        late_ns = self._lateness()
+        self._late_ns = min(self._late_ns, late_ns)
+        return late_ns - self._late_ns

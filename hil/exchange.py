@@ -55,9 +55,9 @@ _GRANT_HEAD = pack(_GRANT)[:8]
 _GRANT_TAIL = struct.Struct("<8sQQII")
 
 
-def grant(t_ns: int) -> bytes:
-    """Return the GRANT record of a time."""
-    return _GRANT_TAIL.pack(_GRANT_HEAD, t_ns, 0, 0, 0)
+def grant(t_ns: int, late_ns: int = 0) -> bytes:
+    """Return the GRANT record of a time, and of how late on the wall's clock it is granted."""
+    return _GRANT_TAIL.pack(_GRANT_HEAD, t_ns, late_ns, 0, 0)
 
 
 class Exchange:
@@ -90,6 +90,9 @@ class Exchange:
         # the first time that a blocked participant waits for
         self._due_ns = NEVER_NS
         self._granted = (-1, b"")
+        #: tells how late the present is by the wall's clock, which grants then carry; None: in
+        #: virtual time nothing is late
+        self.lateness: Callable[[], int] | None = None
 
     # --- set-up -------------------------------------------------------------------------------
 
@@ -230,7 +233,7 @@ class Exchange:
                     return self._i2c_now(participant, lane, t_ns, message)
             elif header[0] == _NEXT and self._advance_to(t_ns):
                 participant.last = (_NEXT, 0, t_ns, header[7])
-                return self._reply(participant, grant(t_ns), 0)
+                return self._reply(participant, self._grant(t_ns), 0)
         elif header[0] == _I2C:
             requests = self._window(participant, message)
             if requests:
@@ -238,9 +241,16 @@ class Exchange:
                 t_ns = HEADER.unpack_from(message)[5]
                 if len(message) == HEADER_NBYTES and self._advance_to(t_ns):
                     participant.last = (_NEXT, 0, t_ns, 0)
-                    return self._reply(participant, grant(t_ns), 0)
+                    return self._reply(participant, self._grant(t_ns), 0)
         self.begin(participant, message)
         return self.settle(participant)
+
+    def late_ns(self) -> int:
+        """Return how late the present is by the wall's clock; 0 where nobody tells."""
+        return 0 if self.lateness is None else self.lateness()
+
+    def _grant(self, t_ns: int) -> bytes:
+        return grant(t_ns, self.late_ns())
 
     def _window(self, participant: Participant, message: bytes) -> list[tuple[int, Lane, bytes]]:
         """Return the I2C requests of a window: in order of time, in front of a plain NEXT.
@@ -437,7 +447,7 @@ class Exchange:
         if not tail:
             t_ns = participant.want_ns
             if t_ns != self._granted[0]:
-                self._granted = (t_ns, grant(t_ns))  # the same for everyone of one instant
+                self._granted = (t_ns, self._grant(t_ns))  # the same for everyone of one instant
             if not participant.inputs and not participant.results:
                 return self._granted[1]
             return self._reply(participant, self._granted[1], 0)

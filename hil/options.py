@@ -10,6 +10,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import UsageError
+from hil.time.fifo import checked as priority
 from hil.time.pacing import parse_pace
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Options:
     faults: tuple[str, ...] = ()
     plan: Path | None = None
     pin: bool = True
+    #: priority of SCHED_FIFO for the bench and the flight software that it starts; 0: none
+    fifo: int = 0
+    #: the flight software hears how late it is on the wall's clock
+    tell_lateness: bool = False
     stall_limit_s: float = 60.0
     #: the clock of a foreign program is virtual
     virtual_time: bool = False
@@ -107,6 +112,10 @@ class Options:
             parts += ["--snapshots", repr(self.snapshots_s).removesuffix(".0")]
         if not self.pin:
             parts.append("--no-pin")
+        if self.fifo:
+            parts += ["--fifo", str(self.fifo)]
+        if self.tell_lateness:
+            parts.append("--tell-lateness")
         if self.stall_limit_s != default.stall_limit_s:
             parts += ["--stall-limit", repr(self.stall_limit_s)]
         return shlex.join(parts)
@@ -181,6 +190,13 @@ def checked(options: Options) -> Plan:
         raise UsageError(
             f"pace {options.pace!r} with --virtual-time: the wall clock plays no part there; "
             "leave one of the two away"
+        )
+    if options.fifo:
+        priority(options.fifo)
+    if options.tell_lateness and (options.pace == "max" or options.virtual_time):
+        raise UsageError(
+            "--tell-lateness at pace max: in virtual time nothing is late; add --pace real or xN, "
+            "or leave it away"
         )
     check_capture(options)
     # Only now: a mistyped option need not wait for the buses to load.

@@ -57,6 +57,8 @@ class Outcome:
     #: False if something from outside stopped the payload computer, or something was real: no
     #: command repeats that
     repeatable: bool = True
+    #: the flight software heard how late it was on the wall's clock
+    lateness_told: bool = False
     #: roles of the flight software that no part of the board plays
     missing_roles: tuple[str, ...] = ()
     #: which boards took part, what of the payload computer was real; empty: all was emulated

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -26,7 +26,8 @@ from hil.report import write_report
 from hil.rig import SECOND, Rig
 from hil.rundir import RunDirectory, first_free, host_errors
 from hil.supervisor import Flight, Supervisor
-from hil.time.pacing import Pacer
+from hil.time.fifo import realtime
+from hil.time.pacing import Pacer, Wall, fine_sleep
 from hil.time.pinning import pinned
 from hil.uut import DirectFlight, flight_over
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from hil.boards.desk import Boards
 
 RUNS = Path("runs")
+#: the wall as it is
+WALL = Wall()
 #: folder of the keys of a run over tcp, while it lasts
 KEYS = "keys"
 #: transports that run the flight software in the process of the rig: its time is in the rig's
@@ -47,14 +50,18 @@ def run_directory(out: Path | None, mission: Mission) -> RunDirectory:
     return first_free(RUNS / f"{mission.id}-{number:04d}" for number in count(1))
 
 
-def fly(options: Options, progress: Callable[[View], None] = lambda view: None) -> Outcome:
+def fly(
+    options: Options,
+    progress: Callable[[View], None] = lambda view: None,
+    wall: Wall = WALL,
+) -> Outcome:
     """Fly once. Everything a user can get wrong is found before anything is written."""
     plan = checked(options)
     mission, board = load_mission(options.mission), load_board(options.board)
     verdict.asked(mission.group("verdict"))
     taking = taking_part(options, board)
     with run_directory(options.out, mission) as directory, host_errors(directory.final):
-        return Session(options, board, mission, directory, progress, taking).run(plan)
+        return Session(options, board, mission, directory, progress, taking, wall).run(plan)
 
 
 class Session:
@@ -68,6 +75,7 @@ class Session:
         directory: RunDirectory,
         progress: Callable[[View], None],
         taking: Taking | None = None,
+        wall: Wall = WALL,
     ) -> None:
         self.options = options
         self.directory = directory
@@ -93,7 +101,9 @@ class Session:
         self.supervisor = Supervisor(self.rig)
         self.pacer: Pacer | None = None
         if options.pace != "max":
-            self.pacer = Pacer(self.rig.kernel, options.pace)
+            self.pacer = Pacer(self.rig.kernel, options.pace, clock=wall.clock, sleep=wall.sleep)
+            if options.tell_lateness:
+                self.rig.exchange.lateness = self.pacer.lateness_now_ns
         #: the boards that take part, and what they are bound to
         self.boards: Boards | None = None
         self._taking = taking
@@ -112,7 +122,7 @@ class Session:
             self._recording = capture
             capture.keep(rig.stream)
             attach(capture, rig.board, rig.mission, plan)
-            with self._board_desk(), pinned(self.options.pin):
+            with self._board_desk(), pinned(self.options.pin), self._on_time():
                 self._begin_s = time.perf_counter()
                 flight = self._flight()
                 self.supervisor.flight = flight
@@ -160,6 +170,16 @@ class Session:
             yield
             pacer.watch = None
             self._boards_json = boards.as_json()
+
+    @contextmanager
+    def _on_time(self) -> Iterator[None]:
+        """Have sleeps end on time, and run before ordinary programs where that is wanted."""
+        with ExitStack() as stack:
+            if self.pacer is not None:
+                stack.enter_context(fine_sleep())
+            if self.options.fifo:
+                stack.enter_context(realtime(self.options.fifo))
+            yield
 
     def _flight(self) -> Flight:
         options, storage = self.options, self.directory.path / "payload"
@@ -229,7 +249,8 @@ class Session:
 
     def _repeatable(self) -> bool:
         """Tell whether a command repeats the run: nothing was real, nobody stopped it."""
-        return not self.supervisor.stops.get("outside") and not self._boards_json.get("boards")
+        real = self._boards_json.get("boards") or self.options.tell_lateness
+        return not self.supervisor.stops.get("outside") and not real
 
     def _close(self, wall_s: float, used: dict[str, float]) -> Outcome:
         rig, directory, options = self.rig, self.directory, self.options
@@ -263,6 +284,7 @@ class Session:
                 "transport": options.transport,
             },
             repeatable=self._repeatable(),
+            lateness_told=options.tell_lateness,
             boards=boards,
             missing_roles=tuple(rig.board.missing_roles()),
             lost=self._recording.lost if self._recording else {},
@@ -285,6 +307,7 @@ class Session:
                 data["lateness"] = [
                     (edge_ns / 1000, count) for edge_ns, count in self.pacer.lateness.octaves()
                 ]
+                data["pacing"] = self.pacer.snapshot()
             write_report(path, data)
         except Exception as error:  # noqa: BLE001  # it is told, and the run is kept
             path.unlink(missing_ok=True)

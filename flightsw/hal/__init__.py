@@ -12,7 +12,7 @@ driver. Nothing here is thread-safe: flight software is one thread of rate group
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,14 @@ class Clock(Protocol):
 
         Raises :class:`flightsw.errors.Shutdown` when the run is over.
         """
+
+
+@runtime_checkable
+class PacedClock(Protocol):
+    """A clock that keeps up with the wall, or tells by how much it does not."""
+
+    def late_ns(self) -> int:
+        """Return how late on the wall's clock the last sleep ended; 0 in virtual time."""
 
 
 class I2C(Protocol):

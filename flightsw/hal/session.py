@@ -39,8 +39,8 @@ _WAKE = int(Flag.WAKE)
 _TIMEOUTS = (int(Status.TIMEOUT), int(Status.STUCK))
 #: a record's header from its first eight octets on: t_ns, duration_ns, seq, address
 _BEHIND_HEAD = struct.Struct("<8sQQII")
-#: nothing but the time of a record without payload
-_TIME = struct.Struct("<8xQ16x")
+#: nothing but the time of a GRANT, and how late it was granted
+_GRANTED = struct.Struct("<8xQQ8x")
 _NEXT_HEADS = {flags: pack(_NEXT, flags=flags)[:8] for flags in (0, _WAKE)}
 _END_ACK = struct.Struct("<Q32s")
 _ENDED = "the bench ended the run"
@@ -53,6 +53,7 @@ class Port(Protocol):
     welcome: dict[str, Any]
 
     def sleep(self, t_ns: int) -> bool: ...
+    def late_ns(self) -> int: ...
     def inputs(self) -> bytes: ...
     def request(self, message: bytes) -> bytes: ...
     def post(self, message: bytes) -> None: ...
@@ -84,6 +85,7 @@ class Session:
         self._channel = channel
         self._exchange = channel.exchange
         self._lazy = lazy
+        self._late_ns = 0
         # The bench must hear of something before it can tell what has come in: of a sleep, or of a
         # line that was set and that another line may follow at once.
         self._ahead = False
@@ -178,6 +180,10 @@ class Session:
         self.sync()
         self._next(max(t_ns, self.t_ns), _WAKE)
 
+    def late_ns(self) -> int:
+        """Return how late on the wall's clock the last sleep ended, as the bench tells."""
+        return self._late_ns
+
     def sync(self) -> None:
         """Make sure that everything that has come in by now is here."""
         if self._ahead or self._line_set:
@@ -200,12 +206,13 @@ class Session:
         message = _BEHIND_HEAD.pack(_NEXT_HEADS[flags], t_ns, 0, seq, 0)
         reply = self._ask(message)
         if len(reply) == HEADER_NBYTES and reply[0] == _GRANT:
-            (self.t_ns,) = _TIME.unpack(reply)
+            self.t_ns, self._late_ns = _GRANTED.unpack(reply)
             return
         header, at = self._walk(reply)
         if at > HEADER_NBYTES:
             self._octets.append(reply[: at - HEADER_NBYTES])
         self.t_ns = header[5]
+        self._late_ns = header[6]
 
     # --- what comes in ------------------------------------------------------------------------
 
@@ -308,6 +315,10 @@ class DirectSession(Session):
             if not self._port.sleep(t_ns):
                 raise Shutdown(_ENDED)
             self.t_ns = t_ns
+
+    def late_ns(self) -> int:
+        """Return how late on the wall's clock the present is, as the bench tells."""
+        return self._port.late_ns()
 
     def wait_until(self, t_ns: int) -> None:
         """Block until ``t_ns`` or until something comes in, whichever is first."""

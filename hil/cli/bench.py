@@ -19,6 +19,7 @@ BENCHES = {
     "buses": ("hil.benches.buses", "one register read, by each way to a bus; a flash rewritten"),
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
     "replay": ("hil.benches.replay", "how late recorded stimulus is, played in real time"),
+    "pace": ("hil.benches.pace", "how late a loop is at pace real, with and without SCHED_FIFO"),
     "boards": ("hil.benches.boards", "the link to a dev board: round trips, bulk, a replug"),
     "codec": ("hil.benches.codec", "each operation of the codec, by tier, memcpy and peers"),
 }
@@ -45,8 +46,14 @@ tiers     the same operation on every tier that this processor runs
 peers     other programs that do it, where they are installed, on the same octets in the same run;
           (x30) says that ours is 30 times better, in speed or in cost as the unit says
 
-All figures are the best of their repeats. Machines differ, and so does one that is busy: compare
-within one run. Exit codes: 0 measured, 2 wrong usage.
+Of pace, loops of one rate side by side for --minutes, each with its percentiles of lateness:
+
+x          the percentile by that of the floor, clock_nanosleep, with the same scheduling
+overruns   rounds that were late by a period or more; told: those that the rate group of the flight
+           software counted itself
+
+All other figures are the best of their repeats. Machines differ, and so does one that is busy:
+compare within one run. Exit codes: 0 measured, 2 wrong usage.
 """
 
 
@@ -63,15 +70,23 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("--quick", action="store_true", help="fewer repeats, rougher figures")
     parser.add_argument("--only", metavar="SUBJECT,...", help="subjects of codec to measure")
+    pace = parser.add_argument_group("of pace")
+    pace.add_argument("--minutes", type=float, help="how long (default 1)")
+    pace.add_argument("--rate", type=float, metavar="HZ", help="rounds a second (default 100)")
+    pace.add_argument("--fifo", action="store_true", help="each loop under SCHED_FIFO as well")
     args = parser.parse_args(argv)
     module = importlib.import_module(BENCHES[args.name][0])
+    paced = {"minutes": args.minutes, "rate": args.rate, "fifo": args.fifo or None}
+    given = {name: value for name, value in paced.items() if value is not None}
+    if given and args.name != "pace":
+        raise UsageError(f"hil bench {args.name} has no --{next(iter(given))}; that is of pace")
     if hasattr(module, "subjects"):
         with Line(sys.stderr) as line:
             rows = module.run(quick=args.quick, only=picked(module, args.only), watch=line)
     elif args.only is not None:
         raise UsageError(f"hil bench {args.name} has no subjects; leave --only out")
     else:
-        rows = module.run(quick=args.quick)
+        rows = module.run(quick=args.quick, **given)
     if args.json:
         print(json.dumps(rows, indent=1))
     elif hasattr(module, "table"):

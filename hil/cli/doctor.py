@@ -220,6 +220,16 @@ def memory_lock() -> Finding:
     return Finding("memory lock", WARN, f"{soft >> 10} KiB; pace real may page", line)
 
 
+def real_time() -> Finding:
+    """A run may go before ordinary programs: ``hil run --fifo``."""
+    from hil.time.fifo import DEFAULT_PRIORITY, lacking
+
+    if missing := lacking(DEFAULT_PRIORITY):
+        what, fix = missing
+        return Finding("real-time", WARN, f"{what}: no `--fifo`, pace real is less exact", fix)
+    return Finding("real-time", GOOD, "`hil run --fifo` works")
+
+
 def serial_ports() -> Finding:
     """The serial ports of real boards may be opened."""
     patterns = ("ttyACM*", "ttyUSB*", "ttyAMA*", "ttyTHS*")
@@ -264,6 +274,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     processors,
     clock_source,
     memory_lock,
+    real_time,
     serial_ports,
     boards,
 )

@@ -12,6 +12,7 @@ from hil.cli.progress import Progress
 from hil.cli.times import seconds
 from hil.options import TRANSPORTS, Options
 from hil.outcome import Outcome
+from hil.time.fifo import DEFAULT_PRIORITY
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         help="keep the whole state every TIME of virtual time (needs --transport direct)",
     )
     p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
+    add_pace_options(p)
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
@@ -93,6 +95,26 @@ def add_board_options(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pace_options(p: argparse.ArgumentParser) -> None:
+    """Add what a run against the wall clock may be told."""
+    p.add_argument(
+        "--fifo",
+        nargs="?",
+        type=int,
+        const=DEFAULT_PRIORITY,
+        default=0,
+        metavar="PRIORITY",
+        help="run bench and flight software under SCHED_FIFO, memory locked: less late at pace "
+        f"real (priority {DEFAULT_PRIORITY} if none is given)",
+    )
+    p.add_argument(
+        "--tell-lateness",
+        action="store_true",
+        help="at pace real and xN, let the flight software hear how late it is on the wall's clock:"
+        " it counts and reports overruns of its rate groups, and runs are no longer the same",
+    )
+
+
 def add_capture_options(p: argparse.ArgumentParser) -> None:
     """Add what a run may be told of its capture."""
     p.add_argument(
@@ -126,6 +148,8 @@ def options(args: argparse.Namespace) -> Options:
         faults=tuple(args.fault),
         plan=args.faults,
         pin=not args.no_pin,
+        fifo=args.fifo,
+        tell_lateness=args.tell_lateness,
         stall_limit_s=args.stall_limit,
         lab=args.lab,
         bind=tuple(args.bind),
@@ -194,6 +218,8 @@ def summary(outcome: Outcome) -> str:
     lines.append(f"again  {outcome.command}")
     if outcome.boards.get("real"):
         lines.append("       (boards were real: the digest will differ)")
+    elif outcome.lateness_told:
+        lines.append("       (the flight software was told how late it was: the digest may differ)")
     elif not outcome.repeatable:
         lines.append(
             "       (the payload computer was stopped from outside: the digest will differ)"

@@ -122,6 +122,8 @@ class Report(TypedDict):
     rate_groups: NotRequired[Sequence[RateGroupRow]]
     #: (upper edge in us, events released up to that late), for the paces real and xN
     lateness: NotRequired[Sequence[tuple[float, int]]]
+    #: the same in figures: the pacer's own snapshot
+    pacing: NotRequired[Mapping[str, Any]]
     #: which boards took part and what they came to, as ``hil.boards.desk`` tells it
     boards: NotRequired[Mapping[str, Any]]
     #: group -> counter -> count: everything dropped, skipped, refused or not modelled

@@ -264,7 +264,18 @@ def rates(report: Report) -> str:
         ]
         body += "<h3>Lateness of released events</h3>"
         body += table(("late by #", "events #", ""), rows2)
+    if report.get("pacing"):
+        body += f"<p>{_pacing(report['pacing'])}</p>"
     return section("Overruns and lateness", body, kind="half")
+
+
+def _pacing(found: Mapping[str, Any]) -> str:
+    """Return the percentiles of lateness as a sentence."""
+    percentiles = ", ".join(
+        f"{name} {found[f'lateness_{key}_ns'] / 1000:,.0f} µs"
+        for name, key in (("p50", "p50"), ("p99", "p99"), ("p99.9", "p99_9"), ("worst", "max"))
+    )
+    return f"{percentiles}; {number(found['overruns'])} later than the limit of an overrun"
 
 
 def breakdown(report: Report) -> str:

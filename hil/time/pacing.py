@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hil.errors import UsageError
 from hil.time.kernel import Kernel
@@ -141,6 +141,13 @@ def fine_sleep() -> Iterator[None]:
             slack.write_text(before)
 
 
+class Wall(NamedTuple):
+    """The wall: ``clock`` counts nanoseconds and never goes back, ``sleep`` blocks for seconds."""
+
+    clock: Callable[[], int] = time.monotonic_ns
+    sleep: Callable[[float], None] = time.sleep
+
+
 class Watch(Protocol):
     """Something real that is looked after while a run waits for the wall clock."""
 
@@ -173,6 +180,8 @@ class Pacer:
         self.slipped_ns = 0
         self._wall_ns = 0
         self._virtual_ns = 0
+        #: how late the step was released to which time has moved last, in virtual time
+        self.late_by_ns = 0
         self._wanted = self._pace = "max"
         self._factor: float | None = None
         #: what is waited for besides the clock, instead of ``sleep``
@@ -203,6 +212,7 @@ class Pacer:
         self._virtual_ns = self.kernel.now_ns
         if self._factor is None:
             self.kernel.gate = None
+            self.late_by_ns = 0
 
     def gate(self, t_ns: int) -> bool:
         """Return False when the wall clock has reached ``t_ns``, True when something was stamped.
@@ -240,6 +250,7 @@ class Pacer:
         finally:
             self._target_ns = None
         self.lateness.add(late_ns)
+        self.late_by_ns = max(0, int(late_ns * self._factor))
         if late_ns > OVERRUN_NS:
             self.overruns += 1
             if self.watch is not None:
@@ -251,6 +262,11 @@ class Pacer:
         """Return by how much of the wall's time ``t_ns`` is past."""
         assert self._factor is not None
         return self._clock() - self._wall_ns - int((t_ns - self._virtual_ns) / self._factor)
+
+    def due_ns(self, t_ns: int) -> int:
+        """Return what the wall's clock shows when ``t_ns`` is due."""
+        assert self._factor is not None, "at pace max nothing is due"
+        return self._wall_ns + int((t_ns - self._virtual_ns) / self._factor)
 
     def late_ns(self, t_ns: int) -> int:
         """Return by how much of the wall's time ``t_ns`` is past; 0 where nothing is waited for."""
@@ -273,6 +289,10 @@ class Pacer:
         self.kernel.halt()
         self._news = True
 
+    def lateness_now_ns(self) -> int:
+        """Return how late the present was released, in virtual time."""
+        return self.late_by_ns
+
     def snapshot(self) -> dict[str, int | str]:
         """Return pace, steps released, lateness in nanoseconds, and overruns, for the report."""
         lateness = self.lateness
@@ -281,6 +301,7 @@ class Pacer:
             "steps": lateness.total,
             "lateness_p50_ns": lateness.percentile_ns(50),
             "lateness_p99_ns": lateness.percentile_ns(99),
+            "lateness_p99_9_ns": lateness.percentile_ns(99.9),
             "lateness_max_ns": lateness.max_ns,
             "overruns": self.overruns,
             **({"slipped_ns": self.slipped_ns} if self.slipped_ns else {}),

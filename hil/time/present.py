@@ -77,6 +77,7 @@ class Present:
             "steps": self.lateness.total,
             "lateness_p50_ns": self.lateness.percentile_ns(50),
             "lateness_p99_ns": self.lateness.percentile_ns(99),
+            "lateness_p99_9_ns": self.lateness.percentile_ns(99.9),
             "lateness_max_ns": self.lateness.max_ns,
             "overruns": self.overruns,
         }

@@ -104,3 +104,46 @@ def test_no_release_is_lost_from_the_books(durations_ms: list[int]) -> None:
     group.tasks.append(lambda t: clock.advance((left.pop() if left else 1) * MS))
     _run(scheduler)
     assert group.runs + group.skipped == group.next_ns // (100 * MS)
+
+
+class WallClock(Clock):
+    """Virtual time that tells how late it is by a wall; sleeping makes up for it."""
+
+    def __init__(self, start_ns: int, end_ns: int, lost_ns: dict[int, int]) -> None:
+        super().__init__(start_ns, end_ns)
+        #: mission time -> what the wall loses there
+        self.lost_ns = lost_ns
+        self._late_ns = 0
+
+    def late_ns(self) -> int:
+        return self._late_ns
+
+    def sleep_until(self, t_ns: int) -> None:
+        passed_ns = t_ns - self.t_ns
+        super().sleep_until(t_ns)
+        self._late_ns = max(0, self._late_ns - passed_ns) + self.lost_ns.pop(self.t_ns, 0)
+
+
+def test_lateness_on_the_wall_is_an_overrun() -> None:
+    """A release that comes 2.5 periods late by the wall overruns, and covers two others."""
+    clock = WallClock(0, SECOND, {300 * MS: 250 * MS})
+    scheduler, overruns = _scheduler(clock)
+    starts: list[int] = []
+    group = scheduler.add_group(Spec(0, "fast", 100 * MS))
+    group.tasks.append(starts.append)
+    _run(scheduler)
+    assert starts == [t * MS for t in (0, 100, 200, 300, 500, 600, 700, 800, 900)]
+    assert overruns == [("fast", 150 * MS)]
+    assert (group.overruns, group.skipped) == (1, 1)
+
+
+def test_what_the_start_of_the_program_took_is_no_overrun() -> None:
+    """A clock that was late before the first release overruns nothing, and still counts later."""
+    clock = WallClock(0, SECOND, {0: 0, 600 * MS: 400 * MS})
+    clock._late_ns = 450 * MS
+    scheduler, overruns = _scheduler(clock)
+    group = scheduler.add_group(Spec(0, "fast", 100 * MS))
+    group.tasks.append(lambda t: None)
+    _run(scheduler)
+    assert overruns == [("fast", 300 * MS)]
+    assert group.overruns == 1

@@ -54,6 +54,10 @@ class DirectPort:
             self._exchange.finish()
         return False
 
+    def late_ns(self) -> int:
+        """Return how late the present is by the wall's clock."""
+        return self._exchange.late_ns()
+
     def inputs(self) -> bytes:
         """Return the records that came in since the last call: results, then inputs."""
         participant = self.participant

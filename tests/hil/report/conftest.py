@@ -170,6 +170,13 @@ def make_report(images: int = 10) -> Report:
             {"name": name, "overruns": overruns, "worst_late_ms": 2.5 * overruns}
             for name, overruns in (("control", 1), ("housekeeping", 0), ("slow", 0))
         ],
+        "pacing": {
+            "lateness_p50_ns": 41_000,
+            "lateness_p99_ns": 90_112,
+            "lateness_p99_9_ns": 491_520,
+            "lateness_max_ns": 900_123,
+            "overruns": 2,
+        },
         "lateness": [(50.0, 5200), (100.0, 410), (500.0, 37), (1000.0, 3)],
         "counters": {
             "bus.can0": {"retries": 3},

@@ -287,6 +287,12 @@ def test_labels_of_the_time_axis_stand_apart(report: Report, hours: float) -> No
     assert all(label.endswith(" h") for _, label in found) is (hours > 12)
 
 
+def test_lateness_is_told_in_figures(report: Report) -> None:
+    """A paced run shows the percentiles of its lateness and its overruns in a sentence."""
+    said = "p50 41 µs, p99 90 µs, p99.9 492 µs, worst 900 µs; 2 later than the limit"
+    assert said in render(report)
+
+
 def test_a_column_that_holds_nothing_is_left_out(report: Report) -> None:
     """Without an overrun there is no lateness of one to show."""
     assert "latest end" in render(report)

@@ -67,6 +67,25 @@ def test_lateness_beyond_the_limit_is_an_overrun() -> None:
     assert shown["overruns"] == pacer.overruns == 4
     assert shown["steps"] == 4
     assert shown["lateness_max_ns"] == OVERRUN_NS + 1
+    assert shown["lateness_p99_9_ns"] == OVERRUN_NS + 1
+
+
+@pytest.mark.parametrize(("pace", "factor"), [("real", 1), ("x10", 10)])
+def test_the_lateness_of_the_present_is_in_virtual_time(pace: str, factor: int) -> None:
+    """A step that is 3 ms late on the wall is that much of virtual time late, and due before."""
+    wall = Wall(oversleep_ns=3_000_000)
+    kernel, pacer, _ = paced(pace, wall, 50_000_000, 1)
+    kernel.run_until(50_000_000)
+    assert pacer.lateness_now_ns() == 3_000_000 * factor
+    assert pacer.due_ns(50_000_000) == 1_000 + 50_000_000 // factor
+
+
+def test_the_p999_is_between_the_p99_and_the_worst() -> None:
+    """One late step in two hundred shows in the p99.9 and not in the p99."""
+    histogram = Histogram()
+    for n in range(1000):
+        histogram.add(5_000_000 if n % 200 == 7 else 1_000)
+    assert histogram.percentile_ns(99) < 2_000 < histogram.percentile_ns(99.9) == 5_000_000
 
 
 def test_max_leaves_the_kernel_free() -> None:
