@@ -95,7 +95,7 @@ def reason(failure: Failure) -> str:
 
 def no_delivery(rig: Rig) -> str:
     """Return why a product may not have come down; "" if nothing stood against it."""
-    passes = [p for p in rig.world.passes if p.los_ns > 0 and p.aos_ns < rig.end_ns]
+    passes = [p for p in rig.contacts if p.los_ns > 0 and p.aos_ns < rig.end_ns]
     if not passes:
         return "no pass in this run"
     if not rig.mission.integer("plan.images"):
@@ -136,7 +136,7 @@ def account_telecommands(rig: Rig) -> tuple[int, int, dict[str, str]]:
     Excused are activities of the plan and telecommands whose reports had no contact left to come
     in: made or released less than a minute before the end of the last contact.
     """
-    contacts = [p for p in rig.world.passes if 0 <= p.aos_ns < rig.end_ns]
+    contacts = [p for p in rig.contacts if 0 <= p.aos_ns < rig.end_ns]
     last_ns = min(rig.end_ns, contacts[-1].los_ns) if contacts else 0
     open_ones: dict[str, str] = {}
     sent = verified = 0

@@ -66,6 +66,8 @@ class Options:
     capture_full: str = "slow"
     #: whether there is a capture
     capture: bool = True
+    #: the link is a cable, plugged in from the beginning to the end
+    umbilical: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what a capture keeps: no run directory, and of files their names alone.
@@ -106,6 +108,8 @@ class Options:
             parts += ["--capture-full", self.capture_full]
         if not self.capture:
             parts.append("--no-capture")
+        if self.umbilical:
+            parts.append("--umbilical")
         if self.virtual_time:
             parts.append("--virtual-time")
         if self.snapshots_s is not None:

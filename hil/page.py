@@ -84,7 +84,7 @@ def passes(rig: Rig) -> Any:
             "max_elevation_deg": p.max_elevation_deg,
             **rig.pass_figures.get(p.aos_ns, {}),
         }
-        for p in rig.world.passes
+        for p in rig.contacts
         if p.aos_ns < rig.end_ns
     ]
 

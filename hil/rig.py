@@ -24,9 +24,14 @@ from hil.series import Series
 from hil.time.kernel import Kernel
 from hil.time.phase import Phase
 from hil.wiring import Wiring
+from hil.world.passes import Pass
 from hil.world.world import World
 
 SECOND = 1_000_000_000
+#: The station of a link that is up from the beginning to the end: a cable on the ground.
+UMBILICAL = "umbilical"
+#: Octets that the flight software may send through it: more than any run has.
+UMBILICAL_OCTETS = (1 << 32) - 1
 #: Channel numbers of records that belong to no bus of the board.
 LINK_CHANNEL, EVENT_CHANNEL, WORLD_CHANNEL = 0xF0, 0xF1, 0xF2
 CHANNEL_NAMES = {LINK_CHANNEL: "link", EVENT_CHANNEL: "event", WORLD_CHANNEL: "world"}
@@ -39,6 +44,10 @@ def unwatched(rig: Rig) -> None:
     """Let nobody watch a run."""
 
 
+def unheard(t_ns: int, event: dict[str, Any]) -> None:
+    """Let nobody hear of an event."""
+
+
 class Rig:
     """A composed bench. Build it, let a participant fly on ``exchange``, then read the books.
 
@@ -46,6 +55,10 @@ class Rig:
     made brings a ``stream`` of their own in its place. ``watch(rig)`` is called once a
     second of virtual time, outside everything that is recorded. Without ``flight`` software ground
     plans no images, and the ground below the camera is loaded when somebody takes one.
+
+    ``umbilical``: the link is a cable that is plugged in from the beginning to the end, without
+    light time, errors or budget, whatever the satellite would see of its stations. Without an
+    ``operator`` ground sends what it is given and nothing by itself.
     """
 
     def __init__(
@@ -60,11 +73,16 @@ class Rig:
         watch: Callable[[Rig], None] = unwatched,
         flight: bool = True,
         stream: RecordStream | None = None,
+        umbilical: bool = False,
+        operator: bool = True,
     ) -> None:
         self.board = board
         self.mission = mission
         self.seed = seed
         self.watch = watch
+        self.umbilical = umbilical
+        #: told (t_ns, event) of every event and fault, as ``events.jsonl`` has them
+        self.heard: Callable[[int, dict[str, Any]], None] = unheard
         #: called when the supply of the payload computer fails (False) and comes back (True)
         self.on_supply: Callable[[int, bool], None] = lambda t_ns, good: None
         self._supplied = True
@@ -85,8 +103,9 @@ class Rig:
         self._before: dict[str, int] = {}
         self.wiring = Wiring(board, self.exchange, seed, part_overrides(mission))
         self.radio = self._radio()
-        self.plan = planned_images(mission, self.world, self.end_ns) if flight else []
-        if flight:
+        flies_plan = flight and operator
+        self.plan = planned_images(mission, self.world, self.end_ns) if flies_plan else []
+        if flies_plan:
             _ = self.camera  # what it lacks is found before the run begins
         self.ground = GroundSegment(
             self.radio,
@@ -94,6 +113,7 @@ class Rig:
             frame_nbytes=FRAME_NBYTES,
             plan=self.plan,
             log=self._ground_event,
+            operator=operator,
         )
         self.exchange.identity = {
             "rig": mission.id,
@@ -102,6 +122,8 @@ class Rig:
             "devices": board.devices(),
             "config": flight_config(mission, inference),
         }
+        if umbilical:
+            self.exchange.identity["config"]["pass_budget_octets"] = UMBILICAL_OCTETS
         self._wire_up()
         if missing := board.missing_roles():
             self.event(0, "bench", 1, "ROLES_MISSING", board=board.name, roles=missing)
@@ -120,15 +142,17 @@ class Rig:
         return self.camera.render(t_ns, exposure_us)
 
     def _radio(self) -> Radio:
-        mission = self.mission
+        mission, cable = self.mission, self.umbilical
+        error_rate = 0.0 if cable else mission.number("link.frame_error_rate")
+        budget = UMBILICAL_OCTETS if cable else mission.integer("link.pass_byte_budget")
         return Radio(
             self.kernel,
             RADIO_SOURCE,
             self.stream.record,
             channel=LINK_CHANNEL,
             seed=self.seed,
-            frame_error_rate=mission.number("link.frame_error_rate"),
-            pass_budget_octets=mission.integer("link.pass_byte_budget"),
+            frame_error_rate=error_rate,
+            pass_budget_octets=budget,
             uplink_bps=mission.number("link.uplink_bps"),
             light_time_ns=lambda t_ns: self._light_ns,
         )
@@ -170,11 +194,18 @@ class Rig:
         self.watch(self)
         self.kernel.at(t_ns + SECOND, Phase.PHYSICS, WORLD_SOURCE, self._second)
 
+    @cached_property
+    def contacts(self) -> list[Pass]:
+        """When ground can speak to the spacecraft: the passes, or the umbilical."""
+        if self.umbilical:
+            return [Pass(UMBILICAL, 0, self.end_ns, 90.0, 0)]
+        return self.world.passes
+
     def _contact(self, t_ns: int) -> None:
-        """Follow the passes: lock the carrier while a station sees the spacecraft."""
-        station = next((p for p in self.world.passes if p.aos_ns <= t_ns < p.los_ns), None)
+        """Follow the contacts: lock the carrier while a station sees the spacecraft."""
+        station = next((p for p in self.contacts if p.aos_ns <= t_ns < p.los_ns), None)
         name = station.station if station else ""
-        self._light_ns = self._range_ns(t_ns) if station else 0
+        self._light_ns = self._range_ns(t_ns) if station and not self.umbilical else 0
         if self._ttc is not None:
             self._ttc.set("locked", 1.0 if station else 0.0)
         if name == self.station:
@@ -238,14 +269,19 @@ class Rig:
         """Put an event of the bench into the records and into ``events.jsonl``."""
         event = {"source": source, "severity": severity, "name": name, **values}
         self._json(Kind.EVENT, EVENT_CHANNEL, t_ns, event)
-        self.events.append({"t_s": round(t_ns / SECOND, 6), **event})
+        self._tell(t_ns, event)
+
+    def _tell(self, t_ns: int, event: dict[str, Any]) -> None:
+        told = {"t_s": round(t_ns / SECOND, 6), **event}
+        self.events.append(told)
+        self.heard(t_ns, told)
 
     def fault(self, t_ns: int, **values: Any) -> None:
         """Put a fault that took effect into the records and into ``events.jsonl``."""
         self._json(Kind.FAULT, EVENT_CHANNEL, t_ns, values)
         # In what order a plan gives its keys means nothing, here or where it is read again.
         known = dict(sorted(values.items()))
-        self.events.append({"t_s": round(t_ns / SECOND, 6), "source": "fault", **known})
+        self._tell(t_ns, {"source": "fault", **known})
 
     def _ground_event(self, t_ns: int, severity: int, name: str, values: dict[str, Any]) -> None:
         now_ns = self.kernel.now_ns
@@ -253,7 +289,7 @@ class Rig:
         if t_ns != now_ns:
             event["t_onboard_s"] = round(t_ns / SECOND, 6)
         self._json(Kind.EVENT, EVENT_CHANNEL, now_ns, event)
-        self.events.append({"t_s": round(now_ns / SECOND, 6), **event})
+        self._tell(now_ns, event)
 
     def _json(self, kind: int, channel: int, t_ns: int, value: Mapping[str, Any]) -> None:
         payload = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -90,6 +90,7 @@ class Session:
             seed=options.seed,
             duration_s=options.duration_s,
             inference=options.inference,
+            umbilical=options.umbilical,
             sink=self._sink,
             watch=self._watch,
         )

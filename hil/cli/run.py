@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         "BUS:KIND,KEY=VALUE,...; repeatable",
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
+    p.add_argument(
+        "--umbilical",
+        action="store_true",
+        help="the link is a cable, up from the beginning to the end, instead of passes",
+    )
     add_board_options(p)
     add_capture_options(p)
     p.add_argument(
@@ -159,6 +164,7 @@ def options(args: argparse.Namespace) -> Options:
         capture_compression=args.capture_compression,
         capture_full=args.capture_full,
         capture=not args.no_capture,
+        umbilical=args.umbilical,
     )
 
 

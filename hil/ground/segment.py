@@ -52,8 +52,13 @@ class Received(NamedTuple):
     packet: bytes
 
 
+def unheard(t_ns: int, packet: bytes) -> None:
+    """Let nobody hear of a packet."""
+
+
 class GroundSegment:
-    """One ground segment for one spacecraft.
+    """One ground segment for one spacecraft. Without an ``operator`` it sends what :meth:`send` is
+    given, and nothing by itself.
 
     ``log(t_ns, severity, name, values)`` gets every event report and every decision of the
     operator. ``counters`` and those of ``receiver``, ``fop``, ``products``, ``telecommands`` hold
@@ -68,6 +73,7 @@ class GroundSegment:
         frame_nbytes: int,
         plan: Sequence[Acquisition],
         log: Callable[[int, int, str, dict[str, Any]], None],
+        operator: bool = True,
     ) -> None:
         self.radio = radio
         radio.receive = self.receive
@@ -77,6 +83,9 @@ class GroundSegment:
         self.products = ProductAssembler()
         self.plan = list(plan)
         self.log = log
+        self.operator = operator
+        #: told (t_ns, packet) of every telemetry packet, after ground has acted on it
+        self.heard: Callable[[int, bytes], None] = unheard
         self.counters: Counter[str] = Counter()
         self.types: Counter[tuple[int, int]] = Counter()
         self.archive: list[Received] = []
@@ -97,7 +106,9 @@ class GroundSegment:
         self._contact_begin_ns = t_ns
         self.radio.begin_pass()
         self.log(t_ns, 1, "CONTACT_BEGIN", {"station": station, "contact": self._contacts})
-        self._send(self.telecommands.make("are you alive", t_ns, 17, 1))
+        if not self.operator:
+            return
+        self.send(self.telecommands.make("are you alive", t_ns, 17, 1))
         if self._contacts == 1:
             self._load_plan(t_ns)
 
@@ -111,19 +122,24 @@ class GroundSegment:
         """Act once a second while in contact."""
         if not self.in_contact:
             return
-        for job, first, count in self.products.to_ask(t_ns, QUIET_NS):
-            self.counters["repairs_asked"] += 1
-            values = {"job": job, "first": first, "count": count}
-            self._send(self.telecommands.function("RESEND_PARTS", t_ns, values))
-        self._repeat_unreported(t_ns)
+        if self.operator:
+            self._ask_again(t_ns)
         if self.radio.uplink_busy_until_ns > t_ns + SECOND:
             return
         for frame in self.fop.frames(t_ns):
             self.radio.uplink(t_ns, cltu.encode(frame))
 
+    def _ask_again(self, t_ns: int) -> None:
+        """Ask for what is missing of products, and for reports that did not come."""
+        for job, first, count in self.products.to_ask(t_ns, QUIET_NS):
+            self.counters["repairs_asked"] += 1
+            values = {"job": job, "first": first, "count": count}
+            self.send(self.telecommands.function("RESEND_PARTS", t_ns, values))
+        self._repeat_unreported(t_ns)
+
     def _load_plan(self, t_ns: int) -> None:
         """Switch the schedule on and load the plan; ask for the limits of the governors."""
-        self._send(self.telecommands.make("enable schedule", t_ns, 11, 1))
+        self.send(self.telecommands.make("enable schedule", t_ns, 11, 1))
         activities = [
             self.telecommands.function(
                 "TAKE_IMAGE",
@@ -139,13 +155,14 @@ class GroundSegment:
             for a in self.plan
         ]
         for first in range(0, len(activities), PLAN_CHUNK):
-            self._send(self.telecommands.plan(t_ns, activities[first : first + PLAN_CHUNK]))
-        self._send(self.telecommands.make("schedule summary", t_ns, 11, 17))
+            self.send(self.telecommands.plan(t_ns, activities[first : first + PLAN_CHUNK]))
+        self.send(self.telecommands.make("schedule summary", t_ns, 11, 17))
         limits = [p.id for p in dictionary.PARAMETERS[:12]]
         arguments = TELECOMMANDS[20, 1].build({"parameters": limits})
-        self._send(self.telecommands.make("report limits", t_ns, 20, 1, arguments))
+        self.send(self.telecommands.make("report limits", t_ns, 20, 1, arguments))
 
-    def _send(self, telecommand: Telecommand) -> None:
+    def send(self, telecommand: Telecommand) -> None:
+        """Queue a telecommand for the uplink."""
         telecommand.t_sent_ns = telecommand.t_made_ns
         self.fop.enqueue(telecommand.packet)
 
@@ -210,6 +227,7 @@ class GroundSegment:
             self._take_event(t_ns, report.t_ns or 0, report.subtype, report.data)
         elif report.service == 13:
             self._take_part(t_ns, report.subtype, report.data)
+        self.heard(t_ns, packet)
 
     def _take_verification(self, t_ns: int, subtype: int, data: bytes) -> None:
         telecommand = self.telecommands.on_report(t_ns, subtype, data)
@@ -248,8 +266,8 @@ class GroundSegment:
     def _take_part(self, t_ns: int, subtype: int, data: bytes) -> None:
         product = self.products.take(t_ns, subtype, data)
         if product is not None:
-            self._acknowledge(t_ns, product)
-
-    def _acknowledge(self, t_ns: int, product: Product) -> None:
-        self.log(t_ns, 1, "PRODUCT_RECEIVED", {"job": product.job, "octets": len(product.octets)})
-        self._send(self.telecommands.function("ACKNOWLEDGE", t_ns, {"job": product.job}))
+            values = {"job": product.job, "octets": len(product.octets)}
+            self.log(t_ns, 1, "PRODUCT_RECEIVED", values)
+            if self.operator:
+                job = {"job": product.job}
+                self.send(self.telecommands.function("ACKNOWLEDGE", t_ns, job))

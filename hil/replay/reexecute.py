@@ -135,6 +135,7 @@ class OverTransport(Again):
             seed=options.seed,
             duration_s=options.duration_s,
             inference=options.inference,
+            umbilical=options.umbilical,
             stream=self.stream,
         )
         self._supervisor = Supervisor(rig)

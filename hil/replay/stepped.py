@@ -62,6 +62,7 @@ class Stepped:
             seed=options.seed,
             duration_s=options.duration_s,
             inference=options.inference,
+            umbilical=options.umbilical,
             stream=stream,
         )
         self.supervisor = Supervisor(self.rig)
