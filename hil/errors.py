@@ -66,6 +66,33 @@ class BoardError(HilError):
     exit_code = 4
 
 
+class ExpectationError(HilError, AssertionError):
+    """What a test waits for did not come; the text says what was seen instead, and the state."""
+
+
+class UnknownNameError(ExpectationError):
+    """A test names what this bench has not; the text gives the nearest names there are."""
+
+
+class TelecommandError(ExpectationError):
+    """A telecommand was refused, failed or was not reported in time.
+
+    ``stage`` is the one that failed (``acceptance``, ``start``, ``progress``, ``completion``,
+    ``routing``), or the first whose report did not come; ``code`` is the name of the failure, ""
+    where there is none, and ``detail`` the value at fault.
+    """
+
+    def __init__(self, text: str, stage: str = "", code: str = "", detail: int = 0) -> None:
+        super().__init__(text)
+        self.stage = stage
+        self.code = code
+        self.detail = detail
+
+
+class LimitError(ExpectationError):
+    """A value that a test has measured lies outside its limits."""
+
+
 class SnapshotError(HilError):
     """A snapshot cannot be made or used; the text says of what, why, and how to make it anew."""
 

@@ -139,6 +139,22 @@ class Wiring:
         for told in self.felt:
             told(state)
 
+    def pin(self, part: str, quantity: str) -> None:
+        """Let the world no longer set a quantity of a part."""
+        mine = self.parts[part].set
+        self.bindings = [one for one in self.bindings if one[:2] != (mine, quantity)]
+
+    def unpin(self, part: str, quantity: str, state: Mapping[str, float]) -> bool:
+        """Let the world set a quantity again, as it is now; tell whether it ever does."""
+        spec = next(spec for spec in self.board.parts if spec.name == part)
+        world = spec.world.get(quantity)
+        if world is None:
+            return False
+        self.pin(part, quantity)
+        self.bindings.append((self.parts[part].set, quantity, world))
+        self.parts[part].set(quantity, state[world])
+        return True
+
     def of_type(self, type_name: str) -> Any:
         """Return the first part of a type, or None if the board has none."""
         for spec in self.board.parts:

@@ -170,10 +170,10 @@ def kill_ns(row: Row) -> int:
         raise row.complain(min(unknown), "a kill takes 'at' alone")
     if row.values.get("at", "") == "":
         raise row.complain("", "give the time in seconds, as kill@1200")
-    return _time_ns(row, "at")
+    return time_ns(row, "at")
 
 
-def _time_ns(row: Row, key: str) -> int:
+def time_ns(row: Row, key: str) -> int:
     """Return a time of a row: a number of seconds, or a quantity."""
     value = row.values[key]
     try:
@@ -232,8 +232,8 @@ def _counted(row: Row, table: FaultTable) -> BusFault:
     if by_time and any(key in values for key in _RANGE):
         raise row.complain("", "says both numbers of transactions and times; take one of them")
     if by_time:
-        first = _time_ns(row, "from") if "from" in values else 0
-        last = _time_ns(row, "until") - 1 if "until" in values else FOREVER
+        first = time_ns(row, "from") if "from" in values else 0
+        last = time_ns(row, "until") - 1 if "until" in values else FOREVER
     else:
         first = _whole(row, "first", 0)
         last = _whole(row, "last", FOREVER)
@@ -259,7 +259,7 @@ def _windowed(row: Row, fault: type[Any]) -> Any:
     made: dict[str, Any] = {}
     for key in row.values:
         if key in _TIMES:
-            made[_TIMES[key]] = _time_ns(row, key)
+            made[_TIMES[key]] = time_ns(row, key)
         else:
             made[key] = _typed(row, key, type(fields[key]))
     if "line" in fields and "line" not in made:

@@ -18,7 +18,7 @@ from flightsw.codec.link import tm_frame
 from flightsw.codec.link.frames import Frames
 from flightsw.codec.packet import pus
 from hil.ground.fop import Fop
-from hil.ground.products import Product, ProductAssembler
+from hil.ground.products import ProductAssembler
 from hil.ground.radio import Radio
 from hil.ground.telecommands import Telecommand, TelecommandLog
 

@@ -1,0 +1,162 @@
+"""Faults that a test puts in while it runs: rows of fault plans, counted from now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hil.buses.faults import FOREVER, BusFault, FaultTable
+from hil.config import nearest
+from hil.errors import UnknownNameError
+from hil.faults.plan import Plan, Row, apply, kill_ns, read_rows, time_ns
+
+if TYPE_CHECKING:
+    from hil.testing.bench.bench import Bench
+
+#: Short names of kinds.
+SHORT = {"nak": "nak_address"}
+
+
+@dataclass(frozen=True)
+class PlantedFault:
+    """A fault that was added; :meth:`remove` takes it out again."""
+
+    row: str
+    remove: Callable[[], None]
+    hits: Callable[[], int]
+
+
+class _Next(BusFault):
+    """A row that acts on the next ``left`` transactions that it fits, and on no other."""
+
+    left: int = 0
+    done: int = 0
+
+    def hits(self, index: int, t_ns: int, address: int) -> bool:
+        """Tell whether it acts on the transaction, and count it."""
+        if not self.left or not super().hits(index, t_ns, address):
+            return False
+        self.left -= 1
+        self.done += 1
+        return True
+
+
+class Faults:
+    """Adds faults. Times and transactions of a row are counted from now.
+
+    ``count=N`` is for the next N transactions that the row fits: ``i2c-1:nak,address=0x48,count=3``
+    lets the part at 0x48 not answer three times, however often others are asked in between.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        #: what was added and not removed
+        self.active: list[PlantedFault] = []
+
+    def add(self, text: str, **values: Any) -> PlantedFault:
+        """Add the fault of a row: ``BUS:KIND,KEY=VALUE,...``; ``values`` are more of its keys.
+
+        Raises ``ConfigError`` for what is no fault here; it says what there is.
+        """
+        rig, now_ns = self._bench.emulation, self._bench.now_ns
+        (row,) = read_rows([text])
+        row = row._replace(kind=SHORT.get(row.kind, row.kind), values={**row.values, **values})
+        if not row.on:
+            self.kill(kill_ns(row))
+            return PlantedFault(
+                text, lambda: None, lambda: self._bench.supervisor.stops["injected"]
+            )
+        if row.on not in rig.wiring.buses and row.on not in rig.wiring.parts:
+            known = [*rig.wiring.buses]
+            raise UnknownNameError(
+                f"fault {text!r}: board {self._bench.board} has no bus {row.on!r}"
+                f"{nearest(row.on, known)}; it has {', '.join(known)}"
+            )
+        table = self._table(row.on)
+        before = list(table)
+        apply(Plan(rows=(self._absolute(row, table),)), _Now(self._bench))
+        added = [one for one in table if not any(one is other for other in before)]
+        planted = self._planted(text, table, added[-1], row)
+        self.active.append(planted)
+        self._bench.act("FAULT_ADDED", row=text, t_add_ns=now_ns)
+        return planted
+
+    def _table(self, on: str) -> Any:
+        wiring = self._bench.emulation.wiring
+        bus = wiring.buses.get(on)
+        return bus.faults if bus is not None else wiring.parts[on].pulse.faults
+
+    def _absolute(self, row: Row, table: Any) -> Row:
+        """Return a row whose times and numbers are those of the run."""
+        bench, values = self._bench, dict(row.values)
+        for key in ("from", "until"):
+            if key in values:
+                values[key] = (time_ns(row, key) + bench.now_ns) / 1e9
+        is_table = isinstance(table, FaultTable)
+        if is_table:
+            values.pop("count", None)
+        numbered = [key for key in ("first", "last") if key in values and is_table]
+        for key in numbered:
+            begun = bench.emulation.wiring.buses[row.on].transfers
+            values[key] = int(str(values[key]), 0) + begun
+        if not numbered:
+            values.setdefault("from", bench.now_ns / 1e9)
+        return row._replace(values=values)
+
+    def _planted(self, text: str, table: Any, fault: Any, row: Row) -> PlantedFault:
+        count = row.values.get("count")
+        if count is not None and isinstance(table, FaultTable):
+            fault = _swap(table, fault, int(str(count), 0))
+
+        bus = self._bench.emulation.wiring.buses.get(row.on)
+
+        def remove() -> None:
+            getattr(bus, "remove_fault", table.remove)(fault)
+            self.active[:] = [one for one in self.active if one is not planted]
+            self._bench.act("FAULT_REMOVED", row=text)
+
+        def hits() -> int:
+            return fault.done if isinstance(fault, _Next) else _hits(bus, table, row.kind) - before
+
+        before = _hits(bus, table, row.kind)
+
+        planted = PlantedFault(text, remove, hits)
+        return planted
+
+    def clear(self) -> None:
+        """Take out every fault that was added here."""
+        for planted in list(self.active):
+            planted.remove()
+
+    def kill(self, after_ns: int = 0) -> None:
+        """SIGKILL the flight software, now or after so much virtual time."""
+        bench = self._bench
+        bench.act("KILL", after_ns=after_ns)
+        bench.supervisor.inject_kill(bench.now_ns + after_ns)
+
+
+class _Now:
+    """The rig, whose faults are put into the records now."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.wiring = bench.emulation.wiring
+        self._bench = bench
+
+    def fault(self, t_ns: int, **values: Any) -> None:
+        """Put a fault into the records."""
+        self._bench.emulation.fault(self._bench.now_ns, **values)
+
+
+def _hits(bus: Any, table: Any, kind: str) -> int:
+    """Return how often faults of a kind took effect, as far as the bus counts them."""
+    counted = table.hits if isinstance(table, FaultTable) else getattr(bus, "counters", {})
+    return int(counted.get(kind, 0))
+
+
+def _swap(table: FaultTable, fault: BusFault, count: int) -> _Next:
+    """Put a row that counts in the place of one that does not."""
+    counting = _Next(*fault._replace(first=0, last=FOREVER, unit="index"))
+    counting.left = count
+    table.rows[next(i for i, one in enumerate(table.rows) if one is fault)] = counting
+    return counting
