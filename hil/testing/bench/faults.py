@@ -85,7 +85,8 @@ class Faults:
     def _table(self, on: str) -> Any:
         wiring = self._bench.emulation.wiring
         bus = wiring.buses.get(on)
-        return bus.faults if bus is not None else wiring.parts[on].pulse.faults
+        part: Any = wiring.parts.get(on)
+        return bus.faults if bus is not None else part.pulse.faults
 
     def _absolute(self, row: Row, table: Any) -> Row:
         """Return a row whose times and numbers are those of the run."""

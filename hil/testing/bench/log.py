@@ -108,8 +108,10 @@ class Log:
         #: told of each entry as it is made
         self.heard: Callable[[Entry], None] = lambda entry: None
         self._now = now
-        #: what the last act of the test was followed by
-        self.acted = Mark(0, 0, 0)
+        #: the place where everything is still to come
+        self.start = Mark(0, 0, 0)
+        #: the last act of the test
+        self.acted = self.start
         #: names of entries that have come, with the names of their values
         self._seen: dict[str, set[str]] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +59,9 @@ class Telemetry:
         def awaited(entry: Entry) -> bool:
             return not is_stale(entry, mark) and self._fits(what, wanted, entry) is not None
 
-        entry = self._bench.wait(awaited, within)
-        if entry is not None:
-            found = self._fits(what, wanted, entry)
+        last = self._bench.wait(awaited, within)
+        if last is not None:
+            found = what.of(last)
             assert found is not None, "what was awaited fits"
             return found
         raise ExpectationError(self._failure(what, wanted, mark, begun_ns))
@@ -149,8 +149,11 @@ def near_names(name: str, names: Mapping[str, Any]) -> str:
     hint = nearest(name, names)
     last = name.rpartition(".")[2]
     ends = [known for known in names if known.rpartition(".")[2] == last]
-    score: Callable[[str], float] = lambda known: -SequenceMatcher(None, name, known).ratio()
-    near = [known for known in sorted(names, key=score)[:_MEANINGS]]
+
+    def unlike(known: str) -> float:
+        return -SequenceMatcher(None, name, known).ratio()
+
+    near = sorted(names, key=unlike)[:_MEANINGS]
     return hint or f"; near are {', '.join(dict.fromkeys([*ends, *near]))}"
 
 

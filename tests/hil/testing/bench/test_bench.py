@@ -1,4 +1,4 @@
-"""The handle that tests hold: time stops where the test says, and what is waited for is evidence."""
+"""The handle that tests hold: time stops where it says, what it waited for is evidence."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_a_stale_sample_satisfies_nobody():
         assert second.number > first.number
         # Stop between the sample and its coming down: the air takes longer than the software.
         sampled_ns = second.entry.sampled_ns
-        assert sampled_ns is not None and sampled_ns < second.t_ns
+        assert sampled_ns is not None
+        assert sampled_ns < second.t_ns
         rig.run_until(sampled_ns + 10 * s + 1 * ms)
         late = rig.log.mark()
         third = rig.tm.expect("power.payload_mv", since=late, within=30 * s)
@@ -88,7 +89,7 @@ def test_a_failure_says_what_was_seen_instead_nearest_first():
                 "thermal.board_cdeg",
                 above(6000),
                 within=1 * s,
-                since=rig.log.mark()._replace(number=0, t_ns=0, entries=0),
+                since=rig.log.start,
             )
         lines = str(failed.value).splitlines()
         assert lines[0].startswith("no thermal.board_cdeg above 6000 within 1.0 s")
