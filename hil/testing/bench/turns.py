@@ -84,9 +84,8 @@ class Turns:
 
     def _run(self) -> None:
         try:
-            self._body()
-        except Abandoned:
-            pass
+            with contextlib.suppress(Abandoned):
+                self._body()
         except BaseException as error:  # noqa: BLE001 - it is raised where the test waits
             self._failure = error
         finally:
