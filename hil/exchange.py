@@ -190,6 +190,15 @@ class Exchange:
         self.counters["inputs_unheard"] += len(participant.inputs)
         self._disturb()
 
+    def forget(self, participant: Participant) -> None:
+        """Forget what a participant waits for: it has given that up, and is running again."""
+        if participant.ready:
+            participant.ready = False
+            self._ready.remove(participant)
+        participant.waiting = participant.wake = False
+        participant.tail = b""
+        self._disturb()
+
     def _disturb(self) -> None:
         self.disturbed = True
         self.kernel.halt()

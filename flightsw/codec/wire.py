@@ -34,6 +34,8 @@ class Kind(IntEnum):
     OPEN = 0x08  #: program -> bench: device path or bus name in UTF-8; docs/bench-socket.md
     ATTRIBUTE = 0x09  #: program -> bench: read a live attribute (or write it), the same page
     LINES = 0x0A  #: modem lines, rate and format of a serial line have changed, JSON
+    NUMBER = 0x0B  #: in front of every message of a lasting link: its number, in seq
+    STORED = 0x0C  #: participant -> bench, after the end: a file of its storage
 
     I2C = 0x10
     SPI = 0x11

@@ -21,7 +21,7 @@ from hil.errors import ParticipantError, StalledError
 from hil.exchange import Exchange
 from hil.greeting import answer_hello, check_end_ack
 from hil.time.participant import Participant
-from hil.time.transports import Channel, ChannelLost
+from hil.time.transports import Channel, ChannelAway, ChannelLost
 
 _NEXT = int(Kind.NEXT)
 _order = itemgetter(0, 1)
@@ -68,6 +68,17 @@ class Coordinator:
             if participant in group:
                 group.remove(participant)
 
+    def resume(self, participant: Participant) -> None:
+        """Wait again for a participant that was away: what it waited for is forgotten, by it too.
+
+        While it is away (its channel raises ``ChannelAway``) it stays in the exchange, where inputs
+        are queued for it, and nobody waits for it.
+        """
+        assert participant not in self._running, f"{participant.name!r} was not away"
+        self.exchange.forget(participant)
+        self._running.append(participant)
+        self._running.sort(key=lambda one: one.id)
+
     def run(self) -> None:
         """Run to the end of the run and see every participant off.
 
@@ -91,6 +102,8 @@ class Coordinator:
                 try:
                     participant.send(reply(participant))
                     running.append(participant)
+                except ChannelAway:
+                    continue
                 except ChannelLost as error:
                     self._lose(participant, str(error))
         self._see_off()
@@ -112,6 +125,9 @@ class Coordinator:
                 if exchange.over or exchange.disturbed:
                     break
                 send(reply)
+        except ChannelAway:
+            self._running.remove(participant)
+            return
         except ChannelLost as error:
             self._lose(participant, str(error))
             return
@@ -137,6 +153,8 @@ class Coordinator:
                 message = participant.recv()
                 if message is None:
                     message = self._await(participant)
+            except ChannelAway:
+                continue
             except ChannelLost as error:
                 self._lose(participant, str(error))
                 continue
@@ -190,6 +208,8 @@ class Coordinator:
         try:
             participant.send(message)
             self._running.append(participant)
+        except ChannelAway:
+            return
         except ChannelLost as error:
             self._lose(participant, str(error))
 

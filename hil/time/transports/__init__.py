@@ -23,6 +23,10 @@ class ChannelLost(TransportError):  # noqa: N818 - it tells of a loss as much as
     """The peer of a channel is gone; the text says how that was seen."""
 
 
+class ChannelAway(ChannelLost):
+    """The peer of a channel that lasts cannot be reached now, and nobody waits for it any more."""
+
+
 class Channel(Protocol):
     """One connection to one incarnation of a participant."""
 

@@ -60,6 +60,13 @@ class ZeroMQChannel:
         except zmq.ZMQError as error:
             raise ChannelLost(f"its socket failed ({error})") from None
 
+    def recv_now(self) -> bytes | None:
+        """Return the next message, None when none is here; as :meth:`recv`, without a wait."""
+        if self._socket.poll(0):
+            return self.recv()
+        self._check()
+        return None
+
     def send(self, message: bytes) -> None:
         """Send one message."""
         while True:

@@ -1,0 +1,117 @@
+"""``hil serve``: a bench that waits for flight software on another machine, and flies with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hil.cli.run import add_board_options, add_capture_options, summary
+from hil.cli.times import seconds
+from hil.options import Options
+from hil.outcome import Outcome
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the options of ``hil serve``."""
+    p = argparse.ArgumentParser(
+        prog="hil serve",
+        description="A bench that listens: it flies with flight software that comes from another "
+        "machine, run after run, until it is stopped (Ctrl-C, SIGTERM), which closes its books.",
+        epilog="On the other machine: `flightsw --bench tcp://HOST:PORT --keys FILE --storage DIR`. "
+        "Exit codes: of the last verdict (0 good, 1 bad), 130 and 143 when stopped.",
+    )
+    p.add_argument(
+        "--listen",
+        metavar="ENDPOINT",
+        help="where: tcp://HOST:PORT (default tcp://127.0.0.1:5557), or ipc://PATH",
+    )
+    p.add_argument("--keys", type=Path, metavar="DIR", help="the key folder of this bench (tcp)")
+    p.add_argument("--once", action="store_true", help="end after one run, with its verdict")
+    p.add_argument(
+        "--patience",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="at pace real and xN: how long time stands for a link that is lost (default 1)",
+    )
+    p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
+    p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
+    p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
+    p.add_argument("--out", type=Path, help="run directory (default runs/MISSION-NUMBER)")
+    p.add_argument(
+        "--duration",
+        metavar="TIME",
+        help="virtual time, in seconds or as '10 min', '1.5 h' (default: profile)",
+    )
+    p.add_argument("--pace", default="real", help="max, real or xN, N times real (default real)")
+    p.add_argument(
+        "--inference",
+        choices=("onnx", "threshold"),
+        default="onnx",
+        help="what the flight software is told to use: the network, or a one-line rule",
+    )
+    p.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="ROW",
+        help="one fault: BUS:KIND,KEY=VALUE,...; repeatable",
+    )
+    p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
+    add_board_options(p)
+    add_capture_options(p)
+    p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
+    p.add_argument("--json", action="store_true", help="one JSON object a run on stdout")
+    return p
+
+
+def options(args: argparse.Namespace) -> Options:
+    """Turn parsed arguments into the options of its runs."""
+    return Options(
+        board=args.board,
+        mission=args.mission,
+        seed=args.seed,
+        out=args.out,
+        duration_s=None if args.duration is None else seconds(args.duration, "duration"),
+        transport="tcp",
+        pace=args.pace,
+        inference=args.inference,
+        faults=tuple(args.fault),
+        plan=args.faults,
+        pin=False,
+        stall_limit_s=args.stall_limit,
+        lab=args.lab,
+        bind=tuple(args.bind),
+        front=tuple(args.front),
+        boards_wait_s=args.boards_wait,
+        capture_compression=args.capture_compression,
+        capture_full=args.capture_full,
+        capture=not args.no_capture,
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Serve; return the exit code."""
+    args = parser().parse_args(argv)
+    from hil.serving.serve import LISTEN, Service, serve
+
+    listen = args.listen or LISTEN
+    keys = args.keys
+    if keys is None and listen.startswith("tcp"):
+        from hil.time.transports.keys import default_folder
+
+        keys = default_folder()
+
+    def told(text: str) -> None:
+        if sys.stderr is not None:
+            print(f"hil serve: {text}", file=sys.stderr, flush=True)
+
+    def ended(outcome: Outcome) -> None:
+        print(summary(outcome), file=sys.stderr if args.json else sys.stdout, flush=True)
+        if args.json:
+            print(json.dumps(outcome.as_json(), sort_keys=True), flush=True)
+
+    service = Service(listen, keys, args.once, args.patience)
+    return serve(options(args), service, told, ended)
