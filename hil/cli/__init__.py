@@ -19,7 +19,10 @@ from hil import __version__
 #: verb -> (module with ``main(argv) -> int``, what it does)
 VERBS = {
     "run": ("hil.cli.run", "fly a mission against the emulated bench and judge it"),
-    "serve": ("hil.cli.serve", "fly with flight software on another machine, which comes by itself"),
+    "serve": (
+        "hil.cli.serve",
+        "fly with flight software that comes from another machine",
+    ),
     "replay": ("hil.cli.replay", "a recorded run once more: identical, or where it parts"),
     "diff": ("hil.cli.diff", "two recorded runs: the same, or what differs first and how often"),
     "pack": ("hil.cli.pack", "a run as one file that replays elsewhere"),

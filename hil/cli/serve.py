@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         prog="hil serve",
         description="A bench that listens: it flies with flight software that comes from another "
         "machine, run after run, until it is stopped (Ctrl-C, SIGTERM), which closes its books.",
-        epilog="On the other machine: `flightsw --bench tcp://HOST:PORT --keys FILE --storage DIR`. "
+        epilog="There: `flightsw --bench tcp://HOST:PORT --keys FILE --storage DIR`. "
         "Exit codes: of the last verdict (0 good, 1 bad), 130 and 143 when stopped.",
     )
     p.add_argument(

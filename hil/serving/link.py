@@ -282,8 +282,10 @@ class Link(Closing):
     def _resume(self, leg: Leg | None, hello: Hello, said: Mapping[str, Any]) -> None:
         """Let a peer come back to its incarnation, or tell it that there is none."""
         token = said["session"] if isinstance(said["session"], str) else ""
-        if leg is None or leg.hello is None or not secrets.compare_digest(
-            token.encode(), leg.token.encode()
+        if (
+            leg is None
+            or leg.hello is None
+            or not secrets.compare_digest(token.encode(), leg.token.encode())
         ):
             why = self._ended.get(token, "this bench does not know it")
             self._refuse(Status.ABSENT, f"that session is over: {why}")

@@ -42,7 +42,7 @@ class ServedSession(Session):
         return RemoteFlight(self.supervisor, self.link)
 
     def _watch(self, rig: Rig) -> None:
-        if self.link.stopped() and not self.stopped:
+        if self.link.stopped() and not self.stopped and rig.kernel.now_ns > 0:
             self.stopped = True
             # What is asked of the run ends here too: nothing later can have happened.
             rig.exchange.end_ns = rig.kernel.now_ns
