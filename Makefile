@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml $(wildcard csrc/*.py $(foreach s,c h,csrc/*.$s csrc/*/*.$s csrc/*/*/*.$s))
 SOURCES += $(wildcard $(foreach s,c h,boards/firmware/core/*.$s boards/firmware/posix/*.$s))
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench docs clean
 
 run: $(VENV)/.run
 	$(BIN)/hil run $(ARGS)
@@ -19,6 +19,10 @@ lint: $(VENV)/.test
 bench: $(VENV)/.run
 	$(BIN)/hil bench time
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -29,6 +33,10 @@ $(VENV)/.run: $(VENV)/bin/python $(SOURCES)
 
 $(VENV)/.test: $(VENV)/bin/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@ $(VENV)/.run
+
+$(VENV)/.docs: $(VENV)/bin/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
 	touch $@ $(VENV)/.run
 
 clean:

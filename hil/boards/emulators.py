@@ -1,15 +1,15 @@
 """Any board without the board: :func:`start` runs the firmware of a type on one of its emulations.
 
-==================  =============================================  ==============================
-kind                what runs                                      it can be reset by
-==================  =============================================  ==============================
-``posix``           the same core as a process of this computer    external, brown-out
-``simavr``          the Uno's image on libsimavr                   those of MCUSR
-``qemu``            an image for Arm on QEMU's model of the board  external
-``rp2040js``        the Pico's image on rp2040js                   external, power-on, brown-out
-``micropython``     Debian's MicroPython for the micro:bit on QEMU external
-``slcan``           a CAN stick on a bus of its own, with an echo  nothing
-==================  =============================================  ==============================
+==================  ==============================================  =============================
+kind                what runs                                       it can be reset by
+==================  ==============================================  =============================
+``posix``           the same core as a process of this computer     external, brown-out
+``simavr``          the Uno's image on libsimavr                    those of MCUSR
+``qemu``            an image for Arm on QEMU's model of the board   external
+``rp2040js``        the Pico's image on rp2040js                    external, power-on, brown-out
+``micropython``     Debian's MicroPython for the micro:bit on QEMU  external
+``slcan``           a CAN stick on a bus of its own, with an echo   nothing
+==================  ==============================================  =============================
 
 Each but the first is behind a :class:`~hil.boards.cable.Cable`, which owns the tty; the first has a
 PTY of its own, which is the fastest, unless a ``line`` is asked for.

@@ -19,7 +19,7 @@ C_COLUMNS = 120
 GENERATED = ROOT / "flightsw" / "codec" / "_codec_plain_ffi.py"
 PYTHON = sorted(
     path
-    for name in ("flightsw", "hil", "tests", "csrc")
+    for name in ("flightsw", "hil", "tests", "csrc", "docs")
     for path in (ROOT / name).rglob("*.py")
     if path != GENERATED
 )

@@ -110,7 +110,8 @@ class PacketTable:
     def lost_before(self) -> npt.NDArray[np.uint16]:
         """Packets of the same type and APID lost right in front of each, by this table alone.
 
-        For more than one table, or more than gaps, feed them to a :class:`Tracker`.
+        For more than one table, or more than gaps, feed them to a
+        :class:`~flightsw.codec.packet.sequence.Tracker`.
         """
         return Tracker().follow(self).missing
 
