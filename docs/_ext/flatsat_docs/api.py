@@ -56,6 +56,7 @@ PUBLIC: Mapping[str, Sequence[str]] = {
         "hil.rig",
         "hil.time.coordinator",
         "hil.time.transports",
+        "hil.buses.i2c",
         "hil.buses.intercept",
         "hil.buses.faults",
         "hil.buses.can_faults",
@@ -69,10 +70,7 @@ PUBLIC: Mapping[str, Sequence[str]] = {
         "hil.parts.guide",
     ),
     "testing": (
-        "hil.testing.check_part",
-        "hil.testing.check_bus",
-        "hil.testing.check_transport",
-        "hil.testing.check_board",
+        "hil.testing",
         "hil.testing.driver_bench",
         "hil.testing.booted",
     ),
@@ -98,8 +96,11 @@ PUBLIC: Mapping[str, Sequence[str]] = {
 
 
 def public() -> frozenset[str]:
-    """Return the names of all public modules."""
-    return frozenset(name for modules in PUBLIC.values() for name in modules)
+    """Return the names of all public modules; those of parts have a page of their own."""
+    from hil.parts import PART_TYPES
+
+    parts = {where.partition(":")[0] for where in PART_TYPES.values()}
+    return parts | frozenset(name for modules in PUBLIC.values() for name in modules)
 
 
 def page(group: str) -> str:
