@@ -8,6 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flightsw.hal.bench import BenchHal
+    from flightsw.hal.linux.mixed import MixedHal
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,21 +29,51 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keys", type=Path, metavar="FILE", help="client keys of an encrypted channel (tcp)"
     )
+    parser.add_argument(
+        "--local",
+        action="append",
+        default=[],
+        metavar="BUS[=DEVICE]",
+        help="this bus of the board file is this computer's own, through the drivers of its "
+        "kernel (i2c-1 is /dev/i2c-1 unless DEVICE says otherwise); repeatable",
+    )
     return parser
 
 
-def fly(endpoint: str, storage: Path, name: str = "fsw", keys: Path | None = None) -> None:
-    """Fly against the bench at ``endpoint`` until it ends the run."""
+def fly(
+    endpoint: str,
+    storage: Path,
+    name: str = "fsw",
+    keys: Path | None = None,
+    local: Sequence[str] = (),
+) -> None:
+    """Fly against the bench at ``endpoint`` until it ends the run; ``local`` are own buses."""
     from flightsw.app import create
     from flightsw.errors import Shutdown
-    from flightsw.hal.channel import connect
 
-    with connect(endpoint, name, keys) as hal:
+    with _hal(endpoint, name, keys, local) as hal:
         try:
             app = create(hal, storage)
         except Shutdown:
             return  # the run was over before the start was
         app.run()
+
+
+def _hal(endpoint: str, name: str, keys: Path | None, local: Sequence[str]) -> BenchHal | MixedHal:
+    from flightsw.hal.channel import connect
+
+    if not local:
+        return connect(endpoint, name, keys)
+    from flightsw.hal.linux.local import parse_locals
+    from flightsw.hal.linux.mixed import MixedHal
+
+    devices = parse_locals(local)
+    bench = connect(endpoint, name, keys, local=devices)
+    try:
+        return MixedHal(bench, devices)
+    except BaseException:
+        bench.close()
+        raise
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -55,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, _stop)
     try:
-        fly(arguments.bench, arguments.storage, arguments.name, arguments.keys)
+        fly(arguments.bench, arguments.storage, arguments.name, arguments.keys, arguments.local)
     except Shutdown:
         return 0
     except KeyboardInterrupt:

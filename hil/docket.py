@@ -20,7 +20,8 @@ from hil.transactions import Call, Lane, Run, Transactor
 
 _FLIGHT = int(Phase.FLIGHT)
 _I2C, _UART, _CAN, _GPIO = (int(kind) for kind in (Kind.I2C, Kind.UART, Kind.CAN, Kind.GPIO))
-_KIND_OF = {
+#: kind of a record -> kind of its channel
+KIND_OF = {
     _I2C: "i2c",
     int(Kind.SPI): "spi",
     int(Kind.FRAME): "frames",
@@ -69,7 +70,7 @@ class Docket:
         self, participant: Participant, kind: int, index: int, t_ns: int, address: int, data: bytes
     ) -> None:
         """Do, at its time, what nobody waits for: drive a UART, CAN or GPIO output."""
-        lane = self.lane(participant, index, _KIND_OF[kind])
+        lane = self.lane(participant, index, KIND_OF[kind])
         if t_ns >= participant.end_ns:
             participant.counters["after_end"] += 1
             return
@@ -108,7 +109,7 @@ class Docket:
             return
         lane = None
         if kind != Kind.LOAD:
-            lane = self.lane(participant, index, _KIND_OF[kind])
+            lane = self.lane(participant, index, KIND_OF[kind])
         try:
             call = self._transactor.call(kind, lane, address, payload, participant.name)
         except CodecError as error:

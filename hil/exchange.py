@@ -32,12 +32,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Record, pack
 from hil.digest import Recorder
 from hil.docket import Docket, broke, unreadable
+from hil.observing import Observed
 from hil.time.kernel import AFTER_ALL, NEVER_NS, Kernel
 from hil.time.participant import Participant
 from hil.time.phase import Phase
@@ -48,7 +50,7 @@ _CHECK = int(Phase.CHECK)
 _I2C, _NEXT, _GRANT, _UART, _CAN, _GPIO = (
     int(kind) for kind in (Kind.I2C, Kind.NEXT, Kind.GRANT, Kind.UART, Kind.CAN, Kind.GPIO)
 )
-_INPUT, _WAKE = int(Flag.INPUT), int(Flag.WAKE)
+_INPUT, _WAKE, _BOARD = int(Flag.INPUT), int(Flag.WAKE), int(Flag.BOARD)
 _POSTED = frozenset((_UART, _CAN, _GPIO))
 _REQUESTS = frozenset((_I2C, int(Kind.SPI), int(Kind.FRAME), int(Kind.LOAD), int(Kind.ONEWIRE)))
 _GRANT_HEAD = pack(_GRANT)[:8]
@@ -81,6 +83,8 @@ class Exchange:
         #: told (channel index, record) of each input, besides the participants
         self.hearers: list[Callable[[int, bytes], None]] = []
         self._docket = Docket(kernel, self.lanes, self.transactor, self.counters, self._answer_at)
+        #: buses that are the own ones of a participant's computer
+        self.observed = Observed(kernel, self.lanes, recorder, self.held_back, self.counted)
         #: the run has reached its end: everyone blocked is to be told END
         self.over = False
         #: somebody joined or left: time must stand until the coordinator has seen it
@@ -105,14 +109,17 @@ class Exchange:
     def emitter(self, index: int, kind: int) -> Callable[[int, int, int, int, int, bytes], None]:
         """Return the ``emit`` of the bus on channel ``index`` (see ``hil.buses.base.Emit``)."""
         record = self.recorder.record
-        held_back = self.held_back
+        held_back, observed = self.held_back, self.observed
 
         def emit(
             t_ns: int, duration_ns: int, flags: int, status: int, address: int, payload: bytes
         ) -> None:
-            if flags & _INPUT and index in held_back:
-                held_back[index] += 1
-                return
+            if index in held_back:
+                if flags & _INPUT:
+                    held_back[index] += 1
+                    return
+                if observed.mirrors:
+                    return
             octets = record(kind, index, flags, status, t_ns, duration_ns, address, payload)
             if flags & _INPUT:
                 self._deliver(index, octets)
@@ -170,6 +177,7 @@ class Exchange:
         assert ident not in taken, f"participant id {ident} is taken"
         participant = Participant(ident, name, channel, died, wall_limit_s, channels)
         participant.end_ns = self._end_ns
+        participant.claim = partial(self.observed.claim, participant)
         participant.counters = self.counted.setdefault(f"participant.{name}", participant.counters)
         self.participants.append(participant)
         self.participants.sort(key=lambda one: one.id)
@@ -182,6 +190,7 @@ class Exchange:
             return
         participant.gone = reason
         participant.end_ns = -1
+        self.observed.release(participant)
         self.participants.remove(participant)
         if participant.ready:
             participant.ready = False
@@ -278,7 +287,8 @@ class Exchange:
             body = at + HEADER_NBYTES
             at = body + header[4]
             t_ns = header[5]
-            if header[0] != _I2C or lane is None or not lane.quick or t_ns < before_ns:
+            is_asked = header[0] == _I2C and not header[2]
+            if not is_asked or lane is None or not lane.quick or t_ns < before_ns:
                 return []
             before_ns = t_ns
             requests.append((t_ns, lane, message[body:at]))
@@ -382,6 +392,9 @@ class Exchange:
             participant.last = (kind, index, t_ns, seq)
             if at > end:
                 raise broke(participant, f"sent a message of {end} octets that ends mid-record")
+            if flags & _BOARD and (at < end or posted):
+                self.observed.note(participant, header, message[body:at], participant.end_ns)
+                continue
             if t_ns < self.kernel.now_ns:
                 raise broke(participant, f"acted in the past of t={self.kernel.now_ns} ns")
             last = at == end and not posted

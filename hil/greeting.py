@@ -30,6 +30,8 @@ def answer_hello(participant: Participant, message: bytes, welcome: dict[str, An
         )
         return pack(Kind.REFUSE, t_ns=t_ns, payload=text.encode())
     participant.pid = int(hello.get("pid", 0))
+    if "local" in hello and (wrong := participant.claim(hello["local"])):
+        return pack(Kind.REFUSE, t_ns=t_ns, payload=f"{wrong}; see --local".encode())
     payload = json.dumps(welcome, sort_keys=True, separators=(",", ":")).encode()
     return pack(Kind.WELCOME, t_ns=t_ns, payload=payload)
 

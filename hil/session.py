@@ -250,14 +250,24 @@ class Session:
 
     def _repeatable(self) -> bool:
         """Tell whether a command repeats the run: nothing was real, nobody stopped it."""
-        real = self._boards_json.get("boards") or self.options.tell_lateness
-        return not self.supervisor.stops.get("outside") and not real
+        own = self.rig.exchange.observed.buses
+        is_real = bool(own or self._boards_json.get("boards") or self.options.tell_lateness)
+        return not is_real and not self.supervisor.stops.get("outside")
+
+    def _real(self) -> dict[str, Any]:
+        """Return what was real of the run: boards, and buses of the payload computer's own."""
+        own = self.rig.exchange.observed.buses
+        if not own:
+            return self._boards_json
+        words = [f"{bus} by {device} of the payload computer" for bus, device in own.items()]
+        found = {"real": [], "boards": {}, **self._boards_json}
+        return {**found, "real": [*found["real"], *words], "local": dict(own)}
 
     def _close(self, wall_s: float, used: dict[str, float]) -> Outcome:
         rig, directory, options = self.rig, self.directory, self.options
         closed = books.close(rig, self.supervisor, directory.path / "payload")
         judged = books.judge(rig, closed)
-        boards = self._boards_json
+        boards = self._real()
         inside = options.transport in SAME_PROCESS
         times = [
             ("rig with flight software" if inside else "rig (processor)", used["rig"]),

@@ -22,7 +22,7 @@ from flightsw.hal.ports import (
     BenchUART,
     DirectI2C,
 )
-from flightsw.hal.session import DirectSession, Port, Session
+from flightsw.hal.session import NO_LOCAL, DirectSession, Port, Session
 from flightsw.hal.window import I2CWindow
 
 _P = TypeVar("_P", bound=BenchPort)
@@ -42,7 +42,7 @@ class _WelcomedHal:
 
     def __init__(self, session: Session) -> None:
         welcome = session.welcome
-        self._session = session
+        self.session = self._session = session
         self.clock = session
         self.cpu = BenchProcessor(session)
         self.devices: Sequence[Device] = [Device(**device) for device in welcome["devices"]]
@@ -140,10 +140,19 @@ class BenchHal(_WelcomedHal):
     program runs ahead of the bench by up to one sleep: if the bench resets the payload computer in
     that time, what the program did meanwhile (a file written) has happened although it should not
     have. Leave it off where resets and files matter.
+
+    ``local`` are buses of the board file that are the computer's own, with their devices: the bench
+    is told, and lets them be. :class:`flightsw.hal.linux.mixed.MixedHal` has both.
     """
 
-    def __init__(self, channel: Channel, name: str = "fsw", lazy: bool = False) -> None:
-        super().__init__(Session(channel, name, lazy))
+    def __init__(
+        self,
+        channel: Channel,
+        name: str = "fsw",
+        lazy: bool = False,
+        local: Mapping[str, str] = NO_LOCAL,
+    ) -> None:
+        super().__init__(Session(channel, name, lazy, local))
 
 
 class DirectHal(_WelcomedHal):

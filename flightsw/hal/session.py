@@ -45,6 +45,11 @@ _NEXT_HEADS = {flags: pack(_NEXT, flags=flags)[:8] for flags in (0, _WAKE)}
 _END_ACK = struct.Struct("<Q32s")
 _ENDED = "the bench ended the run"
 _BATCH = 256
+NO_LOCAL: Mapping[str, str] = {}
+#: tells that so many records, its ``address``, of a computer's own bus were lost before this
+_LOST_FLAGS, _OVERRUN = int(Flag.BOARD), int(Status.OVERRUN)
+#: Octets of records of this computer's own buses that wait for the bench at most.
+OBSERVED_LIMIT_NBYTES = 1 << 20
 
 
 class Port(Protocol):
@@ -79,7 +84,9 @@ def raise_bus_error(errno: int, where: str, what: str, status: int) -> NoReturn:
 class Session:
     """A session over a channel. ``lazy``: see :class:`flightsw.hal.bench.BenchHal`."""
 
-    def __init__(self, channel: Channel, name: str, lazy: bool = False) -> None:
+    def __init__(
+        self, channel: Channel, name: str, lazy: bool = False, local: Mapping[str, str] = NO_LOCAL
+    ) -> None:
         self.t_ns = 0
         self.sinks: dict[int, Sink] = {}
         self._channel = channel
@@ -96,10 +103,14 @@ class Session:
         self._octets: list[bytes] = []
         self._heard = hashlib.blake2b(digest_size=32)
         self._rig = "bench"
-        self.welcome = self._greet(name)
+        self._observed_nbytes = 0
+        self._untold = 0
+        self.welcome = self._greet(name, local)
 
-    def _greet(self, name: str) -> Mapping[str, Any]:
-        hello = {"protocol": PROTOCOL, "name": name, "pid": os.getpid()}
+    def _greet(self, name: str, local: Mapping[str, str]) -> Mapping[str, Any]:
+        hello: dict[str, Any] = {"protocol": PROTOCOL, "name": name, "pid": os.getpid()}
+        if local:
+            hello["local"] = dict(local)
         try:
             reply = self._exchange(pack(Kind.HELLO, payload=json.dumps(hello).encode()))
         except Lost as error:
@@ -160,6 +171,55 @@ class Session:
         self._seq = seq = self._seq + 1
         self._posted.append(_BEHIND_HEAD.pack(head, t_ns, 0, seq, address) + payload)
         return seq
+
+    def observe(
+        self,
+        kind: int,
+        channel: int,
+        flags: int,
+        status: int,
+        t_ns: int,
+        duration_ns: int,
+        address: int,
+        payload: bytes,
+    ) -> None:
+        """Tell what crossed a bus that is this computer's own; time is then past its end.
+
+        What the bench has not heard of yet is bounded: what is beyond is lost, and its number told.
+        """
+        if not self._posted:
+            self._observed_nbytes = 0
+        if self._observed_nbytes + len(payload) > OBSERVED_LIMIT_NBYTES:
+            self._untold += 1
+        else:
+            if self._untold:
+                self._tell(kind, channel, _LOST_FLAGS, _OVERRUN, self.t_ns, 0, self._untold, b"")
+                self._untold = 0
+            self._tell(kind, channel, flags, status, t_ns, duration_ns, address, payload)
+            self._observed_nbytes += HEADER_NBYTES + len(payload)
+        if duration_ns:
+            self._pass(t_ns + duration_ns)
+
+    def _tell(
+        self,
+        kind: int,
+        channel: int,
+        flags: int,
+        status: int,
+        t_ns: int,
+        duration_ns: int,
+        address: int,
+        payload: bytes,
+    ) -> None:
+        self._seq = seq = self._seq + 1
+        flags |= address >> 28 & 0x70 if address >> 32 else 0
+        head = (kind, channel, flags, status, len(payload), t_ns, duration_ns, seq)
+        self._posted.append(HEADER.pack(*head, address & 0xFFFF_FFFF) + payload)
+
+    def _pass(self, t_ns: int) -> None:
+        """Move local time on; the bench learns of it with what it is asked next."""
+        if t_ns > self.t_ns:
+            self.t_ns, self._ahead = t_ns, True
 
     def now_ns(self) -> int:
         """Return the time now, nanoseconds since the mission epoch."""
@@ -278,6 +338,9 @@ class DirectSession(Session):
         self._port = port
         self._seq = 0
         self._received = 0
+        self._observed_nbytes = 0
+        self._untold = 0
+        self._posted = []
 
     def call(self, kind: int, channel: int, address: int, payload: bytes) -> tuple[int, bytes]:
         """Run one transaction to its end; return its status and the payload of its record."""
@@ -304,6 +367,23 @@ class DirectSession(Session):
         seq = self._number()
         self._port.post(_BEHIND_HEAD.pack(head, t_ns, 0, seq, address) + payload)
         return seq
+
+    def _tell(
+        self,
+        kind: int,
+        channel: int,
+        flags: int,
+        status: int,
+        t_ns: int,
+        duration_ns: int,
+        address: int,
+        payload: bytes,
+    ) -> None:
+        super()._tell(kind, channel, flags, status, t_ns, duration_ns, address, payload)
+        self._port.post(self._posted.pop())
+
+    def _pass(self, t_ns: int) -> None:
+        self.sleep_until(t_ns)
 
     def _number(self) -> int:
         self._seq += 1

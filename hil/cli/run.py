@@ -223,7 +223,7 @@ def summary(outcome: Outcome) -> str:
         lines.append(f"report {outcome.run_dir / 'report.html'}")
     lines.append(f"again  {outcome.command}")
     if outcome.boards.get("real"):
-        lines.append("       (boards were real: the digest will differ)")
+        lines.append("       (what was real is not repeated: the digest will differ)")
     elif outcome.lateness_told:
         lines.append("       (the flight software was told how late it was: the digest may differ)")
     elif not outcome.repeatable:

@@ -53,6 +53,12 @@ def boards(report: Report) -> str:
     return section("Real boards", body)
 
 
+def own_buses(report: Report) -> str:
+    """Return which buses were those of the payload computer itself."""
+    rows = list(report["boards"]["local"].items())
+    return section("Real buses", table(("bus", "device of the payload computer"), rows))
+
+
 def _board(name: str, board: dict[str, Any]) -> tuple[str, ...]:
     residual = board["clock_residual_us"]
     return (

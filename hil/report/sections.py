@@ -374,4 +374,6 @@ def again(report: Report) -> str:
     note = "The same seed gives the same digest, on any machine."
     if not report.get("repeatable", True):
         note = "The payload computer was stopped from outside: the digest will differ."
+        if report.get("boards", {}).get("real"):
+            note = "What was real is not repeated: the digest will differ."
     return section("The same run again", body, note)

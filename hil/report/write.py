@@ -10,7 +10,7 @@ from typing import Any
 
 from hil.errors import RunDirectoryError
 from hil.report import sections
-from hil.report.boards import boards
+from hil.report.boards import boards, own_buses
 from hil.report.html import escape, section
 from hil.report.model import Report
 from hil.report.thumbnails import thumbnails
@@ -127,6 +127,8 @@ def _page(
         body.append(sections.passes(report, len(whole["passes"]) - len(report["passes"])))
     if report.get("boards", {}).get("boards"):
         body.append(boards(report))
+    if report.get("boards", {}).get("local"):
+        body.append(own_buses(report))
     body.append("<div class='grid2'>")
     if report.get("telemetry"):
         body.append(sections.telemetry(report))

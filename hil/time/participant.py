@@ -28,6 +28,10 @@ def _no_channel(*message: bytes) -> bytes | None:
     raise AssertionError("a participant that calls the exchange directly has no channel")
 
 
+def _no_claim(told: Any) -> str:
+    return "nothing here can be its computer's own"
+
+
 class Participant:
     """One incarnation of one participant, as the exchange and the coordinator see it.
 
@@ -40,6 +44,7 @@ class Participant:
         "_octets",
         "channel",
         "channels",
+        "claim",
         "counters",
         "died",
         "end_ns",
@@ -49,6 +54,7 @@ class Participant:
         "inputs_nbytes",
         "last",
         "name",
+        "own",
         "pid",
         "ready",
         "received",
@@ -81,6 +87,10 @@ class Participant:
         self.died = died
         self.wall_limit_s = wall_limit_s
         self.channels = channels
+        #: indices of the buses that are its computer's own
+        self.own: frozenset[int] = frozenset()
+        #: takes the buses that it says are its own, name -> device; returns what is wrong with them
+        self.claim: Callable[[Any], str] = _no_claim
         #: process id that it told in its greeting, 0 before
         self.pid = 0
         #: no act of its at or after this time counts; -1 once it is gone

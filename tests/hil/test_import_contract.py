@@ -15,7 +15,18 @@ SOURCES = sorted(path for name in ("flightsw", "hil") for path in (ROOT / name).
 #: From the ground up. A room imports its own floor and those below it.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "closing", "units", "tomlindex", "config", "findings"}),
-    frozenset({"time", "digest", "docket", "exchange", "greeting", "transactions", "missions"}),
+    frozenset(
+        {
+            "time",
+            "digest",
+            "docket",
+            "exchange",
+            "greeting",
+            "observing",
+            "transactions",
+            "missions",
+        }
+    ),
     frozenset({"buses", "parts", "world", "ground", "capture", "faults", "faces", "report"}),
     frozenset({"board", "boardparts"}),
 )

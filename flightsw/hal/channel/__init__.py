@@ -7,6 +7,7 @@ socket; needs the standard library only).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -71,12 +72,14 @@ def connect(
     keys: Path | None = None,
     lazy: bool = False,
     patience_s: float = PATIENCE_S,
+    local: Mapping[str, str] | None = None,
 ) -> BenchHal:
-    """Greet the bench at ``endpoint`` and return its hal. For ``lazy`` see :class:`BenchHal`.
+    """Greet the bench at ``endpoint`` and return its hal. For ``lazy`` see :class:`BenchHal`, also
+    for ``local``.
 
     Raises :class:`~flightsw.errors.BenchLostError` when there is none, and
     :class:`~flightsw.errors.BenchRefusedError` when it does not want us.
     """
     from flightsw.hal.bench import BenchHal
 
-    return BenchHal(open_channel(endpoint, keys, patience_s), name, lazy)
+    return BenchHal(open_channel(endpoint, keys, patience_s), name, lazy, local or {})
