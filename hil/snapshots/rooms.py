@@ -21,9 +21,10 @@ from hil.errors import SnapshotError
 ROOMS = (
     *("flightsw", "hil.board", "hil.boardparts", "hil.buses", "hil.camera", "hil.channel"),
     *("hil.config", "hil.digest", "hil.docket", "hil.errors", "hil.exchange", "hil.faults"),
-    *("hil.fitting", "hil.ground", "hil.missions", "hil.options", "hil.parts"),
-    *("hil.replay.stepped", "hil.replay.watching", "hil.rig", "hil.series", "hil.supervisor"),
+    *("hil.fitting", "hil.ground", "hil.missions", "hil.observing", "hil.options"),
+    *("hil.parts", "hil.replay.stepped", "hil.replay.watching", "hil.rig", "hil.series"),
     *(
+        "hil.supervisor",
         "hil.time.kernel",
         "hil.time.participant",
         "hil.time.phase",
@@ -34,7 +35,8 @@ ROOMS = (
 )
 #: Inside of those, what opens channels and runs commands.
 CLOSED = (
-    *("flightsw.__main__", "flightsw.hal.channel", "flightsw.hal.exercise", "flightsw.inspect"),
+    *("flightsw.__main__", "flightsw.hal.channel", "flightsw.hal.exercise", "flightsw.hal.linux"),
+    "flightsw.inspect",
     *("hil.faults.bisect", "hil.faults.trials", "hil.parts.contributed", "hil.world.imagery"),
 )
 #: Inside of those, what flies all the same.
