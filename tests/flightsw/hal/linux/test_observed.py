@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hil.testing.check_bus import ADDRESS
 
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record, Status, pack, unpack_all
@@ -15,6 +14,7 @@ from flightsw.hal.session import OBSERVED_LIMIT_NBYTES
 from hil.errors import ParticipantError
 from hil.exchange import Exchange
 from hil.greeting import answer_hello
+from hil.testing.contracts.bus import ADDRESS
 from hil.testing.small_rig import GPIO, I2C, UART, SmallRig
 from hil.time.transports.direct import DirectPort
 
