@@ -44,7 +44,7 @@ from hil.time.kernel import AFTER_ALL, NEVER_NS, Kernel
 from hil.time.participant import Participant
 from hil.time.phase import Phase
 from hil.time.transports import Channel
-from hil.transactions import NO_CHANNEL, Lane, LoadHandler, Transactor
+from hil.transactions import NO_CHANNEL, Lane, Transactor
 
 _CHECK = int(Phase.CHECK)
 _I2C, _NEXT, _GRANT, _UART, _CAN, _GPIO = (
@@ -114,12 +114,9 @@ class Exchange:
         def emit(
             t_ns: int, duration_ns: int, flags: int, status: int, address: int, payload: bytes
         ) -> None:
-            if index in held_back:
-                if flags & _INPUT:
-                    held_back[index] += 1
-                    return
-                if observed.mirrors:
-                    return
+            if index in held_back and (flags & _INPUT or observed.mirrors):
+                held_back[index] += bool(flags & _INPUT)
+                return
             octets = record(kind, index, flags, status, t_ns, duration_ns, address, payload)
             if flags & _INPUT:
                 self._deliver(index, octets)
@@ -135,15 +132,6 @@ class Exchange:
             *(kind, index, flags, status, t_ns, duration_ns, address, payload)
         )
         self._deliver(index, octets)
-
-    @property
-    def on_load(self) -> LoadHandler | None:
-        """What a LOAD record costs; None: nothing."""
-        return self.transactor.on_load
-
-    @on_load.setter
-    def on_load(self, handler: LoadHandler | None) -> None:
-        self.transactor.on_load = handler
 
     @property
     def end_ns(self) -> int:
@@ -214,19 +202,9 @@ class Exchange:
 
     def welcome(self) -> dict[str, Any]:
         """Return what a participant is told when it comes: who we are, the time, the channels."""
-        channels = [self.channel(lane) for lane in self.lanes.values()]
+        channels = [lane.describe() for lane in self.lanes.values()]
         base = {"rig": "rig", "board": "", "boot_count": 1, "devices": [], "config": {}}
         return {**base, **self.identity, "t_ns": self.kernel.now_ns, "channels": channels}
-
-    def channel(self, lane: Lane) -> dict[str, Any]:
-        """Return what whoever uses a channel may know of it."""
-        return {
-            **lane.bus.describe(),
-            "index": lane.index,
-            "name": lane.bus.name,
-            "kind": lane.kind,
-            "errno": {str(int(status)): code for status, code in lane.errno.items()},
-        }
 
     # --- one participant in lock-step ---------------------------------------------------------
 

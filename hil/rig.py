@@ -92,7 +92,7 @@ class Rig:
         self.kernel = Kernel()
         self.end_ns = round(self.world.duration_s * SECOND)
         self.exchange = Exchange(self.kernel, self.stream, self.end_ns)
-        self.exchange.on_load = self._load
+        self.exchange.transactor.on_load = self._load
         self.events: list[dict[str, Any]] = []
         self.counters: Counter[str] = Counter()
         self.series = Series()

@@ -87,6 +87,16 @@ class Lane:
         #: jobs that found the bus busy, in order
         self.waiting: deque[tuple[Participant, bool, Call]] = deque()
 
+    def describe(self) -> dict[str, Any]:
+        """Return what whoever uses a channel may know of it."""
+        return {
+            **self.bus.describe(),
+            "index": self.index,
+            "name": self.bus.name,
+            "kind": self.kind,
+            "errno": {str(int(status)): code for status, code in self.errno.items()},
+        }
+
     def is_free(self, t_ns: int) -> bool:
         """Tell whether the bus itself may run a transaction at once: nobody is before it."""
         is_idle = self.busy_ns <= t_ns and not self.waiting

@@ -51,7 +51,7 @@ class Reception:
             raise RefusedError("a handle begins with OPEN: " + self._there())
         if not payload:
             lanes = self._exchange.lanes.values()
-            return self._text({"channels": [self._exchange.channel(lane) for lane in lanes]})
+            return self._text({"channels": [lane.describe() for lane in lanes]})
         name = payload.decode(errors="replace")
         client.attribute = self._tree.find(name)
         if client.attribute is not None:
@@ -99,7 +99,7 @@ class Reception:
         """Return what a client is told of what it has opened."""
         lane = node.lane
         table = [lane.errno.get(status, 0) for status in range(16)]
-        about = {**self._exchange.channel(lane), "path": node.path, **settings}
+        about = {**lane.describe(), "path": node.path, **settings}
         about |= {key: self._exchange.identity.get(key, "") for key in ("rig", "board")}
         text = json.dumps(about, separators=(",", ":")).encode()
         return pack(

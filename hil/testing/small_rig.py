@@ -93,7 +93,7 @@ class SmallRig:
         for index, bus in enumerate((self.i2c, spi, self.uart, self.can, gpio, frames)):
             profile = getattr(bus, "profile", None)
             exchange.connect(index, bus, profile.errno if profile else None)
-        exchange.on_load = lambda name, t_ns, model_class, units: (units * 1000, units)
+        exchange.transactor.on_load = lambda name, t_ns, model_class, units: (units * 1000, units)
         exchange.identity = {"rig": "small", "board": "none"}
 
     def _keep(self, octets: bytes) -> None:

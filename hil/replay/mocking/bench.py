@@ -48,7 +48,7 @@ class MockBench:
         self.kernel = Kernel()
         self.stream = MockStream(recording)
         self.exchange = Exchange(self.kernel, self.stream, end_ns)
-        self.exchange.on_load = self._load
+        self.exchange.transactor.on_load = self._load
         self.answers: dict[tuple[int, int], Answers] = {}
         self.buses = build(board, self.exchange, self.answers_of, part_overrides(mission))
         self._loads = self.answers_of(int(Kind.LOAD), NO_CHANNEL)

@@ -111,7 +111,7 @@ def test_open_tells_the_channel_and_the_errno_of_its_adapter(bench: Bench) -> No
     assert reply.flags == Flag.REPLY
     assert {status: code for status, code in enumerate(table) if code} == dict(lane.errno)
     where = {"path": "/dev/i2c-1", "rig": "small", "board": "none"}
-    assert about == {**bench.rig.exchange.channel(lane), **where}
+    assert about == {**lane.describe(), **where}
 
 
 def test_a_bus_can_be_opened_by_its_name(bench: Bench) -> None:
