@@ -72,11 +72,16 @@ def _check_rig(key: tuple[tuple[str, Any, str], ...]) -> None:
     if flight not in FLIGHTS and not _FUNCTION.fullmatch(flight):
         hint = nearest(flight, FLIGHTS) or f": say {', '.join(FLIGHTS)} or MODULE:FUNCTION"
         raise UsageError(f"flight {flight!r} is none{hint}")
-    board_of(settings["board"])
-    mission_of(settings["mission"])
+    board, mission = board_of(settings["board"]), mission_of(settings["mission"])
     options = bench_options(settings).as_options
-    checked(options)
+    plan = checked(options)
     taking_of(options)
+    if options.faults:
+        # Whether a bus can fail so is known to the bus.
+        from hil.faults.plan import apply
+        from hil.rig import Rig
+
+        apply(plan, Rig(board, mission, seed=0, duration_s=options.duration_s, flight=False))
 
 
 def bench_options(settings: Settings, test: str = "") -> BenchOptions:

@@ -36,10 +36,10 @@ def add(item: pytest.Item, report: pytest.TestReport) -> None:
 
 def events(flown: Flown) -> list[str]:
     """Return the last bus events of a rig, under a line that names the columns."""
-    from hil.testing.plugin import traffic
+    from hil.testing.plugin import keeping, traffic
 
     try:
-        records = traffic.last_records(flown.bench.batches())
+        records = traffic.last_records(keeping.batches(flown.bench))
         found = traffic.lines(records, _decoder(flown), flown.settings["events"])
     except (HilError, OSError) as wrong:  # the failure itself is worth more than its picture
         return [f"they cannot be shown: {wrong}"]
@@ -56,8 +56,9 @@ def _decoder(flown: Flown) -> Decoder:
 
 def reproduce(item: pytest.Item, rigs: Rigs) -> list[str]:
     """Return the commands that fly a test again and that show what was recorded."""
-    first = rigs.flown[0]
-    lines = [shlex.join(["pytest", item.config.cwd_relative_nodeid(item.nodeid), *_flags(first)])]
+    first, config = rigs.flown[0], item.config
+    where: Any = config.cwd_relative_nodeid  # its type is another in each version of pytest
+    lines = [shlex.join(["pytest", str(where(item.nodeid)), *_flags(first)])]
     for flown in rigs.flown:
         if flown.folder is None:
             lines.append("no capture was kept; --hil-capture=failed keeps one")

@@ -97,8 +97,6 @@ class Rigs:
             keeping.save(flown.bench, flown.folder)
             told["capture"] = flown.capture
         _note(self.item, flown, **told)
-        for measured in flown.bench.measurements:
-            _note(self.item, flown, **{f"measured.{measured.name}": measured.words})
 
     def close(self) -> None:
         """Close every rig, the last first, and keep the captures that are wanted."""

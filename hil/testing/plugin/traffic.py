@@ -10,6 +10,8 @@ from flightsw.codec import bus_payload
 from flightsw.codec.errors import FlatsatError
 from flightsw.codec.wire import Flag, Kind, Record, Status, unpack_all
 from hil.config import visible
+from hil.replay.decoding.flat import said
+from hil.replay.rules import HEADER_FIELDS
 
 if TYPE_CHECKING:
     from hil.replay.decode import Decoder
@@ -41,22 +43,31 @@ def lines(records: Iterable[Record], decoder: Decoder, count: int) -> list[str]:
     for record in records:
         if record.kind not in _SHOWN:
             continue
-        said = decoder.says(record)
+        words = _said(record, decoder)
         if record.kind in BUSES or record.kind == Kind.FAULT or '"test"' in _text(record):
-            told.append(_line(record, said, decoder))
+            told.append(_line(record, words, decoder))
     return [HEAD, *told] if told else []
+
+
+def _said(record: Record, decoder: Decoder) -> str:
+    """Return what a record says; of a serial line, what its octets have completed."""
+    if record.kind != Kind.UART:
+        return decoder.says(record)
+    fields = decoder.fields(record)
+    plain = (*HEADER_FIELDS, "payload")
+    return said({name: fields[name] for name in fields if not name.startswith(plain)})
 
 
 def _text(record: Record) -> str:
     return record.payload[:64].decode("utf-8", "replace") if record.kind == Kind.EVENT else ""
 
 
-def _line(record: Record, said: str, decoder: Decoder) -> str:
+def _line(record: Record, decoded: str, decoder: Decoder) -> str:
     bus = decoder.names.get(record.channel, "") if record.kind in BUSES else ""
     octets = _octets(record)
-    if said.startswith(("payload ", "in payload ")) and octets:
-        said = ""
-    words = [octets, said.removeprefix("in "), *_troubles(record)]
+    if decoded.startswith(("payload ", "in payload ")) and octets:
+        decoded = ""
+    words = [octets, decoded.removeprefix("in "), *_troubles(record)]
     head = f"{record.seq:>8} {record.t_ns / 1e9:>13.6f}  {bus or Kind(record.kind).name.lower():<9}"
     line = f"{head} {_way(record):<3} {_id(record):<8} {'  '.join(w for w in words if w)}"
     line = visible(line.rstrip())

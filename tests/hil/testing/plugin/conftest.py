@@ -7,17 +7,24 @@ from importlib import metadata
 
 import pytest
 
+# What an inner session imports it forgets at its end: what costs is here to stay.
+import hil.about
+import hil.boards.desk
+import hil.boards.emulators
+import hil.replay.decode
+import hil.testing.plugin.rigs
+import hil.testing.plugin.traffic
 from hil.testing.plugin.options import CHOICES
 
-#: other plugins of this environment have no say in what ours does; xdist is asked for by name
+#: other plugins of this environment have no say in what ours does; the last collects garbage five
+#: times when a session ends
 _ALONE = tuple(
     word
-    for name in ("cacheprovider", "randomly", "xdist", "hypothesispytest")
+    for name in ("cacheprovider", "randomly", "xdist", "hypothesispytest", "unraisableexception")
     for word in ("-p", f"no:{name}")
 )
-#: how it comes to be loaded where the tree is not installed, or was before it had the plugin
+#: whether the tree is installed, with the plugin as one of its entry points
 LOADED = any(each.name == "hil" for each in metadata.entry_points(group="pytest11"))
-PLUGIN = () if LOADED else ("-p", "hil.testing.plugin")
 
 Inner = Callable[..., pytest.RunResult]
 
@@ -30,18 +37,36 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def plugin() -> tuple[str, ...]:
-    """The words by which the plugin is loaded here."""
-    return PLUGIN
+def within(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A place for sessions within this process that have the plugin."""
+    if not LOADED:
+        pytester.plugins.append(hil.testing.plugin)
+    return pytester
 
 
 @pytest.fixture
-def inner(pytester: pytest.Pytester) -> Inner:
-    """Run a test file, whose text is given first, in a session within this process."""
+def workers(
+    pytester: pytest.Pytester, as_installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Inner:
+    """Run a test file, whose text is given first, in a session with a worker of xdist."""
+    pytest.importorskip("xdist", reason="pytest-xdist is not installed")
+
+    monkeypatch.setenv("PYTHONPATH", as_installed["PYTHONPATH"])
 
     def run(text: str, *words: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=text)
+        return pytester.runpytest_subprocess("-n", "1", "-W", "error", *words)
+
+    return run
+
+
+@pytest.fixture
+def inner(within: pytest.Pytester) -> Inner:
+    """Run a test file, whose text is given first, in a session within this process."""
+
+    def run(text: str, *words: str) -> pytest.RunResult:
+        within.makepyfile(test_it=text)
         strict = ("-W", "error", "--strict-markers", "--strict-config")
-        return pytester.runpytest_inprocess(*PLUGIN, *_ALONE, *strict, *words)
+        return within.runpytest_inprocess(*_ALONE, *strict, *words, plugins=within.plugins)
 
     return run

@@ -13,9 +13,9 @@ Told = Callable[..., Settings]
 
 
 @pytest.fixture
-def settings(pytester: pytest.Pytester, plugin: tuple[str, ...]) -> Told:
+def settings(within: pytest.Pytester) -> Told:
     """Return what a session of some words is told."""
-    return lambda *words: pytester.parseconfigure(*plugin, *words).stash[SETTINGS]
+    return lambda *words: within.parseconfigure(*words).stash[SETTINGS]
 
 
 def test_each_choice_has_one_prefix() -> None:
@@ -92,9 +92,7 @@ def test_what_cannot_be_is_refused_by_the_name_that_said_it(
         settings(*words)
 
 
-def test_a_wrong_ini_key_names_its_file(
-    settings: Told, pytester: pytest.Pytester
-) -> None:
+def test_a_wrong_ini_key_names_its_file(settings: Told, pytester: pytest.Pytester) -> None:
     """A mistake in a file is found in that file."""
     pytester.makeini("[pytest]\nhil_capture = sometimes")
     with pytest.raises(pytest.UsageError, match=r"tox.ini: hil_capture: 'sometimes'"):
