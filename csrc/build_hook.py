@@ -13,7 +13,6 @@ library that cffi opens at run time. It answers the same and costs about 80 ns m
 from __future__ import annotations
 
 import hashlib
-import re
 import subprocess
 import sys
 import sysconfig
@@ -26,13 +25,21 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 CSRC = Path(__file__).resolve().parent
+sys.path.insert(0, str(CSRC))  # this file is loaded by its path, and natives lies beside it
+from natives import (  # noqa: E402
+    FIRMWARE,
+    board_inputs,
+    build_id,
+    header_names,
+    shim_sources,
+    sources,
+    supervisor_sources,
+)
+
 TARGET = CSRC.parent / "flightsw" / "codec"
 FACES = CSRC.parent / "hil" / "faces"
 BOARDS = CSRC.parent / "hil" / "boards"
-FIRMWARE = CSRC.parent / "boards" / "firmware"
 MODULE = "flightsw.codec._codec"
-#: The folders of the codec in the order of the data flow; each has a Python face of that name.
-ROOMS = ("coding", "link", "packet", "columns", "stream", "serial", "record")
 #: -g0 takes back what Python's own flags ask for: debug information is ten times the code.
 CFLAGS = ["-O3", "-g0", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 CFLAGS += ["-Wno-unused-parameter"]
@@ -51,8 +58,6 @@ LDFLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
 #: The preload shim stands in front of libc: it defines what fortified headers would redefine.
 SHIM_CFLAGS = ["-Os", "-g0", "-std=c11", "-fvisibility=hidden", "-U_FORTIFY_SOURCE"]
 SHIM_CFLAGS += ["-Wall", "-Wextra", "-fno-asynchronous-unwind-tables"]
-#: What a device does is the same code in the supervisor of static binaries, an executable.
-SUPERVISOR_SHARES = ("bench", "devices", "find", "gpio", "i2c", "live", "memory", "smbus", "spi")
 #: Before glibc 2.34 these were libraries of their own.
 SHIM_LDFLAGS = ["-Wl,-s", "-Wl,-z,noseparate-code", "-Wl,--as-needed", "-ldl", "-lpthread"]
 
@@ -65,16 +70,6 @@ BOARD_CFLAGS += ["-fno-asynchronous-unwind-tables", "-ffunction-sections", "-Wl,
 def declarations() -> str:
     """Return what cffi reads: the marked part of each header, in the order of ``flatsat.h``."""
     return "\n".join(marked_part(CSRC / name) for name in header_names())
-
-
-def sources() -> list[Path]:
-    """Return the C sources of the module."""
-    return sorted(path for room in (".", *ROOMS) for path in (CSRC / room).glob("*.c"))
-
-
-def header_names() -> list[str]:
-    """Return the headers that ``flatsat.h`` lists."""
-    return re.findall(r'^#include "(.+\.h)"$', (CSRC / "flatsat.h").read_text(), re.MULTILINE)
 
 
 def built_of() -> str:
@@ -116,7 +111,7 @@ def compile_api(cflags: list[str]) -> Path:
         sources=[str(path) for path in sources()],
         include_dirs=[str(CSRC)],
         extra_compile_args=[*cflags, built_of()],
-        extra_link_args=LDFLAGS,
+        extra_link_args=[*LDFLAGS, *build_id("codec")],
         py_limited_api=True,
         define_macros=[("Py_LIMITED_API", "0x030b0000")],
     )
@@ -137,22 +132,11 @@ def compile_plain(cflags: list[str]) -> Path:
         flags = [flag for flag in cflags if flag != "-fvisibility=hidden"]
         command = [compiler, "-shared", "-fPIC", *flags, built_of(), f"-I{CSRC}"]
         command += ["-o", str(library)]
-        command += [*map(str, sources()), *LDFLAGS]
+        command += [*map(str, sources()), *LDFLAGS, *build_id("codec")]
         subprocess.run(command, check=True)
         ffi.emit_python_code(str(Path(scratch) / "ffi.py"))
         install(Path(scratch) / "ffi.py", TARGET / "_codec_plain_ffi.py")
         return install(library, TARGET / "_codec_plain.so")
-
-
-def shim_sources() -> list[Path]:
-    """Return the C sources of the preload shim."""
-    return sorted((CSRC / "shim").glob("*.c"))
-
-
-def supervisor_sources() -> list[Path]:
-    """Return the C sources of the supervisor, those that it shares with the shim included."""
-    shared = [CSRC / "shim" / f"{name}.c" for name in SUPERVISOR_SHARES]
-    return sorted((CSRC / "supervisor").glob("*.c")) + shared
 
 
 def compile_faces(compiler: str = "") -> list[Path]:
@@ -161,8 +145,8 @@ def compile_faces(compiler: str = "") -> list[Path]:
         return []
     compiler = compiler or (sysconfig.get_config_var("CC") or "cc").split()[0]
     forms = {
-        "_shim.so": (["-shared", "-fPIC"], shim_sources()),
-        "_supervisor": (["-pie", "-fPIE"], supervisor_sources()),
+        "_shim.so": (["-shared", "-fPIC", *build_id("shim")], shim_sources()),
+        "_supervisor": (["-pie", "-fPIE", *build_id("supervisor")], supervisor_sources()),
     }
     made = []
     for name, (form, files) in forms.items():
@@ -183,17 +167,16 @@ def compile_board(
     if sys.platform != "linux":
         return []
     compiler = compiler or (sysconfig.get_config_var("CC") or "cc").split()[0]
-    folders = [FIRMWARE / "core", FIRMWARE / "posix"]
-    files = [path for folder in folders for path in sorted(folder.glob("*.c"))]
-    files.remove(FIRMWARE / "core" / "main.c")  # the loop of boards without an operating system
-    inputs = [*files, *(path for folder in folders for path in sorted(folder.glob("*.h")))]
+    inputs = board_inputs()
+    files = [path for path in inputs if path.suffix == ".c"]
+    folders = sorted({path.parent for path in inputs})
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in inputs)).hexdigest()
     with tempfile.TemporaryDirectory() as scratch:
         built = Path(scratch) / "_hilwire_posix"
         command = [compiler, *BOARD_CFLAGS, *(f"-I{folder}" for folder in folders)]
         command += [f"-DHW_BUILD=0x{digest[:8]}u", *flags]
         command += ["-o", str(built), *map(str, files), "-Wl,-s", "-Wl,-z,noseparate-code"]
-        subprocess.run(command, check=True)
+        subprocess.run([*command, *build_id("board")], check=True)
         return [install(built, into / "_hilwire_posix")]
 
 
@@ -217,9 +200,8 @@ def compile_cross(compiler: str, include: Path, into: Path) -> Path:
         flags = [*CFLAGS, "-shared", "-fPIC", built_of(), f"-I{CSRC}", f"-I{include}"]
         flags += ["-idirafter", str(include.parent)]  # Debian keeps pyconfig.h by machine there
         flags += ["-DPy_LIMITED_API=0x030b0000"]
-        subprocess.run(
-            [compiler, *flags, "-o", str(target), str(glue), *map(str, sources())], check=True
-        )
+        command = [compiler, *flags, "-o", str(target), str(glue), *map(str, sources())]
+        subprocess.run([*command, *LDFLAGS, *build_id("codec")], check=True)
     return target
 
 

@@ -6,7 +6,6 @@ import contextlib
 import difflib
 import errno
 import importlib
-import json
 import os
 import signal
 import sys
@@ -82,7 +81,9 @@ def version(as_json: bool) -> str:
     """Return the version, as text or as a JSON object with the build's facts."""
     if not as_json:
         return f"hil {__version__}"
-    return json.dumps({"version": __version__, "python": sys.version.split()[0]}, sort_keys=True)
+    from hil.build import as_json as build
+
+    return build()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -130,18 +130,20 @@ def test_strangers_stay_strangers(one: str, other: str, may: tuple[str, ...]) ->
     assert wrong == []
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"], ["run", "--help"]])
 def test_the_command_line_imports_its_verbs_lazily(words: list[str]) -> None:
-    """``hil --help`` and ``hil run --help`` load neither numpy nor ZeroMQ nor the rig."""
+    """``import hil``, ``hil --help`` and ``hil run --help`` load nothing heavy, nor the rig."""
     import subprocess
     import sys
 
-    code = "import atexit, sys, hil.cli\n"
+    code = "import atexit, sys, hil\n"
     code += "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
-    code += f"hil.cli.main({words})"
+    code += f"import hil.cli; hil.cli.main({words})" if words else ""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     loaded = set(done.stderr.split())
     heavy = {"numpy", "zmq", "construct", "cffi", "serial", "sgp4", "zstandard", "hil.rig"}
+    heavy |= {"onnxruntime", "PIL", "hil.build"}
+    assert "hil" in loaded
     assert loaded & heavy == set()

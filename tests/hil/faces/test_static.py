@@ -361,7 +361,7 @@ def test_compilers_have_nothing_to_say(tmp_path: Path, compiler: str) -> None:
     """Shim and supervisor compile without a warning, for ARM too."""
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
-    hook = (ROOT / "csrc" / "build_hook.py").read_text()
+    hook = (ROOT / "csrc" / "natives.py").read_text()
     shared = re.findall(r"\w+", hook.split("SUPERVISOR_SHARES = (")[1].split(")")[0])
     shim = sorted((ROOT / "csrc" / "shim").glob("*.c"))
     supervised = sorted((ROOT / "csrc" / "supervisor").glob("*.c"))
