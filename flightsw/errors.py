@@ -54,5 +54,9 @@ class BenchRefusedError(FlightError):
     exit_code = 3
 
 
+class SessionOverError(BenchLostError):
+    """The bench was found again, but has ended this incarnation: a reset, or it began anew."""
+
+
 class Shutdown(Exception):  # noqa: N818 - a signal that unwinds the stack, not an error
     """The bench ended the run: leave every loop, close files, acknowledge."""

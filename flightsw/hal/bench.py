@@ -22,7 +22,7 @@ from flightsw.hal.ports import (
     BenchUART,
     DirectI2C,
 )
-from flightsw.hal.session import NO_LOCAL, DirectSession, Port, Session
+from flightsw.hal.session import NO_LOCAL, DirectSession, Port, Session, greet
 from flightsw.hal.window import I2CWindow
 
 _P = TypeVar("_P", bound=BenchPort)
@@ -152,7 +152,15 @@ class BenchHal(_WelcomedHal):
         lazy: bool = False,
         local: Mapping[str, str] = NO_LOCAL,
     ) -> None:
-        super().__init__(Session(channel, name, lazy, local))
+        welcome = greet(channel, name, local)
+        link = welcome.get("link")
+        if link is None or not channel.about:
+            super().__init__(Session(channel, welcome, lazy))
+            return
+        # Only now: most benches are on this machine, and their links do not break.
+        from flightsw.hal.island import session_over
+
+        super().__init__(session_over(channel, name, welcome))
 
 
 class DirectHal(_WelcomedHal):

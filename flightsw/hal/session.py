@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Protocol
 
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack
@@ -81,13 +81,42 @@ def raise_bus_error(errno: int, where: str, what: str, status: int) -> NoReturn:
     raise kind(errno, f"{where}: {what} failed ({name}: {os.strerror(errno)})")
 
 
-class Session:
-    """A session over a channel. ``lazy``: see :class:`flightsw.hal.bench.BenchHal`."""
+def greet(
+    channel: Channel, name: str, local: Mapping[str, str] = NO_LOCAL
+) -> dict[str, Any]:
+    """Greet the bench; return its welcome. The channel is closed if there is none."""
+    hello = {"protocol": PROTOCOL, "name": name, "pid": os.getpid(), **channel.about}
+    if local:
+        hello["local"] = dict(local)
+    try:
+        reply = channel.exchange(pack(Kind.HELLO, payload=json.dumps(hello).encode()))
+    except Lost as error:
+        channel.close()
+        raise BenchLostError(
+            f"no answer from the bench at {channel.endpoint}: {error}; "
+            "start the bench first, or see why it ended"
+        ) from None
+    except BaseException:
+        channel.close()
+        raise
+    if reply[0] != Kind.WELCOME:
+        channel.close()
+        raise BenchRefusedError(
+            f"the bench at {channel.endpoint} refused us: "
+            f"{reply[HEADER_NBYTES:].decode(errors='replace')}"
+        )
+    welcome: dict[str, Any] = json.loads(reply[HEADER_NBYTES:])
+    return welcome
 
-    def __init__(
-        self, channel: Channel, name: str, lazy: bool = False, local: Mapping[str, str] = NO_LOCAL
-    ) -> None:
-        self.t_ns = 0
+
+class Session:
+    """A session over a channel whose bench has said ``welcome``.
+
+    ``lazy``: see :class:`flightsw.hal.bench.BenchHal`.
+    """
+
+    def __init__(self, channel: Channel, welcome: Mapping[str, Any], lazy: bool = False) -> None:
+        self.t_ns: int = welcome["t_ns"]
         self.sinks: dict[int, Sink] = {}
         self._channel = channel
         self._exchange = channel.exchange
@@ -102,36 +131,10 @@ class Session:
         self._received = 0
         self._octets: list[bytes] = []
         self._heard = hashlib.blake2b(digest_size=32)
-        self._rig = "bench"
         self._observed_nbytes = 0
         self._untold = 0
-        self.welcome = self._greet(name, local)
-
-    def _greet(self, name: str, local: Mapping[str, str]) -> Mapping[str, Any]:
-        hello: dict[str, Any] = {"protocol": PROTOCOL, "name": name, "pid": os.getpid()}
-        if local:
-            hello["local"] = dict(local)
-        try:
-            reply = self._exchange(pack(Kind.HELLO, payload=json.dumps(hello).encode()))
-        except Lost as error:
-            self.close()
-            raise BenchLostError(
-                f"no answer from the bench at {self._channel.endpoint}: {error}; "
-                "start the bench first, or see why it ended"
-            ) from None
-        except BaseException:
-            self.close()
-            raise
-        if reply[0] != Kind.WELCOME:
-            self.close()
-            raise BenchRefusedError(
-                f"the bench at {self._channel.endpoint} refused us: "
-                f"{reply[HEADER_NBYTES:].decode(errors='replace')}"
-            )
-        welcome: dict[str, Any] = json.loads(reply[HEADER_NBYTES:])
-        self._rig = welcome["rig"]
-        self.t_ns = welcome["t_ns"]
-        return welcome
+        self.welcome = welcome
+        self._rig: str = welcome["rig"]
 
     # --- what buses and clock call ------------------------------------------------------------
 
@@ -299,14 +302,18 @@ class Session:
         self._hash()
         payload = _END_ACK.pack(self._received, self._heard.digest())
         self._exchange, exchange = _ended, self._exchange
+        self._last_word(exchange, pack(Kind.END_ACK, t_ns=self.t_ns, payload=payload))
+        raise Shutdown(_ENDED)
+
+    def _last_word(self, exchange: Callable[[bytes], bytes], message: bytes) -> None:
+        """Say that the end was heard, and leave."""
         try:
             # The bench answers once more: only then is it certain that it has our word.
-            exchange(pack(Kind.END_ACK, t_ns=self.t_ns, payload=payload))
+            exchange(message)
         except Lost as error:
             self._lose(error)
         finally:
             self.close()
-        raise Shutdown(_ENDED)
 
     def _hash(self) -> None:
         self._heard.update(b"".join(self._octets))
@@ -318,6 +325,14 @@ class Session:
             f"bench {self._rig!r} at {self._channel.endpoint} was lost at "
             f"t={self.t_ns / 1e9:.6f} s: {error}; see why it ended, and start both again"
         ) from None
+
+    def hand_over(self, files: Iterable[tuple[str, bytes]]) -> int:
+        """Give the bench what the storage holds, where it cannot look itself; return how many."""
+        return 0
+
+    def leave(self, reason: str) -> None:
+        """Leave before the end of the run, and say why where the bench can hear it."""
+        self.close()
 
     def close(self) -> None:
         """Leave without a word; the bench sees a participant that is gone."""

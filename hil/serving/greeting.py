@@ -14,6 +14,8 @@ from hil.printable import printable
 #: Longest greeting, and longest text in one.
 HELLO_LIMIT_NBYTES = 4096
 TEXT_LIMIT_NCHARS = 64
+#: Most counters that a peer may tell of.
+COUNTERS_LIMIT = 32
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ def number(value: Any) -> int:
     """Return a whole number that a peer gives, 0 for anything else."""
     sound = isinstance(value, int) and not isinstance(value, bool)
     return value if sound and 0 <= value < 1 << 63 else 0
+
+
+def counted_by(value: Any) -> dict[str, int]:
+    """Return the counters that a peer tells of, as far as they are some."""
+    if not isinstance(value, dict):
+        return {}
+    known = [(name, number(count)) for name, count in value.items()]
+    return {text(name): count for name, count in known[:COUNTERS_LIMIT] if name.isidentifier()}
 
 
 def read_hello(message: bytes) -> Hello | str:

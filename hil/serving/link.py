@@ -12,14 +12,15 @@ lasting link (docs/wire-record.md), so that a broken link is no lost participant
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Kind, Status, pack
 from hil.closing import Closing
-from hil.serving.greeting import Hello, fields_of, number, read_hello, text
+from hil.serving.greeting import Hello, counted_by, fields_of, number, read_hello, text
 from hil.time.transports import ChannelAway, ChannelLost
 from hil.time.transports.zeromq import ZeroMQListener
 
@@ -36,8 +37,6 @@ COUNTERS = (
     "refused",
     "strays",
     "islands",
-    "acts_undelivered",
-    "answers_unheard",
 )
 
 
@@ -56,6 +55,10 @@ class Leg:
         self.ended = ""
         #: when its connection was lost, seconds of the steady clock; None: it is there
         self.lost_s: float | None = None
+        #: nobody waits for it any more
+        self.away = False
+        #: what its peer says that it has counted
+        self.counted: dict[str, int] = {}
         #: since when the peer has had the word
         self.since_s = time.monotonic()
 
@@ -97,8 +100,10 @@ class Link(Closing):
         #: who came and is yet to be taken
         self.waiting: Hello | None = None
         self.leg: Leg | None = None
-        #: called with how long a peer was away, when it is back
-        self.on_back: Callable[[Leg, Mapping[str, Any]], None] = lambda leg, said: None
+        #: called when nobody waits for a peer any more, with the reason
+        self.on_away: Callable[[Leg, str], None] = lambda leg, reason: None
+        #: called when a peer is back, and whether its time went on without us; what it is told
+        self.on_back: Callable[[Leg, bool], dict[str, Any]] = lambda leg, anew: {}
         #: takes a file of the payload computer's storage: name and octets
         self.keep: Callable[[str, bytes], None] = lambda name, octets: None
         self._ended: dict[str, str] = {}
@@ -154,16 +159,26 @@ class Link(Closing):
         if message is not None:
             return message
         now_s = time.monotonic()
-        there = leg.hello is not None and leg.lost_s is None
-        if self.stopped() and not (there and now_s - leg.since_s < STOP_S):
+        silent_s, there = now_s - leg.since_s, leg.hello is not None and leg.lost_s is None
+        if self.stopped() and not (there and silent_s < STOP_S):
             raise ChannelLost("the bench was stopped")
         if leg.lost_s is not None:
-            away_s = now_s - leg.lost_s
-            if self.patience_s is not None and away_s >= self.patience_s:
-                raise ChannelAway(f"no connection for {away_s:.1f} s")
-        elif leg.hello is not None and now_s - leg.since_s >= self.silence_s:
-            raise ChannelLost(f"it has not asked for time for {now_s - leg.since_s:.0f} s")
+            if self.patience_s is not None and now_s - leg.lost_s >= self.patience_s:
+                self._go_on(leg, "the connection is lost")
+        elif leg.hello is not None and silent_s >= self.silence_s:
+            if not leg.lasting or self.patience_s is None:
+                raise ChannelLost(f"it has not asked for time for {silent_s:.0f} s")
+            leg.lost_s = now_s
+            self._go_on(leg, f"it has not asked for time for {silent_s:.0f} s")
         return None
+
+    def _go_on(self, leg: Leg, reason: str) -> NoReturn:
+        """Let the run go on without a peer."""
+        if not leg.away:
+            leg.away = True
+            self.counters["islands"] += 1
+            self.on_away(leg, reason)
+        raise ChannelAway(reason)
 
     def send(self, leg: Leg, message: bytes) -> None:
         """Answer a leg's peer; what a lasting link cannot deliver now waits until it is back."""
@@ -172,8 +187,8 @@ class Link(Closing):
         leg.answer, leg.since_s = message, time.monotonic()
         if leg.lost_s is None:
             self._send(leg, message)
-        elif self.patience_s is not None:
-            raise ChannelAway("no connection")
+        elif leg.away:
+            raise ChannelAway("the connection is lost")
 
     def _send(self, leg: Leg, message: bytes) -> None:
         try:
@@ -221,6 +236,8 @@ class Link(Closing):
             return self._greeted(leg, message)
         if leg.hello is None or leg.lost_s is not None:
             self.counters["strays"] += 1
+            if leg.away:
+                self._refuse(Status.BUSY, "time has gone on without you: come back")
             return None
         leg.since_s = time.monotonic()
         if not leg.lasting:
@@ -285,19 +302,22 @@ class Link(Closing):
         if (
             leg is None
             or leg.hello is None
-            or not secrets.compare_digest(token.encode(), leg.token.encode())
+            or not secrets.compare_digest(token.encode(errors="replace"), leg.token.encode())
         ):
             why = self._ended.get(token, "this bench does not know it")
             self._refuse(Status.ABSENT, f"that session is over: {why}")
             return
         self.counters["resumed"] += 1
-        taken, given_up = leg.taken, number(said.get("given_up"))
+        given_up = number(said.get("given_up"))
+        taken, anew = given_up <= leg.taken, bool(given_up) or leg.away
         if given_up:
-            done = given_up <= taken
-            self.counters["answers_unheard" if done else "acts_undelivered"] += 1
-            leg.taken = given_up
-        leg.lost_s, leg.since_s = None, time.monotonic()
-        self.on_back(leg, {**said, "taken": taken})
+            leg.taken, leg.answer = given_up, b""
+        leg.counted = counted_by(said.get("counted"))
+        leg.away, leg.lost_s, leg.since_s = False, None, time.monotonic()
+        welcome = self.on_back(leg, anew)
+        welcome["link"] = {"session": leg.token, "anew": anew, "taken": taken}
+        text_ = json.dumps(welcome, sort_keys=True, separators=(",", ":"))
+        self._send(leg, pack(Kind.WELCOME, t_ns=welcome["t_ns"], payload=text_.encode()))
 
     def _refuse(self, status: int, why: str) -> None:
         self.counters["refused"] += 1

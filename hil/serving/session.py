@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from hil.board import Board
 from hil.boards.binding import Taking
@@ -14,8 +13,10 @@ from hil.rig import Rig
 from hil.rundir import RunDirectory
 from hil.serving.flight import RemoteFlight
 from hil.serving.link import Link
+from hil.serving.storing import Keeping
 from hil.session import Session
 from hil.supervisor import Flight
+from hil.time.pacing import parse_pace
 
 
 class ServedSession(Session):
@@ -36,10 +37,16 @@ class ServedSession(Session):
         self.stopped = False
 
     def _flight(self) -> Flight:
-        storage: Path = self.directory.path / "payload"
+        storage = self.directory.path / "payload"
         storage.mkdir(mode=0o700)
-        self.rig.exchange.counted["link"] = self.link.counters
-        return RemoteFlight(self.supervisor, self.link)
+        keeping, rate = Keeping(storage), parse_pace(self.options.pace)
+        self.flight = flight = RemoteFlight(
+            self.supervisor, self.link, keeping, rate, self.service.bus_timeout_s
+        )
+        counted = self.rig.exchange.counted
+        counted["link"], counted["link.storage"] = self.link.counters, keeping.counters
+        counted["link.peer"] = flight.peer
+        return flight
 
     def _watch(self, rig: Rig) -> None:
         if self.link.stopped() and not self.stopped and rig.kernel.now_ns > 0:

@@ -51,6 +51,7 @@ class Participant:
         "gone",
         "id",
         "inputs",
+        "inputs_limit_nbytes",
         "inputs_nbytes",
         "last",
         "name",
@@ -99,6 +100,7 @@ class Participant:
         #: what its next reply will carry
         self.inputs: list[bytes] = []
         self.inputs_nbytes = 0
+        self.inputs_limit_nbytes = INPUT_LIMIT_NBYTES
         self.results: list[tuple[int, bytes]] = []
         self.tail = b""
         self.ready = False
@@ -118,7 +120,7 @@ class Participant:
 
     def hear(self, octets: bytes) -> None:
         """Queue one input record for its next reply."""
-        if self.inputs_nbytes > INPUT_LIMIT_NBYTES:
+        if self.inputs_nbytes > self.inputs_limit_nbytes:
             self.counters["inputs_dropped"] += 1
             return
         self.inputs.append(octets)
@@ -156,6 +158,13 @@ class Participant:
             self._octets.append(octets)
             if len(self._octets) >= _BATCH:
                 self._flush()
+
+    def forget_received(self) -> None:
+        """Begin the comparison anew: something that was sent was lost, and both ends know it."""
+        self.received = 0
+        self._octets.clear()
+        self._heard = hashlib.blake2b(digest_size=DIGEST_NBYTES)
+        self.inputs_limit_nbytes = INPUT_LIMIT_NBYTES
 
     def call_directly(self) -> None:
         """Note that nothing lies between it and the bench that could lose what is sent to it."""

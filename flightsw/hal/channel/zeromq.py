@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -13,6 +19,12 @@ from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, SLICE_MS, Lost
 
 HEARTBEAT_MS = 250
 HEARTBEAT_TIMEOUT_MS = 1000
+#: A connection that does not come up is tried again after so long, then twice that, up to the most.
+RETRY_MS, RETRY_MOST_MS = 100, 2000
+#: Version of the lasting link that we speak (docs/wire-record.md).
+LINK = 1
+#: How long a last word may take to arrive.
+LEAVE_MS = 1000
 _REFUSALS = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -50,20 +62,30 @@ def read_key_file(path: Path) -> dict[str, str]:
 class ZeroMQChannel:
     """One PAIR socket, connected."""
 
-    def __init__(self, endpoint: str, keys: Path | None, patience_s: float) -> None:
+    def __init__(
+        self, endpoint: str, keys: Path | None, patience_s: float, welcomed: bool = False
+    ) -> None:
+        """``welcomed``: the bench has taken our keys before."""
         self.endpoint = endpoint
+        # A connection that breaks in its handshake looks like one whose keys are wrong.
+        self._refusals = zmq.EVENT_HANDSHAKE_FAILED_AUTH if welcomed else _REFUSALS
         shared = endpoint.startswith("inproc")
+        self.about: Mapping[str, Any] = {} if shared else {"link": LINK, "host": os.uname().nodename}
         # Both ends of inproc must share a context; the process has one by convention.
         self._context: zmq.Context[zmq.Socket[bytes]] = (
             zmq.Context.instance() if shared else zmq.Context()
         )
         self._shared = shared
         self._joined = False
+        #: makes another channel to the same place
+        self.again = partial(ZeroMQChannel, endpoint, keys, patience_s, welcomed=True)
         self._socket = peer = self._context.socket(zmq.PAIR)
         peer.linger = 0
         peer.immediate = True
         peer.sndhwm = peer.rcvhwm = 0
         peer.maxmsgsize = MESSAGE_LIMIT_NBYTES
+        peer.reconnect_ivl, peer.reconnect_ivl_max = RETRY_MS, RETRY_MOST_MS
+        peer.connect_timeout = RETRY_MOST_MS
         peer.rcvtimeo = peer.sndtimeo = SLICE_MS
         self._monitor = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED | _REFUSALS)
         self._limit_s = time.monotonic() + patience_s
@@ -109,6 +131,36 @@ class ZeroMQChannel:
             except zmq.ZMQError as error:
                 raise Lost(str(error)) from None
 
+    def ask(self, message: bytes, wait_s: float) -> bool:
+        """Send a message if the connection is there, or comes within a wait; tell whether so."""
+        return self._guarded(zmq.POLLOUT, wait_s) and self._put(message)
+
+    def hear(self, wait_s: float) -> bytes | None:
+        """Return the next message, None when none came within a wait."""
+        return self._recv() if self._guarded(zmq.POLLIN, wait_s) else None
+
+    def _put(self, message: bytes) -> bool:
+        try:
+            self._socket.send(message, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        self._joined = True
+        return True
+
+    def _guarded(self, event: int, wait_s: float) -> bool:
+        """Wait for an event of the socket; raises :class:`Lost` when its connection is gone."""
+        limit_s = time.monotonic() + wait_s
+        while True:
+            left_ms = math.ceil(max(0.0, limit_s - time.monotonic()) * 1000)
+            try:
+                if self._socket.poll(min(left_ms, SLICE_MS // 10), event):
+                    return True
+            except zmq.ZMQError as error:
+                raise Lost(str(error)) from None
+            self._check()
+            if left_ms <= 0:
+                return False
+
     def _send_patiently(self, message: bytes) -> None:
         while True:
             self._check()
@@ -123,7 +175,7 @@ class ZeroMQChannel:
     def _check(self) -> None:
         while self._monitor.poll(0):
             event = recv_monitor_message(self._monitor)["event"]
-            if event & _REFUSALS:
+            if event & self._refusals:
                 raise BenchRefusedError(
                     f"the bench at {self.endpoint} refused our key: "
                     "copy its client.key again, or add our public key to its clients.allow"
@@ -133,11 +185,20 @@ class ZeroMQChannel:
         if self._shared and self._joined and not self._socket.poll(0, zmq.POLLOUT):
             raise Lost("it closed its socket")
 
+    def leave(self, message: bytes) -> None:
+        """Close the socket behind a last message, which gets a moment to arrive."""
+        with suppress(zmq.ZMQError):
+            self._socket.send(message, zmq.NOBLOCK)
+        self._close(LEAVE_MS)
+
     def close(self) -> None:
         """Close the socket."""
+        self._close(0)
+
+    def _close(self, linger_ms: int) -> None:
         if not self._socket.closed:
             self._socket.disable_monitor()
             self._monitor.close(linger=0)
-            self._socket.close(linger=0)
+            self._socket.close(linger=linger_ms)
             if not self._shared:
                 self._context.term()
