@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -37,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
         help="this bus of the board file is this computer's own, through the drivers of its "
         "kernel (i2c-1 is /dev/i2c-1 unless DEVICE says otherwise); repeatable",
     )
+    parser.add_argument(
+        "--stay",
+        action="store_true",
+        help="stay when a run is over, or the bench is away or resets us, and fly the next one",
+    )
     return parser
 
 
@@ -46,17 +52,37 @@ def fly(
     name: str = "fsw",
     keys: Path | None = None,
     local: Sequence[str] = (),
+    alive: Callable[[], None] = lambda: None,
 ) -> None:
-    """Fly against the bench at ``endpoint`` until it ends the run; ``local`` are own buses."""
+    """Fly against the bench at ``endpoint`` until it ends the run; ``local`` are own buses.
+
+    ``alive`` is called now and then while all is well. Raises
+    :class:`~flightsw.errors.Shutdown` when a signal has ended it.
+    """
     from flightsw.app import create
-    from flightsw.errors import Shutdown
+    from flightsw.errors import BenchLostError, Shutdown
+    from flightsw.storage import files_of
 
     with _hal(endpoint, name, keys, local) as hal:
+        session = hal.session
+        session.watch(alive)
         try:
             app = create(hal, storage)
-        except Shutdown:
-            return  # the run was over before the start was
-        app.run()
+            app.scheduler.groups[-1].tasks.append(lambda now_ns: alive())
+            app.run()
+        except Shutdown as stop:  # before the start was over
+            told = str(stop)
+        except BenchLostError:
+            raise
+        except BaseException as error:
+            session.leave(f"{type(error).__name__}: {error}")
+            raise
+        else:
+            told = "stopped by a signal"
+        if not session.is_over:
+            session.leave(told)
+            raise Shutdown(told)
+        session.hand_over(files_of(storage))
 
 
 def _hal(endpoint: str, name: str, keys: Path | None, local: Sequence[str]) -> BenchHal | MixedHal:
@@ -79,7 +105,12 @@ def _hal(endpoint: str, name: str, keys: Path | None, local: Sequence[str]) -> B
 def _stop(number: int, frame: FrameType | None) -> None:
     from flightsw.errors import Shutdown
 
+    signal.signal(number, _ignored)  # it is under way
     raise Shutdown(f"signal {number}")
+
+
+def _ignored(number: int, frame: FrameType | None) -> None:
+    """Let a signal that has been heard be heard no more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,8 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flightsw.errors import Shutdown
 
     signal.signal(signal.SIGTERM, _stop)
+    given = arguments
+    act = partial(fly, given.bench, given.storage, given.name, given.keys, given.local)
     try:
-        fly(arguments.bench, arguments.storage, arguments.name, arguments.keys, arguments.local)
+        if arguments.stay:
+            from flightsw.staying import stay
+
+            return stay(act)
+        act()
     except Shutdown:
         return 0
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,13 @@ class Files:
     def truncate(self, fd: int, nbytes: int) -> None:
         """Cut a file off."""
         os.ftruncate(fd, nbytes)
+
+
+def files_of(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and octets of every file of a storage that nobody writes any more."""
+    for path in sorted(root.iterdir()):
+        if path.is_file() and not path.is_symlink():
+            yield path.name, path.read_bytes()
 
 
 class Storage:

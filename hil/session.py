@@ -108,6 +108,8 @@ class Session:
         #: the boards that take part, and what they are bound to
         self.boards: Boards | None = None
         self._taking = taking
+        #: what else run.json says of how it was flown
+        self.known: dict[str, Any] = {}
         #: what the boards came to, when they are let go of
         self._boards_json: dict[str, Any] = {}
 
@@ -293,6 +295,7 @@ class Session:
                 "mission": rig.mission.id,
                 "seed": options.seed,
                 "transport": options.transport,
+                **self.known,
             },
             repeatable=self._repeatable(),
             lateness_told=options.tell_lateness,

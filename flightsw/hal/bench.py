@@ -22,7 +22,7 @@ from flightsw.hal.ports import (
     BenchUART,
     DirectI2C,
 )
-from flightsw.hal.session import NO_LOCAL, DirectSession, Port, Session, greet
+from flightsw.hal.session import NO_LOCAL, DirectSession, Port, Session, about, greet
 from flightsw.hal.window import I2CWindow
 
 _P = TypeVar("_P", bound=BenchPort)
@@ -154,7 +154,7 @@ class BenchHal(_WelcomedHal):
     ) -> None:
         welcome = greet(channel, name, local)
         link = welcome.get("link")
-        if link is None or not channel.about:
+        if link is None or not about(channel):
             super().__init__(Session(channel, welcome, lazy))
             return
         # Only now: most benches are on this machine, and their links do not break.

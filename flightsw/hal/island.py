@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,7 @@ from typing import Any
 
 from flightsw.codec.bus_payload import LOAD_REPLY
 from flightsw.codec.wire import HEADER, Kind, pack
-from flightsw.errors import BusTimeoutError
+from flightsw.errors import BusTimeoutError, SessionOverError
 from flightsw.hal.channel import Channel, Lost
 from flightsw.hal.channel.lasting import SLICE_S, LastingChannel, lasting
 from flightsw.hal.session import Session
@@ -63,20 +64,26 @@ class LinkedSession(Session):
         self.link.patience_s = END_PATIENCE_S
         try:
             self.link.exchange(message)
-        except Lost:
+        except (Lost, SessionOverError):  # it was told, or the bench does not need to know
             self.close()
 
     def hand_over(self, files: Iterable[tuple[str, bytes]]) -> int:
-        """Give the bench the files of the storage; a file without a name says that it was all."""
+        """Give the bench the files of the storage; one without a name says that it was all."""
         count = 0
         try:
-            for name, octets in (*files, ("", b"")):
+            for name, octets in files:
                 if len(octets) <= FILE_LIMIT_NBYTES and self.link.is_up:
                     self.link.exchange(_stored(name, octets))
-                    count += bool(name)
-        except Lost:
+                    count += 1
+            if self.link.is_up:
+                self.link.exchange(_stored("", json.dumps(self.link_status()).encode()))
+        except (Lost, SessionOverError):  # the bench has counted how many it got
             self.close()
         return count
+
+    def watch(self, alive: Callable[[], None]) -> None:
+        """Call ``alive`` now and then while a bench that is away is waited for."""
+        self.link.on_wait = alive
 
     def leave(self, reason: str) -> None:
         """Tell the bench that we go, and why."""

@@ -81,11 +81,15 @@ def raise_bus_error(errno: int, where: str, what: str, status: int) -> NoReturn:
     raise kind(errno, f"{where}: {what} failed ({name}: {os.strerror(errno)})")
 
 
-def greet(
-    channel: Channel, name: str, local: Mapping[str, str] = NO_LOCAL
-) -> dict[str, Any]:
+def about(channel: Channel) -> Mapping[str, Any]:
+    """Return what a greeting says besides name and process; nothing where no link can break."""
+    known: Mapping[str, Any] = getattr(channel, "about", {})
+    return known
+
+
+def greet(channel: Channel, name: str, local: Mapping[str, str] = NO_LOCAL) -> dict[str, Any]:
     """Greet the bench; return its welcome. The channel is closed if there is none."""
-    hello = {"protocol": PROTOCOL, "name": name, "pid": os.getpid(), **channel.about}
+    hello = {"protocol": PROTOCOL, "name": name, "pid": os.getpid(), **about(channel)}
     if local:
         hello["local"] = dict(local)
     try:
@@ -114,6 +118,9 @@ class Session:
 
     ``lazy``: see :class:`flightsw.hal.bench.BenchHal`.
     """
+
+    #: the bench has ended the run
+    is_over = False
 
     def __init__(self, channel: Channel, welcome: Mapping[str, Any], lazy: bool = False) -> None:
         self.t_ns: int = welcome["t_ns"]
@@ -302,6 +309,7 @@ class Session:
         self._hash()
         payload = _END_ACK.pack(self._received, self._heard.digest())
         self._exchange, exchange = _ended, self._exchange
+        self.is_over = True
         self._last_word(exchange, pack(Kind.END_ACK, t_ns=self.t_ns, payload=payload))
         raise Shutdown(_ENDED)
 
@@ -329,6 +337,9 @@ class Session:
     def hand_over(self, files: Iterable[tuple[str, bytes]]) -> int:
         """Give the bench what the storage holds, where it cannot look itself; return how many."""
         return 0
+
+    def watch(self, alive: Callable[[], None]) -> None:
+        """Call ``alive`` now and then while a bench that is away is waited for."""
 
     def leave(self, reason: str) -> None:
         """Leave before the end of the run, and say why where the bench can hear it."""

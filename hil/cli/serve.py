@@ -95,7 +95,8 @@ def options(args: argparse.Namespace) -> Options:
 def main(argv: list[str]) -> int:
     """Serve; return the exit code."""
     args = parser().parse_args(argv)
-    from hil.serving.serve import LISTEN, Service, serve
+    from hil.serving.asked import LISTEN, Service
+    from hil.serving.serve import serve
 
     listen = args.listen or LISTEN
     keys = args.keys

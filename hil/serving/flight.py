@@ -195,6 +195,7 @@ class RemoteFlight:
                 if message[0] != Kind.STORED:
                     return
                 self.keeping.take(message[HEADER_NBYTES:])
+                leg.counted = self.keeping.counted or leg.counted
                 leg.send(pack(Kind.GRANT))
         except ChannelLost as error:
             self.link.told(f"the storage of the payload computer did not come whole: {error}")

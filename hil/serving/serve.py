@@ -6,8 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from hil import verdict
@@ -18,38 +16,14 @@ from hil.missions import load as load_mission
 from hil.options import Options, checked
 from hil.outcome import Outcome, View
 from hil.rundir import host_errors
+from hil.serving.asked import Service
 from hil.serving.link import Link
 from hil.serving.session import ServedSession
 from hil.session import run_directory
 from hil.time.transports.zeromq import ZeroMQListener
 
-#: Where a bench listens unless it is told.
-LISTEN = "tcp://127.0.0.1:5557"
 #: Signals that end a bench with its books closed; the second one ends it at once.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Service:
-    """What a listening bench is asked to be. ``patience_s``: see :class:`~hil.serving.link.Link`;
-    ``once``: one run and no more."""
-
-    listen: str = LISTEN
-    keys: Path | None = None
-    once: bool = False
-    patience_s: float = 1.0
-
-    def checked(self) -> Service:
-        """Return it. Raises ``UsageError`` for what no bench can listen on."""
-        scheme = self.listen.partition("://")[0]
-        if scheme not in ("tcp", "ipc"):
-            raise UsageError(
-                f"listen address {self.listen!r}: give tcp://HOST:PORT, or ipc://PATH for "
-                "flight software on this machine"
-            )
-        if not 0.0 < self.patience_s <= 3600.0:
-            raise UsageError(f"patience {self.patience_s:g} s: give a time up to 3600 s")
-        return self
 
 
 class Stop:
@@ -115,7 +89,7 @@ def serve(
             while not stop():
                 if link.await_peer() is None:
                     break
-                outcome = _fly(options, link, told, progress)
+                outcome = _fly(options, service, link, told, progress)
                 ended(outcome)
                 code = 0 if outcome.verdict.good else 1
                 if service.once:
@@ -127,6 +101,7 @@ def serve(
 
 def _fly(
     options: Options,
+    service: Service,
     link: Link,
     told: Callable[[str], None],
     progress: Callable[[View], None],
@@ -137,4 +112,6 @@ def _fly(
     assert link.waiting is not None, "somebody has come"
     told(f"flying with {link.waiting.who()}")
     with run_directory(options.out, mission) as directory, host_errors(directory.final):
-        return ServedSession(options, board, mission, directory, progress, taking, link).run(plan)
+        session = ServedSession(options, board, mission, directory, progress, taking)
+        session.serve(service, link)
+        return session.run(plan)

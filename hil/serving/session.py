@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from hil.board import Board
-from hil.boards.binding import Taking
-from hil.missions.mission import Mission
-from hil.options import Options
-from hil.outcome import View
+from hil.outcome import Outcome
 from hil.rig import Rig
-from hil.rundir import RunDirectory
+from hil.serving.asked import Service
 from hil.serving.flight import RemoteFlight
-from hil.serving.link import Link
+from hil.serving.link import COUNTERS, Link
 from hil.serving.storing import Keeping
 from hil.session import Session
 from hil.supervisor import Flight
@@ -20,28 +14,22 @@ from hil.time.pacing import parse_pace
 
 
 class ServedSession(Session):
-    """A session whose flight software comes over ``link``; ``stopped`` ends it early."""
+    """A session whose flight software comes over a link."""
 
-    def __init__(
-        self,
-        options: Options,
-        board: Board,
-        mission: Mission,
-        directory: RunDirectory,
-        progress: Callable[[View], None],
-        taking: Taking | None,
-        link: Link,
-    ) -> None:
-        super().__init__(options, board, mission, directory, progress, taking)
-        self.link = link
-        self.stopped = False
+    stopped = False
+
+    def serve(self, service: Service, link: Link) -> None:
+        """Take the flight software from ``link``, as ``service`` asks."""
+        self.service, self.link = service, link
+        link.counters = dict.fromkeys(COUNTERS, 0)
 
     def _flight(self) -> Flight:
         storage = self.directory.path / "payload"
         storage.mkdir(mode=0o700)
         keeping, rate = Keeping(storage), parse_pace(self.options.pace)
         self.flight = flight = RemoteFlight(
-            self.supervisor, self.link, keeping, rate, self.service.bus_timeout_s
+            *(self.supervisor, self.link, keeping, rate),
+            *(self.service.bus_timeout_s, self.service.away_limit_s),
         )
         counted = self.rig.exchange.counted
         counted["link"], counted["link.storage"] = self.link.counters, keeping.counters
@@ -58,3 +46,7 @@ class ServedSession(Session):
 
     def _repeatable(self) -> bool:
         return super()._repeatable() and not self.stopped
+
+    def _close(self, wall_s: float, used: dict[str, float]) -> Outcome:
+        self.known = {"flight": "remote", "came": self.flight.came}
+        return super()._close(wall_s, used)

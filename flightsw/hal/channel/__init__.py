@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flightsw.errors import BenchLostError
 
@@ -32,8 +32,6 @@ class Channel(Protocol):
     """A connection to a bench."""
 
     endpoint: str
-    #: what the greeting says of us besides name and process: empty where no link can break
-    about: Mapping[str, Any]
 
     def exchange(self, message: bytes) -> bytes:
         """Send a message and return the reply. Raises :class:`Lost` when the bench is gone."""

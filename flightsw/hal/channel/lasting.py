@@ -36,6 +36,8 @@ class LastingChannel:
         self._hello["session"] = link["session"]
         #: how long a bench that does not come back is waited for
         self.patience_s = float("inf")
+        #: called while it is waited for: we are well, and wait
+        self.on_wait: Callable[[], None] = lambda: None
         #: what the bench is told that we have counted
         self.tell: Callable[[], Mapping[str, int]] = lambda: self.counters
         self._count = 0
@@ -57,6 +59,7 @@ class LastingChannel:
                 lost_s = time.monotonic() if lost_s is None else lost_s
                 if time.monotonic() - lost_s > self.patience_s:
                     raise Lost(f"it did not come back within {self.patience_s:g} s")
+                self.on_wait()
                 self.come_back(SLICE_S)
                 continue
             try:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Mapping
-from typing import Any
 
 from flightsw.codec.wire import HEADER_NBYTES
 from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, Lost
@@ -23,7 +21,6 @@ class SeqpacketChannel:
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self.about: Mapping[str, Any] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._socket.connect(endpoint.partition("://")[2])

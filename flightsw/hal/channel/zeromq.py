@@ -70,7 +70,9 @@ class ZeroMQChannel:
         # A connection that breaks in its handshake looks like one whose keys are wrong.
         self._refusals = zmq.EVENT_HANDSHAKE_FAILED_AUTH if welcomed else _REFUSALS
         shared = endpoint.startswith("inproc")
-        self.about: Mapping[str, Any] = {} if shared else {"link": LINK, "host": os.uname().nodename}
+        self.about: Mapping[str, Any] = (
+            {} if shared else {"link": LINK, "host": os.uname().nodename}
+        )
         # Both ends of inproc must share a context; the process has one by convention.
         self._context: zmq.Context[zmq.Socket[bytes]] = (
             zmq.Context.instance() if shared else zmq.Context()

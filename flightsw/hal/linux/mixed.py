@@ -27,7 +27,7 @@ class MixedHal:
 
     def __init__(self, bench: BenchHal | DirectHal, local: Mapping[str, str]) -> None:
         self.bench = bench
-        session = bench.session
+        self.session = session = bench.session
         self.clock: Clock = SharedClock(session)
         self.cpu = bench.cpu
         self.devices: Sequence[Device] = bench.devices

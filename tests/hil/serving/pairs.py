@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hil.options import Options
 from hil.outcome import Outcome
-from hil.serving.serve import Service, serve
+from hil.serving.asked import Service
+from hil.serving.serve import serve
 
 #: Long enough that a busy machine makes no difference; nothing waits so long.
 LIMIT_S = 120.0

@@ -14,7 +14,8 @@ from flightsw.__main__ import fly as fly_software
 from hil.cli import main
 from hil.errors import UsageError
 from hil.options import Options
-from hil.serving.serve import Service, serve
+from hil.serving.asked import Service
+from hil.serving.serve import serve
 from hil.session import fly
 from hil.time.transports.keys import make_keys
 from tests.hil.serving.pairs import bench
