@@ -33,6 +33,10 @@ ENUMS = (
     enums.JobReason,
     enums.Failure,
     enums.ClassId,
+    enums.ComputerKind,
+    enums.ThermalSource,
+    enums.Provider,
+    enums.ProviderFailure,
 )
 HEAD = """\
 # Telemetry and telecommands
@@ -81,6 +85,8 @@ def page() -> str:
     parts = [HEAD, "## Housekeeping: TM[3,25]\n", "The structure id (u8), then the fields.\n"]
     for structure in dictionary.STRUCTURES:
         every = f"every {structure.interval_s} s" if structure.periodic else "when asked for"
+        if structure.optional:
+            every += ", where the flight software was told to (--computer, --providers, --thermal)"
         parts += [f"### {structure.sid}: {structure.name}, {every}\n", fields(structure.struct)]
     parts += ["## Events: TM[5,1] to TM[5,4]\n", "The event id (u16), then the fields.\n"]
     for event in dictionary.EVENTS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
+from types import FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flightsw.hal.bench import BenchHal
@@ -43,6 +43,23 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stay when a run is over, or the bench is away or resets us, and fly the next one",
     )
+    parser.add_argument(
+        "--computer",
+        choices=("auto", "none", "pi", "jetson", "gpu"),
+        help="what is read of this computer itself, as housekeeping (default: the mission's)",
+    )
+    parser.add_argument(
+        "--thermal",
+        choices=("bench", "board", "max"),
+        help="whose temperature of the processor is governed: that of the bench, of this board, or "
+        "the higher one (default: the mission's)",
+    )
+    parser.add_argument(
+        "--providers",
+        metavar="NAME,...",
+        help="what may run the network, in order: tensorrt, cuda, cpu, or auto (default: the "
+        "mission's); the processor is always the last",
+    )
     return parser
 
 
@@ -53,11 +70,13 @@ def fly(
     keys: Path | None = None,
     local: Sequence[str] = (),
     alive: Callable[[], None] = lambda: None,
+    *,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Fly against the bench at ``endpoint`` until it ends the run; ``local`` are own buses.
 
-    ``alive`` is called now and then while all is well. Raises
-    :class:`~flightsw.errors.Shutdown` when a signal has ended it.
+    ``alive`` is called now and then while all is well; ``overrides`` go before the configuration
+    of the mission. Raises :class:`~flightsw.errors.Shutdown` when a signal has ended it.
     """
     from flightsw.app import create
     from flightsw.errors import BenchLostError, Shutdown
@@ -67,7 +86,7 @@ def fly(
         session = hal.session
         session.watch(alive)
         try:
-            app = create(hal, storage)
+            app = create(hal, storage, overrides=overrides)
             app.scheduler.groups[-1].tasks.append(lambda now_ns: alive())
             app.run()
         except Shutdown as stop:  # before the start was over
@@ -102,6 +121,12 @@ def _hal(endpoint: str, name: str, keys: Path | None, local: Sequence[str]) -> B
         raise
 
 
+def _overrides(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the keys of the configuration that were given on the command line."""
+    given = {name: getattr(arguments, name) for name in ("computer", "thermal", "providers")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     from flightsw.errors import Shutdown
 
@@ -121,7 +146,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, _stop)
     given = arguments
-    act = partial(fly, given.bench, given.storage, given.name, given.keys, given.local)
+    act = partial(
+        fly,
+        given.bench,
+        given.storage,
+        given.name,
+        given.keys,
+        given.local,
+        overrides=_overrides(given),
+    )
     try:
         if arguments.stay:
             from flightsw.staying import stay

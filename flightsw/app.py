@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flightsw.codec.dictionary import Mode, RateGroup, Role
@@ -13,19 +15,24 @@ from flightsw.codec.dictionary.events import (
     COMMAND_REDONE,
     OVERRUN,
     PARAMETERS_LOADED,
+    PROVIDER_CHOSEN,
+    PROVIDER_FALLBACK,
     STORAGE_DAMAGED,
     STORE_FULL,
 )
 from flightsw.codec.dictionary.housekeeping import (
     COMPUTE,
+    COMPUTER,
     COUNTERS,
     MOTION,
     POWER,
     STATUS,
     THERMAL,
 )
+from flightsw.compute.providers import NUMBERS, Fallback, asked
 from flightsw.compute.segmenter import Segmenter, ThresholdSegmenter, TileClassifier
 from flightsw.compute.service import PAUSE_SAFE, ComputeService
+from flightsw.computer.kinds import Computer
 from flightsw.config import FlightConfig
 from flightsw.drivers.ttc import Ttc
 from flightsw.drivers.ublox import Ublox
@@ -33,6 +40,7 @@ from flightsw.errors import BusError, Shutdown
 from flightsw.hal import Hal
 from flightsw.scheduler import Group, Scheduler, Spec
 from flightsw.services import collectors
+from flightsw.services.board import Board, collect, wanted
 from flightsw.services.connection import ConnectionTest
 from flightsw.services.downlink import Downlink
 from flightsw.services.events import Events
@@ -136,9 +144,8 @@ class App:
             lambda: parameters,
             config.plan_max_entries,
         )
-        segmenter: TileClassifier = (
-            Segmenter() if config.inference == "onnx" else ThresholdSegmenter()
-        )
+        self.board = Board(Computer(config.computer), config.thermal) if wanted(config) else None
+        self.segmenter = segmenter = self._segmenter()
         self.compute = ComputeService(
             self.hal,
             config,
@@ -151,7 +158,7 @@ class App:
             parameters,
             lambda: self.gnss.fix if self.gnss else None,
         )
-        self.sensors = Sensors(self.parts, events, self.started_ns)
+        self.sensors = Sensors(self.parts, events, self.started_ns, self.board)
         self.uplink = Uplink(self.ttc, config.scid, self.router)
         self.downlink = Downlink(
             self.ttc,
@@ -164,6 +171,14 @@ class App:
             events,
         )
         self._register()
+
+    def _segmenter(self) -> TileClassifier:
+        if self.config.inference != "onnx":
+            return ThresholdSegmenter()
+        segmenter = Segmenter(providers=asked(self.config.providers))
+        if self.config.providers != "cpu":
+            segmenter.on_fallback = self._fallback
+        return segmenter
 
     def _register(self) -> None:
         """Connect telecommands to services, and housekeeping to its sources."""
@@ -181,6 +196,8 @@ class App:
             (COUNTERS, collectors.counters),
         ):
             self.housekeeping.collect(structure.sid, partial(collector, self))
+        if self.board is not None:
+            self.housekeeping.collect(COMPUTER.sid, partial(collect, self, self.board))
 
     def _make_groups(self) -> None:
         for spec, task in zip(GROUPS, (self._control, self._second, self._slow), strict=True):
@@ -196,12 +213,29 @@ class App:
         resumed = compute.open_jobs()
         events.report(BOOT, self.boot_count, resumed, doubt[2] if doubt else 0, self.parts.mask())
         self._report_parameters()
+        self._report_provider()
         if self.storage.repairs:
             events.report(STORAGE_DAMAGED, self.storage.repairs)
         self.schedule.now_ns = self.clock.now_ns()
         self.modes.started()
         self.router.redo_interrupted(lambda sequence: events.report(COMMAND_REDONE, sequence))
         compute.start()
+
+    def _report_provider(self) -> None:
+        """Tell what runs the network, where that was asked for."""
+        if self.config.providers == "cpu" or self.config.inference != "onnx":
+            return
+        fallbacks = self.segmenter.fallbacks
+        for count, fallback in enumerate(fallbacks, 1):
+            number = NUMBERS[fallback.provider]
+            self.events.report(PROVIDER_FALLBACK, number, fallback.failure, count)
+        first = NUMBERS[asked(self.config.providers)[0]]
+        self.events.report(PROVIDER_CHOSEN, self.segmenter.provider_number, first, len(fallbacks))
+
+    def _fallback(self, fallback: Fallback) -> None:
+        """A provider stopped in the middle of its work; the processor goes on."""
+        number, count = NUMBERS[fallback.provider], len(self.segmenter.fallbacks)
+        self.events.report(PROVIDER_FALLBACK, number, fallback.failure, count)
 
     # --- rate groups -----------------------------------------------------------------------------
 
@@ -319,11 +353,18 @@ class App:
         return status(self)
 
 
-def create(hal: Hal, storage: Path, files: Files | None = None) -> App:
+def create(
+    hal: Hal,
+    storage: Path,
+    files: Files | None = None,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
+) -> App:
     """Return the flight software on this hardware, started and in mode NOMINAL or SAFE.
+
+    ``overrides`` are keys of the configuration that who starts it has set.
 
     Raises :class:`~flightsw.errors.DeviceTableError` for a bad device table or configuration,
     :class:`~flightsw.errors.StorageError` when ``storage`` cannot be used.
     """
-    config = FlightConfig(hal.config)
+    config = FlightConfig({**hal.config, **overrides})
     return App(hal, Storage(storage, files, fsync=config.fsync), config)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flightsw.codec.dictionary import APID, PARAMETER_BY_NAME
+from flightsw.compute.providers import asked
+from flightsw.computer.kinds import KINDS
 from flightsw.errors import DeviceTableError
 
 
@@ -39,6 +41,11 @@ KEYS: dict[str, Key] = {
     "plan_max_entries": Key(int, 200, 1, 255, doc="activities in the time-based schedule"),
     "epoch_unix_s": Key(int, -1, -1, 1 << 40, doc="mission epoch, for whole seconds of GNSS time"),
     "fsync": Key(bool, True, doc="force commit points to the medium"),
+    "computer": Key(str, "none", choices=KINDS, doc="what is read of the computer itself"),
+    "thermal": Key(
+        str, "bench", choices=("bench", "board", "max"), doc="whose temperature is governed"
+    ),
+    "providers": Key(str, "cpu", doc="what may run the network, in order: tensorrt,cuda or auto"),
 }
 
 
@@ -58,11 +65,18 @@ class FlightConfig:
     plan_max_entries: int
     epoch_unix_s: int
     fsync: bool
+    computer: str
+    thermal: str
+    providers: str
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         """Check ``given``; raises :class:`~flightsw.errors.DeviceTableError` naming the key."""
         for name, key in KEYS.items():
             setattr(self, name, _checked(name, key, given.get(name, key.default)))
+        try:
+            asked(self.providers)
+        except ValueError as error:
+            raise DeviceTableError(f"flight configuration: providers: {error}") from None
         #: defaults of on-board parameters that the mission replaces
         self.parameters: dict[str, float] = {}
         for name, value in given.items():

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flightsw.codec.dictionary import Provider, ProviderFailure
 from flightsw.codec.install import install_command
+from flightsw.compute.providers import NAMES, NUMBERS, Fallback, Opened, asked, open_session
 from flightsw.errors import ModelError
 
 Bytes = NDArray[np.uint8]
@@ -26,8 +28,6 @@ TILE = 128
 
 _MODEL = Path(__file__).parent / "models" / "segmenter.onnx"
 _REMEDY = install_command()
-# the default algorithm is a plain matrix product; the others may use inexact transforms
-_CUDA_OPTIONS = {"cudnn_conv_algo_search": "DEFAULT"}
 
 
 class TileClassifier(Protocol):
@@ -42,6 +42,14 @@ class TileClassifier(Protocol):
         """What executes it."""
 
     @property
+    def provider_number(self) -> Provider:
+        """The same as telemetry has it."""
+
+    @property
+    def fallbacks(self) -> Sequence[Fallback]:
+        """Providers that were asked for and given up."""
+
+    @property
     def sha256(self) -> str:
         """Hash of what decides its results, hexadecimal."""
 
@@ -54,14 +62,21 @@ class Segmenter:
 
     name = "segmenter"
 
-    def __init__(
-        self, path: Path | str | None = None, providers: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, path: Path | str | None = None, providers: Sequence[str] = ("cpu",)) -> None:
         """Load a model and the JSON file beside it; ``providers`` in order of preference.
 
-        Raises ModelError when onnxruntime or a file is missing, or the hash does not match.
+        Behind all of them stands the processor (:mod:`flightsw.compute.providers`). Raises
+        ModelError when onnxruntime or a file is missing, a provider is none, or the hash does not
+        match.
         """
-        self._path, self._providers = path, providers
+        self._path = path
+        try:
+            self._providers = asked(",".join(providers))
+        except ValueError as error:
+            raise ModelError(f"model {self._model}: {error}") from None
+        #: providers that were given up, in order, and who is told of the next one
+        self.fallbacks: list[Fallback] = []
+        self.on_fallback: Callable[[Fallback], None] | None = None
         model = self._model
         self.card = _read_card(model.with_suffix(".json"))
         data = _read(model)
@@ -71,8 +86,10 @@ class Segmenter:
                 f"model {model}: sha256 {self._sha256[:12]} is not that of its card "
                 f"({str(self.card.get('sha256'))[:12]}); restore the file or train it again"
             )
-        self._session: Any = _session(data, providers, model)
-        self._provider = str(self._session.get_providers()[0])
+        opened = _open(data, self._providers, model)
+        self._session: Any = opened.session
+        self._word = opened.provider
+        self.fallbacks += opened.fallbacks
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs: where the model is, which is loaded when it is first used."""
@@ -84,8 +101,13 @@ class Segmenter:
 
     @property
     def provider(self) -> str:
-        """The execution provider that onnxruntime chose first."""
-        return self._provider
+        """The execution provider, as onnxruntime calls it."""
+        return NAMES[self._word]
+
+    @property
+    def provider_number(self) -> Provider:
+        """The execution provider as telemetry has it."""
+        return NUMBERS[self._word]
 
     @property
     def sha256(self) -> str:
@@ -98,9 +120,25 @@ class Segmenter:
         if len(tiles) == 0:
             return np.empty((0, TILE, TILE), np.uint8)
         if self._session is None:
-            self._session = _session(_read(self._model), self._providers, self._model)
-        classes: Bytes = self._session.run(None, {"tiles": np.ascontiguousarray(tiles)})[0]
+            self._session = _open(_read(self._model), (self._word,), self._model).session
+        feed = {"tiles": np.ascontiguousarray(tiles)}
+        try:
+            classes: Bytes = self._session.run(None, feed)[0]
+        except Exception as error:
+            if self._word == "cpu":
+                raise
+            self._fall_back((str(error).splitlines() or [type(error).__name__])[0])
+            classes = self._session.run(None, feed)[0]
         return classes
+
+    def _fall_back(self, why: str) -> None:
+        """Go on with the processor: the provider stopped in the middle of its work."""
+        fallback = Fallback(self._word, ProviderFailure.STOPPED, why)
+        self.fallbacks.append(fallback)
+        self._word = "cpu"
+        self._session = _open(_read(self._model), ("cpu",), self._model).session
+        if self.on_fallback is not None:
+            self.on_fallback(fallback)
 
 
 class ThresholdSegmenter:
@@ -111,6 +149,8 @@ class ThresholdSegmenter:
 
     name = "threshold"
     provider = "numpy"
+    provider_number = Provider.NUMPY
+    fallbacks: Sequence[Fallback] = ()
 
     #: the darkest channel of a cloud pixel, and the widest spread of its channels, in counts
     CLOUD_DARKEST = 100
@@ -198,25 +238,13 @@ def _read_card(path: Path) -> dict[str, Any]:
     return card
 
 
-def _session(data: bytes, providers: Sequence[str] | None, model: Path) -> Any:
-    """Return an onnxruntime session on one thread; raises ModelError."""
+def _open(data: bytes, wanted: Sequence[str], model: Path) -> Opened:
+    """Return an onnxruntime session; raises ModelError."""
     try:
         import onnxruntime as ort
     except ImportError as error:
         raise ModelError(f"model {model}: onnxruntime is not installed; {_REMEDY}") from error
-    available = ort.get_available_providers()
-    wanted = [p for p in providers or ["CPUExecutionProvider"] if p in available]
-    if not wanted:
-        raise ModelError(
-            f"model {model}: none of the providers {list(providers or [])} is in this "
-            f"onnxruntime, which has {available}; name one of those"
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    named = [(p, _CUDA_OPTIONS if p == "CUDAExecutionProvider" else {}) for p in wanted]
     try:
-        return ort.InferenceSession(data, options, providers=named)
+        return open_session(data, wanted, ort)
     except Exception as error:  # onnxruntime raises a dozen unrelated classes
         raise ModelError(f"model {model}: onnxruntime cannot load it ({error})") from error

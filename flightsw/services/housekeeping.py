@@ -61,15 +61,20 @@ class Housekeeping:
         self._parameter = parameter
         self._collectors: dict[int, Collector] = {}
         self._reports = {
-            s.sid: _Report(s.sid, s.ids(), s.interval_s, s.periodic) for s in STRUCTURES
+            s.sid: _Report(s.sid, s.ids(), s.interval_s, s.periodic)
+            for s in STRUCTURES
+            if not s.optional
         }
         self.clamped = 0
         self.reported = 0
 
     def collect(self, sid: int, collector: Collector) -> None:
-        """Name the source of a structure of the dictionary."""
+        """Name the source of a structure of the dictionary; an optional one exists from then on."""
         assert sid in STRUCTURE_BY_SID, f"housekeeping structure {sid} is not in the dictionary"
         self._collectors[sid] = collector
+        if sid not in self._reports:
+            s = STRUCTURE_BY_SID[sid]
+            self._reports[sid] = _Report(sid, s.ids(), s.interval_s, s.periodic)
 
     def tick(self, now_ns: int) -> None:
         """Report each periodic structure whose interval has passed."""
@@ -134,14 +139,15 @@ class Housekeeping:
 
     def _create(self, request: Request, arguments: Any) -> Callable[[], None]:
         sid, parameters = arguments.sid, tuple(arguments.parameters)
-        if sid in self._reports:
+        if sid in self._reports or sid in STRUCTURE_BY_SID:
             raise Refusal(Failure.ALREADY_EXISTS, sid)
-        if len(self._reports) - len(STRUCTURES) >= _CREATED_MAX:
+        if len(self._reports) - len(self._collectors) >= _CREATED_MAX:
             raise Refusal(Failure.FULL, _CREATED_MAX)
         if not 0 < len(parameters) <= _PARAMETERS_MAX:
             raise Refusal(Failure.OUT_OF_RANGE, len(parameters))
         for number in parameters:
-            if number not in POOL and number not in PARAMETER_BY_ID:
+            known = number in POOL and number >> 8 in self._collectors
+            if not known and number not in PARAMETER_BY_ID:
                 raise Refusal(Failure.UNKNOWN_ID, number)
         interval_s = _interval(arguments.interval_s)
 

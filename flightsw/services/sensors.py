@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flightsw.codec.dictionary import GovernorState, Role, Suspicion
+from flightsw.codec.dictionary import GovernorState, Role, Suspicion, ThermalSource
 from flightsw.codec.dictionary.events import (
     POWER_GOVERNOR,
     SENSOR_SUSPECT,
@@ -16,6 +16,7 @@ from flightsw.drivers.ina3221 import Ina3221
 from flightsw.drivers.lm75 import Lm75
 from flightsw.drivers.lsm6dsox import Lsm6dsox
 from flightsw.drivers.tmp117 import Tmp117
+from flightsw.services.board import Board
 from flightsw.services.events import Events
 from flightsw.services.governor import PowerGovernor, Readings, ThermalGovernor
 from flightsw.services.modes import Modes
@@ -30,7 +31,10 @@ _NO_RAILS = (0, 0, 0, 0, 0, 0)
 class Sensors:
     """Last samples, and the governors; call :meth:`sample` once a second."""
 
-    def __init__(self, parts: Parts, events: Events, started_ns: int) -> None:
+    def __init__(
+        self, parts: Parts, events: Events, started_ns: int, board: Board | None = None
+    ) -> None:
+        self._board_computer = board
         self._parts = parts
         self._events = events
         self._started_ns = started_ns
@@ -63,9 +67,15 @@ class Sensors:
         board = parts.read(Role.TEMP_BOARD, self._board.read) if self._board else None
         eps = self._poll_eps(now_ns)
         fresh_imu = now_ns - self.motion_ns < 2_000_000_000 and self.motion_ns >= 0
+        chip_cdeg = None if chip is None else tmp117.centidegrees(chip)
+        board_cdeg = None if board is None else tmp117.centidegrees(board)
+        if self._board_computer is not None:
+            chip_cdeg = self._board_computer.govern(chip_cdeg)
+            if self._board_computer.source == ThermalSource.BOARD:
+                board_cdeg = None  # what the bench says is of another place: no judge of this one
         return Readings(
-            chip_cdeg=None if chip is None else tmp117.centidegrees(chip),
-            board_cdeg=None if board is None else tmp117.centidegrees(board),
+            chip_cdeg=chip_cdeg,
+            board_cdeg=board_cdeg,
             imu_cdeg=lsm6dsox.centidegrees(self.motion[0]) if fresh_imu else None,
             battery_mv=eps.battery_mv if eps else None,
             soc_permille=eps.soc_permille if eps else None,

@@ -141,3 +141,38 @@ class ClassId(IntEnum):
     SEA = 0
     LAND = 1
     CLOUD = 2
+
+
+class ComputerKind(IntEnum):
+    """What the payload computer is, as far as it reads itself."""
+
+    NONE = 0
+    PI = 1
+    JETSON = 2
+    GPU = 3
+
+
+class ThermalSource(IntEnum):
+    """Where the temperature comes from that the thermal governor acts on as the processor's."""
+
+    NONE = 0
+    BENCH = 1
+    BOARD = 2
+
+
+class Provider(IntEnum):
+    """What runs the network."""
+
+    CPU = 0
+    CUDA = 1
+    TENSORRT = 2
+    NUMPY = 3
+
+
+class ProviderFailure(IntEnum):
+    """Why a provider that was asked for does not run the network."""
+
+    ABSENT = 0
+    REFUSED = 1
+    REPLACED = 2
+    STOPPED = 3

@@ -221,6 +221,27 @@ STORAGE_DAMAGED = Event(
     Struct(field("repairs", Int16ub, "", "slots or journal tails that failed their checksum")),
 )
 
+PROVIDER_CHOSEN = Event(
+    80,
+    _LOW,
+    "PROVIDER_CHOSEN",
+    Struct(
+        field("provider", Int8ub, "", "what runs the network, see Provider"),
+        field("wanted", Int8ub, "", "what was asked for first, see Provider"),
+        field("fallbacks", Int8ub, "", "providers that were asked for before it and given up"),
+    ),
+)
+PROVIDER_FALLBACK = Event(
+    81,
+    _MEDIUM,
+    "PROVIDER_FALLBACK",
+    Struct(
+        field("provider", Int8ub, "", "what was given up, see Provider"),
+        field("failure", Int8ub, "", "why, see ProviderFailure"),
+        field("count", Int16ub, "", "providers given up since start"),
+    ),
+)
+
 EVENTS: tuple[Event, ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Event)
 )

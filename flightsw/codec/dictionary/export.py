@@ -66,6 +66,7 @@ def _housekeeping(made: System, base: Base) -> None:
     base = add_layout(made, base, "HK", nodes, _of(3, 25), extended=True, doc=doc)
     for structure in STRUCTURES:
         every = f"every {structure.interval_s} s" if structure.periodic else "when asked for"
+        every += ", where it was told to" if structure.optional else ""
         where = (Comparison("HK_sid", "==", structure.sid),)
         _report(made, base, f"HK_{structure.name}", structure.struct, where, f"{doc}, {every}")
 

@@ -17,13 +17,17 @@ from .fields import names_of
 
 
 class Structure(NamedTuple):
-    """One housekeeping structure: ``interval_s`` and ``periodic`` hold until ground says else."""
+    """One housekeeping structure: ``interval_s`` and ``periodic`` hold until ground says else.
+
+    An ``optional`` one exists only where the flight software was told to make it.
+    """
 
     sid: int
     name: str
     interval_s: int
     periodic: bool
     struct: Any
+    optional: bool = False
 
     def ids(self) -> tuple[int, ...]:
         """Return the parameter ids of the fields in wire order."""
@@ -175,7 +179,45 @@ COUNTERS = Structure(
     ),
 )
 
-STRUCTURES: tuple[Structure, ...] = (STATUS, POWER, THERMAL, MOTION, COMPUTE, COUNTERS)
+#: Fields from here on hold nothing unless their bit of ``valid`` is set: absent is not 0.
+COMPUTER = Structure(
+    7,
+    "computer",
+    10,
+    True,
+    Struct(
+        field("kind", Int8ub, "", "what the computer is, see ComputerKind"),
+        field("provider", Int8ub, "", "what runs the network, see Provider"),
+        field("fallbacks", Int16ub, "", "providers asked for and given up since start"),
+        field("thermal_source", Int8ub, "", "whose temperature is governed, see ThermalSource"),
+        field("absent", Int16ub, "", "readings that the computer did not tell, at the last look"),
+        field("valid", Int32ub, "", "bit n: the field n places further on holds a reading"),
+        field("bench_cdeg", Int16sb, "0.01 degC", "0: the processor by its part on the bench"),
+        field("board_cdeg", Int16sb, "0.01 degC", "1: the processor by the computer's own zones"),
+        field("throttled", Int32ub, "", "2: throttle word of a Raspberry Pi"),
+        field("cpu_khz", Int32ub, "kHz", "3: fastest clock of the cores"),
+        field("cpu_permille", Int16ub, "1/1000", "4: busy cores since the last look"),
+        field("load", Int16ub, "1/100", "5: runnable threads, mean of a minute"),
+        field("memory_used_kib", Int32ub, "KiB", "6: memory in use"),
+        field("memory_total_kib", Int32ub, "KiB", "7: memory there is"),
+        field("power_mw", Int32ub, "mW", "8: what the whole computer draws"),
+        field("rail_1_mw", Int32ub, "mW", "9: first rail of the power monitors"),
+        field("rail_2_mw", Int32ub, "mW", "10: second rail"),
+        field("rail_3_mw", Int32ub, "mW", "11: third rail"),
+        field("gpu_cdeg", Int16sb, "0.01 degC", "12: temperature of the GPU"),
+        field("gpu_khz", Int32ub, "kHz", "13: clock of the GPU"),
+        field("gpu_permille", Int16ub, "1/1000", "14: load of the GPU"),
+        field("gpu_memory_used_kib", Int32ub, "KiB", "15: memory of the GPU in use"),
+        field("gpu_memory_total_kib", Int32ub, "KiB", "16: memory of the GPU"),
+        field("gpu_power_mw", Int32ub, "mW", "17: what the GPU draws"),
+        field("gpu_ecc_corrected", Int32ub, "", "18: errors of its memory, corrected"),
+        field("gpu_ecc_uncorrected", Int32ub, "", "19: errors of its memory, not corrected"),
+        field("gpu_throttle", Int32ub, "", "20: why its clock is held down, as NVML has it"),
+    ),
+    optional=True,
+)
+
+STRUCTURES: tuple[Structure, ...] = (STATUS, POWER, THERMAL, MOTION, COMPUTE, COUNTERS, COMPUTER)
 BY_SID: dict[int, Structure] = {structure.sid: structure for structure in STRUCTURES}
 
 #: Every field of the data pool: parameter id -> (name, construct type with unit and meaning).

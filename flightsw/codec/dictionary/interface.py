@@ -41,5 +41,8 @@ CONFIG_NAMES: tuple[str, ...] = (
     "plan_max_entries",
     "epoch_unix_s",
     "fsync",
+    "computer",
+    "thermal",
+    "providers",
 )
 FLIGHT_KEYS: tuple[str, ...] = (*CONFIG_NAMES, *(parameter.name for parameter in PARAMETERS))
