@@ -1,4 +1,4 @@
-"""``python -m flightsw``: fly against a bench."""
+"""``python -m flightsw``: fly against a bench, or on the computer's own buses alone."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="flightsw", description="The flight software of a compute payload."
     )
-    parser.add_argument(
-        "--bench", required=True, metavar="ENDPOINT", help="where the bench listens"
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--bench", metavar="ENDPOINT", help="where the bench listens")
+    where.add_argument(
+        "--devices",
+        type=Path,
+        metavar="FILE",
+        help="fly without a bench on this computer's own buses; `hil devices` writes the file",
     )
     parser.add_argument(
         "--storage", required=True, type=Path, metavar="DIR", help="jobs, products and journals"
@@ -104,6 +109,29 @@ def fly(
         session.hand_over(files_of(storage))
 
 
+def fly_alone(
+    devices: Path,
+    storage: Path,
+    local: Sequence[str] = (),
+    alive: Callable[[], None] = lambda: None,
+) -> None:
+    """Fly on this computer's own buses, as a device table says.
+
+    Raises :class:`~flightsw.errors.Shutdown` when a signal has ended it.
+    """
+    from flightsw.app import create
+    from flightsw.errors import Shutdown
+    from flightsw.hal.linux.alone import LinuxHal, count_start, read_table
+    from flightsw.hal.linux.local import parse_locals
+
+    table, instead = read_table(devices), parse_locals(local)
+    with LinuxHal(table, instead, count_start(storage)) as hal:
+        app = create(hal, storage)
+        app.scheduler.groups[-1].tasks.append(lambda now_ns: alive())
+        app.run()
+    raise Shutdown("stopped by a signal")
+
+
 def _hal(endpoint: str, name: str, keys: Path | None, local: Sequence[str]) -> BenchHal | MixedHal:
     from flightsw.hal.channel import connect
 
@@ -155,6 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         given.local,
         overrides=_overrides(given),
     )
+    if given.devices is not None:
+        act = partial(fly_alone, given.devices, given.storage, given.local)
     try:
         if arguments.stay:
             from flightsw.staying import stay

@@ -35,6 +35,7 @@ VERBS = {
     "tap": ("hil.cli.tap", "packets of a run while it flies, for Wireshark, or as lines"),
     "export": ("hil.cli.export", "a capture for other tools: pcapng, candump, VCD, CSV, Parquet"),
     "snapshot": ("hil.cli.snapshot", "keep the whole state of a run, and go to any record of it"),
+    "devices": ("hil.cli.devices", "the device table of a board, to fly without a bench"),
     "keys": ("hil.cli.keys", "the keys of a bench on tcp, and which clients may connect"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from flightsw.codec.wire import Kind
 from flightsw.errors import DeviceTableError
 from flightsw.hal import Clock
 from flightsw.hal.linux.bus import KernelBus, LocalChannel, Tell
+from flightsw.hal.linux.can import LinuxCAN
+from flightsw.hal.linux.gpio import LinuxGPIO, LinuxGPIOChip
 from flightsw.hal.linux.i2c import LinuxI2C
+from flightsw.hal.linux.slcan import SerialCAN
+from flightsw.hal.linux.spi import LinuxSPI
+from flightsw.hal.linux.uart import LinuxUART
 
 _B = TypeVar("_B", bound=KernelBus)
 
@@ -19,10 +24,14 @@ _DEFAULTS = (
     (re.compile(r"spi-(\d+)"), r"/dev/spidev\1"),
     (re.compile(r"(can\d+)"), r"\1"),
 )
-#: kind of a channel -> kind of the records that tell of it
-KINDS: Mapping[str, int] = {"i2c": int(Kind.I2C)}
-_BUSES: Mapping[str, type[KernelBus]] = {"i2c": LinuxI2C}
-_WORDS = {"i2c": "I2C", "spi": "SPI", "uart": "UART", "can": "CAN", "gpio": "GPIO"}
+#: kind of a channel -> kind of the records that tell of it, and what it is called
+KINDS: Mapping[str, tuple[int, str]] = {
+    "i2c": (int(Kind.I2C), "I2C"),
+    "spi": (int(Kind.SPI), "SPI"),
+    "uart": (int(Kind.UART), "UART"),
+    "can": (int(Kind.CAN), "CAN"),
+    "gpio": (int(Kind.GPIO), "GPIO"),
+}
 
 #: Says who is told of what crosses a bus: (channel, kind of the records).
 Teller = Callable[[str, int], Tell | None]
@@ -64,28 +73,52 @@ class LocalBuses:
         self._channels = {channel.name: channel for channel in channels}
         self._clock = clock
         self._teller = teller
-        self._open: dict[str, KernelBus] = {}
+        self._open: dict[tuple[str, int], KernelBus] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._channels
 
-    def bus(self, name: str, kind: type[_B], what: str) -> _B:
+    def _bus(self, name: str, kind: str, make: Callable[[LocalChannel], _B], select: int = 0) -> _B:
         """Return a bus. Raises ``DeviceTableError`` for one that there is not, or cannot be."""
-        found = self._open.get(name)
+        found: Any = self._open.get((name, select))
+        channel = self._channels.get(name)
+        if channel is None or channel.kind != kind:
+            there = ", ".join(n for n, c in self._channels.items() if c.kind == kind) or "none"
+            word = KINDS[kind][1]
+            raise DeviceTableError(f"no {word} bus {name!r} on this computer; there is {there}")
         if found is None:
-            channel = self._channels.get(name)
-            if channel is None or _BUSES.get(channel.kind) is not kind:
-                there = ", ".join(n for n, c in self._channels.items() if c.kind == what) or "none"
-                word = _WORDS[what]
-                raise DeviceTableError(f"no {word} bus {name!r} on this computer; there is {there}")
-            tell = self._teller(name, KINDS[channel.kind])
-            found = self._open[name] = kind(channel, self._clock, tell)
-        assert isinstance(found, kind), f"{name} is of one kind"
-        return found
+            found = self._open[name, select] = make(channel)
+        return cast(_B, found)
+
+    def _told(self, channel: LocalChannel) -> tuple[Clock, Tell | None]:
+        return self._clock, self._teller(channel.name, KINDS[channel.kind][0])
 
     def i2c(self, name: str) -> LinuxI2C:
         """Return an I2C controller."""
-        return self.bus(name, LinuxI2C, "i2c")
+        return self._bus(name, "i2c", lambda at: LinuxI2C(at, *self._told(at)))
+
+    def spi(self, name: str, chip_select: int) -> LinuxSPI:
+        """Return one chip select of an SPI controller."""
+        return self._bus(
+            name, "spi", lambda at: LinuxSPI(at, chip_select, *self._told(at)), chip_select
+        )
+
+    def uart(self, name: str) -> LinuxUART:
+        """Return a serial line."""
+        return self._bus(name, "uart", lambda at: LinuxUART(at, *self._told(at)))
+
+    def can(self, name: str) -> LinuxCAN | SerialCAN:
+        """Return a CAN controller: a network interface, or with a path a serial adapter."""
+
+        def make(at: LocalChannel) -> LinuxCAN | SerialCAN:
+            kind = SerialCAN if "/" in at.device else LinuxCAN
+            return kind(at, *self._told(at))
+
+        return self._bus(name, "can", make)
+
+    def gpio(self, name: str, line: int) -> LinuxGPIO:
+        """Return one line of a GPIO chip."""
+        return self._bus(name, "gpio", lambda at: LinuxGPIOChip(at, *self._told(at))).line(line)
 
     def close(self) -> None:
         """Give every device back."""
@@ -97,8 +130,8 @@ class LocalBuses:
 def check_kinds(channels: Iterable[LocalChannel]) -> None:
     """Raise ``DeviceTableError`` for a bus of a kind that is not reached through the kernel."""
     for channel in channels:
-        if channel.kind not in _BUSES:
+        if channel.kind not in KINDS:
             raise DeviceTableError(
                 f"{channel.name} is of kind {channel.kind}, which is not reached through the "
-                f"kernel here (that are {', '.join(_BUSES)}); leave it to the bench"
+                f"kernel here (that are {', '.join(KINDS)}); leave it to the bench"
             )

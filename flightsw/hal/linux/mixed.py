@@ -50,23 +50,28 @@ class MixedHal:
 
     def i2c(self, channel: str) -> I2C:
         """Return an I2C controller by the name of its channel."""
-        return self._own.i2c(channel) if channel in self._own else self.bench.i2c(channel)
+        there = self._own if channel in self._own else self.bench
+        return there.i2c(channel)
 
     def spi(self, channel: str, chip_select: int) -> SPI:
         """Return one chip select of an SPI controller."""
-        return self.bench.spi(channel, chip_select)
+        there = self._own if channel in self._own else self.bench
+        return there.spi(channel, chip_select)
 
     def uart(self, channel: str) -> UART:
         """Return a serial line."""
-        return self.bench.uart(channel)
+        there = self._own if channel in self._own else self.bench
+        return there.uart(channel)
 
     def can(self, channel: str) -> CAN:
         """Return a CAN controller."""
-        return self.bench.can(channel)
+        there = self._own if channel in self._own else self.bench
+        return there.can(channel)
 
     def gpio(self, channel: str, line: int) -> GPIO:
         """Return one line of a GPIO chip."""
-        return self.bench.gpio(channel, line)
+        there = self._own if channel in self._own else self.bench
+        return there.gpio(channel, line)
 
     def onewire(self, channel: str) -> OneWire:
         """Return a 1-Wire controller."""

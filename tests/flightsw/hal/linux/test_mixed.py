@@ -19,6 +19,7 @@ from hil.time.coordinator import Coordinator
 from hil.time.transports import listen
 
 BOARD_C, CHIP_C = 61.5, 72.25
+KINDS = (Kind.I2C, Kind.SPI, Kind.UART, Kind.CAN, Kind.GPIO)
 ADDRESSES = {0x48: BOARD_C, 0x49: CHIP_C}
 
 
@@ -79,21 +80,32 @@ def temperatures(records: Sequence[Record]) -> dict[int, set[float]]:
     return found
 
 
-def test_sensors_on_an_own_bus_and_the_rest_on_the_bench(tmp_path: Path) -> None:
-    """The flight software reads the sensors of its own I2C bus and everything else from the bench,
-    whose records hold both, marked."""
-    flown = Flown(tmp_path, ["i2c-1"], 6.0)
+def test_half_of_the_buses_are_own_ones_and_the_rest_is_the_bench(tmp_path: Path) -> None:
+    """The flight software reads sensors, flash and receiver on buses of its own, and power system,
+    carrier and the ground's line from the bench, whose records hold both, marked."""
+    flown = Flown(tmp_path, ["i2c-1", "spi-0=/dev/spidev0", "ttyAMA1=/dev/ttyAMA1"], 6.0)
     assert flown.code == 0
     own = flown.of(Kind.I2C)
     assert {r.flags for r in own} == {Flag.REPLY | Flag.BOARD}
     assert temperatures(own) == {address: {value} for address, value in ADDRESSES.items()}
-    assert {r.flags for r in flown.of(Kind.SPI)} == {int(Flag.REPLY)}
-    assert flown.of(Kind.CAN), "the power system was heard"
-    assert flown.of(Kind.UART), "the receiver was heard"
-    assert flown.rig.wiring.buses["i2c-1"].transfers == 0
-    assert flown.rig.exchange.observed.buses == {"i2c-1": "/dev/i2c-1"}
-    assert flown.rig.exchange.counted["observed"] == {
-        "records": len(own),
-        "lost": 0,
-        "after_end": 0,
+    flash = flown.of(Kind.SPI)
+    assert {r.flags for r in flash} == {Flag.REPLY | Flag.BOARD}
+    assert any(r.payload.endswith(b"\xef\x40\x18") for r in flash), "the flash told who it is"
+    lines = flown.of(Kind.UART)
+    channels = {bus.name: bus.index for bus in flown.rig.board.buses}
+    heard = b"".join(r.payload for r in lines if r.flags == Flag.INPUT | Flag.BOARD)
+    assert b"$GNRMC" in heard, "the receiver on the own line"
+    assert {r.flags & Flag.BOARD for r in lines if r.channel == channels["ttyAMA2"]} <= {0}
+    assert {r.flags & Flag.BOARD for r in flown.of(Kind.CAN)} == {0}
+    buses, exchange = flown.rig.wiring.buses, flown.rig.exchange
+    assert buses["i2c-1"].transfers == 0, "no emulated part was asked"
+    assert exchange.observed.buses == {
+        "i2c-1": "/dev/i2c-1",
+        "spi-0": "/dev/spidev0",
+        "ttyAMA1": "/dev/ttyAMA1",
     }
+    counted = exchange.counted["observed"]
+    real = [r for r in flown.records if r.flags & Flag.BOARD and r.kind in KINDS]
+    assert (counted["records"], counted["lost"]) == (len(real), 0)
+    times = [r.t_ns for r in flown.records if r.kind in KINDS]
+    assert times == sorted(times)
