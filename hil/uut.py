@@ -69,6 +69,7 @@ class ProcessFlight:
         self.storage = storage
         self.wall_limit_s = wall_limit_s
         self.listener = listen(endpoint, keys)
+        supervisor.rig.exchange.counted["listener"] = self.listener.counters
         self.keys = keys
         self.coordinator = Coordinator(supervisor.rig.exchange, self._gone)
         self.process: subprocess.Popen[bytes] | None = None

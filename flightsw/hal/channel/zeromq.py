@@ -30,6 +30,8 @@ _REFUSALS = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 )
+#: What a bench answers to a second client while one is connected (RFC 27): not now.
+_BUSY = 500
 
 
 def read_key_file(path: Path) -> dict[str, str]:
@@ -176,7 +178,10 @@ class ZeroMQChannel:
 
     def _check(self) -> None:
         while self._monitor.poll(0):
-            event = recv_monitor_message(self._monitor)["event"]
+            told = recv_monitor_message(self._monitor)
+            event = told["event"]
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and told["value"] == _BUSY:
+                raise Lost("another client is connected to it")
             if event & self._refusals:
                 raise BenchRefusedError(
                     f"the bench at {self.endpoint} refused our key: "

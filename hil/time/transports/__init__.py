@@ -48,6 +48,8 @@ class Listener(Protocol):
 
     #: what the participant is told to connect to
     endpoint: str
+    #: who came, was let in and was turned away, as far as this transport can tell
+    counters: dict[str, int]
 
     def channel(self) -> Channel:
         """Return a channel for the next participant that connects; the one before is closed."""

@@ -32,8 +32,14 @@ _TIMEVAL = struct.Struct("@ll")
 class SeqpacketChannel:
     """One connection. The first ``recv`` waits for the peer to connect."""
 
-    def __init__(self, listener: socket.socket | None, peer: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        listener: socket.socket | None,
+        peer: socket.socket | None = None,
+        counters: dict[str, int] | None = None,
+    ) -> None:
         self._listener = listener
+        self._counters = counters if counters is not None else {"accepted": 0}
         self._socket = peer
         if peer is not None:
             self._prepare(peer)
@@ -52,6 +58,7 @@ class SeqpacketChannel:
             if self._socket is None:
                 assert self._listener is not None
                 self._prepare(self._listener.accept()[0])
+                self._counters["accepted"] += 1
             packet = self._recv(PACKET_NBYTES)
         except BlockingIOError:
             return None
@@ -124,6 +131,7 @@ class SeqpacketListener(Closing):
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
+        self.counters = {"accepted": 0}
         self._path = Path(endpoint.partition("://")[2])
         self._made: PrivateDirectory | None = None
         self._channel: SeqpacketChannel | None = None
@@ -156,7 +164,7 @@ class SeqpacketListener(Closing):
         """Return a channel for the next participant that connects."""
         if self._channel is not None:
             self._channel.close()
-        self._channel = SeqpacketChannel(self._socket)
+        self._channel = SeqpacketChannel(self._socket, None, self.counters)
         return self._channel
 
     def close(self) -> None:

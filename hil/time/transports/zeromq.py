@@ -2,24 +2,26 @@
 
 One PAIR socket an incarnation, one frame a message. ipc lives in a directory that only we can
 enter; tcp always runs CURVE with an allow-list, because encryption without one admits anyone who
-knows our public key. A socket monitor tells of a lost peer; nothing is ever queued for one that is
-not there, and a run ends by END and its acknowledgement because closing a socket loses the tail.
+knows our public key. :class:`~hil.time.transports.door.Door` keeps that list, counts who came and
+tells of a lost peer; nothing is ever queued for one that is not there, and a run ends by END and
+its acknowledgement because closing a socket loses the tail.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import resource
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
-from zmq.utils.monitor import recv_monitor_message
 
 from hil.closing import Closing
 from hil.errors import TransportError
 from hil.time.transports import SLICE_MS, ChannelLost
+from hil.time.transports.door import Door, Seat
 from hil.time.transports.keys import SERVER, allowed_keys, check_folder, read_private
 from hil.time.transports.private import PrivateDirectory
 from hil.time.transports.seqpacket import MESSAGE_LIMIT_NBYTES, check_path
@@ -29,19 +31,22 @@ HEARTBEAT_MS = 250
 HEARTBEAT_TIMEOUT_MS = 1000
 #: How long binding waits for the socket of the incarnation before to let go of the address.
 _REBIND_TRIES = 100
-_ZAP_DOMAIN = "hil"
+#: Connections that the kernel holds until they are taken.
+BACKLOG = 128
+#: Descriptors that a bench on tcp asks for: a thousand strangers shall not use them up.
+DESCRIPTORS = 1 << 16
 #: Names of inproc endpoints that were not given one.
 _NAMES = itertools.count(1)
 
 
 class ZeroMQChannel:
-    """One PAIR socket, bound, and its monitor."""
+    """One PAIR socket, bound; ``door`` and ``seat`` tell of its connections, if it has any."""
 
-    def __init__(self, peer: zmq.Socket[bytes]) -> None:
+    def __init__(
+        self, peer: zmq.Socket[bytes], door: Door | None = None, seat: Seat | None = None
+    ) -> None:
         self._socket = peer
-        # inproc has no connection and so no events of one: there, a peer is lost when nothing
-        # can be sent to it.
-        self._monitor: zmq.Socket[bytes] = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._door, self._seat = door, seat
         peer.rcvtimeo = SLICE_MS
         peer.sndtimeo = SLICE_MS
         self._send = peer.send
@@ -55,8 +60,7 @@ class ZeroMQChannel:
                 return self._recv_first()
             return self._socket.recv()
         except zmq.Again:
-            self._check()
-            return None
+            return self._look()
         except zmq.ZMQError as error:
             raise ChannelLost(f"its socket failed ({error})") from None
 
@@ -64,8 +68,7 @@ class ZeroMQChannel:
         """Return the next message, None when none is here; as :meth:`recv`, without a wait."""
         if self._socket.poll(0):
             return self.recv()
-        self._check()
-        return None
+        return self._look()
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -85,22 +88,34 @@ class ZeroMQChannel:
         except zmq.ZMQError:
             fd = -1
         self._fd = fd if isinstance(fd, int) else -1
+        if self._door is not None and self._seat is not None:
+            self._door.seated(self._seat, self._fd)
         return frame.bytes
 
+    def _look(self) -> bytes | None:
+        """See whether the peer is there, now that none of its messages came."""
+        try:
+            self._check()
+        except ChannelLost:
+            # What it has sent before it left, and after we had waited, still counts.
+            with contextlib.suppress(zmq.ZMQError):
+                return self._socket.recv(zmq.NOBLOCK)
+            raise
+        return None
+
     def _check(self) -> None:
-        while self._monitor.poll(0):
-            event = recv_monitor_message(self._monitor)
-            # Strangers that were refused disconnect too; only our peer's loss is one.
-            if event["event"] == zmq.EVENT_DISCONNECTED and event["value"] == self._fd:
+        if self._door is not None and self._seat is not None:
+            if self._door.lost(self._seat):
                 raise ChannelLost("it closed its connection")
-        if self._fd == -1 and not self._socket.poll(0, zmq.POLLOUT):
+        elif self._fd == -1 and not self._socket.poll(0, zmq.POLLOUT):
+            # inproc has no connection: a peer is lost when nothing can be sent to it.
             raise ChannelLost("it closed its socket")
 
     def close(self) -> None:
         """Close the socket; what is on its way to a peer that lives gets a moment to arrive."""
         if not self._socket.closed:
-            self._socket.disable_monitor()
-            self._monitor.close(linger=0)
+            if self._door is not None:
+                self._door.unwatch()
             self._socket.close(linger=SLICE_MS)
 
 
@@ -114,6 +129,14 @@ def _answers(endpoint: str) -> bool:
     return True
 
 
+def _ask_for_descriptors() -> None:
+    """Let this process have as many descriptors as it may: each connection of a stranger is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class ZeroMQListener(Closing):
     """Binds one endpoint, again for each incarnation."""
 
@@ -121,7 +144,10 @@ class ZeroMQListener(Closing):
         scheme, _, place = endpoint.partition("://")
         self.endpoint = endpoint
         self._made: PrivateDirectory | None = None
-        self._authenticator: ThreadAuthenticator | None = None
+        self._door: Door | None = None
+        self._seat: Seat | None = None
+        #: who came, was let in and was refused; see ``hil.time.transports.door``
+        self.counters: dict[str, int] = {}
         self._keys: dict[str, str] = {}
         self._channel: ZeroMQChannel | None = None
         self._socket: zmq.Socket[bytes] | None = None
@@ -139,7 +165,12 @@ class ZeroMQListener(Closing):
             if scheme == "ipc":
                 check_path(place, self._made is not None)
             if scheme == "tcp":
-                self._authenticate(keys)
+                self._keys = self._read_keys(keys)
+                _ask_for_descriptors()
+            if scheme != "inproc":
+                self._door = Door(self._context, keys if scheme == "tcp" else None)
+                self.counters = self._door.counters
+                self._door.open()
             self._bind()
         except BaseException:
             self._release()
@@ -149,27 +180,26 @@ class ZeroMQListener(Closing):
     def _default_place(scheme: str) -> str:
         return {"tcp": "127.0.0.1:*", "inproc": f"hil-{next(_NAMES)}"}[scheme]
 
-    def _authenticate(self, keys: Path | None) -> None:
-        if keys is None:
+    def _read_keys(self, folder: Path | None) -> dict[str, str]:
+        if folder is None:
             raise TransportError(
                 f"{self.endpoint}: tcp needs the keys of this bench: give their directory, "
                 "or use ipc on one machine"
             )
-        folder = keys
         check_folder(folder)
-        self._keys = read_private(keys / SERVER)
-        allowed_keys(keys)  # a list that cannot be read is said now, not to the first client
+        allowed_keys(folder)  # a list that cannot be read is said now, not to the first client
+        return read_private(folder / SERVER)
 
-        class AllowList:
-            """The ZAP question (RFC 27) of the authenticator thread: may this key connect?"""
+    @property
+    def client(self) -> str:
+        """Name of the client that was let in last; nothing without keys."""
+        return self._door.client if self._door is not None else ""
 
-            def callback(self, domain: str, key: bytes) -> bool:
-                # The authenticator has made it Z85. Read anew: clients are added and revoked.
-                return key.decode() in allowed_keys(folder)
-
-        self._authenticator = ThreadAuthenticator(self._context)
-        self._authenticator.start()
-        self._authenticator.configure_curve_callback(_ZAP_DOMAIN, AllowList())
+    def on_refused(self, tell: Callable[[str, str], None]) -> None:
+        """Have ``tell(kind, text)`` called, by another thread, for the 1st, 10th, 100th of a kind
+        of those who were refused or dropped."""
+        if self._door is not None:
+            self._door.tell = tell
 
     def _bind(self) -> None:
         # Known at once, so that whatever happens here it is closed: its context waits for that.
@@ -178,11 +208,13 @@ class ZeroMQListener(Closing):
         peer.immediate = True
         peer.sndhwm = peer.rcvhwm = 0
         peer.maxmsgsize = MESSAGE_LIMIT_NBYTES
+        peer.backlog = BACKLOG
+        if self._door is not None:
+            self._seat = self._door.watch(peer)
         if self._keys:
             peer.curve_server = True
             peer.curve_secretkey = self._keys["secret"].encode()
             peer.curve_publickey = self._keys["public"].encode()
-            peer.zap_domain = _ZAP_DOMAIN.encode()
             peer.heartbeat_ivl = HEARTBEAT_MS
             peer.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
         for last in range(_REBIND_TRIES - 1, -1, -1):
@@ -209,7 +241,7 @@ class ZeroMQListener(Closing):
             self._channel.close()
             self._bind()
         assert self._socket is not None
-        self._channel = ZeroMQChannel(self._socket)
+        self._channel = ZeroMQChannel(self._socket, self._door, self._seat)
         return self._channel
 
     def close(self) -> None:
@@ -219,13 +251,12 @@ class ZeroMQListener(Closing):
         self._release()
 
     def _release(self) -> None:
+        if self._door is not None:
+            self._door.close()
         if self._socket is not None:
             self._socket.close(linger=SLICE_MS)
-        if self._authenticator is not None:
-            self._authenticator.stop()
-            self._authenticator = None
         if self._own_context:
-            self._context.term()
+            self._context.destroy(linger=SLICE_MS)
         if self._made is not None:
             self._made.remove()
         elif self.endpoint.startswith("ipc://"):
