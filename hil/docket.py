@@ -49,6 +49,11 @@ def unreadable(participant: Participant, error: CodecError) -> ParticipantError:
     return broke(participant, f"sent a record that cannot be read ({error})")
 
 
+def too_short(participant: Participant, message: bytes) -> ParticipantError:
+    """Return the error of a participant whose message is no record."""
+    return broke(participant, f"sent {len(message)} octets, and a record has 32 at the least")
+
+
 class Docket:
     """What is to be done for participants, on the clock and behind busy buses."""
 

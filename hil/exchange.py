@@ -38,7 +38,7 @@ from typing import Any
 from flightsw.codec.errors import CodecError
 from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Record, pack
 from hil.digest import Recorder
-from hil.docket import Docket, broke, unreadable
+from hil.docket import Docket, broke, too_short, unreadable
 from hil.observing import Observed
 from hil.time.kernel import AFTER_ALL, NEVER_NS, Kernel
 from hil.time.participant import Participant
@@ -215,7 +215,10 @@ class Exchange:
         another one joined.
         """
         self.disturbed = False
-        header = HEADER.unpack_from(message)
+        try:
+            header = HEADER.unpack_from(message)
+        except struct.error:
+            raise too_short(participant, message) from None
         t_ns = header[5]
         if (
             header[4] + HEADER_NBYTES == len(message)

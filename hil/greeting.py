@@ -7,7 +7,7 @@ import struct
 from contextlib import suppress
 from typing import Any
 
-from flightsw.codec.wire import HEADER, HEADER_NBYTES, Kind, pack
+from flightsw.codec.wire import HEADER_NBYTES, Kind, pack
 from hil.errors import ParticipantError
 from hil.time.participant import Participant
 
@@ -18,9 +18,9 @@ END_ACK = struct.Struct("<Q32s")
 
 def answer_hello(participant: Participant, message: bytes, welcome: dict[str, Any]) -> bytes:
     """Answer a HELLO: WELCOME, or REFUSE to one that speaks another protocol."""
-    kind, hello = message[0], {}
+    kind, hello = message[0] if message else 0, {}
     if kind == Kind.HELLO:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             hello = json.loads(message[HEADER_NBYTES:])
     t_ns = welcome["t_ns"]
     if not isinstance(hello, dict) or hello.get("protocol") != PROTOCOL:
@@ -29,7 +29,8 @@ def answer_hello(participant: Participant, message: bytes, welcome: dict[str, An
             f"0x{kind:02x}: install the same version"
         )
         return pack(Kind.REFUSE, t_ns=t_ns, payload=text.encode())
-    participant.pid = int(hello.get("pid", 0))
+    pid = hello.get("pid")
+    participant.pid = pid if isinstance(pid, int) else 0
     if "local" in hello and (wrong := participant.claim(hello["local"])):
         return pack(Kind.REFUSE, t_ns=t_ns, payload=f"{wrong}; see --local".encode())
     payload = json.dumps(welcome, sort_keys=True, separators=(",", ":")).encode()
@@ -42,7 +43,7 @@ def check_end_ack(participant: Participant, message: bytes) -> None:
     Raises :class:`~hil.errors.ParticipantError` if it is not.
     """
     body = message[HEADER_NBYTES:]
-    if HEADER.unpack_from(message)[0] != Kind.END_ACK or len(body) != END_ACK.size:
+    if message[:1] != bytes((Kind.END_ACK,)) or len(body) != END_ACK.size:
         raise ParticipantError(
             f"participant {participant.name!r} answered END with something else than END_ACK"
         )

@@ -12,11 +12,13 @@ from an event. One that lives but does not answer within its wall limit ends the
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
 from operator import itemgetter
 
 from flightsw.codec.wire import HEADER, Kind, pack
+from hil.docket import too_short
 from hil.errors import ParticipantError, StalledError
 from hil.exchange import Exchange
 from hil.greeting import answer_hello, check_end_ack
@@ -160,7 +162,10 @@ class Coordinator:
                 continue
             participant.counters["messages"] += 1
             self.counters["messages"] += 1
-            header = HEADER.unpack_from(message)
+            try:
+                header = HEADER.unpack_from(message)
+            except struct.error:
+                raise too_short(participant, message) from None
             t_ns = header[5]
             if header[0] == _NEXT and not header[2] and t_ns >= now_ns:
                 # Nothing but a wait: it touches nobody and so needs no place in the order.

@@ -162,6 +162,12 @@ class Door(Closing):
                 seat.monitor.close(linger=0)
         os.eventfd_write(self._wake, 1)
 
+    def look(self) -> None:
+        """Take what is to be heard by now, so that everything that has ended is counted."""
+        with self._lock:
+            if self._seat is not None:
+                self._hear(self._seat)
+
     def seated(self, seat: Seat, fd: int) -> None:
         """Note that the first message came over the connection ``fd``."""
         with self._lock:

@@ -195,6 +195,12 @@ class ZeroMQListener(Closing):
         """Name of the client that was let in last; nothing without keys."""
         return self._door.client if self._door is not None else ""
 
+    def look(self) -> dict[str, int]:
+        """Return the counters, with everything that has ended by now in them."""
+        if self._door is not None:
+            self._door.look()
+        return self.counters
+
     def on_refused(self, tell: Callable[[str, str], None]) -> None:
         """Have ``tell(kind, text)`` called, by another thread, for the 1st, 10th, 100th of a kind
         of those who were refused or dropped."""
