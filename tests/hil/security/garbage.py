@@ -19,12 +19,21 @@ BAD_HELLOS = (
     b"\xff",
     b"[" * 100_000,
     b'{"protocol": 2}',
+    b'{"protocol": 1, "local": 7}',
+    b'{"protocol": 1, "local": {"i2c-1": []}}',
+    b'{"protocol": 1, "local": [["i2c-1"], {}, null, 1e400]}',
+    b'{"protocol": 1, "local": ["nothing"]}',
     b'{"protocol": NaN, "pid": null}',
     b'{"protocol": "1"}',
     b'{"protocol": 1, "pid": ' + b"9" * 5000 + b"}",
 )
 #: greetings that are one, whatever they say of the process
-ODD_HELLOS = (b'{"protocol": 1}', b'{"protocol": 1, "pid": "x"}', b'{"protocol": 1, "pid": 1e400}')
+ODD_HELLOS = (
+    b'{"protocol": 1}',
+    b'{"protocol": 1, "pid": "x"}',
+    b'{"protocol": 1, "pid": 1e400}',
+    b'{"protocol": 1, "local": {"i2c-1": "/dev/i2c-1", "can0": "can0"}}',
+)
 
 
 def record(chance: random.Random, now_ns: int) -> bytes:
@@ -62,7 +71,7 @@ def conversation(seed: int, count: int = 50) -> Iterator[bytes]:
     elif seed % 8 == 1:
         yield pack(Kind.HELLO, payload=chance.choice(BAD_HELLOS))
     else:
-        yield HELLO if seed % 8 > 2 else pack(Kind.HELLO, payload=chance.choice(ODD_HELLOS))
+        yield HELLO if seed % 8 > 3 else pack(Kind.HELLO, payload=chance.choice(ODD_HELLOS))
     now_ns = 0
     for _ in range(count):
         now_ns += chance.randrange(1, 10**6)
