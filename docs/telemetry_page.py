@@ -86,7 +86,7 @@ def page() -> str:
     for structure in dictionary.STRUCTURES:
         every = f"every {structure.interval_s} s" if structure.periodic else "when asked for"
         if structure.optional:
-            every += ", where the flight software was told to (--computer, --providers, --thermal)"
+            every += " where it was told to"
         parts += [f"### {structure.sid}: {structure.name}, {every}\n", fields(structure.struct)]
     parts += ["## Events: TM[5,1] to TM[5,4]\n", "The event id (u16), then the fields.\n"]
     for event in dictionary.EVENTS:

@@ -268,6 +268,8 @@ class App:
             self._flash_back()
         self._listen_for_gnss()
         self._correlate()
+        if self.board is not None:
+            self.board.tell_power(self.hal.cpu)
         self.downlink.settle()
         if self.store.dropped != self._dropped_told:
             self._dropped_told = self.store.dropped

@@ -48,6 +48,8 @@ class Options:
     fifo: int = 0
     #: the flight software hears how late it is on the wall's clock
     tell_lateness: bool = False
+    #: the world draws the power that the payload computer measures of itself
+    measured_power: bool = False
     stall_limit_s: float = 60.0
     #: the clock of a foreign program is virtual
     virtual_time: bool = False
@@ -120,6 +122,8 @@ class Options:
             parts += ["--fifo", str(self.fifo)]
         if self.tell_lateness:
             parts.append("--tell-lateness")
+        if self.measured_power:
+            parts.append("--measured-power")
         if self.stall_limit_s != default.stall_limit_s:
             parts += ["--stall-limit", repr(self.stall_limit_s)]
         return shlex.join(parts)

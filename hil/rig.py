@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flightsw.codec.bus_payload import MEASURED_POWER
 from flightsw.codec.wire import Kind
 from hil.board import Board
 from hil.camera import CameraView
@@ -85,6 +86,8 @@ class Rig:
         self.heard: Callable[[int, dict[str, Any]], None] = unheard
         #: called when the supply of the payload computer fails (False) and comes back (True)
         self.on_supply: Callable[[int, bool], None] = lambda t_ns, good: None
+        #: the power that the payload computer measures of itself goes in place of the profile's
+        self.measured_power = False
         self._supplied = True
         self.world = World(mission, seed, duration_s)
         self.world.payload.boot_left_s = 0.0  # the run begins with the computer up
@@ -254,6 +257,11 @@ class Rig:
 
     def _load(self, participant: str, t_ns: int, model_class: str, units: int) -> tuple[int, int]:
         """Answer what a piece of computation costs, and let the world draw its power."""
+        if model_class == MEASURED_POWER:
+            self.counters["load.measured"] += 1
+            if self.measured_power:
+                self.world.payload.measure(units / 1000)
+            return 0, 0
         if units == 0:
             self.world.payload.end()
             return 0, 0

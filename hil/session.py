@@ -94,6 +94,7 @@ class Session:
             sink=self._sink,
             watch=self._watch,
         )
+        self.rig.measured_power = options.measured_power
         imager = self.rig.wiring.of_type("imager")
         if imager is not None:
             imager.render = self._render

@@ -35,6 +35,8 @@ ONEWIRE_RESET, ONEWIRE_WRITE, ONEWIRE_READ, ONEWIRE_TRIPLET = range(4)
 FRAME_REQUEST = struct.Struct("<I")
 FRAME_HEADER = struct.Struct("<HHBBH")
 LOAD_REQUEST = struct.Struct("<I")
+#: in place of a class of model: ``units`` are the mW that the computer itself measures of itself
+MEASURED_POWER = "measured_power_mw"
 LOAD_REPLY = struct.Struct("<QQ")
 
 #: One I2C message: (address, flags, data written or read; in a request the length to read).

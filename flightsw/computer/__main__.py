@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     computer.read()
     time.sleep(_APART_S)
     found = computer.read()
+    computer.close()
     if arguments.tegrastats:
         found += tegrastats.read()
     if arguments.json:

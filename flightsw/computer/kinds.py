@@ -51,6 +51,8 @@ class Computer:
         self._library = library
         self.kind = kind_of(root, library) if kind == "auto" else kind
         self._busy = Utilisation(root)
+        # Open from the first look on: to open it may take the driver a second.
+        self._nvml: nvml.Nvml | None = None
 
     def temperatures(self) -> list[Result]:
         """Return the thermal zones alone, which a governor looks at every second."""
@@ -66,5 +68,18 @@ class Computer:
         elif self.kind == "jetson":
             found += [*clocks.gpu(root), *rails.rails(root)]
         elif self.kind == "gpu":
-            found += gpus(self._library)
+            found += self._gpus()
         return found
+
+    def _gpus(self) -> list[Result]:
+        try:
+            self._nvml = self._nvml or nvml.Nvml(self._library)
+        except nvml.Refused:
+            return gpus(self._library)
+        return self._nvml.readings()
+
+    def close(self) -> None:
+        """Let go of the driver of a GPU."""
+        if self._nvml is not None:
+            self._nvml.close()
+            self._nvml = None

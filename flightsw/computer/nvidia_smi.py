@@ -11,7 +11,7 @@ import subprocess
 from flightsw.computer.nvml import MOST
 from flightsw.computer.reading import Absent, Reading, Result
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 2.0
 _OCTETS = 16 << 10
 #: field of ``--query-gpu``, our name, unit, factor; a factor of 0 is a text
 _FIELDS = (

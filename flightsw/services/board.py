@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flightsw.codec.bus_payload import MEASURED_POWER
 from flightsw.codec.dictionary import ComputerKind, ThermalSource
 from flightsw.computer.kinds import Computer
 from flightsw.computer.rails import board_mw
 from flightsw.computer.reading import Reading, Result
 from flightsw.computer.zones import GPU, PROCESSOR, hottest
+from flightsw.hal import Processor
 
 if TYPE_CHECKING:
     from flightsw.app import App
@@ -50,6 +52,9 @@ class Board:
         self.computer = computer
         self.thermal = thermal
         self.source = ThermalSource.NONE
+        #: what it draws, as of the last look; what has been told of it
+        self.power_mw: int | None = None
+        self.power_told = 0
         self.bench_cdeg: int | None = None
         self.board_cdeg: int | None = None
 
@@ -76,9 +81,16 @@ class Board:
             self.source = first if first in there else next(iter(there))
         return there[self.source]
 
+    def tell_power(self, cpu: Processor) -> None:
+        """Tell the bench what the computer draws, where it knows."""
+        if self.power_mw:
+            cpu.begin(MEASURED_POWER, self.power_mw)
+            self.power_told += 1
+
     def row(self, found: Sequence[Result]) -> tuple[int, ...]:
         """Return ``absent``, ``valid`` and the fields behind it, in wire order."""
         values = fields(found)
+        self.power_mw = values[17] if values[8] is None else values[8]
         values |= {0: self.bench_cdeg, 1: self.board_cdeg}
         there = {bit: value for bit, value in values.items() if value is not None}
         valid = sum(1 << bit for bit in there)

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
     add_pace_options(p)
+    add_world_options(p)
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
@@ -120,6 +121,16 @@ def add_pace_options(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_world_options(p: argparse.ArgumentParser) -> None:
+    """Add what the world may take of a real payload computer."""
+    p.add_argument(
+        "--measured-power",
+        action="store_true",
+        help="let the world draw the power that the payload computer measures of itself "
+        "(`flightsw --computer`) in place of the profile's",
+    )
+
+
 def add_capture_options(p: argparse.ArgumentParser) -> None:
     """Add what a run may be told of its capture."""
     p.add_argument(
@@ -155,6 +166,7 @@ def options(args: argparse.Namespace) -> Options:
         pin=not args.no_pin,
         fifo=args.fifo,
         tell_lateness=args.tell_lateness,
+        measured_power=args.measured_power,
         stall_limit_s=args.stall_limit,
         lab=args.lab,
         bind=tuple(args.bind),

@@ -7,7 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-from hil.cli.run import add_board_options, add_capture_options, summary
+from hil.cli.run import (
+    add_board_options,
+    add_capture_options,
+    add_pace_options,
+    add_world_options,
+    summary,
+)
 from hil.cli.times import seconds
 from hil.options import Options
 from hil.outcome import Outcome
@@ -62,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
     add_board_options(p)
     add_capture_options(p)
+    add_pace_options(p)
+    add_world_options(p)
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="one JSON object a run on stdout")
     return p
@@ -81,6 +89,9 @@ def options(args: argparse.Namespace) -> Options:
         faults=tuple(args.fault),
         plan=args.faults,
         pin=False,
+        fifo=args.fifo,
+        tell_lateness=args.tell_lateness,
+        measured_power=args.measured_power,
         stall_limit_s=args.stall_limit,
         lab=args.lab,
         bind=tuple(args.bind),

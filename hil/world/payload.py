@@ -8,6 +8,9 @@ Power of a running computer::
 (``begin``) adds its own marginal power instead of whole cores. A throttled clock stretches jobs by
 the ratio of clocks and scales dynamic power by the profile's factor (clock times voltage squared).
 
+A power that a real computer has measured of itself (``measure``) goes in place of all this while it
+is fresh; temperature, and the clock that follows it, stay the world's.
+
 Not modelled: the idle governor's lower clocks, power noise, contention between jobs (a job that is
 begun while another runs queues behind it).
 """
@@ -22,6 +25,8 @@ from hil.missions.mission import Mission, ModelClass
 
 #: one physics step in seconds; what a job still owes at its end is at most this much power
 _STEP_S = 1.0
+#: how long a measured power holds
+MEASURED_HOLDS_S = 30.0
 
 
 class Payload:
@@ -46,6 +51,8 @@ class Payload:
         self.boot_left_s = self.boot_time_s
         self._owed_j = 0.0
         self._rate_w = 0.0
+        self._measured_w = 0.0
+        self._measured_left_s = 0.0
         self.counters = {"jobs": 0, "throttle_begins": 0, "throttled_s": 0, "power_cycles": 0}
 
     @property
@@ -76,6 +83,11 @@ class Payload:
         """End the job. What it did within the running step is still drawn; the rest is not."""
         self._owed_j = min(self._owed_j, self._rate_w * _STEP_S)
 
+    def measure(self, power_w: float) -> None:
+        """Draw what a real computer has measured, for as long as that holds."""
+        self._measured_w = power_w
+        self._measured_left_s = MEASURED_HOLDS_S
+
     def set_powered(self, on: bool) -> None:
         """Switch the rail. Off stops everything; on begins a boot."""
         if on and not self.powered:
@@ -83,6 +95,7 @@ class Payload:
             self.counters["power_cycles"] += 1
         if not on:
             self._owed_j = 0.0
+            self._measured_left_s = 0.0
             self.active_cores = 0
         self.powered = on
 
@@ -116,6 +129,9 @@ class Payload:
         if self.clock_step:
             self.counters["throttled_s"] += 1
         self.power_w = max(0.0, idle_w + leak_w + dynamic_w)
+        if self._measured_left_s > 0.0:
+            self._measured_left_s -= dt_s
+            self.power_w = self._measured_w
         return self.power_w
 
     def _set_clock(self, chip_c: float) -> None:

@@ -90,8 +90,13 @@ def test_a_library_that_lacks_a_call_is_read_without_it(tmp_path: Path) -> None:
 def test_a_host_with_the_driver_is_of_kind_gpu(library: str, tmp_path: Path) -> None:
     """Without a device tree and with a GPU the kind is found, and all of it is read."""
     assert kind_of(tmp_path, library) == "gpu"
-    names = {one.name for one in Computer("auto", tmp_path, library).read()}
-    assert {"gpu0.power", "gpu1.temperature", "host.load", "zones"} <= names
+    computer = Computer("auto", tmp_path, library)
+    for _ in range(2):
+        names = {one.name for one in computer.read()}
+        assert {"gpu0.power", "gpu1.temperature", "host.load", "zones"} <= names
+    assert ctypes.CDLL(library).stub_users() == 1, "the driver is opened once"
+    computer.close()
+    assert ctypes.CDLL(library).stub_users() == 0
 
 
 TABLE = """\

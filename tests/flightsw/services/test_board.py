@@ -9,6 +9,7 @@ import pytest
 from fake_hal import FakeHal, Ground
 
 from flightsw.app import App, create
+from flightsw.codec.bus_payload import MEASURED_POWER
 from flightsw.codec.dictionary import (
     STRUCTURE_BY_SID,
     TELECOMMANDS,
@@ -200,3 +201,16 @@ def test_who_starts_it_has_the_last_word(tmp_path: Path) -> None:
     """Keys given at the start go before those of the mission."""
     app = create(FakeHal(computer="pi"), tmp_path, overrides={"computer": "none"})
     assert app.board is None
+
+
+def test_the_power_of_the_board_is_told_to_the_bench(tmp_path: Path) -> None:
+    """What the computer draws goes to the bench every ten seconds; without a monitor nothing."""
+    rail = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon1"
+    files = {f"{rail}/in1_label": "VDD_IN", f"{rail}/in1_input": "5000"}
+    root = plant(tmp_path / "jetson", files | {f"{rail}/curr1_input": "1300"})
+    app, _ = fly(tmp_path / "a", root, 32, computer="jetson")
+    told = [one for one in app.hal.cpu.begun if one[0] == MEASURED_POWER]
+    assert told == [(MEASURED_POWER, 6500)] * app.board.power_told
+    assert len(told) == 3
+    app, _ = fly(tmp_path / "b", tmp_path, 32, computer="jetson")
+    assert app.hal.cpu.begun == []

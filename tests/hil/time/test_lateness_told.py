@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from flightsw.codec.dictionary.events import OVERRUN
+from flightsw.codec.dictionary.housekeeping import STATUS
 from flightsw.codec.packet import pus
 from flightsw.services.telemetry import PacketStore
 from flightsw.storage import Storage
+from hil.board import load_board
+from hil.missions import load as load_mission
 from hil.options import Options
-from hil.session import fly
+from hil.rundir import RunDirectory
+from hil.session import Session, fly
 from hil.time.pacing import Wall
 
 SECOND = 1_000_000_000
@@ -89,3 +93,21 @@ def test_lateness_that_is_not_told_changes_nothing(tmp_path: Path) -> None:
     free = fly(replace(PACED, pace="max", out=tmp_path / "free"))
     assert late.digest == free.digest
     assert late.lateness["overruns"] > 0
+
+
+def test_overruns_come_down_to_the_ground(tmp_path: Path) -> None:
+    """In contact the ground receives the event of a late bench and the count in housekeeping."""
+    wall = Stub(at_s=5.95, lost_s=0.65)
+    asked = replace(PACED, tell_lateness=True, umbilical=True, duration_s=25.0)
+    asked = replace(asked, out=tmp_path / "run")
+    mission, board = load_mission(asked.mission), load_board(asked.board)
+    with RunDirectory(tmp_path / "run").open() as directory:
+        late = Wall(wall.clock, wall.sleep)
+        session = Session(asked, board, mission, directory, lambda view: None, wall=late)
+        session.run()
+    events = [json.loads(one) for one in (tmp_path / "run/events.jsonl").read_text().splitlines()]
+    told = [event for event in events if event.get("name") == "OVERRUN"]
+    assert [event["group"] for event in told] == [CONTROL] * len(told)
+    assert 400_000 <= told[0]["late_us"] <= 600_000
+    _, last = session.rig.ground.housekeeping[STATUS.sid][-1]
+    assert last["overruns"] == told[-1]["count"] == len(told) >= 1

@@ -130,3 +130,34 @@ def test_an_impossible_number_of_cores_is_refused(count: int) -> None:
     """The computer has four cores."""
     with pytest.raises(UsageError, match="active cores"):
         ready().payload.set_active_cores(count)
+
+
+def test_a_measured_power_is_drawn_while_it_is_fresh() -> None:
+    """For thirty seconds the bus feeds what a real computer measured, and the chip warms by it;
+    the jobs of that time are in it, and afterwards the profile holds again."""
+    world, other = ready(), ready()
+    idle_w = world.payload.power_w
+    world.payload.begin("segmentation", 40)
+    world.payload.measure(idle_w + 6.0)
+    for _ in range(30):
+        world.step(world.t_ns + SECOND)
+        other.step(other.t_ns + SECOND)
+        assert world.payload.power_w == idle_w + 6.0
+    assert world.state["thermal.chip_c"] > other.state["thermal.chip_c"] + 1.0
+    world.step(world.t_ns + SECOND)
+    leak_w = world.payload.leakage_w_k * (
+        world.state["thermal.chip_c"] - other.state["thermal.chip_c"]
+    )
+    assert world.payload.power_w == pytest.approx(other.payload.power_w + leak_w, abs=0.1)
+
+
+def test_a_computer_without_power_measures_nothing() -> None:
+    """What was measured before the rail went off is not drawn when it is back."""
+    world = ready()
+    world.payload.measure(50.0)
+    world.payload.set_powered(False)
+    world.step(world.t_ns + SECOND)
+    assert world.payload.power_w == 0.0
+    world.payload.set_powered(True)
+    world.step(world.t_ns + SECOND)
+    assert world.payload.power_w < 10.0
