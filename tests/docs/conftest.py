@@ -1,8 +1,9 @@
-"""What the tests of the manual share: its extension of Sphinx can be imported."""
+"""What the tests of the manual share: their helpers, and our extension of Sphinx."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "_ext"))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "docs" / "_ext")]
