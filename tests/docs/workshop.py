@@ -94,6 +94,12 @@ def cut(path: Path) -> None:
     path.write_bytes(octets[: len(octets) // 2])
 
 
+def packed(path: Path) -> None:
+    """Write a packed run."""
+    quiet(["run", "--out", str(path.with_name(".packed")), *SHORT])
+    quiet(["pack", str(path.with_name(".packed")), "--out", str(path)])
+
+
 def imported(octets: bytes, *words: str) -> Callable[[Path], None]:
     """Return what makes a capture of a file of octets."""
 
@@ -154,6 +160,8 @@ FILES: Mapping[str, Callable[[Path], None]] = {
         path.write_bytes(bytes(4) + bytes.fromhex("0801c0000000") + b"a")
     ),
     "candump-2024-10-07.log": lambda path: void(path.write_text(CANDUMP)),
+    "tiansuan_bupt1-0001.flatsat": packed,
+    "FILE": packed,
     "drive.blf": blf,
     "capture.mcap.partial": cut,
     "bus.mcap": imported(CANDUMP.encode(), "--as", "candump", "--bus", "can0"),
