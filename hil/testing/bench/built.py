@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hil.board import load_board
+from hil.board import Board, load_board
 from hil.digest import RecordStream
 from hil.faults.plan import Plan, apply
 from hil.missions import load as load_mission
+from hil.missions.mission import Mission
 from hil.rig import Rig
 from hil.supervisor import Flight, Supervisor
 from hil.testing.bench.options import BenchOptions
@@ -36,6 +38,17 @@ class WatchedStream(RecordStream):
         return octets
 
 
+@cache
+def _board(place: str) -> Board:
+    """Return a board file; one is read once a process, for reading takes longer than building."""
+    return load_board(place)
+
+
+@cache
+def _mission(place: str) -> Mission:
+    return load_mission(place)
+
+
 @dataclass
 class Built:
     """A rig, who follows the life of what flies on it, and that, where it is part of it."""
@@ -48,8 +61,8 @@ class Built:
 def built(options: BenchOptions, plan: Plan, storage: Path, stream: WatchedStream) -> Built:
     """Return the rig of these options, its faults planned. Raises what building one raises."""
     rig = Rig(
-        load_board(str(options.board)),
-        load_mission(str(options.mission)),
+        _board(str(options.board)),
+        _mission(str(options.mission)),
         seed=options.seed,
         duration_s=options.duration_s,
         inference=options.inference,
@@ -58,6 +71,8 @@ def built(options: BenchOptions, plan: Plan, storage: Path, stream: WatchedStrea
         umbilical=options.umbilical,
         operator=options.operator,
     )
+    # Nobody cuts the power of this host: what the software has written is there when it looks.
+    rig.exchange.identity["config"]["fsync"] = False
     supervisor = Supervisor(rig)
     apply(plan, rig)
     supervisor.inject_kills(plan.kills)
