@@ -189,11 +189,13 @@ def serve(
     taking: Taking | None = None,
     prepare: Callable[[Host], None] = lambda host: None,
     stdout: int | None = None,
+    stderr: int | None = None,
 ) -> Ended:
     """Open the socket, start the program, serve it until it ends.
 
     ``path`` is where boards that take part keep what they say. ``prepare`` is given the host before
-    the program starts. ``stdout`` is the descriptor that the program has for its own; None: ours.
+    the program starts. ``stdout`` and ``stderr`` are the descriptors that the program has for its
+    own; None: ours.
     """
     private = PrivateDirectory()
     try:
@@ -227,7 +229,8 @@ def serve(
             wait_s = options.boards_wait_s
             with _board_desk(rig, wait_s, host, path, taking, came), pin:
                 prepare(host)
-                code, over = _run(host, *face.start(command, home / "bench", programs), stdout)
+                words, env = face.start(command, home / "bench", programs)
+                code, over = _run(host, words, env, stdout, stderr)
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
@@ -280,7 +283,11 @@ def environment(bench: Path, shim: Path | None) -> dict[str, str]:
 
 
 def _run(
-    host: Host, command: Sequence[str], env: Mapping[str, str], stdout: int | None = None
+    host: Host,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    stdout: int | None = None,
+    stderr: int | None = None,
 ) -> tuple[int, bool]:
     """Serve a program until it ends; return its exit code, and whether the run ended first."""
     started: list[subprocess.Popen[bytes]] = []
@@ -295,7 +302,7 @@ def _run(
     # Before the program starts: it may be heard, and signalled, before its start returns here.
     with _signals_to(send):
         try:
-            child = subprocess.Popen(command, env=env, stdout=stdout)
+            child = subprocess.Popen(command, env=env, stdout=stdout, stderr=stderr)
         except OSError as error:
             print(f"hil run: {command[0]}: {error.strerror}", file=sys.stderr)
             return (NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE), False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.capture.reader import Capture
+from hil.config import one_line
 from hil.digest import RecordStream
 from hil.errors import UsageError
 from hil.faults.plan import apply
@@ -50,6 +51,12 @@ def _way(flown: Flown, options: ReplayOptions, say: Callable[[str], None]) -> ty
     """Return how to fly it again."""
     if flown.imported:
         raise UsageError(f"{flown.path}: no run of ours made it; take --mode play")
+    if "test" in flown.made_by:
+        raise UsageError(
+            f"{flown.path}: a test flew it ({one_line(flown.made_by['test'])}), and what it did "
+            "can be done again by that test alone; --mode mock answers the flight software from "
+            "the capture"
+        )
     if options.until is not None and options.until < (options.start or 0):
         raise UsageError(f"--until {options.until} lies before --from {options.start}")
     if flown.program is not None or options.program:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +14,25 @@ from typing import Any
 from hil.boards.binding import taking_part
 from hil.closing import Closing
 from hil.errors import UsageError
+from hil.faces.smbus2 import SMBus
+from hil.faces.spidev import SpiDev
 from hil.options import checked
 from hil.supervisor import Flight
 from hil.testing.bench.built import Built, WatchedStream, built
+from hil.testing.bench.buses import RigBus, bus_named
+from hil.testing.bench.faces import Faces
 from hil.testing.bench.faults import Faults
 from hil.testing.bench.flying import flight_of, folder
-from hil.testing.bench.log import Entry, Log, seconds
+from hil.testing.bench.keeping import keep
+from hil.testing.bench.lines import RigCAN, RigSerial
+from hil.testing.bench.log import SECOND, Entry, Log, seconds
+from hil.testing.bench.measures import Measurement, check, measured
 from hil.testing.bench.options import BenchOptions
 from hil.testing.bench.parts import RigPart, part_named
+from hil.testing.bench.programs import Ran, run_program
 from hil.testing.bench.telecommands import Telecommands
 from hil.testing.bench.telemetry import Telemetry
-from hil.testing.bench.turns import Turns
+from hil.testing.bench.turns import AloneTurns, Turns
 from hil.time.pacing import Pacer
 from hil.time.phase import Phase
 
@@ -50,6 +58,8 @@ class Bench(Closing):
 
     def __init__(self, options: BenchOptions) -> None:
         self.options = options
+        self.opened_ns = time.monotonic_ns()
+        self.measurements: list[Measurement] = []
         self._stack = ExitStack()
         self._closed = False
         #: what is awaited; None: nothing
@@ -78,7 +88,9 @@ class Bench(Closing):
         except BaseException:
             self._stack.close()
             raise
-        self._turns = Turns(self._fly)
+        self._turns: Turns | AloneTurns = Turns(self._fly)
+        if self._flight is None:
+            self._turns = AloneTurns(self.emulation.exchange)
 
     # --- putting together ---------------------------------------------------------------------
 
@@ -94,6 +106,7 @@ class Bench(Closing):
     def _take_boards(self) -> None:
         """Have the boards that take part at hand."""
         self._boards: Any = None
+        self._real = ""
         taking = taking_part(self.options.as_options, self.emulation.board)
         if taking is None:
             return
@@ -263,6 +276,10 @@ class Bench(Closing):
             self._found = entry
         except Exception as error:  # noqa: BLE001 - raised in the test, which has asked
             self._complaint = error
+        self.stop_now()
+
+    def stop_now(self) -> None:
+        """Give the turn back to the test when everything of this instant has happened."""
         self._awaited = None
         kernel = self.emulation.kernel
         kernel.cancel(self._stop_event)
@@ -270,13 +287,8 @@ class Bench(Closing):
 
     def _fly(self) -> None:
         """Fly to the end of the run; in the bench's turns."""
-        if self._flight is not None:
-            self._flight.run()
-            return
-        exchange = self.emulation.exchange
-        while not exchange.over:
-            exchange.disturbed = False
-            exchange.advance()
+        assert self._flight is not None, "where nobody flies the test has all turns"
+        self._flight.run()
 
     # --- acting -------------------------------------------------------------------------------
 
@@ -289,6 +301,85 @@ class Bench(Closing):
         """Return a part by its name in the board file."""
         return part_named(self, name)
 
+    def bus(self, name: str) -> RigBus:
+        """Return a bus by its name in the board file."""
+        return bus_named(self, name)
+
+    # --- where nobody flies -------------------------------------------------------------------
+
+    @cached_property
+    def clock(self) -> Faces:
+        """The clock of ``hil.faces.busio.virtual_sleep``, in which drivers sleep."""
+        return Faces(self)
+
+    def smbus(self, number: int) -> SMBus:
+        """Return ``smbus2.SMBus(number)`` on the bus ``i2c-NUMBER``; for ``flight="none"``."""
+        return self.clock.smbus(number)
+
+    def busio(self, name: str) -> Any:
+        """Return CircuitPython's ``busio.I2C`` or ``busio.SPI``; for ``flight="none"``."""
+        return self.clock.busio(name)
+
+    def spidev(self, number: int, device: int) -> SpiDev:
+        """Return ``spidev.SpiDev`` on the bus ``spi-NUMBER``; for ``flight="none"``."""
+        return self.clock.spidev(number, device)
+
+    def serial(self, name: str, timeout: float | None = None) -> RigSerial:
+        """Return a serial line like ``serial.Serial``; for ``flight="none"``."""
+        return self.clock.serial(name, timeout)
+
+    def can(self, name: str) -> RigCAN:
+        """Return a CAN bus like ``can.Bus``; for ``flight="none"``."""
+        return self.clock.can(name)
+
+    def program(self, argv: Sequence[str], *, within: int = 60 * SECOND) -> Ran:
+        """Run an unmodified program on the buses, in virtual time, to its end; for
+        ``flight="none"``. Raises ``ExpectationError`` where it has not ended in time."""
+        return run_program(self, argv, within)
+
+    def measure(
+        self,
+        name: str,
+        value: float,
+        unit: str = "",
+        limit: tuple[float | None, float | None] = (None, None),
+    ) -> Measurement:
+        """Keep a value that was measured, and return it. Raises ``LimitError`` outside limits.
+
+        It is in ``run.json`` of a capture that is kept, and no part of the digest: what a test
+        measures may be the wall's.
+        """
+        found = measured(name, value, unit, limit)
+        self.measurements.append(found)
+        self.emulation.events.append(
+            {"t_s": round(self.now_ns / 1e9, 6), "source": "test"}
+            | found.as_json()
+            | {"name": "MEASURE", "measured": name}
+        )
+        check(found, self.state())
+        return found
+
+    # --- records ------------------------------------------------------------------------------
+
+    @property
+    def records(self) -> list[bytes]:
+        """Every record until now: whole records, many at a time."""
+        self._stream.flush()
+        return self._stream.kept
+
+    def keep(self, folder: Path) -> Path:
+        """Write ``capture.mcap``, ``events.jsonl`` and ``run.json`` into a folder; return it."""
+        return keep(self, folder)
+
+    @contextmanager
+    def watching(self, look: Callable[[bytes], None]) -> Iterator[None]:
+        """Have ``look`` called with each record as it is made, while this lasts."""
+        self._stream.told = look
+        try:
+            yield
+        finally:
+            self._stream.told = None
+
     # --- the end ------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -298,6 +389,8 @@ class Bench(Closing):
         self._closed = True
         try:
             self._end()
+            if self.options.capture is not None:
+                self.keep(self.options.capture)
         finally:
             self._stack.close()
 

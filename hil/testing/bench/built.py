@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,14 +40,24 @@ class WatchedStream(RecordStream):
 
 
 @cache
-def _board(place: str) -> Board:
+def _board(place: str, stamp: tuple[int, int]) -> Board:
     """Return a board file; one is read once a process, for reading takes longer than building."""
     return load_board(place)
 
 
 @cache
-def _mission(place: str) -> Mission:
+def _mission(place: str, stamp: tuple[int, int]) -> Mission:
     return load_mission(place)
+
+
+def _stamp(place: str) -> tuple[int, int]:
+    """Return what changes with a file; of what is named, no path, nothing does."""
+    if not place.endswith(".toml"):
+        return 0, 0
+    with suppress(OSError):
+        found = Path(place).stat()
+        return found.st_mtime_ns, found.st_ino
+    return 0, 0
 
 
 @dataclass
@@ -61,8 +72,8 @@ class Built:
 def built(options: BenchOptions, plan: Plan, storage: Path, stream: WatchedStream) -> Built:
     """Return the rig of these options, its faults planned. Raises what building one raises."""
     rig = Rig(
-        _board(str(options.board)),
-        _mission(str(options.mission)),
+        _board(options.board, _stamp(options.board)),
+        _mission(options.mission, _stamp(options.mission)),
         seed=options.seed,
         duration_s=options.duration_s,
         inference=options.inference,

@@ -19,7 +19,7 @@ from hil.time.transports.direct import DirectPort
 from hil.uut import NAME, PROGRAM, DirectFlight, ProcessFlight
 
 #: Files in memory, and what must be free there.
-MEMORY, MEMORY_LEAST_NBYTES = "/dev/shm", 256 << 20
+MEMORY, MEMORY_LEAST_NBYTES = "/dev/shm", 256 << 20  # noqa: S108 - mkdtemp makes it ours
 #: What a flight function is given: a ``flightsw.hal.Hal``.
 Fly = Callable[[Any], object]
 

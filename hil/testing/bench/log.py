@@ -70,7 +70,9 @@ class Evidence:
 
     def __str__(self) -> str:
         shown = f"{self.value:.6g}" if isinstance(self.value, float) else str(self.value)
-        value = "" if isinstance(self.value, Mapping) else f" {shown}"
+        if isinstance(self.value, Mapping):
+            return str(self.entry)
+        value = f" {shown}"
         return f"#{self.number} t={seconds(self.t_ns)} {self.name}{value}"
 
 
@@ -175,6 +177,8 @@ class Log:
     def names(self) -> dict[str, Name]:
         """Return every name that there is, of the dictionary and of what has come."""
         found = dict(DICTIONARY)
+        for name in BENCH:
+            found[name] = Name(name, None)
         for name, values in self._seen.items():
             found.setdefault(name, Name(name, None))
             for value in values:
@@ -198,6 +202,14 @@ def _dictionary() -> Iterable[tuple[str, Name]]:
         yield report, Name(report, None)
 
 
+#: what bench and ground say of themselves
+BENCH = (
+    *(f"bench.{name}" for name in ("UUT_START", "UUT_LOST", "WATCHDOG_RESET", "EPS_SWITCH")),
+    *(f"bench.{name}" for name in ("BROWN_OUT", "SUPPLY", "ROLES_MISSING")),
+    *(f"ground.{name}" for name in ("CONTACT_BEGIN", "CONTACT_END", "PRODUCT_RECEIVED")),
+    *(f"ground.{name}" for name in ("TELECOMMAND_FAILED", "TELECOMMAND_GIVEN_UP")),
+    *("ground.PACKET_REFUSED", "fault.kill"),
+)
 #: every name that the dictionary has
 DICTIONARY: Mapping[str, Name] = dict(_dictionary())
 EVENT_NAMES = frozenset(event.name for event in dictionary.EVENTS)

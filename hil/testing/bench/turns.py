@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 
 from hil.errors import ParticipantError
+from hil.exchange import Exchange
 
 #: How long a bench that is told to end may take, seconds of the wall.
 LEAVE_S = 10.0
@@ -22,6 +23,33 @@ LEAVE_S = 10.0
 
 class Abandoned(BaseException):
     """The test is over and its bench is not: no error, and nothing may take it for one."""
+
+
+class AloneTurns:
+    """The turns of a bench on which nobody flies: it runs where the test waits, in its thread."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._is_back = False
+
+    @property
+    def over(self) -> bool:
+        """The run has come to its end."""
+        return self._exchange.over
+
+    def turn(self) -> None:
+        """Let time pass until somebody hands back, or the run ends."""
+        exchange, self._is_back = self._exchange, False
+        while not (self._is_back or exchange.over):
+            exchange.disturbed = False
+            exchange.advance()
+
+    def back(self) -> None:
+        """Stop with the present instant."""
+        self._is_back = True
+
+    def end(self) -> None:
+        """Have nothing to end."""
 
 
 class Turns:

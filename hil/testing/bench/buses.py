@@ -1,0 +1,161 @@
+"""Buses: what went over them, decoded, and waiting for more of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from flightsw.codec.wire import Flag, Record, Status, unpack_all, unpack_from
+from hil.config import nearest
+from hil.errors import ExpectationError, UnknownNameError
+from hil.replay.decode import Decoder
+from hil.replay.decoding.flat import said
+from hil.replay.naming import meant
+from hil.replay.rules import HEADER_FIELDS
+from hil.rig import channel_names
+from hil.testing.bench.log import SECOND, Entry, Mark, seconds
+from hil.testing.bench.wanted import fits, told
+
+if TYPE_CHECKING:
+    from hil.testing.bench.bench import Bench
+
+#: of a failure: how many transactions are shown
+SHOWN = 8
+
+
+class RigBus:
+    """One bus of the board. Transactions are entries called like the bus; their values are the
+    fields that replay and diff know them by, such as ``temp_chip.temp_result``, and those of the
+    record: ``address``, ``status``, ``flags``, ``duration_ns``."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self.name = name
+        self._bench = bench
+        #: the emulated bus itself
+        self.emulated: Any = bench.emulation.wiring.buses[name]
+        self._index = next(one.index for one in bench.emulation.board.buses if one.name == name)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the bus counts of itself."""
+        return dict(self.emulated.counters)
+
+    def seen(self, since: Mark | None = None) -> list[Entry]:
+        """Return the transactions since a mark, or all of them."""
+        first = 0 if since is None else since.number
+        return [entry for entry in self._entries(self._bench.records) if entry.number >= first]
+
+    def expect(
+        self,
+        wanted: Mapping[str, Any] | Callable[[Entry], Any] | None = None,
+        *,
+        within: int = 10 * SECOND,
+        since: Mark | None = None,
+        **fields: Any,
+    ) -> Entry:
+        """Let virtual time pass until a transaction fits; return it.
+
+        ``wanted`` are fields with what is wanted of each (see ``tm.expect``), or a function of the
+        entry; ``fields`` are more of them: ``expect(address=0x48, status=Status.NAK_ADDRESS)``.
+        Raises :class:`~hil.errors.ExpectationError` with the last transactions.
+        """
+        bench = self._bench
+        mark = bench.log.acted if since is None else since
+        fit = self._fit(wanted, fields)
+        for entry in self.seen(mark):
+            if fit(entry):
+                return entry
+        found = self._await(fit, within)
+        if found is not None:
+            return found
+        what = ", ".join(f"{key} {told(one) or 'any'}" for key, one in _pairs(wanted, fields))
+        seen = self.seen(mark)
+        last = "\n".join(f"  {entry}" for entry in seen[-SHOWN:]) or "  none"
+        raise ExpectationError(
+            f"no transaction on {self.name} with {what or 'what was asked'} within "
+            f"{seconds(within)}, after #{mark.number} at t={seconds(mark.t_ns)}\n"
+            f"the last of {len(seen)} that came:\n{last}\n{bench.state()}"
+        )
+
+    def _fit(
+        self, wanted: Mapping[str, Any] | Callable[[Entry], Any] | None, fields: Mapping[str, Any]
+    ) -> Callable[[Entry], bool]:
+        function = wanted if callable(wanted) else None
+        pairs = _pairs(wanted, fields)
+
+        def fit(entry: Entry) -> bool:
+            if function is not None and not function(entry):
+                return False
+            for name, one in pairs:
+                found = meant(name, entry.values)
+                if not found or not any(fits(one, entry.values[each]) for each in found):
+                    return False
+            return True
+
+        return fit
+
+    def _await(self, fit: Callable[[Entry], bool], within: int) -> Entry | None:
+        """Look at each record as it is made, and stop behind the one that fits."""
+        bench, decoder = self._bench, self._decoder()
+        for octets in bench.records:  # a register is known by what was written before
+            for record in unpack_all(octets):
+                if record.channel == self._index:
+                    decoder.fields(record)
+        found: list[Entry] = []
+
+        def look(octets: bytes) -> None:
+            record, _ = unpack_from(octets)
+            if record.channel != self._index or found:
+                return
+            entry = _entry(self.name, record, decoder)
+            if fit(entry):
+                found.append(entry)
+                bench.stop_now()
+
+        with bench.watching(look):
+            bench.wait(lambda entry: False, within)
+        return found[0] if found else None
+
+    def _entries(self, batches: list[bytes]) -> Iterator[Entry]:
+        decoder = self._decoder()
+        for octets in batches:
+            for record in unpack_all(octets):
+                if record.channel == self._index:
+                    yield _entry(self.name, record, decoder)
+
+    def _decoder(self) -> Decoder:
+        rig = self._bench.emulation
+        return Decoder(rig.board, rig.mission, channel_names(rig.board))
+
+
+def _pairs(wanted: Any, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [*(wanted.items() if isinstance(wanted, Mapping) else ()), *fields.items()]
+
+
+class _Transaction(Entry):
+    """An entry that shows what it decodes to."""
+
+    def __str__(self) -> str:
+        plain = {k: v for k, v in self.values.items() if k not in HEADER_FIELDS}
+        way = "in" if self.values.get("flags", 0) & Flag.INPUT else ""
+        status = int(self.values.get("status", 0))
+        known = status in Status.__members__.values()
+        what = (Status(status).name if known else f"status {status}") if status else ""
+        head = f"#{self.number} t={seconds(self.t_ns)} {self.name} 0x{self.values['address']:02x}"
+        return " ".join(word for word in (head, way, said(plain), what) if word)
+
+
+def _entry(name: str, record: Record, decoder: Decoder) -> Entry:
+    fields = decoder.fields(record)
+    return _Transaction(record.seq, record.t_ns, name, fields)
+
+
+def bus_named(bench: Bench, name: str) -> RigBus:
+    """Return a bus. Raises ``UnknownNameError`` for one that the board has not."""
+    buses = bench.emulation.wiring.buses
+    if name not in buses:
+        hint = nearest(name, buses)
+        raise UnknownNameError(
+            f"board {bench.board} has no bus {name!r}{hint}; it has {', '.join(buses)}"
+        )
+    return RigBus(bench, name)
