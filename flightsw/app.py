@@ -13,6 +13,7 @@ from flightsw.codec.dictionary.events import (
     BOOT,
     CLOCK_CORRELATED,
     COMMAND_REDONE,
+    LINK_RESTORED,
     OVERRUN,
     PARAMETERS_LOADED,
     PROVIDER_CHOSEN,
@@ -56,7 +57,7 @@ from flightsw.services.sensors import Sensors
 from flightsw.services.telemetry import PacketStore, Telemetry
 from flightsw.services.uplink import Uplink
 from flightsw.services.verification import Verification
-from flightsw.status import status
+from flightsw.status import link_status, status
 from flightsw.storage import Files, Storage
 
 _MS_NS = 1_000_000
@@ -100,6 +101,7 @@ class App:
         self.clock_offset_ns = 0
         self._offset_told_ns: int | None = None
         self._dropped_told = 0
+        self._islands_told = 0
         self._imu_cycle = 0
         self._gnss_heard = 0
         self.store = PacketStore(self.storage, config.store_max_packets)
@@ -274,6 +276,15 @@ class App:
         if self.store.dropped != self._dropped_told:
             self._dropped_told = self.store.dropped
             self.events.report(STORE_FULL, self.store.dropped)
+        self._tell_of_link()
+
+    def _tell_of_link(self) -> None:
+        """Report that the bench is back; until then nobody would hear it."""
+        link = link_status(self.hal)
+        if link.get("islands", 0) != self._islands_told and not link["is_alone"]:
+            self._islands_told = link["islands"]
+            told = (link["alone_ms"], link["calls_timed_out"], link["posts_dropped"])
+            self.events.report(LINK_RESTORED, self._islands_told, *told)
 
     def _flash_away(self) -> bool:
         slot = self.parts.slots.get(Role.FLASH)

@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flightsw.app import App
+    from flightsw.hal import Hal
+
+
+def link_status(hal: Hal) -> dict[str, int]:
+    """Return what was counted about the link to the bench; nothing where none can break."""
+    session = getattr(hal, "session", None)
+    return {} if session is None else dict(session.link_status())
 
 
 def status(app: App) -> dict[str, Any]:
     """Return counters by subject."""
     return {
         "mode": app.modes.mode.name,
+        "link": link_status(app.hal),
         "boot_count": app.boot_count,
         "events": dict(app.events.counts),
         "telecommands": {

@@ -56,9 +56,14 @@ class LinkedSession(Session):
         self.link = link
         self.counters = dict.fromkeys(COUNTERS, 0)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether we go on without the bench."""
+        return False
+
     def link_status(self) -> dict[str, int]:
         """Return what was counted about the link."""
-        return {**self.link.counters, **self.counters}
+        return {**self.link.counters, **self.counters, "is_alone": int(self.is_alone)}
 
     def _last_word(self, exchange: Callable[[bytes], bytes], message: bytes) -> None:
         self.link.patience_s = END_PATIENCE_S
@@ -110,6 +115,11 @@ class IslandSession(LinkedSession):
         # Of the message that nobody has answered: whether it was a transaction, what rode on it.
         self._open = (False, 0)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether we go on without the bench."""
+        return self._alone is not None
+
     # --- what buses and clock call ------------------------------------------------------------
 
     def call(self, kind: int, channel: int, address: int, payload: bytes) -> tuple[int, bytes]:
@@ -124,7 +134,7 @@ class IslandSession(LinkedSession):
             # On the computer's own time work takes what it takes.
             self.counters["loads_untold"] += 1
             return 0, LOAD_REPLY.pack(0, 0) + payload
-        self._next(begun_ns + round(self._timeout_s * self._rate * 1e9), 0)
+        self._next(begun_ns + round(self._timeout_s * 1e9), 0)
         self.counters["calls_timed_out"] += 1
         name = self._names.get(channel, f"channel {channel}")
         raise BusTimeoutError(errno.ETIMEDOUT, f"{name}: no link to the bench: timed out")

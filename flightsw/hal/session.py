@@ -338,6 +338,10 @@ class Session:
         """Give the bench what the storage holds, where it cannot look itself; return how many."""
         return 0
 
+    def link_status(self) -> Mapping[str, int]:
+        """Return what was counted about the link; nothing where none can break."""
+        return {}
+
     def watch(self, alive: Callable[[], None]) -> None:
         """Call ``alive`` now and then while a bench that is away is waited for."""
 

@@ -220,6 +220,17 @@ STORAGE_DAMAGED = Event(
     "STORAGE_DAMAGED",
     Struct(field("repairs", Int16ub, "", "slots or journal tails that failed their checksum")),
 )
+LINK_RESTORED = Event(
+    73,
+    _LOW,
+    "LINK_RESTORED",
+    Struct(
+        field("islands", Int16ub, "", "how often the link to the bench was lost since start"),
+        field("alone_ms", Int32ub, "ms", "how long, all in all"),
+        field("calls_timed_out", Int32ub, "", "transactions that found no bench"),
+        field("posts_dropped", Int32ub, "", "octets, frames and levels sent that reached no bus"),
+    ),
+)
 
 PROVIDER_CHOSEN = Event(
     80,

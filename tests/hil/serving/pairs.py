@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class Bench:
         self.lines: list[str] = []
         self.outcomes: list[Outcome] = []
         self.failure: BaseException | None = None
+        #: called with each line that it says
+        self.on_line: Callable[[str], None] = lambda line: None
         self._endpoint: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._serve, args=(options, service), daemon=True)
         self._thread.start()
@@ -37,6 +39,7 @@ class Bench:
 
     def _told(self, line: str) -> None:
         self.lines.append(line)
+        self.on_line(line)
         if line.startswith("listening at "):
             self._endpoint.put(line.removeprefix("listening at "))
 

@@ -41,6 +41,7 @@ class Relay:
         self._random = random.Random(1)
         self._down = False
         self._ways: list[_Way] = []
+        self._shut: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server(listen)
         self.port: int = self._listener.getsockname()[1]
@@ -83,6 +84,8 @@ class Relay:
                 way.source.shutdown(socket.SHUT_RDWR)
             way.source.close()
         self._ways.clear()
+        while self._shut:
+            self._shut.pop().close()
 
     def _run(self) -> None:
         while not self._closing:
@@ -130,6 +133,7 @@ class Relay:
                 self._part(way)
             else:  # it cannot be told to the other end now
                 self._ways.remove(way)
+                self._shut.append(way.source)
             return
         self.counters["pieces"] += 1
         self.on_piece(self.counters)
