@@ -114,6 +114,7 @@ def fly_alone(
     storage: Path,
     local: Sequence[str] = (),
     alive: Callable[[], None] = lambda: None,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Fly on this computer's own buses, as a device table says.
 
@@ -126,7 +127,7 @@ def fly_alone(
 
     table, instead = read_table(devices), parse_locals(local)
     with LinuxHal(table, instead, count_start(storage)) as hal:
-        app = create(hal, storage)
+        app = create(hal, storage, overrides=overrides)
         app.scheduler.groups[-1].tasks.append(lambda now_ns: alive())
         app.run()
     raise Shutdown("stopped by a signal")
@@ -173,18 +174,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from flightsw.errors import Shutdown
 
     signal.signal(signal.SIGTERM, _stop)
-    given = arguments
-    act = partial(
-        fly,
-        given.bench,
-        given.storage,
-        given.name,
-        given.keys,
-        given.local,
-        overrides=_overrides(given),
-    )
+    given, overrides = arguments, _overrides(arguments)
     if given.devices is not None:
-        act = partial(fly_alone, given.devices, given.storage, given.local)
+        act = partial(fly_alone, given.devices, given.storage, given.local, overrides=overrides)
+    else:
+        act = partial(
+            fly,
+            *(given.bench, given.storage, given.name, given.keys, given.local),
+            overrides=overrides,
+        )
     try:
         if arguments.stay:
             from flightsw.staying import stay

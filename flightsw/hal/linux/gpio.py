@@ -6,6 +6,7 @@ when it is looked at. Edges carry the kernel's CLOCK_MONOTONIC, which becomes mi
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -32,6 +33,8 @@ _RISEN = 1
 _CONSUMER = b"flightsw"
 EDGE_LIMIT = 1024
 _EVENTS_AT_ONCE = 64
+#: what the kernel says to a wish for edges of a chip without interrupts
+_NO_EDGES = (errno.ENXIO, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 class LinuxGPIO:
@@ -45,6 +48,8 @@ class LinuxGPIO:
         self._seen = 0
         self._edges: deque[Edge] = deque()
         self._dropped = 0
+        #: its chip has interrupts, without which the kernel tells of no edges
+        self.has_edges = True
 
     @property
     def dropped(self) -> int:
@@ -94,14 +99,24 @@ class LinuxGPIO:
         self._seen = 0
         fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) | os.O_NONBLOCK)
 
+    def _watch(self) -> None:
+        """Have the line as an input, with its edges where its chip can tell of them."""
+        try:
+            self._request(INPUT | RISING | FALLING)
+        except OSError as error:
+            if error.errno not in _NO_EDGES:
+                raise
+            self.has_edges = False
+            self._request(INPUT)
+
     def _look(self) -> None:
         """Take what the kernel has seen of the line."""
         if self._is_output:
             return
         try:
             if self._fd < 0:
-                self._request(INPUT | RISING | FALLING)
-            while True:
+                self._watch()
+            while self.has_edges:
                 octets = os.read(self._fd, _EVENTS_AT_ONCE * EVENT.size)
                 if not octets:
                     return
