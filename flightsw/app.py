@@ -215,9 +215,9 @@ class App:
         resumed = compute.open_jobs()
         events.report(BOOT, self.boot_count, resumed, doubt[2] if doubt else 0, self.parts.mask())
         self._report_parameters()
-        self._report_provider()
         if self.storage.repairs:
             events.report(STORAGE_DAMAGED, self.storage.repairs)
+        self._report_provider()
         self.schedule.now_ns = self.clock.now_ns()
         self.modes.started()
         self.router.redo_interrupted(lambda sequence: events.report(COMMAND_REDONE, sequence))
