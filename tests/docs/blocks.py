@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-_FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^(?:`([\w./-]+)`:\n\n)?```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 #: What a block may be, and what is done with it; a block of another kind fails.
 KINDS = {
@@ -16,6 +16,7 @@ KINDS = {
     "python": "it is run, the blocks of a page one after the other in one module",
     "toml": "it is read by the loader of its kind of file",
     "json": "it is parsed",
+    "yaml": "it is parsed; what it runs stands in a block of its page, too",
     "c": "it is compiled with every warning an error",
     "text": "it is what a command prints: that of the block before it, but for figures",
     "frames": "it is octets of the board protocol",
@@ -30,6 +31,8 @@ class Block(NamedTuple):
     line: int
     kind: str
     text: str
+    #: what the page calls it: the line before is this name and a colon
+    file: str = ""
 
     def __str__(self) -> str:
         """Return where it stands."""
@@ -49,8 +52,9 @@ def blocks() -> list[Block]:
     for path in PAGES:
         text = path.read_text()
         for match in _FENCE.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            found.append(Block(str(path.relative_to(ROOT)), line, match[1], match[2]))
+            line = text.count("\n", 0, match.start(2)) + 1
+            page = str(path.relative_to(ROOT))
+            found.append(Block(page, line, match[2], match[3], match[1] or ""))
     return found
 
 

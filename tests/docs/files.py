@@ -9,7 +9,8 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from blocks import ROOT, Block
+import pytest
+from blocks import BLOCKS, ROOT, Block
 
 from hil.board import load_board
 from hil.boards.lab import load_lab
@@ -21,9 +22,24 @@ from hil.missions.schema import SCHEMA
 
 def read(block: Block, folder: Path) -> None:
     """Read a block as the file that it is; raise for one that is none."""
-    {"toml": toml, "json": lambda text, _: json.loads(text), "c": compiled}[block.kind](
-        block.text, folder
-    )
+    if block.kind == "yaml":
+        workflow(block)
+    elif block.kind == "json":
+        json.loads(block.text)
+    else:
+        {"toml": toml, "c": compiled}[block.kind](block.text, folder)
+
+
+def workflow(block: Block) -> None:
+    """Parse a file of a CI service, whose commands the page has its reader type, too."""
+    yaml = pytest.importorskip("yaml", reason="PyYAML, of the extra docs, is not installed")
+    text = json.dumps(yaml.safe_load(block.text))
+    ran = [line for b in BLOCKS if b.page == block.page and b.kind == "sh" for line in b.commands]
+    steps = [
+        line for run in re.findall(r'"run": "(.*?)"', text) for line in run.split("\\n") if line
+    ]
+    assert steps
+    assert [step for step in steps if step not in ran] == []
 
 
 def compiled(text: str, folder: Path) -> None:

@@ -46,7 +46,7 @@ def workshop(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> W
 
 def pages_with(kind: str) -> list[object]:
     """Return the pages with blocks of a kind that nobody else holds."""
-    pages = sorted({block.page for block in left(kind)})
+    pages = sorted({block.page for block in left(kind) if not (kind == "python" and block.file)})
     return [pytest.param(p, marks=[pytest.mark.soak] if p in LONG else []) for p in pages]
 
 
@@ -84,7 +84,10 @@ def test_every_reason_is_used_and_they_are_few() -> None:
 def test_the_commands_of_a_page_run(page: str, workshop: Workshop) -> None:
     """Each command ends well, or with the verdict of so short a flight; what follows is printed."""
     said = ""
-    for block in [b for b in BLOCKS if b.page == page]:
+    here = [b for b in BLOCKS if b.page == page]
+    for block, following in zip(here, [*here[1:], None], strict=True):
+        if block.file:
+            workshop.write(block)
         if block.kind == "text" and not shown(block) and not held(block):
             assert_like(block, said)
         if block.kind != "sh" or held(block):
@@ -94,7 +97,7 @@ def test_the_commands_of_a_page_run(page: str, workshop: Workshop) -> None:
         for command in block.commands:
             if why_not(command) or lacks_a_tool(command):
                 continue
-            done = workshop.run(short(command))
+            done = workshop.run(short(command), following is not None and following.kind == "text")
             verb = command.partition(" ")[2].split(" ")[0]
             allowed = {0, 1} if verb in VERDICTS else {0}
             assert done.code in allowed, f"{block}: {command}\n{done.said}"
@@ -125,12 +128,14 @@ def test_the_programs_of_a_page_run(page: str, workshop: Workshop) -> None:
     """The blocks of a page run from top to bottom, in one module."""
     names: dict[str, object] = {"__name__": "page"}
     for block in left("python"):
-        if block.page == page:
+        if block.page == page and not block.file:
             workshop.provide(block.text)
             workshop.execute(block, names)
 
 
-@pytest.mark.parametrize("block", [*left("toml"), *left("json"), *left("c")], ids=str)
+@pytest.mark.parametrize(
+    "block", [*left("toml"), *left("json"), *left("yaml"), *left("c")], ids=str
+)
 def test_a_file_of_a_page_is_one(block: Block, tmp_path: Path) -> None:
     """Every file that a page shows is taken by what reads such files."""
     read(block, tmp_path)

@@ -210,9 +210,19 @@ class Workshop:
             return False  # a command makes it
         return not (self.folder / name).exists()
 
-    def run(self, command: str) -> Done:
-        """Run one command; the working directory must be the folder."""
-        if SHELL.search(command):
+    def write(self, block: Block) -> None:
+        """Write a file that a page shows with its name."""
+        path = self.folder / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text)
+        self._made.add(block.file)
+
+    def run(self, command: str, aloud: bool = False) -> Done:
+        """Run one command; the working directory must be the folder.
+
+        ``aloud``: what programs print that it starts is wanted, too.
+        """
+        if SHELL.search(command) or (aloud and " -- " in command):
             return self._shell(command)
         return quiet(shlex.split(command)[1:])
 
