@@ -20,7 +20,7 @@ NOT_RUN_LIMIT = 24
 #: A verb that ends in a verdict may say that it is a bad one: what is flown here is short.
 VERDICTS = {"run", "replay", "diff", "bisect", "codec"}
 #: Pages whose blocks take longer than the suite has.
-LONG = {"docs/faults.md", "docs/replay.md"}
+LONG = {"docs/faults.md", "docs/replay.md", "docs/tutorials/replay.md"}
 
 
 @pytest.fixture(scope="session")
