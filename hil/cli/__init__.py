@@ -22,6 +22,7 @@ VERBS = {
         "hil.cli.serve",
         "fly with flight software that comes from another machine",
     ),
+    "init": ("hil.cli.init", "write a small project of your own whose tests pass at once"),
     "replay": ("hil.cli.replay", "a recorded run once more: identical, or where it parts"),
     "diff": ("hil.cli.diff", "two recorded runs: the same, or what differs first and how often"),
     "pack": ("hil.cli.pack", "a run as one file that replays elsewhere"),
