@@ -1,4 +1,4 @@
-"""What tests hold: contract suites for buses, parts, transports and boards.
+"""What tests hold: a bench in virtual time, contract suites of buses, parts, transports and boards.
 
 Whoever writes a bus, a part, a transport or firmware for a board proves it with the suite that ours
 pass. Each name is imported when it is asked for: a test of a part loads nothing of boards.
@@ -10,26 +10,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hil.testing.bench.bench import Bench
+    from hil.testing.bench.log import Entry, Evidence, Mark
+    from hil.testing.bench.options import BenchOptions
+    from hil.testing.bench.wanted import above, below, between, ms, s, us
     from hil.testing.contracts.board import check_board
     from hil.testing.contracts.bus import check_bus
     from hil.testing.contracts.part import check_part, sweep
     from hil.testing.contracts.transport import check_transport
 
 __all__ = [
+    "Bench",
+    "BenchOptions",
+    "Entry",
+    "Evidence",
+    "Mark",
+    "above",
+    "below",
+    "between",
     "check_board",
     "check_bus",
     "check_part",
     "check_transport",
+    "ms",
+    "s",
     "sweep",
+    "us",
 ]
 
 #: name -> the module that has it
 _HOMES = {
+    "Bench": "hil.testing.bench.bench",
+    "BenchOptions": "hil.testing.bench.options",
+    "Entry": "hil.testing.bench.log",
+    "Evidence": "hil.testing.bench.log",
+    "Mark": "hil.testing.bench.log",
+    "above": "hil.testing.bench.wanted",
+    "below": "hil.testing.bench.wanted",
+    "between": "hil.testing.bench.wanted",
     "check_board": "hil.testing.contracts.board",
     "check_bus": "hil.testing.contracts.bus",
     "check_part": "hil.testing.contracts.part",
     "check_transport": "hil.testing.contracts.transport",
+    "ms": "hil.testing.bench.wanted",
+    "s": "hil.testing.bench.wanted",
     "sweep": "hil.testing.contracts.part",
+    "us": "hil.testing.bench.wanted",
 }
 
 

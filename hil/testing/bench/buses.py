@@ -68,14 +68,38 @@ class RigBus:
         found = self._await(fit, within)
         if found is not None:
             return found
-        what = ", ".join(f"{key} {told(one) or 'any'}" for key, one in _pairs(wanted, fields))
         seen = self.seen(mark)
         last = "\n".join(f"  {entry}" for entry in seen[-SHOWN:]) or "  none"
         raise ExpectationError(
-            f"no transaction on {self.name} with {what or 'what was asked'} within "
+            f"no transaction on {self.name} with {_asked(wanted, fields)} within "
             f"{seconds(within)}, after #{mark.number} at t={seconds(mark.t_ns)}\n"
             f"the last of {len(seen)} that came:\n{last}\n{bench.state()}"
         )
+
+    def never(
+        self,
+        wanted: Mapping[str, Any] | Callable[[Entry], Any] | None = None,
+        *,
+        for_: int,
+        **fields: Any,
+    ) -> None:
+        """Let virtual time pass, and raise ``ExpectationError`` at once if such a one comes."""
+        bench = self._bench
+        begun_ns = bench.now_ns
+        found = self._await(self._fit(wanted, fields), for_)
+        if found is None:
+            return
+        raise ExpectationError(
+            f"{self.name}: {_asked(wanted, fields)} came {seconds(found.t_ns - begun_ns)} after it "
+            f"was to stay away for {seconds(for_)}\n  {found}\n{bench.state()}"
+        )
+
+    def last(
+        self, wanted: Mapping[str, Any] | Callable[[Entry], Any] | None = None, **fields: Any
+    ) -> Entry | None:
+        """Return the last transaction that fits, whenever it was; None: there was none."""
+        fit = self._fit(wanted, fields)
+        return next((entry for entry in reversed(self.seen()) if fit(entry)), None)
 
     def _fit(
         self, wanted: Mapping[str, Any] | Callable[[Entry], Any] | None, fields: Mapping[str, Any]
@@ -130,6 +154,11 @@ class RigBus:
 
 def _pairs(wanted: Any, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [*(wanted.items() if isinstance(wanted, Mapping) else ()), *fields.items()]
+
+
+def _asked(wanted: Any, fields: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{key} {told(one) or 'any'}" for key, one in _pairs(wanted, fields))
+    return said or "what was asked"
 
 
 class _Transaction(Entry):

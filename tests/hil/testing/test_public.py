@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "contracts.md"
 @pytest.mark.parametrize("name", hil.testing.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     """Each name that the package offers can be had from it, and stands in `dir`."""
-    assert callable(getattr(hil.testing, name))
+    assert getattr(hil.testing, name) is not None
     assert name in dir(hil.testing)
 
 
