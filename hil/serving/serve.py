@@ -83,6 +83,7 @@ def serve(
     taking_part(options, board)
     code = 0
     with stopping() as stop, ZeroMQListener(service.listen, service.keys) as listener:
+        listener.on_refused(lambda kind, text: told(text))
         patience_s = None if options.pace == "max" else service.patience_s
         with Link(listener, patience_s, options.stall_limit_s, told, stop) as link:
             told(f"listening at {listener.endpoint}")

@@ -34,6 +34,7 @@ class ServedSession(Session):
         counted = self.rig.exchange.counted
         counted["link"], counted["link.storage"] = self.link.counters, keeping.counters
         counted["link.peer"] = flight.peer
+        counted["listener"] = self.link.listener.counters
         return flight
 
     def _watch(self, rig: Rig) -> None:

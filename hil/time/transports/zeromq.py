@@ -228,6 +228,8 @@ class ZeroMQListener(Closing):
                 if self.endpoint.startswith("ipc://") and _answers(self.endpoint):
                     raise zmq.ZMQError(zmq.EADDRINUSE)
                 peer.bind(self.endpoint)
+                if self.endpoint.startswith("ipc://"):
+                    Path(self.endpoint.removeprefix("ipc://")).chmod(0o600)
                 break
             except zmq.ZMQError as error:
                 if error.errno == zmq.EADDRINUSE and last:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import socket
 import stat
 from collections.abc import Iterator
@@ -127,3 +128,42 @@ def test_a_run_that_was_killed_does_not_hide_one_that_flies(run: Listening, tmp_
     assert find_run(None, tmp_path) == run.path
     with pytest.raises(UsageError, match="listen"):
         find_run(folder)
+
+
+@pytest.mark.soak
+def test_a_million_random_lines_end_nothing(run: Listening) -> None:
+    """10^6 lines of random octets, of words of the protocol, whole and cut: the run serves on."""
+    chance = random.Random(11)
+    words = (
+        b'{"do"',
+        b'"swap"',
+        b'"shadow"',
+        b'"name"',
+        b'"imu"',
+        b'"to"',
+        b":",
+        b",",
+        b"{}",
+        b"[",
+    )
+    connection = run.connect()
+    connection.setblocking(False)
+    for _ in range(1_000_000):
+        if chance.random() < 0.5:
+            line = b"".join(chance.choice(words) for _ in range(chance.randrange(12)))
+        else:
+            line = chance.randbytes(chance.randrange(60))
+        try:
+            connection.sendall(line + b"\n" * (chance.random() < 0.9))
+            run.boards.serve()
+            ended = chance.random() < 0.001 or not connection.recv(1 << 16)
+        except BlockingIOError:
+            ended = False
+        except OSError:
+            ended = True
+        if ended:
+            connection.close()
+            connection = run.connect()
+            connection.setblocking(False)
+    connection.close()
+    assert run.ask(b'{"do": "state"}\n')["ok"]

@@ -183,12 +183,11 @@ def _message(seed: random.Random, kind: Kind, channel: int) -> bytes:
     return pack(kind, channel=channel, address=address, payload=octets)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_nothing_that_a_program_sends_ends_the_bench(bench: Bench, seed: int) -> None:
-    """Random requests on every device, handles that close at any time: others go on."""
+def abuse(bench: Bench, seed: int, count: int) -> None:
+    """Send random requests on every device, over handles that close at any time."""
     chance = random.Random(seed)
     handles: list[tuple[socket.socket, Kind, int]] = []
-    for _ in range(800):
+    for _ in range(count):
         if len(handles) < 12:
             name, channel = chance.choice(list(DEVICES.items()))
             one = bench.connect()
@@ -208,5 +207,26 @@ def test_nothing_that_a_program_sends_ends_the_bench(bench: Bench, seed: int) ->
             ended = True
         if ended:
             handles.remove(handle)
+            bench.sockets.remove(one)
             one.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_that_a_program_sends_ends_the_bench(bench: Bench, seed: int) -> None:
+    """Random requests on every device, handles that close at any time: others go on."""
+    abuse(bench, seed, 800)
     assert bench.i2c(bench.open("/dev/i2c-1"), READ_TWO).flags & Flag.REPLY
+
+
+@pytest.mark.soak
+def test_a_million_random_messages_end_nothing(tmp_path: Path) -> None:
+    """10^6 messages of programs of the same user, in ten benches: each serves on to the end."""
+    for seed in range(100, 110):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        bench = Bench(folder)
+        abuse(bench, seed, 100_000)
+        assert bench.i2c(bench.open("/dev/i2c-1"), READ_TWO).flags & Flag.REPLY
+        for one in bench.sockets:
+            one.close()
+        bench.host.close()

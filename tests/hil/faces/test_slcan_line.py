@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import select
 import tty
 from collections.abc import Callable, Iterator
@@ -193,3 +195,36 @@ def test_the_bus_can_be_served_again_when_a_host_has_gone(tmp_path: Path) -> Non
         assert "/dev/ttyCAN0" in host.lines
         host.close()
         assert rig.can.controller.device is None
+
+
+@pytest.mark.soak
+def test_a_million_random_commands_end_nothing() -> None:
+    """10^6 commands of random letters, digits and octets: the line answers a good one after."""
+    chance = random.Random(5)
+    letters = b"OCLSVvNtTrRFMmZYsXWdDbB0123456789ABCDEFabcdef"
+    bench = Bench()
+    bench.open()
+    try:
+        for number in range(1_000_000):
+            most = chance.randrange(1, 30)
+            if chance.random() < 0.8:
+                command = bytes(chance.choice(letters) for _ in range(most))
+            else:
+                command = chance.randbytes(most)
+            os.write(bench.fd, command + b"\r")
+            bench.line.pump()
+            if number % 8 == 0:
+                bench.kernel.run_until(bench.kernel.now_ns + 10_000_000)
+                with contextlib.suppress(BlockingIOError):
+                    os.read(bench.fd, 1 << 16)
+        os.write(bench.fd, b"\rC\rV\r")
+        heard = b""
+        for _ in range(1000):
+            bench.line.pump()
+            bench.line.flush()
+            bench.kernel.run_until(bench.kernel.now_ns + 10_000_000)
+            with contextlib.suppress(BlockingIOError):
+                heard += os.read(bench.fd, 1 << 16)
+        assert b"\rV" in heard
+    finally:
+        bench.shut()

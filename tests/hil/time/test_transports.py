@@ -145,6 +145,7 @@ def test_the_endpoint_of_ipc_is_private() -> None:
         with listen(transport) as listener:
             path = Path(listener.endpoint.partition("://")[2])
             assert path.parent.stat().st_mode & 0o777 == 0o700
+            assert path.stat().st_mode & 0o777 == 0o600
             assert len(str(path)) < 108
         assert not path.parent.exists()
 
