@@ -13,49 +13,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"`(hil [^`]+)`", README)))
-#: What makes a command of README quick enough for the suite; its meaning stays.
-QUICK = {
-    "run": ["--duration", "30", "--inference", "threshold", "-q"],
-    "bench": ["--quick"],
-    "checkout": [],
-    "doctor": [],
-    "boards": [],
-    "codec": [],
-    "replay": [],
-    "diff": [],
-    "bisect": ["--duration", "8", "--inference", "threshold", "--fails", "lost", "-q"],
-    "tap": ["--out", "tapped", "--quiet"],
-    "export": ["--out", "exported"],
-    "import": ["-q"],
-    "recover": [],
-    "snapshot": ["-q"],
-    "pack": [],
-    "keys": [],
-}
-#: What `hil bisect` is given: two rows that nothing dies of.
-PLAN = """
-[[fault]]
-on = "i2c-1"
-kind = "delay"
-ns = 1000
-
-[[fault]]
-on = "can0"
-kind = "crc"
-rate = 0.1
-"""
-
-
-@pytest.fixture(scope="module")
-def flown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run, and another beside it, as the commands of README name them."""
-    folder = tmp_path_factory.mktemp("flown")
-    for name, seed in (("RUN", 1), ("OTHER", 2)):
-        words = ["--duration", "8", "--inference", "threshold", "--transport", "direct", "-q"]
-        main(["run", "--seed", str(seed), "--out", str(folder / name), *words])
-    main(["export", str(folder / "RUN"), "--out", str(folder / "trace.pcapng")])
-    return folder
 
 
 def test_the_first_screen_has_one_command_to_run_and_one_to_test():
