@@ -38,6 +38,7 @@ VERBS = {
     "snapshot": ("hil.cli.snapshot", "keep the whole state of a run, and go to any record of it"),
     "devices": ("hil.cli.devices", "the device table of a board, to fly without a bench"),
     "keys": ("hil.cli.keys", "the keys of a bench on tcp, and which clients may connect"),
+    "service": ("hil.cli.service", "a bench or a stand-in payload as a service of systemd"),
     "doctor": ("hil.cli.doctor", "check what this host lacks, with the command that mends it"),
 }
 

@@ -11,13 +11,21 @@ import zmq
 
 from flightsw.errors import BenchRefusedError
 from flightsw.hal.channel import connect
+from flightsw.hal.channel.zeromq import read_key_file
 from flightsw.hal.exercise import run
 from hil.cli import main
+from hil.errors import TransportError
 from hil.testing.contracts.transport import running
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
 from hil.time.transports import listen
-from hil.time.transports.keys import allowed_clients, default_folder, make_keys, read_private
+from hil.time.transports.keys import (
+    allowed_clients,
+    check_folder,
+    default_folder,
+    make_keys,
+    read_private,
+)
 
 Capture = pytest.CaptureFixture[str]
 
@@ -167,3 +175,23 @@ def test_a_bench_that_runs_takes_clients_that_are_added_and_revoked(folder: Path
         assert keys("revoke", "late", "--dir", folder) == 0
         with pytest.raises(BenchRefusedError, match="refused our key"):
             connect(listener.endpoint, "late", copy)
+
+
+def test_keys_from_a_service_manager_are_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A credential shows its access list as a group that may read: taken there, and only there."""
+    for name in ("server.key", "client.key", "clients.allow"):
+        (folder / name).chmod(0o440)
+    folder.chmod(0o550)
+    with pytest.raises(TransportError, match="mode 0550"):
+        check_folder(folder)
+    with pytest.raises(BenchRefusedError, match="mode 0440"):
+        read_key_file(folder)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    check_folder(folder)
+    assert len(allowed_clients(folder)) == 1
+    assert read_key_file(folder)["server"] == read_private(folder / "server.key")["public"]
+    (folder / "server.key").chmod(0o444)
+    with pytest.raises(TransportError, match="mode 0444"):
+        read_private(folder / "server.key")

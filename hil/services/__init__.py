@@ -1,0 +1,1 @@
+"""A bench and a payload as services of systemd."""
