@@ -8,11 +8,15 @@ second list of functions or files to keep in step.
 With Python's headers at hand the result is a cffi API-mode module (``_codec.abi3.so``). Debian
 splits those headers off into python3-dev; without them the same sources become a plain shared
 library that cffi opens at run time. It answers the same and costs about 80 ns more a call.
+
+Two variables are for releases: ``FLATSAT_CROSS="COMPILER INCLUDE"`` compiles for another machine,
+and ``FLATSAT_MANYLINUX=1`` gives the wheel the lowest manylinux tag that its files allow.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import sysconfig
@@ -26,6 +30,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 CSRC = Path(__file__).resolve().parent
 sys.path.insert(0, str(CSRC))  # this file is loaded by its path, and natives lies beside it
+from manylinux import platform_tag  # noqa: E402
 from natives import (  # noqa: E402
     FIRMWARE,
     board_inputs,
@@ -198,6 +203,7 @@ def compile_cross(compiler: str, include: Path, into: Path) -> Path:
         glue = Path(scratch) / "glue.c"
         ffi.emit_c_code(str(glue))
         flags = [*CFLAGS, "-shared", "-fPIC", built_of(), f"-I{CSRC}", f"-I{include}"]
+        flags += [f"-ffile-prefix-map={scratch}=."]  # what is built twice is the same twice
         flags += ["-idirafter", str(include.parent)]  # Debian keeps pyconfig.h by machine there
         flags += ["-DPy_LIMITED_API=0x030b0000"]
         command = [compiler, *flags, "-o", str(target), str(glue), *map(str, sources())]
@@ -234,11 +240,14 @@ class CodecBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel":
             return
-        built = compile_module()
-        compile_faces()
-        compile_board()
+        cross = os.environ.get("FLATSAT_CROSS", "").split()
+        built = compile_cross(cross[0], Path(cross[1]), TARGET) if cross else compile_module()
+        compiler = cross[0] if cross else ""
+        files = [built, *compile_faces(compiler), *compile_board(compiler)]
         build_data["force_include"].update(board_files())
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        if cross or "FLATSAT_MANYLINUX" in os.environ:
+            platform = platform_tag(files)
         build_data["pure_python"] = False
         form = "cp311-abi3" if built.name.endswith("abi3.so") else "py3-none"
         build_data["tag"] = f"{form}-{platform}"

@@ -27,6 +27,7 @@ from flightsw.codec.dictionary import (
     ClassId,
 )
 from flightsw.codec.wire import FIRST_DIGEST_KIND, HEADER_FIELDS, Flag, Kind, Status
+import hil
 from flightsw.hal.channel import open_channel
 from hil.board import load_board
 from hil.boardparts import KINDS, WORLD_UNITS
@@ -47,9 +48,19 @@ PAGES = sorted(DOCS.glob("*.md"))
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    """Every link of a page to a file beside it points at a file that is there."""
+    """Every link of a page to a file beside it, or of the packages, leads to one that is there."""
     links = re.findall(r"\]\(([^)#]+)", page.read_text())
-    assert [link for link in links if "://" not in link and not (DOCS / link).exists()] == []
+    packages = Path(hil.__file__).parents[1]  # of this tree, or of an installation
+
+    def leads(link: str) -> bool:
+        source = re.fullmatch(r"\.\./((?:hil|flightsw)/.+)", link)
+        return (
+            "://" in link
+            or (DOCS / link).exists()
+            or bool(source and (packages / source[1]).exists())
+        )
+
+    assert [link for link in links if not leads(link)] == []
 
 
 def test_the_index_names_every_page() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flightsw.codec import native
 from flightsw.codec.errors import StaleCodecError
 from flightsw.codec.native import check_built, lib
 
@@ -33,7 +34,7 @@ def test_another_header_or_none_told_is_stale() -> None:
 def test_a_pull_without_a_build_is_one_line(tmp_path: Path) -> None:
     """With a header changed since the build, the command ends with one line before any work."""
     ignored = shutil.ignore_patterns("*.c", "__pycache__", "fuzz", "shim")
-    shutil.copytree(ROOT / "flightsw" / "codec", tmp_path / "flightsw" / "codec")
+    shutil.copytree(Path(native.__file__).parent, tmp_path / "flightsw" / "codec")
     (tmp_path / "flightsw" / "__init__.py").touch()
     shutil.copytree(ROOT / "csrc", tmp_path / "csrc", ignore=ignored)
     with (tmp_path / "csrc" / "record" / "mcap.h").open("a") as file:

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+import flightsw
 from hil.options import Options
 from hil.session import fly
 
 ROOT = Path(__file__).resolve().parents[3]
+FLIGHTSW = Path(flightsw.__file__).parent  # of this tree, or of an installation
 SECOND = 1_000_000_000
 
 
@@ -31,10 +33,10 @@ def planted(run: Path, folder: Path, file: str, old: str, new: str) -> dict[str,
     tree = folder / "flightsw"
 
     def codec(directory: str, names: list[str]) -> list[str]:
-        return ["codec"] if directory == str(ROOT / "flightsw") else []
+        return ["codec"] if directory == str(FLIGHTSW) else []
 
-    shutil.copytree(ROOT / "flightsw", tree, ignore=codec)
-    (tree / "codec").symlink_to(ROOT / "flightsw" / "codec")
+    shutil.copytree(FLIGHTSW, tree, ignore=codec)
+    (tree / "codec").symlink_to(FLIGHTSW / "codec")
     path = tree / file
     text = path.read_text()
     assert text.count(old) == 1, f"{file} has no line {old!r} any more: plant another"
