@@ -39,8 +39,8 @@ def unfit(top: Path, tag: str) -> list[str]:
         found.append(f"hil/__init__.py: {version!r} is no version of a release")
     headings = re.findall(r"^## (.+)$", (top / "CHANGELOG.md").read_text(), re.MULTILINE)
     first = headings[0] if headings else ""
-    if not re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", first):
-        found.append(f"CHANGELOG.md: begins with {first!r}, must be '{version} (YYYY-MM-DD)'")
+    if not re.fullmatch(rf"{re.escape(version)} - \d{{4}}-\d\d-\d\d", first):
+        found.append(f"CHANGELOG.md: begins with {first!r}, must be '{version} - YYYY-MM-DD'")
     if tag != f"v{version}":
         found.append(f"git: the commit has the tag {tag!r}, must be 'v{version}'")
     return found

@@ -27,7 +27,7 @@ NATIVES: Mapping[str, tuple[str, ...]] = {
     "board": ("hil/boards/_hilwire_posix",),
 }
 #: for whoever works on it, no part of what a user may add
-DEVELOPMENT = ("test", "train")
+DEVELOPMENT = ("test", "train", "docs")
 #: an ELF note: octets of name and value, type 3 (build ID), the name
 _NOTE = re.compile(rb"\x04\0\0\0(.)\0\0\0\x03\0\0\0GNU\0", re.DOTALL)
 

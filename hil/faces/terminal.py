@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import select
 import struct
 import termios
@@ -12,25 +13,42 @@ import tty
 from collections.abc import Callable, MutableMapping
 from typing import Final
 
-#: ``struct termios2`` (asm-generic/termbits.h): four flags, line, 19 characters, two speeds
+#: ``struct termios`` of the kernel (asm-generic/termbits.h): four flags, line, 19 characters; and
+#: ``struct termios2``, which has two speeds besides
+_TERMIOS: Final = struct.Struct("4IB19s")
 _TERMIOS2: Final = struct.Struct("4IB19s2I")
 _TCGETS2: Final = 0x802C542A
 _TCSETS2: Final = 0x402C542B
 _CBAUD, _BOTHER = 0o010017, 0o010000
+#: rate in baud -> its name among the flags, which every system knows; and the other way round
+_NAMED: Final = {
+    int(name[1:]): getattr(termios, name) for name in dir(termios) if re.fullmatch(r"B\d+", name)
+}
+_RATES: Final = {name: baud for baud, name in _NAMED.items()}
 
 
 def set_speed(fd: int, baud: int) -> None:
     """Set a terminal to any rate; BOTHER, which libc cannot read, only where it has no name."""
-    settings = bytearray(_TERMIOS2.size)
-    fcntl.ioctl(fd, _TCGETS2, settings)
-    iflag, oflag, cflag, lflag, line, characters, _, _ = _TERMIOS2.unpack(settings)
-    cflag = cflag & ~_CBAUD | getattr(termios, f"B{baud}", _BOTHER)
-    new = _TERMIOS2.pack(iflag, oflag, cflag, lflag, line, characters, baud, baud)
-    fcntl.ioctl(fd, _TCSETS2, new)
+    named = baud in _NAMED
+    form, get, put = (_TERMIOS, termios.TCGETS, termios.TCSETS)
+    if not named:
+        form, get, put = (_TERMIOS2, _TCGETS2, _TCSETS2)
+    settings = bytearray(form.size)
+    fcntl.ioctl(fd, get, settings)
+    iflag, oflag, cflag, *others = form.unpack(settings)
+    cflag = cflag & ~_CBAUD | _NAMED.get(baud, _BOTHER)
+    if not named:
+        others[-2:] = [baud, baud]
+    fcntl.ioctl(fd, put, form.pack(iflag, oflag, cflag, *others))
 
 
 def speed_of(fd: int) -> int:
     """Return the rate in baud of a terminal, or of the one behind a master; 0: hung up."""
+    settings = bytearray(_TERMIOS.size)
+    fcntl.ioctl(fd, termios.TCGETS, settings)
+    name = _TERMIOS.unpack(settings)[2] & _CBAUD
+    if name != _BOTHER:
+        return _RATES[name]
     settings = bytearray(_TERMIOS2.size)
     fcntl.ioctl(fd, _TCGETS2, settings)
     return int(_TERMIOS2.unpack(settings)[-1])
