@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hil
 from flightsw.codec import class_map
 from flightsw.codec.columns.declaration import split_docs
 from flightsw.codec.dictionary import (
@@ -27,7 +28,6 @@ from flightsw.codec.dictionary import (
     ClassId,
 )
 from flightsw.codec.wire import FIRST_DIGEST_KIND, HEADER_FIELDS, Flag, Kind, Status
-import hil
 from flightsw.hal.channel import open_channel
 from hil.board import load_board
 from hil.boardparts import KINDS, WORLD_UNITS
