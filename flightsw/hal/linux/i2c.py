@@ -90,6 +90,9 @@ class LinuxI2C(KernelBus):
         if max(len(write), n) > MESSAGE_LIMIT_NBYTES or not 0 <= address <= _LAST_ADDRESS:
             return errno.EINVAL
         ten_bit = _TEN_BIT if address > _LAST_SEVEN_BIT else 0
+        # Not every driver looks: hid-mcp2221 sends what is left of such an address in 7 bits.
+        if ten_bit and not self.functions & FUNC_TEN_BIT:
+            return errno.EOPNOTSUPP
         sent = ctypes.create_string_buffer(write, max(len(write), 1))
         messages = (_Message * 2)()
         count = 0
