@@ -22,6 +22,8 @@ FUNC_I2C, FUNC_TEN_BIT = 0x1, 0x2
 _READ, _TEN_BIT = 0x0001, 0x0010
 #: Longest message that i2c-dev takes.
 MESSAGE_LIMIT_NBYTES = 8192
+#: Transactions are of few shapes, which come again and again.
+_SHAPES_LIMIT = 1024
 _LAST_ADDRESS, _LAST_SEVEN_BIT = 0x3FF, 0x7F
 #: A device that went away, as a USB adapter does, is looked for again.
 _AWAY = (errno.ENODEV, errno.ESHUTDOWN)
@@ -47,6 +49,9 @@ class LinuxI2C(KernelBus):
         super().__init__(channel, clock, tell)
         self._fd = -1
         self._channel = channel
+        self._out = ctypes.create_string_buffer(MESSAGE_LIMIT_NBYTES)
+        self._in = ctypes.create_string_buffer(MESSAGE_LIMIT_NBYTES)
+        self._requests: dict[tuple[int, int, int], _Transfer] = {}
         self._open()
 
     def _open(self) -> None:
@@ -72,9 +77,8 @@ class LinuxI2C(KernelBus):
     def transfer(self, address: int, write: bytes, nread: int = 0) -> bytes:
         """Write, then after a repeated start read; return the octets read."""
         begun_ns, t_ns = time.monotonic_ns(), self._clock.now_ns()
-        buffer = ctypes.create_string_buffer(nread)
-        code = self._run(address, write, buffer, nread)
-        data = b"" if code else buffer.raw
+        code = self._run(address, write, nread)
+        data = b"" if code else ctypes.string_at(self._in, nread)
         if self._tell is not None:
             took_ns = time.monotonic_ns() - begun_ns
             self._tell(
@@ -85,27 +89,16 @@ class LinuxI2C(KernelBus):
             self.fail(code, f"transfer with 0x{address:02x}")
         return data
 
-    def _run(self, address: int, write: bytes, buffer: ctypes.Array[ctypes.c_char], n: int) -> int:
+    def _run(self, address: int, write: bytes, nread: int) -> int:
         """Run one transaction; return its errno."""
-        if max(len(write), n) > MESSAGE_LIMIT_NBYTES or not 0 <= address <= _LAST_ADDRESS:
-            return errno.EINVAL
-        ten_bit = _TEN_BIT if address > _LAST_SEVEN_BIT else 0
-        # Not every driver looks: hid-mcp2221 sends what is left of such an address in 7 bits.
-        if ten_bit and not self.functions & FUNC_TEN_BIT:
-            return errno.EOPNOTSUPP
-        sent = ctypes.create_string_buffer(write, max(len(write), 1))
-        messages = (_Message * 2)()
-        count = 0
-        if write or not n:
-            messages[0] = _Message(address, ten_bit, len(write), ctypes.addressof(sent))
-            count = 1
-        if n:
-            messages[count] = _Message(address, ten_bit | _READ, n, ctypes.addressof(buffer))
-            count += 1
         try:
             if self._fd < 0:
                 self._open()
-            fcntl.ioctl(self._fd, I2C_RDWR, _Transfer(messages, count))
+            request = self._requests.get((address, len(write), nread))
+            if request is None:
+                request = self._request(address, len(write), nread)
+            ctypes.memmove(self._out, write, len(write))
+            fcntl.ioctl(self._fd, I2C_RDWR, request)
         except DeviceTableError:
             return errno.ENODEV
         except OSError as error:
@@ -113,6 +106,28 @@ class LinuxI2C(KernelBus):
                 self.close()
             return error.errno or errno.EIO
         return 0
+
+    def _request(self, address: int, nwrite: int, nread: int) -> _Transfer:
+        """Return, and remember, what the kernel is asked for a transaction of this shape."""
+        if max(nwrite, nread) > MESSAGE_LIMIT_NBYTES or not 0 <= address <= _LAST_ADDRESS:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        ten_bit = _TEN_BIT if address > _LAST_SEVEN_BIT else 0
+        # Not every driver looks: hid-mcp2221 sends what is left of such an address in 7 bits.
+        if ten_bit and not self.functions & FUNC_TEN_BIT:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        messages = (_Message * 2)()
+        count = 0
+        if nwrite or not nread:
+            messages[0] = _Message(address, ten_bit, nwrite, ctypes.addressof(self._out))
+            count = 1
+        if nread:
+            place = ctypes.addressof(self._in)
+            messages[count] = _Message(address, ten_bit | _READ, nread, place)
+            count += 1
+        if len(self._requests) >= _SHAPES_LIMIT:
+            self._requests.clear()
+        self._requests[address, nwrite, nread] = request = _Transfer(messages, count)
+        return request
 
     def close(self) -> None:
         """Give the device back."""

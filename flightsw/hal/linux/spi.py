@@ -42,6 +42,9 @@ class LinuxSPI(KernelBus):
         super().__init__(channel._replace(device=path), clock, tell)
         self._chip_select = chip_select
         self.limit_nbytes = _limit()
+        self._out = ctypes.create_string_buffer(self.limit_nbytes)
+        self._in = ctypes.create_string_buffer(self.limit_nbytes)
+        self._places = ctypes.addressof(self._out), ctypes.addressof(self._in)
         self._fd = open_device(channel, path)
         wanted = channel.params.get("chip_selects", {}).get(str(chip_select), {})
         try:
@@ -63,14 +66,12 @@ class LinuxSPI(KernelBus):
     def transfer(self, tx: bytes) -> bytes:
         """Exchange ``len(tx)`` octets under one chip select; return what came back."""
         begun_ns, t_ns = time.monotonic_ns(), self._clock.now_ns()
-        received = ctypes.create_string_buffer(max(len(tx), 1))
-        code = self._run(tx, received)
-        rx = received.raw[: len(tx)]
+        code = self._run(tx)
+        rx = b"" if code else ctypes.string_at(self._in, len(tx))
         if self._tell is not None:
             took_ns = time.monotonic_ns() - begun_ns
-            kept = tx[: self.limit_nbytes]
-            segment = (kept, *bus_payload.SPI_DEFAULTS)
-            payload = bus_payload.pack_spi([segment], [b"" if code else rx])
+            segment = (tx[: self.limit_nbytes], *bus_payload.SPI_DEFAULTS)
+            payload = bus_payload.pack_spi([segment], [rx])
             self._tell(DONE, status_of(code), t_ns, took_ns, self._chip_select, payload)
         if code == errno.EMSGSIZE:
             self.fail(code, f"{len(tx)} octets at once, {self.limit_nbytes} are its bufsiz:")
@@ -78,13 +79,12 @@ class LinuxSPI(KernelBus):
             self.fail(code, f"transfer with chip select {self._chip_select}")
         return rx
 
-    def _run(self, tx: bytes, received: ctypes.Array[ctypes.c_char]) -> int:
+    def _run(self, tx: bytes) -> int:
         """Run one transaction; return its errno."""
         if len(tx) > self.limit_nbytes:
             return errno.EMSGSIZE
-        sent = ctypes.create_string_buffer(tx, max(len(tx), 1))
-        places = ctypes.addressof(sent), ctypes.addressof(received)
-        message = TRANSFER.pack(*places, len(tx), *(0, 0, 0))
+        ctypes.memmove(self._out, tx, len(tx))
+        message = TRANSFER.pack(*self._places, len(tx), *(0, 0, 0))
         try:
             fcntl.ioctl(self._fd, MESSAGE, message)
         except OSError as error:
