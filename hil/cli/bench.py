@@ -20,19 +20,20 @@ BENCHES = {
     "capture": ("hil.benches.capture", "cost of a record in the capture"),
     "replay": ("hil.benches.replay", "how late recorded stimulus is, played in real time"),
     "pace": ("hil.benches.pace", "how late a loop is at pace real, with and without SCHED_FIFO"),
+    "pytest": ("hil.benches.plugin", "what a test with a rig costs, beside a plain one"),
     "boards": ("hil.benches.boards", "the link to a dev board: round trips, bulk, a replug"),
     "codec": ("hil.benches.codec", "each operation of the codec, by tier, memcpy and peers"),
 }
 
 DESCRIPTION = "Measure this machine: our figure, its floor and its peer, from the same run."
 EPILOG = """\
-Of time, buses, capture, replay and boards:
+Of time, buses, capture, replay, pytest and boards:
 
 ours    our figure, in the unit of its row
 floor   what the machine itself would allow: the same traffic with nothing done in it (bare round
         trips over the same transport, octets appended to a plain file)
-peer    another program that does the same job, where one is installed, or of boards the limit that
-        is promised; "peer is" names it
+peer    another program that does the same job, where one is installed, or of boards and pytest the
+        limit that is promised; "peer is" names it
 x floor, x peer
         ours divided by floor or peer. Of a speed, more is better, and 1 of the floor is as near as
         can be; of a cost (us a record), less is better.
