@@ -19,8 +19,9 @@ __all__ = ["hil_board", "rig", "rig_factory"]
 PROBLEM: pytest.StashKey[str] = pytest.StashKey()
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add options and ini keys, every one with the prefix ``hil``."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add options and ini keys, every one with the prefix ``hil``; nothing is imported before."""
+    coexisting.spare(pluginmanager)
     options.add(parser)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import metadata
 
 import pytest
 
@@ -16,22 +15,16 @@ import hil.testing.plugin.rigs
 import hil.testing.plugin.traffic
 from hil.testing.plugin.options import CHOICES
 
-#: other plugins of this environment have no say in what ours does; the last collects garbage five
-#: times when a session ends
-_ALONE = tuple(
-    word
-    for name in ("cacheprovider", "randomly", "xdist", "hypothesispytest", "unraisableexception")
-    for word in ("-p", f"no:{name}")
-)
-#: whether the tree is installed, with the plugin as one of its entry points
-LOADED = any(each.name == "hil" for each in metadata.entry_points(group="pytest11"))
+#: no cache beside the test file; the other collects garbage five times when a session ends
+_ALONE = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
 
 Inner = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what whoever runs the suite has said from the sessions within it."""
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep from the sessions within it what whoever runs the suite has said, and has installed."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     for choice in CHOICES:
         monkeypatch.delenv(choice.variable, raising=False)
 
@@ -39,8 +32,7 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def within(pytester: pytest.Pytester) -> pytest.Pytester:
     """A place for sessions within this process that have the plugin."""
-    if not LOADED:
-        pytester.plugins.append(hil.testing.plugin)
+    pytester.plugins.append(hil.testing.plugin)
     return pytester
 
 
@@ -55,7 +47,9 @@ def workers(
 
     def run(text: str, *words: str) -> pytest.RunResult:
         pytester.makepyfile(test_it=text)
-        return pytester.runpytest_subprocess("-n", "1", "-W", "error", *words)
+        return pytester.runpytest_subprocess(
+            *("-p", "hil", "-p", "xdist", "-n", "1", "-W", "error", *words)
+        )
 
     return run
 

@@ -21,7 +21,7 @@ def test_the_tests_of_the_page_pass(
     """Whoever copies the blocks into files has tests that run, and only needs_hw skips."""
     monkeypatch.setenv("PYTHONPATH", as_installed["PYTHONPATH"])
     pytester.makepyfile(**{f"test_{nth}": text for nth, text in enumerate(PROGRAMS)})
-    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:xdist")
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "hil")
     needing = PAGE.count("@pytest.mark.needs_hw(")
     written = sum(text.count("def test_") for text in PROGRAMS)
     result.assert_outcomes(passed=written - needing, skipped=needing)
