@@ -13,6 +13,7 @@ from hil.testing.plugin.options import CHOICES, SETTINGS
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "pytest.md").read_text()
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+COMMANDS = re.findall(r"^```sh\n(.*?)\n```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def test_the_tests_of_the_page_pass(
@@ -20,10 +21,15 @@ def test_the_tests_of_the_page_pass(
 ) -> None:
     """Whoever copies the blocks into files has tests that run, and only needs_hw skips."""
     monkeypatch.setenv("PYTHONPATH", as_installed["PYTHONPATH"])
-    pytester.makepyfile(**{f"test_{nth}": text for nth, text in enumerate(PROGRAMS)})
-    result = pytester.runpytest_subprocess("-W", "error", "-p", "hil")
+    ((program, name),) = [command.split() for command in COMMANDS]
+    assert program == "pytest"
+    pytester.path.joinpath(name).write_text(PROGRAMS[0])
+    pytester.makepyfile(**{f"test_{nth}": text for nth, text in enumerate(PROGRAMS[1:])})
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "hil", name)
+    result.assert_outcomes(passed=PROGRAMS[0].count("def test_"))
+    result = pytester.runpytest_subprocess("-W", "error", "-p", "hil", "--ignore", name)
     needing = PAGE.count("@pytest.mark.needs_hw(")
-    written = sum(text.count("def test_") for text in PROGRAMS)
+    written = sum(text.count("def test_") for text in PROGRAMS[1:])
     result.assert_outcomes(passed=written - needing, skipped=needing)
 
 
