@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from _pytest.pytester import SysModulesSnapshot
 
-# What an inner session imports it forgets at its end: what costs is here to stay.
-import hil.about
-import hil.boards.desk
-import hil.boards.emulators
-import hil.replay.decode
-import hil.testing.plugin.rigs
-import hil.testing.plugin.traffic
+import hil.testing.plugin
 from hil.testing.plugin.options import CHOICES
 
 #: no cache beside the test file; the other collects garbage five times when a session ends
 _ALONE = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
+
+
+class KeptModules(SysModulesSnapshot):
+    """What an inner session has imported stays, but for its own tests.
+
+    pytester would forget it all: a module of the bench would be there twice, with classes of one
+    name that are not the same, and each session would import it once more.
+    """
+
+    def __init__(self, preserve: object = None) -> None:
+        super().__init__(lambda name: not name.startswith(("test_", "conftest")))
+
 
 Inner = Callable[..., pytest.RunResult]
 
@@ -24,6 +31,7 @@ Inner = Callable[..., pytest.RunResult]
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep from the sessions within it what whoever runs the suite has said, and has installed."""
+    monkeypatch.setattr("_pytest.pytester.SysModulesSnapshot", KeptModules)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     for choice in CHOICES:
         monkeypatch.delenv(choice.variable, raising=False)
