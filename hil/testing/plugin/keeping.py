@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from hil.testing.bench import Bench
 
 NAME: Final = "capture.mcap"
-
-
-def batches(bench: Bench) -> Sequence[bytes]:
-    """Return every record of a bench until now: whole records, many at a time."""
-    stream: Any = bench.emulation.stream
-    stream.flush()
-    kept: list[bytes] = stream.kept
-    return kept
 
 
 def save(bench: Bench, folder: Path) -> Path:

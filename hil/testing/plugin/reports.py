@@ -36,10 +36,10 @@ def add(item: pytest.Item, report: pytest.TestReport) -> None:
 
 def events(flown: Flown) -> list[str]:
     """Return the last bus events of a rig, under a line that names the columns."""
-    from hil.testing.plugin import keeping, traffic
+    from hil.testing.plugin import traffic
 
     try:
-        records = traffic.last_records(keeping.batches(flown.bench))
+        records = traffic.last_records(flown.bench.records)
         found = traffic.lines(records, _decoder(flown), flown.settings["events"])
     except (HilError, OSError) as wrong:  # the failure itself is worth more than its picture
         return [f"they cannot be shown: {wrong}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -97,6 +98,9 @@ class Rigs:
             keeping.save(flown.bench, flown.folder)
             told["capture"] = flown.capture
         _note(self.item, flown, **told)
+        for one in flown.bench.measurements:
+            facts = {name: value for name, value in one.as_json().items() if name != "name"}
+            _note(self.item, flown, **{f"measure_{one.name}": json.dumps(facts)})
 
     def close(self) -> None:
         """Close every rig, the last first, and keep the captures that are wanted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import xml.etree.ElementTree as ET
@@ -28,6 +29,7 @@ def test_a(rig):
 @pytest.mark.hil(flight="none")
 def test_b(rig):
     rig.run_for(2 * s)
+    rig.measure("boot", 1.25, "s", limit=(0, 2))
 """
 SEED = seed_of("test_it.py::test_a")
 
@@ -97,6 +99,8 @@ def test_junit_has_what_flew(inner: Inner, pytester: pytest.Pytester) -> None:
     assert (pytester.path / failed["hil_capture"]).is_file()
     assert failed["hil_capture"].startswith(str(pytester.path / "kept"))
     assert "hil_capture" not in passed
+    facts = {"value": 1.25, "unit": "s", "low": 0, "high": 2, "good": True}
+    assert json.loads(passed["hil_measure_boot"]) == facts
 
 
 def test_the_command_that_is_printed_fails_the_same_way(
