@@ -205,6 +205,10 @@ class Pacer:
         # Taken over by the gate itself, in the thread of the run.
         self.kernel.gate = self.gate
 
+    def anew(self) -> None:
+        """Count from the present on: the run stood still on purpose, and is not late."""
+        self._take_over()
+
     def _take_over(self) -> None:
         self._pace = self._wanted
         self._factor = parse_pace(self._pace)

@@ -110,6 +110,7 @@ class Bench(Closing):
         taking = taking_part(self.options.as_options, self.emulation.board)
         if taking is None:
             return
+        self._real = ", ".join(f"{one.name}={one.instance.id}" for one in taking[1])
         from hil.boards.taking import boards_at_hand
 
         assert self._pacer is not None, "boards take part at the pace of the wall"
@@ -187,7 +188,7 @@ class Bench(Closing):
     @cached_property
     def kind(self) -> str:
         """What was real: ``emulated``, ``board: PART=BOARD``, ``remote: ENDPOINT``."""
-        words = [f"board: {', '.join(self._boards.as_json()['real'])}"] if self._boards else []
+        words = [f"board: {self._real}"] if self._real else []
         words += [f"remote: {self.endpoint}"] if self.options.flight_name == "remote" else []
         return "; ".join(words) or "emulated"
 
@@ -257,6 +258,8 @@ class Bench(Closing):
             raise UsageError("this bench is closed; open another one")
         kernel = self.emulation.kernel
         self._stop_event = kernel.at(t_ns, Phase.CHECK, SOURCE, self._stop)
+        if self._pacer is not None:
+            self._pacer.anew()  # the test has had its time, for which the run is not late
         try:
             self._turns.turn()
         finally:

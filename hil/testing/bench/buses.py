@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flightsw.codec.wire import Flag, Record, Status, unpack_all, unpack_from
@@ -40,19 +41,19 @@ class RigBus:
         """What the bus counts of itself."""
         return dict(self.emulated.counters)
 
-    def seen(self, since: Mark | None = None) -> list[Entry]:
+    def seen(self, since: Mark | None = None) -> list[Transaction]:
         """Return the transactions since a mark, or all of them."""
         first = 0 if since is None else since.number
         return [entry for entry in self._entries(self._bench.records) if entry.number >= first]
 
     def expect(
         self,
-        wanted: Mapping[str, Any] | Callable[[Entry], Any] | None = None,
+        wanted: Mapping[str, Any] | Callable[[Transaction], Any] | None = None,
         *,
         within: int = 10 * SECOND,
         since: Mark | None = None,
         **fields: Any,
-    ) -> Entry:
+    ) -> Transaction:
         """Let virtual time pass until a transaction fits; return it.
 
         ``wanted`` are fields with what is wanted of each (see ``tm.expect``), or a function of the
@@ -102,12 +103,14 @@ class RigBus:
         return next((entry for entry in reversed(self.seen()) if fit(entry)), None)
 
     def _fit(
-        self, wanted: Mapping[str, Any] | Callable[[Entry], Any] | None, fields: Mapping[str, Any]
-    ) -> Callable[[Entry], bool]:
+        self,
+        wanted: Mapping[str, Any] | Callable[[Transaction], Any] | None,
+        fields: Mapping[str, Any],
+    ) -> Callable[[Transaction], bool]:
         function = wanted if callable(wanted) else None
         pairs = _pairs(wanted, fields)
 
-        def fit(entry: Entry) -> bool:
+        def fit(entry: Transaction) -> bool:
             if function is not None and not function(entry):
                 return False
             for name, one in pairs:
@@ -118,14 +121,14 @@ class RigBus:
 
         return fit
 
-    def _await(self, fit: Callable[[Entry], bool], within: int) -> Entry | None:
+    def _await(self, fit: Callable[[Transaction], bool], within: int) -> Transaction | None:
         """Look at each record as it is made, and stop behind the one that fits."""
         bench, decoder = self._bench, self._decoder()
         for octets in bench.records:  # a register is known by what was written before
             for record in unpack_all(octets):
                 if record.channel == self._index:
                     decoder.fields(record)
-        found: list[Entry] = []
+        found: list[Transaction] = []
 
         def look(octets: bytes) -> None:
             record, _ = unpack_from(octets)
@@ -140,7 +143,7 @@ class RigBus:
             bench.wait(lambda entry: False, within)
         return found[0] if found else None
 
-    def _entries(self, batches: list[bytes]) -> Iterator[Entry]:
+    def _entries(self, batches: list[bytes]) -> Iterator[Transaction]:
         decoder = self._decoder()
         for octets in batches:
             for record in unpack_all(octets):
@@ -161,8 +164,11 @@ def _asked(wanted: Any, fields: Mapping[str, Any]) -> str:
     return said or "what was asked"
 
 
-class _Transaction(Entry):
-    """An entry that shows what it decodes to."""
+@dataclass(frozen=True)
+class Transaction(Entry):
+    """One transaction, or what came in or went out by itself; ``payload`` as the record has it."""
+
+    payload: bytes = b""
 
     def __str__(self) -> str:
         plain = {k: v for k, v in self.values.items() if k not in HEADER_FIELDS}
@@ -174,9 +180,9 @@ class _Transaction(Entry):
         return " ".join(word for word in (head, way, said(plain), what) if word)
 
 
-def _entry(name: str, record: Record, decoder: Decoder) -> Entry:
+def _entry(name: str, record: Record, decoder: Decoder) -> Transaction:
     fields = decoder.fields(record)
-    return _Transaction(record.seq, record.t_ns, name, fields)
+    return Transaction(record.seq, record.t_ns, name, fields, payload=record.payload)
 
 
 def bus_named(bench: Bench, name: str) -> RigBus:

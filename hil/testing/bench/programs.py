@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING
 from hil.errors import ExpectationError, UsageError
 from hil.faces.beside import record_beside
 from hil.hosting import Face, serve
-from hil.testing.bench.log import Entry, seconds
+from hil.testing.bench.buses import Transaction
+from hil.testing.bench.log import seconds
 
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
@@ -34,7 +35,7 @@ class Ran:
     bench: Bench = field(repr=False)
     _first: int = 0
 
-    def transactions(self, bus: str) -> list[Entry]:
+    def transactions(self, bus: str) -> list[Transaction]:
         """Return what it did on a bus."""
         return [one for one in self.bench.bus(bus).seen() if one.number >= self._first]
 
