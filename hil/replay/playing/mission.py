@@ -83,6 +83,7 @@ def _rig(flown: Flown, comparison: Comparison) -> Rig:
         duration_s=options.duration_s,
         flight=False,
         stream=WatchingStream(observe),
+        umbilical=options.umbilical,
     )
     # The plan without the camera, which nobody triggers.
     rig.plan = planned_images(flown.mission, rig.world, rig.end_ns)

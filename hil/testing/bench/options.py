@@ -54,6 +54,9 @@ class BenchOptions:
     test: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("lab", "keys", "capture"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else Path(given))
         if isinstance(self.flight, str) and self.flight not in FLIGHTS and ":" not in self.flight:
             known = ", ".join(FLIGHTS)
             raise UsageError(f"flight {self.flight!r}: say one of {known}, or PACKAGE.MODULE:NAME")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hil.config import nearest
-from hil.errors import UnknownNameError
+from hil.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
@@ -23,7 +23,15 @@ class RigPart:
         self.emulated = self._wiring.parts[name]
 
     def set(self, **values: float) -> None:
-        """Pin physical inputs, in the units of :meth:`quantities`."""
+        """Pin physical inputs, in the units of :meth:`quantities`.
+
+        Raises ``UsageError`` for a part that is real: nobody here sets what it feels.
+        """
+        if self.name in self._bench.real:
+            raise UsageError(
+                f"part {self.name!r} is real here ({self._bench.kind}): what it feels is set where "
+                "it lies, or with the part emulated"
+            )
         for quantity in values:
             self._check(quantity)
         bench = self._bench

@@ -14,9 +14,11 @@ import ctypes
 import threading
 from collections.abc import Callable
 
-from hil.errors import ParticipantError
+from hil.errors import ParticipantError, UsageError
 from hil.exchange import Exchange
 
+#: How often who waits for the bench looks whether a signal has come, seconds of the wall.
+LOOK_S = 0.2
 #: How long a bench that is told to end may take, seconds of the wall.
 LEAVE_S = 10.0
 
@@ -36,6 +38,11 @@ class AloneTurns:
     def over(self) -> bool:
         """The run has come to its end."""
         return self._exchange.over
+
+    @property
+    def is_parked(self) -> bool:
+        """It may go on from where it is."""
+        return not self._exchange.over
 
     def turn(self) -> None:
         """Let time pass until somebody hands back, or the run ends."""
@@ -68,10 +75,20 @@ class Turns:
         #: the body has come to its end
         self.over = False
 
+    @property
+    def is_parked(self) -> bool:
+        """The bench has begun, and may go on from where it is."""
+        return self._started and not self._is_away and not self.over
+
     def turn(self) -> None:
         """Let the bench run until it hands back or ends. Raises what the body raises."""
         if self.over:
             return
+        if threading.current_thread() is self._thread:
+            raise UsageError(
+                "time cannot pass within itself: a function that looks at what comes, or that "
+                "flies, cannot wait for more with the handle of the test"
+            )
         if self._is_away:
             raise ParticipantError("the bench was interrupted while it ran; open another one")
         self._is_away = True
@@ -80,7 +97,9 @@ class Turns:
         else:
             self._started = True
             self._thread.start()
-        self._mine.acquire()
+        # A signal that comes just before the wait does not end it; it is looked after then.
+        while not self._mine.acquire(timeout=LOOK_S):
+            pass
         self._is_away = False
         failure, self._failure = self._failure, None
         if failure is not None:

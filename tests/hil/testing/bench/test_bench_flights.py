@@ -124,6 +124,8 @@ def test_the_same_test_passes_with_a_part_behind_a_board(tmp_path):
     with Bench.open(bind=bind, lab=tmp_path / "lab.toml", duration_s=60.0) as rig:
         voltage_is_good(rig)
         assert rig.kind == "board: power_monitor=bench-posix"
+        with pytest.raises(UsageError, match="is real here"):
+            rig.part("power_monitor").set(bus1_v=3.3)
         board = rig.bus("i2c-1").expect(address=0x40, flags=lambda flags: flags & 0x80)
         assert board.values["status"] == 0
 
@@ -161,3 +163,19 @@ def test_ends_leave_nothing_behind():
     assert not [one for one in threading.enumerate() if one.name == "hil-bench"]
     with pytest.raises(UsageError, match="closed"):
         rig.run_for(1 * s)
+
+
+def test_a_bench_that_never_ran_ends_at_once():
+    """Nobody is waited for at the end of a bench whose time never passed."""
+    with Bench.open(flight="remote", wall_limit_s=1e6) as rig:
+        assert rig.endpoint
+    assert rig.emulation.stream.count < 10
+
+
+def test_time_does_not_pass_within_itself():
+    """A function that looks at values and waits for more is told that it cannot."""
+    with (
+        Bench.open(duration_s=60.0) as rig,
+        pytest.raises(UsageError, match="time cannot pass within itself"),
+    ):
+        rig.tm.expect("status.mode", lambda mode: rig.run_for(1 * s), within=20 * s)
