@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from flightsw.codec.dictionary import Role
 from hil.faces.smbus2 import SMBus
 from hil.faces.spidev import SpiDev
 from hil.testing.bench.buses import RigBus, bus_named
@@ -47,6 +48,8 @@ class Bench(Running):
         self.measurements: list[Measurement] = []
         #: (part, quantity) that the test has set, with what it was before
         self.pinned: dict[tuple[str, str], float | None] = {}
+        #: the buses that were asked for
+        self.buses: dict[str, RigBus] = {}
         self.tm = Telemetry(self)
         self.tc = Telecommands(self)
         self.faults = Faults(self)
@@ -108,6 +111,9 @@ class Bench(Running):
             f"link {rig.station or 'down'}",
             *([f"mode {mode.value} (#{mode.number})"] if mode else []),
         ]
+        mask = self.tm.last("status.parts_missing")
+        missing = [role.name for role in Role if mask and int(mask.value) >> role & 1]
+        words += [f"parts missing: {', '.join(missing)}"] if missing else []
         lines = ["state: " + "; ".join(words)]
         if self.pinned:
             parts = rig.wiring.parts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,12 @@ class RigBus:
         self._bench = bench
         #: the emulated bus itself
         self.emulated: Any = bench.emulation.wiring.buses[name]
-        self._index = next(one.index for one in bench.emulation.board.buses if one.name == name)
+        rig = bench.emulation
+        self._index = next(one.index for one in rig.board.buses if one.name == name)
+        self._decoder = Decoder(rig.board, rig.mission, channel_names(rig.board))
+        self._entries: list[Transaction] = []
+        #: batches of records that were taken, and the number of the next record to be
+        self._batches = self._next = 0
 
     @property
     def counters(self) -> dict[str, int]:
@@ -44,7 +50,8 @@ class RigBus:
     def seen(self, since: Mark | None = None) -> list[Transaction]:
         """Return the transactions since a mark, or all of them."""
         first = 0 if since is None else since.number
-        return [entry for entry in self._entries(self._bench.records) if entry.number >= first]
+        entries = self._catch_up()
+        return entries[bisect_left(entries, first, key=lambda entry: entry.number) :]
 
     def expect(
         self,
@@ -123,36 +130,46 @@ class RigBus:
 
     def _await(self, fit: Callable[[Transaction], bool], within: int) -> Transaction | None:
         """Look at each record as it is made, and stop behind the one that fits."""
-        bench, decoder = self._bench, self._decoder()
-        for octets in bench.records:  # a register is known by what was written before
-            for record in unpack_all(octets):
-                if record.channel == self._index:
-                    decoder.fields(record)
+        bench = self._bench
         found: list[Transaction] = []
+        wrong: list[Exception] = []
 
         def look(octets: bytes) -> None:
-            record, _ = unpack_from(octets)
-            if record.channel != self._index or found:
+            entry = self._take(unpack_from(octets)[0])
+            if entry is None or found or wrong:
                 return
-            entry = _entry(self.name, record, decoder)
-            if fit(entry):
+            try:
+                if not fit(entry):
+                    return
                 found.append(entry)
-                bench.stop_now()
+            except Exception as error:  # noqa: BLE001 - raised in the test, which has asked
+                wrong.append(error)
+            bench.stop_now()
 
         with bench.watching(look):
             bench.wait(lambda entry: False, within)
+        if wrong:
+            raise wrong[0]
         return found[0] if found else None
 
-    def _entries(self, batches: list[bytes]) -> Iterator[Transaction]:
-        decoder = self._decoder()
-        for octets in batches:
+    def _catch_up(self) -> list[Transaction]:
+        """Take what was recorded since the last look; return everything until now."""
+        batches = self._bench.records
+        for octets in batches[self._batches :]:
             for record in unpack_all(octets):
-                if record.channel == self._index:
-                    yield _entry(self.name, record, decoder)
+                self._take(record)
+        self._batches = len(batches)
+        return self._entries
 
-    def _decoder(self) -> Decoder:
-        rig = self._bench.emulation
-        return Decoder(rig.board, rig.mission, channel_names(rig.board))
+    def _take(self, record: Record) -> Transaction | None:
+        """Decode a record of this bus, once: what a register read means depends on those before."""
+        if record.channel != self._index or record.seq < self._next:
+            return None
+        self._next = record.seq + 1
+        values = self._decoder.fields(record)
+        entry = Transaction(record.seq, record.t_ns, self.name, values, payload=record.payload)
+        self._entries.append(entry)
+        return entry
 
 
 def _pairs(wanted: Any, fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -180,17 +197,12 @@ class Transaction(Entry):
         return " ".join(word for word in (head, way, said(plain), what) if word)
 
 
-def _entry(name: str, record: Record, decoder: Decoder) -> Transaction:
-    fields = decoder.fields(record)
-    return Transaction(record.seq, record.t_ns, name, fields, payload=record.payload)
-
-
 def bus_named(bench: Bench, name: str) -> RigBus:
-    """Return a bus. Raises ``UnknownNameError`` for one that the board has not."""
+    """Return a bus, the same each time. Raises ``UnknownNameError`` for what the board has not."""
     buses = bench.emulation.wiring.buses
     if name not in buses:
         hint = nearest(name, buses)
         raise UnknownNameError(
             f"board {bench.board} has no bus {name!r}{hint}; it has {', '.join(buses)}"
         )
-    return RigBus(bench, name)
+    return bench.buses.setdefault(name, RigBus(bench, name))

@@ -136,15 +136,22 @@ def test_a_bench_that_was_interrupted_ends():
     assert main is not None
     beats = []
 
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
     def body() -> None:
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGUSR1)
         while True:
             beats.append(None)
             beats.clear()
 
     turns = Turns(body)
-    with pytest.raises(KeyboardInterrupt):
-        turns.turn()
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            turns.turn()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     with pytest.raises(ParticipantError, match="interrupted"):
         turns.turn()
     turns.end()
