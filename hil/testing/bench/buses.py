@@ -86,7 +86,7 @@ class RigBus:
 
     def never(
         self,
-        wanted: Mapping[str, Any] | Callable[[Entry], Any] | None = None,
+        wanted: Mapping[str, Any] | Callable[[Transaction], Any] | None = None,
         *,
         for_: int,
         **fields: Any,
@@ -103,8 +103,8 @@ class RigBus:
         )
 
     def last(
-        self, wanted: Mapping[str, Any] | Callable[[Entry], Any] | None = None, **fields: Any
-    ) -> Entry | None:
+        self, wanted: Mapping[str, Any] | Callable[[Transaction], Any] | None = None, **fields: Any
+    ) -> Transaction | None:
         """Return the last transaction that fits, whenever it was; None: there was none."""
         fit = self._fit(wanted, fields)
         return next((entry for entry in reversed(self.seen()) if fit(entry)), None)
