@@ -343,7 +343,7 @@ class App:
         except Shutdown:
             return
         finally:
-            self.storage.close()
+            self._close()
 
     def step(self) -> bool:
         """Do what :meth:`run` does up to the next step of the scheduler; False: it would return.
@@ -354,12 +354,17 @@ class App:
         try:
             self.scheduler.step(self.clock.now_ns())
         except Shutdown:
-            self.storage.close()
+            self._close()
             return False
         except BaseException:
-            self.storage.close()
+            self._close()
             raise
         return True
+
+    def _close(self) -> None:
+        self.storage.close()
+        if self.board is not None:
+            self.board.computer.close()
 
     def status(self) -> dict[str, Any]:
         """Return counters of everything, for tests and reports."""

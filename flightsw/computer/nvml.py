@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -66,7 +67,8 @@ class Nvml:
         """Let go of the driver."""
         if self._open:
             self._open = False
-            self._call("nvmlShutdown")
+            with suppress(Refused):  # a GPU that is lost has nothing left to let go of
+                self._call("nvmlShutdown")
 
     def __enter__(self) -> Self:
         return self
