@@ -16,7 +16,9 @@ from flightsw.codec import tier as tiers
 ROOT = Path(__file__).resolve().parents[1]
 
 #: for an emulated processor, which needs seconds where a real one needs none
-settings.register_profile("emulated", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "emulated", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def pytest_collection_finish() -> None:
