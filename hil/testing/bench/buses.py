@@ -16,6 +16,7 @@ from hil.replay.naming import meant
 from hil.replay.rules import HEADER_FIELDS
 from hil.rig import channel_names
 from hil.testing.bench.log import SECOND, Entry, Mark, seconds
+from hil.testing.bench.telemetry import cut
 from hil.testing.bench.wanted import fits, told
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class RigBus:
         if found is not None:
             return found
         seen = self.seen(mark)
-        last = "\n".join(f"  {entry}" for entry in seen[-SHOWN:]) or "  none"
+        last = "\n".join(f"  {cut(str(entry))}" for entry in seen[-SHOWN:]) or "  none"
         raise ExpectationError(
             f"no transaction on {self.name} with {_asked(wanted, fields)} within "
             f"{seconds(within)}, after #{mark.number} at t={seconds(mark.t_ns)}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,17 +16,21 @@ if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
 
 SECOND = 1_000_000_000
+#: What is written, and taken away again where an older one lies.
+FILES = (CAPTURE, "events.jsonl", "run.json")
 
 
 def keep(bench: Bench, folder: Path) -> Path:
     """Write what a bench has recorded into ``folder``, in the place of an older one; return it.
 
     Files: ``capture.mcap``, ``events.jsonl`` and ``run.json``. Raises ``RunDirectoryError`` where
-    the disk does not take it.
+    the disk does not take it, and for a folder that holds anything else.
     """
     rig, options = bench.emulation, bench.options.as_options
-    with host_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+    if (folder / CAPTURE).is_file():
+        with host_errors(folder):
+            for name in FILES:
+                (folder / name).unlink(missing_ok=True)
     epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND
     facts = about(options, rig.board, rig.mission) | {"test": bench.options.test or "yes"}
     bench.emulation.stream.flush()

@@ -35,7 +35,7 @@ class BenchOptions:
     #: what boards take the place of: ``PART_OR_BUS=INSTANCE[:BUS]``
     bind: tuple[str, ...] = ()
     lab: Path | None = None
-    #: ``max``, ``real`` or ``xN``; None: ``real`` where a board is bound, else ``max``
+    #: ``max``, ``real`` or ``xN``; None: ``real`` where a board is bound, here or in the lab file
     pace: str | None = None
     #: where ``remote`` is waited for, and the folder of its keys; None: made for this bench
     listen: str = "tcp://127.0.0.1:*"
@@ -54,6 +54,8 @@ class BenchOptions:
     test: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("board", "mission"):
+            object.__setattr__(self, name, str(getattr(self, name)))
         for name in ("lab", "keys", "capture"):
             given = getattr(self, name)
             object.__setattr__(self, name, None if given is None else Path(given))
@@ -66,7 +68,7 @@ class BenchOptions:
         """The pace that it comes to."""
         if self.pace is not None:
             return self.pace
-        return "real" if self.bind else "max"
+        return "real" if self.bind or _binds(self.lab) else "max"
 
     @property
     def flight_name(self) -> str:
@@ -93,3 +95,13 @@ class BenchOptions:
             stall_limit_s=self.wall_limit_s,
             umbilical=self.umbilical,
         )
+
+
+def _binds(path: Path | None) -> bool:
+    """Tell whether a lab file puts boards in the places of parts or buses by itself."""
+    if path is None:
+        return False
+    # Only now: most benches have no board, and need not wait for what knows of them.
+    from hil.boards.lab import load_lab
+
+    return any(one.parts or one.buses for one in load_lab(path).instances.values())

@@ -14,8 +14,8 @@ from hil.testing.bench.wanted import distance, fits, told
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
 
-#: lines of a failure: what was seen instead, and the end of the log
-SHOWN, TAIL = 8, 5
+#: of a failure: lines of what was seen instead, and characters of each
+SHOWN, WIDTH = 8, 160
 _MEANINGS = 6
 
 
@@ -136,7 +136,7 @@ class Telemetry:
             lines += _listed("came after the mark, sampled before it:", stale[::-1])
         before = [one for entry in log.entries[: mark.entries] if (one := what.of(entry))]
         if before:
-            lines.append(f"last before the mark: {before[-1]}")
+            lines.append(cut(f"last before the mark: {before[-1]}"))
         if not seen:
             lines += _others(what, entries)
         if self._bench.over:
@@ -168,7 +168,13 @@ def _nearest(seen: list[Evidence], wanted: Any) -> list[Evidence]:
 def _listed(title: str, shown: list[Any]) -> list[str]:
     more = len(shown) - SHOWN
     rest = [f"  and {more} more"] if more > 0 else []
-    return [title, *(f"  {one}" for one in shown[:SHOWN]), *rest]
+    lines = [str(one) for one in shown[:SHOWN]]
+    return [title, *(f"  {cut(line)}" for line in lines), *rest]
+
+
+def cut(line: str) -> str:
+    """Return a line that is no longer than a person reads."""
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
 def _others(what: Name, entries: list[Entry]) -> list[str]:

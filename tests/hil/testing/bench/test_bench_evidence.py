@@ -9,7 +9,13 @@ import pytest
 from flightsw.codec.wire import Kind, Status
 from hil.capture.reader import Capture
 from hil.cli import main
-from hil.errors import ConfigError, ExpectationError, LimitError, UnknownNameError
+from hil.errors import (
+    ConfigError,
+    ExpectationError,
+    LimitError,
+    RunDirectoryError,
+    UnknownNameError,
+)
 from hil.testing.bench import Bench, ms, s
 
 
@@ -127,3 +133,19 @@ def test_a_capture_tells_what_the_test_did(tmp_path, capsys):
     assert main(["replay", str(kept), "--mode", "re-execute"]) == 2
     assert "test_mine.py::test_it" in capsys.readouterr().err
     assert main(["diff", str(kept), str(kept)]) == 0
+
+
+def test_keeping_takes_nothing_away_but_an_older_capture(tmp_path):
+    """A folder with something else in it stays as it is; that of an earlier test is replaced."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with Bench.open(duration_s=60.0) as rig:
+        rig.run_for(1 * s)
+        with pytest.raises(RunDirectoryError, match="not empty"):
+            rig.keep(tmp_path / "mine")
+        rig.keep(str(tmp_path / "kept"))
+        rig.run_for(1 * s)
+        kept = rig.keep(tmp_path / "kept")
+        told = json.loads((kept / "run.json").read_text())
+    assert told["virtual_s"] == 2.0
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hil.errors import ParticipantError, UsageError
-from hil.testing.bench import Bench, ms, s
+from hil.testing.bench import Bench, BenchOptions, ms, s
 from hil.testing.bench.turns import Turns
 
 LAB = """schema = 1
@@ -186,3 +186,13 @@ def test_time_does_not_pass_within_itself():
         pytest.raises(UsageError, match="time cannot pass within itself"),
     ):
         rig.tm.expect("status.mode", lambda mode: rig.run_for(1 * s), within=20 * s)
+
+
+def test_boards_of_a_lab_file_set_the_pace(tmp_path):
+    """A lab file that binds a part has the bench keep the wall's time; one that has boards not."""
+    lab = tmp_path / "lab.toml"
+    lab.write_text(LAB)
+    assert BenchOptions(lab=lab).paced == "max"
+    lab.write_text(LAB + 'parts = {power_monitor = "i2c0"}\n')
+    assert BenchOptions(lab=lab).paced == "real"
+    assert BenchOptions(lab=lab, pace="x10").paced == "x10"
