@@ -100,6 +100,7 @@ class Rig:
         self.counters: Counter[str] = Counter()
         self.series = Series()
         self.station = ""
+        self._is_cut = False
         #: what each pass carried, by its AOS
         self.pass_figures: dict[int, dict[str, int]] = {}
         self._pass_aos_ns = 0
@@ -204,9 +205,15 @@ class Rig:
             return [Pass(UMBILICAL, 0, self.end_ns, 90.0, 0)]
         return self.world.passes
 
+    def cut_link(self, is_cut: bool) -> None:
+        """Cut the link now, whatever stations see; False: let it be again as they do."""
+        self._is_cut = is_cut
+        self._contact(self.kernel.now_ns)
+
     def _contact(self, t_ns: int) -> None:
         """Follow the contacts: lock the carrier while a station sees the spacecraft."""
-        station = next((p for p in self.contacts if p.aos_ns <= t_ns < p.los_ns), None)
+        contacts = () if self._is_cut else self.contacts
+        station = next((p for p in contacts if p.aos_ns <= t_ns < p.los_ns), None)
         name = station.station if station else ""
         self._light_ns = self._range_ns(t_ns) if station and not self.umbilical else 0
         if self._ttc is not None:

@@ -135,6 +135,16 @@ class Bench(Running):
         """Return a part by its name in the board file."""
         return part_named(self, name)
 
+    def unplug(self) -> None:
+        """Cut the link to the ground, as pulling the umbilical does."""
+        self.act("UNPLUG")
+        self.emulation.cut_link(True)
+
+    def plug(self) -> None:
+        """Let the link to the ground be up again."""
+        self.act("PLUG")
+        self.emulation.cut_link(False)
+
     def bus(self, name: str) -> RigBus:
         """Return a bus by its name in the board file."""
         return bus_named(self, name)

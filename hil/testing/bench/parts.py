@@ -35,12 +35,20 @@ class RigPart:
         for quantity in values:
             self._check(quantity)
         bench = self._bench
+        if "locked" in values and self.emulated is bench.emulation.wiring.of_type("ttc"):
+            raise UsageError(
+                f"{self.name}.locked follows the link every second: cut it with rig.unplug(), and "
+                "let it be up again with rig.plug()"
+            )
+        for quantity, value in values.items():
+            if value != value:
+                self.emulated.set(quantity, value)  # it says why it takes none
+        bench.act("SET", part=self.name, values=values)
         for quantity, value in values.items():
             before = self.emulated.values.get(quantity)
             self._wiring.pin(self.name, quantity)
             self.emulated.set(quantity, value)
             bench.pinned.setdefault((self.name, quantity), before)
-        bench.act("SET", part=self.name, **values)
 
     def release(self, *quantities: str) -> None:
         """Let the world have its way again, with these or with all that was set."""
@@ -48,12 +56,12 @@ class RigPart:
         mine = [quantity for part, quantity in bench.pinned if part == self.name]
         for quantity in quantities:
             self._check(quantity)
+        bench.act("RELEASE", part=self.name, quantities=list(quantities or mine))
         for quantity in quantities or mine:
             before = bench.pinned.pop((self.name, quantity), None)
             world = self._wiring.unpin(self.name, quantity, bench.emulation.world.state)
             if not world and before is not None:
                 self.emulated.set(quantity, before)
-        bench.act("RELEASE", part=self.name, quantities=list(quantities or mine))
 
     def get(self, quantity: str) -> float:
         """Return a physical input as the part feels it now."""

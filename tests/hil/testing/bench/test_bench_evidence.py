@@ -14,7 +14,9 @@ from hil.errors import (
     ExpectationError,
     LimitError,
     RunDirectoryError,
+    TelecommandError,
     UnknownNameError,
+    UsageError,
 )
 from hil.testing.bench import Bench, ms, s
 
@@ -149,3 +151,19 @@ def test_keeping_takes_nothing_away_but_an_older_capture(tmp_path):
         told = json.loads((kept / "run.json").read_text())
     assert told["virtual_s"] == 2.0
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_link_that_is_cut_brings_nothing_and_comes_back():
+    """Without the umbilical nothing goes up or down; with it the next contact begins."""
+    with Bench.open(duration_s=120.0) as rig:
+        rig.tm.expect("event.BOOT")
+        rig.unplug()
+        assert rig.log.entries[-1].name == "ground.CONTACT_END"
+        rig.tm.never("status.mode", for_=15 * s)
+        with pytest.raises(TelecommandError, match="no contact") as failed:
+            rig.tc.send("ENTER_SAFE", within=5 * s)
+        assert failed.value.stage == "acceptance"
+        with pytest.raises(UsageError, match="unplug"):
+            rig.part("ttc").set(locked=1.0)
+        rig.plug()
+        assert rig.tm.expect("event.PASS_BEGIN", within=20 * s).value["pass_number"] == 2
