@@ -105,10 +105,12 @@ class Bench(Running):
         rig, up = self.emulation, self.supervisor
         flies = "up" if up.alive else "down" if up.starts else "not started"
         mode = self.tm.last("status.mode")
+        has_radio = rig.wiring.of_type("ttc") is not None
+        link = rig.station or "down" if has_radio else "none: this board has no TT&C radio"
         words = [
             f"t={seconds(self.now_ns)}",
             f"flight {self.options.flight_name} {flies}, starts {up.starts}",
-            f"link {rig.station or 'down'}",
+            f"link {link}",
             *([f"mode {mode.value} (#{mode.number})"] if mode else []),
         ]
         mask = self.tm.last("status.parts_missing")
