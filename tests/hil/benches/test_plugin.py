@@ -13,6 +13,6 @@ from hil.benches import plugin as bench
 def test_a_session_of_each_kind_passes(tmp_path: Path, kind: str) -> None:
     """What is measured are sessions whose tests all pass; one that fails is no figure."""
     bench._installed(tmp_path / "installed")
-    assert bench._session_s(tmp_path, bench.KINDS[kind], 2) > 0
+    assert min(bench.session_s(tmp_path, bench.KINDS[kind], 2)) > 0
     with pytest.raises(AssertionError, match="failed"):
-        bench._session_s(tmp_path, bench.KINDS[kind].replace("assert", "assert not"), 1)
+        bench.session_s(tmp_path, bench.KINDS[kind].replace("assert", "assert not"), 1)
