@@ -55,7 +55,10 @@ def each_ms(folder: Path, text: str, count: int, repeats: int) -> tuple[float, f
     The best of a few sessions, of each clock.
     """
     few, many = (
-        [min(times) for times in zip(*(session_s(folder, text, n) for _ in range(repeats)))]
+        [
+            min(times)
+            for times in zip(*(session_s(folder, text, n) for _ in range(repeats)), strict=True)
+        ]
         for n in (1, count + 1)
     )
     wall, processor = (1000.0 * (b - a) / count for a, b in zip(few, many, strict=True))
