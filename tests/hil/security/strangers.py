@@ -29,6 +29,7 @@ REFUSED = (
 #: A greeting of ZMTP 3.1 up to its mechanism, which is cut off.
 HALF_A_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01CUR"
 
+CURVE_GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"CURVE".ljust(52, b"\0")
 #: Octets of a good handshake, there and back: greetings; HELLO and WELCOME (ZeroMQ RFC 26).
 STEPS = ((64, 64), (202, 170))
 
@@ -100,20 +101,29 @@ def foreign_protocols(endpoint: str, keys: Path) -> Counted:
 
 
 def random_messages(endpoint: str, keys: Path, count: int = 2000) -> Counted:
-    """Send random messages until the bench hangs up, and come again."""
+    """Send random messages, a hundred in one go, until the bench hangs up; and come again."""
     chance = random.Random(count)
-    sent = connections = 0
-    while sent < count:
-        connections += 1
+    connections = -(-count // 100)
+    for _ in range(connections):
+        # Never the first octet of a ZMTP greeting: what follows is awaited then.
+        first = bytes((chance.randrange(1, 255),)) + chance.randbytes(64)
+        more = (chance.randbytes(chance.randrange(1, 200)) for _ in range(99))
         with connected(endpoint) as connection, contextlib.suppress(ConnectionError):
-            # Never the first octet of a ZMTP greeting: what follows is awaited then.
-            connection.sendall(bytes((chance.randrange(1, 255),)) + chance.randbytes(64))
-            for _ in range(min(200, count - sent)):
-                sent += 1
-                connection.sendall(chance.randbytes(chance.randrange(1, 400)))
-            connection.shutdown(socket.SHUT_WR)
+            connection.sendall(b"".join((first, *more)))
             hung_up(connection)
     return {"accepted": connections, "malformed": connections}
+
+
+def random_handshakes(endpoint: str, keys: Path, count: int = 20) -> Counted:
+    """Greet as CURVE does, and send a HELLO of the right shape and random content."""
+    chance = random.Random(count)
+    for _ in range(count):
+        with connected(endpoint) as connection, contextlib.suppress(ConnectionError):
+            connection.sendall(CURVE_GREETING)
+            hello = b"\x05HELLO\x01\x00" + bytes(72) + chance.randbytes(120)
+            connection.sendall(bytes((4, len(hello))) + hello)
+            hung_up(connection)
+    return {"accepted": count, "refused_wrong_key": count}
 
 
 @contextlib.contextmanager

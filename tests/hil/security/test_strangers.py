@@ -28,6 +28,7 @@ ATTACKS: list[Attack] = [
     strangers.slow,
     strangers.foreign_protocols,
     strangers.random_messages,
+    strangers.random_handshakes,
     strangers.without_keys,
     strangers.wrong_keys,
     strangers.unknown_client,
@@ -59,7 +60,11 @@ def fly(listener: ZeroMQListener, keys: Path, attack: Attack, endpoint: str = ""
     coordinator = Coordinator(rig.exchange)
     coordinator.add(listener.channel(), "exercise")
     with running(act) as failures:
-        coordinator.run()
+        try:
+            coordinator.run()
+        except BaseException:
+            listener.close()  # else the participant waits for ever
+            raise
     assert not failures, failures
     counted = {kind: count for kind, count in listener.look().items() if count}
     flown = {"accepted": 1, "admitted": 1, "left": 1}
@@ -186,3 +191,14 @@ def test_a_million_random_messages_of_strangers_harm_nothing(keys: Path, undistu
 
     with ZeroMQListener("tcp", keys) as listener:
         assert fly(listener, keys, million) == undisturbed
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_random_handshakes_harm_nothing(keys: Path, undisturbed: str) -> None:
+    """10^5 well-formed handshakes with random keys: each is refused, and the digest stays."""
+
+    def many(endpoint: str, keys: Path) -> Counted:
+        return strangers.random_handshakes(endpoint, keys, 100_000)
+
+    with ZeroMQListener("tcp", keys) as listener:
+        assert fly(listener, keys, many) == undisturbed
