@@ -11,7 +11,7 @@ from types import FrameType
 from hil import verdict
 from hil.board import load_board
 from hil.boards.binding import taking_part
-from hil.errors import UsageError
+from hil.errors import ParticipantError, UsageError
 from hil.missions import load as load_mission
 from hil.options import Options, checked
 from hil.outcome import Outcome, View
@@ -90,7 +90,10 @@ def serve(
             while not stop():
                 if link.await_peer() is None:
                     break
-                outcome = _fly(options, service, link, told, progress)
+                outcome = _survived(options, service, link, told, progress)
+                if outcome is None:
+                    code = ParticipantError.exit_code
+                    continue
                 ended(outcome)
                 code = 0 if outcome.verdict.good else 1
                 if service.once:
@@ -98,6 +101,23 @@ def serve(
         if stop() and not (service.once and code == 0):
             told(f"stopped by {signal.Signals(stop.number).name}")
         return 128 + stop.number if stop() else code
+
+
+def _survived(
+    options: Options,
+    service: Service,
+    link: Link,
+    told: Callable[[str], None],
+    progress: Callable[[View], None],
+) -> Outcome | None:
+    """Fly once; None where the other end broke the protocol: that run is over, the bench is not."""
+    try:
+        return _fly(options, service, link, told, progress)
+    except ParticipantError as error:
+        if service.once:
+            raise
+        told(f"the run ended: {error}")
+        return None
 
 
 def _fly(
