@@ -46,7 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stay",
         action="store_true",
-        help="stay when a run is over, or the bench is away or resets us, and fly the next one",
+        help="stay when a run is over, or the bench is away or resets us, and fly the next one; "
+        "each run has a folder of its own below DIR",
+    )
+    parser.add_argument(
+        "--one-storage",
+        action="store_true",
+        help="with --stay: every run goes on with what the one before has left in DIR",
     )
     parser.add_argument(
         "--computer",
@@ -77,19 +83,23 @@ def fly(
     alive: Callable[[], None] = lambda: None,
     *,
     overrides: Mapping[str, Any] = MappingProxyType({}),
+    by_run: bool = False,
 ) -> None:
     """Fly against the bench at ``endpoint`` until it ends the run; ``local`` are own buses.
 
+    ``by_run``: each run has a folder of its own below ``storage``, which a reset finds again.
     ``alive`` is called now and then while all is well; ``overrides`` go before the configuration
     of the mission. Raises :class:`~flightsw.errors.Shutdown` when a signal has ended it.
     """
     from flightsw.app import create
     from flightsw.errors import BenchLostError, Shutdown
-    from flightsw.storage import files_of
+    from flightsw.storage import files_of, run_name
 
     with _hal(endpoint, name, keys, local) as hal:
         session = hal.session
         session.watch(alive)
+        if by_run:
+            storage = storage / run_name(session.welcome)
         try:
             app = create(hal, storage, overrides=overrides)
             app.scheduler.groups[-1].tasks.append(lambda now_ns: alive())
@@ -187,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.stay:
             from flightsw.staying import stay
 
-            return stay(act)
+            return stay(partial(act, by_run=not arguments.one_storage))
         act()
     except Shutdown:
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 class Notifier:
@@ -14,11 +14,16 @@ class Notifier:
     ``WATCHDOG_USEC`` is how long it waits for a sign of life; half of that lies between ours.
     """
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = environ.get("NOTIFY_SOCKET", "")
         usec = environ.get("WATCHDOG_USEC", "")
         ours = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
         self._every_s = int(usec) / 2e6 if usec.isdigit() and ours else None
+        self._clock = clock
         self._told_s = float("-inf")
         #: words that could not be said
         self.unsaid = 0
@@ -39,7 +44,7 @@ class Notifier:
         """Say that we are well, as often as it is wanted; call it whenever something was done."""
         if self._every_s is None:
             return
-        now_s = time.monotonic()
+        now_s = self._clock()
         if now_s - self._told_s >= self._every_s:
             self._told_s = now_s
             self._say("WATCHDOG=1")

@@ -11,9 +11,10 @@ Each file operation goes through :class:`Files`, which tests replace to stop at 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ _SLOT_MARK = b"FSs2"
 _CRC_NBYTES = 4
 _RECORD = struct.Struct(">II")  # length, CRC-32 of data
 _RECORD_MAX_NBYTES = 1 << 20
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class Files:
@@ -58,6 +60,13 @@ def files_of(root: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(root.iterdir()):
         if path.is_file() and not path.is_symlink():
             yield path.name, path.read_bytes()
+
+
+def run_name(welcome: Mapping[str, Any]) -> str:
+    """Return what the folder of a run is called: what its bench calls it, if that is a name."""
+    link = welcome.get("link")
+    name = link.get("run") if isinstance(link, Mapping) else None
+    return name if isinstance(name, str) and _RUN_NAME.fullmatch(name) else "run"
 
 
 class Storage:

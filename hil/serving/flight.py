@@ -7,6 +7,7 @@ every now and then whether it is back; what that costs is counted, and told in e
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class RemoteFlight:
         supervisor: Supervisor,
         link: Link,
         keeping: Keeping,
+        run_name: str = "run",
         rate: float | None = None,
         bus_timeout_s: float = 1.0,
         away_limit_s: float = 60.0,
@@ -54,6 +56,8 @@ class RemoteFlight:
         self.rate = rate
         self.bus_timeout_s = bus_timeout_s
         self.away_limit_ns = round(away_limit_s * SECOND)
+        #: what the flight software calls the run by, and no other run
+        self.run_name = f"{run_name}-{secrets.token_hex(4)}"
         self.coordinator = Coordinator(supervisor.rig.exchange, self._gone)
         self.participant: Participant | None = None
         self.leg: Leg | None = None
@@ -88,6 +92,7 @@ class RemoteFlight:
         self.leg = leg = self.link.begin()
         self.supervisor.rig.exchange.identity["link"] = {
             "session": leg.token,
+            "run": self.run_name,
             "away": "wait" if self.rate is None else "island",
             "rate": self.rate or 0.0,
             "bus_timeout_s": self.bus_timeout_s,

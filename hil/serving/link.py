@@ -96,6 +96,8 @@ class Link(Closing):
         self.silence_s = silence_s
         self.told = told
         self.stopped = stopped
+        #: called now and then while we wait: we are well
+        self.alive: Callable[[], None] = lambda: None
         self.counters = dict.fromkeys(COUNTERS, 0)
         #: who came and is yet to be taken
         self.waiting: Hello | None = None
@@ -114,6 +116,7 @@ class Link(Closing):
     def await_peer(self) -> Hello | None:
         """Wait until somebody comes; None: we were stopped."""
         while self.waiting is None and not self.stopped():
+            self.alive()
             self._take(wait=True)
         return self.waiting
 
@@ -158,6 +161,7 @@ class Link(Closing):
             raise ChannelLost(leg.ended)
         if message is not None:
             return message
+        self.alive()
         now_s = time.monotonic()
         silent_s, there = now_s - leg.since_s, leg.hello is not None and leg.lost_s is None
         if self.stopped() and not (there and silent_s < STOP_S):

@@ -18,6 +18,7 @@ from hil.outcome import Outcome, View
 from hil.rundir import host_errors
 from hil.serving.asked import Service
 from hil.serving.link import Link
+from hil.serving.notify import Notifier
 from hil.serving.session import ServedSession
 from hil.session import run_directory
 from hil.time.transports.zeromq import ZeroMQListener
@@ -81,12 +82,14 @@ def serve(
     board, mission = load_board(options.board), load_mission(options.mission)
     verdict.asked(mission.group("verdict"))
     taking_part(options, board)
-    code = 0
+    code, notifier = 0, Notifier()
     with stopping() as stop, ZeroMQListener(service.listen, service.keys) as listener:
         listener.on_refused(lambda kind, text: told(text))
         patience_s = None if options.pace == "max" else service.patience_s
         with Link(listener, patience_s, options.stall_limit_s, told, stop) as link:
             told(f"listening at {listener.endpoint}")
+            notifier.say("READY=1", f"STATUS=listening at {listener.endpoint}")
+            link.alive = notifier.alive
             while not stop():
                 if link.await_peer() is None:
                     break
@@ -98,6 +101,7 @@ def serve(
                 code = 0 if outcome.verdict.good else 1
                 if service.once:
                     break
+        notifier.say("STOPPING=1")
         if stop() and not (service.once and code == 0):
             told(f"stopped by {signal.Signals(stop.number).name}")
         return 128 + stop.number if stop() else code

@@ -28,7 +28,7 @@ class ServedSession(Session):
         storage.mkdir(mode=0o700)
         keeping, rate = Keeping(storage), parse_pace(self.options.pace)
         self.flight = flight = RemoteFlight(
-            *(self.supervisor, self.link, keeping, rate),
+            *(self.supervisor, self.link, keeping, self.directory.final.name, rate),
             *(self.service.bus_timeout_s, self.service.away_limit_s),
         )
         counted = self.rig.exchange.counted
@@ -43,6 +43,7 @@ class ServedSession(Session):
             # What is asked of the run ends here too: nothing later can have happened.
             rig.exchange.end_ns = rig.kernel.now_ns
             rig.end_ns = rig.exchange.end_ns
+        self.link.alive()
         super()._watch(rig)
 
     def _repeatable(self) -> bool:
