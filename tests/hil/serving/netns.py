@@ -34,9 +34,14 @@ class Machine:
         """Return the words that run a program on this machine."""
         return ["ip", "netns", "exec", self.name, *words]
 
-    def start(self, words: Sequence[str], **options: Any) -> subprocess.Popen[str]:
-        """Start a program on this machine."""
-        return subprocess.Popen(self.command(words), text=True, **options)
+    @contextmanager
+    def start(self, words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+        """Have a program on this machine while this lasts."""
+        with subprocess.Popen(self.command(words), text=True, **options) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def run(self, words: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a program on this machine to its end."""
@@ -45,6 +50,12 @@ class Machine:
     def unplug(self) -> None:
         """Take the cable out: what is sent is lost, and nobody is told."""
         _ip("-n", self.name, "link", "set", _PORT, "down")
+
+    def outage(self, begins_s: float, lasts_s: float) -> subprocess.Popen[str]:
+        """Have the cable out for a while, some time from now; a shell does it by itself."""
+        set_link = f"ip -n {self.name} link set {_PORT}"
+        steps = f"sleep {begins_s}; {set_link} down; sleep {lasts_s}; {set_link} up"
+        return subprocess.Popen(["sh", "-c", steps], text=True)
 
     def plug(self) -> None:
         """Put the cable back."""

@@ -8,12 +8,15 @@ swallowed without a word while the connection stays open, as behind a cable that
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import select
 import socket
+import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 _PIECE_NBYTES = 1 << 16
@@ -37,7 +40,7 @@ class Relay:
         self.delay_s, self.loss, self.again_s = 0.0, 0.0, 0.2
         self.counters = {"connections": 0, "pieces": 0, "lost": 0, "swallowed": 0, "cut": 0}
         #: called with each piece, before it is passed on
-        self.on_piece = lambda counters: None
+        self.on_piece: Callable[[dict[str, int]], None] = lambda counters: None
         self._random = random.Random(1)
         self._down = False
         self._ways: list[_Way] = []
@@ -179,3 +182,18 @@ class Relay:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def main(words: list[str]) -> None:
+    """``python -m tests.hil.serving.trouble HOST PORT LISTEN_HOST LISTEN_PORT DELAY_S LOSS``: pass
+    on until standard input ends, then print the counters."""
+    host, port, near, near_port, delay_s, loss = words
+    with Relay((host, int(port)), (near, int(near_port))) as relay:
+        relay.delay_s, relay.loss = float(delay_s), float(loss)
+        print("passing on", flush=True)
+        sys.stdin.read()
+        print(json.dumps(relay.counters), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
