@@ -105,10 +105,10 @@ def greet(channel: Channel, name: str, local: Mapping[str, str] = NO_LOCAL) -> d
         raise
     if reply[0] != Kind.WELCOME:
         channel.close()
-        raise BenchRefusedError(
-            f"the bench at {channel.endpoint} refused us: "
-            f"{reply[HEADER_NBYTES:].decode(errors='replace')}"
-        )
+        why = reply[HEADER_NBYTES:].decode(errors="replace")
+        if reply[3] == Status.BUSY:
+            raise BenchLostError(f"the bench at {channel.endpoint} is not free: {why}")
+        raise BenchRefusedError(f"the bench at {channel.endpoint} refused us: {why}")
     welcome: dict[str, Any] = json.loads(reply[HEADER_NBYTES:])
     return welcome
 

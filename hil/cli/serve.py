@@ -42,6 +42,21 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="at pace real and xN: how long time stands for a link that is lost (default 1)",
     )
+    p.add_argument(
+        "--bus-timeout",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="at pace real and xN: when a call of the flight software on a lost link times out, "
+        "in its own time (default 1)",
+    )
+    p.add_argument(
+        "--away-limit",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="how long its link may be away, in virtual time, until it counts as dead (default 60)",
+    )
     p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
     p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
     p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
@@ -66,6 +81,11 @@ def parser() -> argparse.ArgumentParser:
         help="one fault: BUS:KIND,KEY=VALUE,...; repeatable",
     )
     p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
+    p.add_argument(
+        "--umbilical",
+        action="store_true",
+        help="the link to the ground is a cable, up from the beginning to the end",
+    )
     add_board_options(p)
     add_capture_options(p)
     add_pace_options(p)
@@ -93,6 +113,7 @@ def options(args: argparse.Namespace) -> Options:
         tell_lateness=args.tell_lateness,
         measured_power=args.measured_power,
         stall_limit_s=args.stall_limit,
+        umbilical=args.umbilical,
         lab=args.lab,
         bind=tuple(args.bind),
         front=tuple(args.front),
@@ -125,5 +146,5 @@ def main(argv: list[str]) -> int:
         if args.json:
             print(json.dumps(outcome.as_json(), sort_keys=True), flush=True)
 
-    service = Service(listen, keys, args.once, args.patience)
+    service = Service(listen, keys, args.once, args.patience, args.bus_timeout, args.away_limit)
     return serve(options(args), service, told, ended)

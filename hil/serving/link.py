@@ -48,6 +48,8 @@ class Leg:
         #: what the peer must know to come back to this incarnation
         self.token = secrets.token_hex(16)
         self.hello: Hello | None = None
+        #: name of the client whose keys it has
+        self.client = ""
         #: number of the last message that was taken, and the answer to it
         self.taken = 0
         self.answer = b""
@@ -61,6 +63,11 @@ class Leg:
         self.counted: dict[str, int] = {}
         #: since when the peer has had the word
         self.since_s = time.monotonic()
+
+    @property
+    def local(self) -> Any:
+        """What its peer says of buses of its own."""
+        return None if self.hello is None else fields_of(self.hello.octets).get("local")
 
     @property
     def lasting(self) -> bool:
@@ -129,7 +136,8 @@ class Link(Closing):
         """Return the channel of the next incarnation."""
         self.leg = leg = Leg(self)
         if self.waiting is not None:
-            leg.hello, self.waiting = self.waiting, None
+            self._seat(leg, self.waiting)
+            self.waiting = None
         return leg
 
     def end(self, leg: Leg, reason: str) -> None:
@@ -283,16 +291,24 @@ class Link(Closing):
             self.waiting = hello
             return None
         if leg.hello is None:
-            leg.hello, leg.since_s = hello, time.monotonic()
+            self._seat(leg, hello)
             return message
-        if leg.taken == 0 and leg.hello.octets == message and leg.answer:
-            leg.lost_s = None  # it never got its welcome
+        if self.listener.client != leg.client:
+            self._refuse(Status.BUSY, f"this bench flies with {leg.hello.who()}")
+            return None
+        if leg.taken == 0 and leg.answer and said.get("local") == leg.local:
+            self._seat(leg, hello)  # its welcome was lost, or it began anew before it did a thing
             self._send(leg, leg.answer)
             return None
         # PAIR has one peer: the one that flew is gone, or this would not have come through.
         self.waiting = hello
         self._close_leg(leg, "it began anew")
         return None
+
+    def _seat(self, leg: Leg, hello: Hello) -> None:
+        """Take a peer for that of an incarnation."""
+        leg.hello, leg.client = hello, self.listener.client
+        leg.lost_s, leg.since_s = None, time.monotonic()
 
     def _close_leg(self, leg: Leg, reason: str) -> None:
         """End an incarnation whose connection is now that of the next."""
@@ -306,6 +322,7 @@ class Link(Closing):
         if (
             leg is None
             or leg.hello is None
+            or self.listener.client != leg.client
             or not secrets.compare_digest(token.encode(errors="replace"), leg.token.encode())
         ):
             why = self._ended.get(token, "this bench does not know it")

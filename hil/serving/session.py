@@ -35,6 +35,7 @@ class ServedSession(Session):
         counted["link"], counted["link.storage"] = self.link.counters, keeping.counters
         counted["link.peer"] = flight.peer
         counted["listener"] = self.link.listener.counters
+        counted["listener"] = self.link.listener.counters
         return flight
 
     def _watch(self, rig: Rig) -> None:

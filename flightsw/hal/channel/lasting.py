@@ -21,6 +21,8 @@ from flightsw.hal.channel.zeromq import ZeroMQChannel
 ANSWER_S = 3.0
 #: How often whoever waits for the bench looks around.
 SLICE_S = 0.25
+#: How long it is left alone after an attempt has failed.
+RETRY_S = 0.1
 _NUMBER = int(Kind.NUMBER)
 
 
@@ -118,6 +120,8 @@ class LastingChannel:
             except Lost:
                 self.drop()
                 welcome = None
+                # The bench may not know yet that our connection before is gone.
+                time.sleep(min(RETRY_S, max(0.0, limit_s - time.monotonic())))
             if welcome is not None or time.monotonic() >= limit_s:
                 return welcome
 

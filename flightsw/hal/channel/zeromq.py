@@ -82,6 +82,7 @@ class ZeroMQChannel:
             zmq.Context.instance() if shared else zmq.Context()
         )
         self._shared = shared
+        self._distant = endpoint.startswith("tcp")
         self._joined = False
         #: makes another channel to the same place
         self.again = partial(ZeroMQChannel, endpoint, keys, patience_s, welcomed=True)
@@ -128,12 +129,14 @@ class ZeroMQChannel:
             self._send_patiently(message)
         except zmq.ZMQError as error:
             raise Lost(str(error)) from None
-        self._joined = True
+        greets, self._joined = not self._joined, True
         while True:
             try:
                 return self._recv()
             except zmq.Again:
                 self._check()
+                if greets and self._distant and time.monotonic() > self._limit_s:
+                    raise Lost("it takes no greeting now: its computer may be off") from None
             except zmq.ZMQError as error:
                 raise Lost(str(error)) from None
 
