@@ -122,8 +122,7 @@ class Bench(Running):
             held = [f"{p}.{q} = {parts[p].values[q]:g}" for p, q in self.pinned]
             lines.append(f"set by the test: {', '.join(held)}")
         if self.faults.active:
-            told = [f"{one.row} ({one.hits()} hits)" for one in self.faults.active]
-            lines.append(f"faults: {'; '.join(told)}")
+            lines.append(f"faults: {'; '.join(map(str, self.faults.active))}")
         return "\n".join(lines)
 
     # --- acting -------------------------------------------------------------------------------

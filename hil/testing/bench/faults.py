@@ -24,7 +24,12 @@ class PlantedFault:
 
     row: str
     remove: Callable[[], None]
-    hits: Callable[[], int]
+    #: how often it took effect; None: its bus does not count that
+    hits: Callable[[], int | None]
+
+    def __str__(self) -> str:
+        hits = self.hits()
+        return self.row if hits is None else f"{self.row} ({hits} hits)"
 
 
 class _Next(BusFault):
@@ -67,7 +72,15 @@ class Faults:
             return PlantedFault(
                 text, lambda: None, lambda: self._bench.supervisor.stops["injected"]
             )
-        if row.on not in rig.wiring.buses and row.on not in rig.wiring.parts:
+        part: Any = rig.wiring.parts.get(row.on)
+        if part is not None and not hasattr(part, "pulse"):
+            spec = next(one for one in rig.board.parts if one.name == row.on)
+            raise UnknownNameError(
+                f"fault {text!r}: {row.on} is a part, and faults are of buses; say "
+                f"{spec.bus}:{row.kind}"
+                + (f",address={spec.address:#x}" if isinstance(spec.address, int) else "")
+            )
+        if row.on not in rig.wiring.buses and part is None:
             known = [*rig.wiring.buses]
             raise UnknownNameError(
                 f"fault {text!r}: board {self._bench.board} has no bus {row.on!r}"
@@ -117,8 +130,11 @@ class Faults:
             self.active[:] = [one for one in self.active if one is not planted]
             self._bench.act("FAULT_REMOVED", row=text)
 
-        def hits() -> int:
-            return fault.done if isinstance(fault, _Next) else _hits(bus, table, row.kind) - before
+        def hits() -> int | None:
+            if isinstance(fault, _Next):
+                return fault.done
+            now = _hits(bus, table, row.kind)
+            return None if now is None else now - (before or 0)
 
         before = _hits(bus, table, row.kind)
 
@@ -149,10 +165,10 @@ class _Now:
         self._bench.emulation.fault(self._bench.now_ns, **values)
 
 
-def _hits(bus: Any, table: Any, kind: str) -> int:
-    """Return how often faults of a kind took effect, as far as the bus counts them."""
+def _hits(bus: Any, table: Any, kind: str) -> int | None:
+    """Return how often faults of a kind took effect; None: the bus does not count that."""
     counted = table.hits if isinstance(table, FaultTable) else getattr(bus, "counters", {})
-    return int(counted.get(kind, 0))
+    return int(counted[kind]) if kind in counted else None
 
 
 def _swap(table: FaultTable, fault: BusFault, count: int) -> _Next:

@@ -51,6 +51,8 @@ def test_a_count_is_of_the_transactions_that_the_row_fits():
             rig.faults.add("i2c-1:flood")
         with pytest.raises(UnknownNameError, match="did you mean 'i2c-1'"):
             rig.faults.add("i2c1:nak")
+        with pytest.raises(UnknownNameError, match="say i2c-1:nak_address,address=0x49"):
+            rig.faults.add("temp_chip:nak")
 
 
 def test_times_of_a_fault_count_from_now():
