@@ -15,8 +15,8 @@ from flatsat_docs.commands import commands as known_commands
 from rules import HELD, NOT_HERE, SHOWN, held, left, short, shown, why_not
 from workshop import Workshop, write_tools
 
-#: As many commands of the pages are not run as rows of NOT_HERE say why; more are too many.
-NOT_RUN_LIMIT = 36
+#: Of so many commands of the pages at most one is not run, for a reason that is a row of NOT_HERE.
+NOT_RUN_ONE_IN = 4
 #: A verb that ends in a verdict may say that it is a bad one: what is flown here is short.
 VERDICTS = {"run", "replay", "diff", "bisect", "codec"}
 #: Pages whose blocks take longer than the suite has.
@@ -76,7 +76,7 @@ def test_every_reason_is_used_and_they_are_few() -> None:
     assert [what for what in NOT_HERE if not any(re.search(what, c) for c in commands)] == []
     assert [row for row in SHOWN if not any(shown(b) for b in BLOCKS if b.page == row[0])] == []
     not_run = [command for command in commands if why_not(command)]
-    assert 0 < len(not_run) <= NOT_RUN_LIMIT
+    assert 0 < len(not_run) <= len(commands) // NOT_RUN_ONE_IN, not_run
     assert len(commands) - len(not_run) > 50
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -262,13 +263,9 @@ class Workshop:
 def write_tools(folder: Path) -> Path:
     """Write the commands that a shell finds in an installation; return their folder."""
     folder.mkdir()
-    words = {
-        "hil": "-m hil",
-        "flightsw": "-m flightsw",
-        "pytest": "-m pytest",
-        "python": "",
-        "python3": "",
-    }
-    for name, how in words.items():
+    known = {each.name for each in metadata.entry_points(group="pytest11")}
+    plugin = "" if "hil" in known else "-p hil.testing.plugin"
+    words = {"hil": "-m hil", "flightsw": "-m flightsw", "pytest": f"-m pytest {plugin}"}
+    for name, how in {**words, "python": "", "python3": ""}.items():
         script(f'#!/bin/sh\nexec {sys.executable} {how} "$@"\n')(folder / name)
     return folder
