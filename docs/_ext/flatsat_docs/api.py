@@ -102,12 +102,16 @@ PUBLIC: Mapping[str, Sequence[str]] = {
     ),
 }
 
+#: public too, with all that they have on the page of another
+SHOWN_ELSEWHERE = {"hil.testing.bench": "hil.testing"}
+
 
 def public() -> frozenset[str]:
     """Return the names of all public modules; those of parts have a page of their own."""
     from hil.parts import PART_TYPES
 
     parts = {where.partition(":")[0] for where in PART_TYPES.values()}
+    parts |= set(SHOWN_ELSEWHERE)
     return parts | frozenset(name for modules in PUBLIC.values() for name in modules)
 
 
