@@ -96,16 +96,25 @@ def test_what_no_rig_can_be_is_refused_before_any_test_runs(
 
 
 def test_a_worker_fails_the_test_whose_rig_cannot_be(workers: Inner) -> None:
-    """Under xdist the same words are the error of the test, and the session does not crash."""
+    """Under xdist the same words are the error of the test, and the session does not crash.
+
+    A group of tests, which xdist writes behind their ids, moves no seed.
+    """
     result = workers(
         """
         import pytest
         def test_good(): pass
         @pytest.mark.hil(sead=1)
         def test_wrong(rig): pass
-        """
+
+        @pytest.mark.xdist_group("bench")
+        @pytest.mark.hil(flight="none")
+        def test_grouped(rig):
+            assert rig.seed == SEED
+        """.replace("SEED", str(seed_of("test_it.py::test_grouped"))),
+        *("--dist", "loadgroup"),
     )
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*marker hil: no argument 'sead'; did you mean 'seed'?*"])
 
 

@@ -6,9 +6,7 @@ import os
 import subprocess
 import sys
 
-import pytest
-
-from hil.testing.plugin.seeds import nth_seed, plain_id, seed_of
+from hil.testing.plugin.seeds import nth_seed, seed_of
 
 ID = "tests/test_eps.py::test_undervoltage[27.5]"
 
@@ -38,13 +36,3 @@ def test_the_first_rig_of_a_test_has_its_seed_and_the_others_their_own() -> None
     """Several payloads in one test do not fly in step by accident."""
     assert nth_seed(5, 1) == 5
     assert len({nth_seed(5, nth) for nth in range(1, 50)}) == 49
-
-
-def test_a_group_of_xdist_does_not_move_a_seed(pytester: pytest.Pytester) -> None:
-    """``--dist loadgroup`` writes the group behind the id; the world stays that of the test."""
-    item = pytester.getitem(
-        "import pytest\n@pytest.mark.xdist_group('bench')\ndef test_a(): pass", "test_a"
-    )
-    plain = item.nodeid
-    item._nodeid = f"{plain}@bench"
-    assert plain_id(item) == plain
