@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import importlib
 import os
@@ -98,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb == "--version":
         return guarded("", lambda: say(version("--json" in rest)))
     if verb not in VERBS:
+        import difflib  # it takes longer than all else of `hil --help`
+
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"; did you mean `hil {near[0]}`?" if near else "; `hil --help` lists the verbs"
         print(f"hil: no verb {verb!r}{hint}", file=sys.stderr)
