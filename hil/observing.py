@@ -50,6 +50,7 @@ _READ: Mapping[int, Callable[[bytes], object]] = {
     int(Kind.SPI): partial(bus_payload.unpack_spi, reply=True),
     int(Kind.ONEWIRE): partial(bus_payload.unpack_onewire, reply=True),
     int(Kind.UART): _octets(1, 1 << 20),
+    int(Kind.FRAME): _octets(bus_payload.FRAME_HEADER.size, 48 << 20),
     _CAN: _octets(0, _CAN_LIMIT_NBYTES),
     _GPIO: _octets(1, 1),
 }

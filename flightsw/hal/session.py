@@ -196,10 +196,12 @@ class Session:
         """Tell what crossed a bus that is this computer's own; time is then past its end.
 
         What the bench has not heard of yet is bounded: what is beyond is lost, and its number told.
+        One record by itself, such as an image, may be longer.
         """
         if not self._posted:
             self._observed_nbytes = 0
-        if self._observed_nbytes + len(payload) > OBSERVED_LIMIT_NBYTES:
+        held_nbytes = self._observed_nbytes
+        if held_nbytes and held_nbytes + len(payload) > OBSERVED_LIMIT_NBYTES:
             self._untold += 1
         else:
             if self._untold:

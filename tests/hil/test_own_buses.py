@@ -13,6 +13,7 @@ from hil.missions import load as load_mission
 from hil.options import Options
 from hil.rundir import RunDirectory
 from hil.session import Session
+from hil.testing.bench import Bench, BenchOptions
 
 SECOND = 1_000_000_000
 I2C = 0
@@ -62,3 +63,13 @@ def test_a_run_without_own_buses_says_nothing_of_them(tmp_path: Path) -> None:
     assert "boards" not in found
     assert "observed" not in found["counters"]
     assert "Real buses" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_bench_of_tests_names_own_buses_as_real() -> None:
+    """Its kind, which goes into captures and results of tests, has bus and device."""
+    with Bench.open(BenchOptions(duration_s=5.0, inference="threshold", flight="none")) as bench:
+        assert bench.kind == "emulated"
+        participant = bench.emulation.exchange.join("stand-in")
+        assert participant.claim({"i2c-1": "/dev/i2c-1", "can0": "can0"}) == ""
+        assert bench.kind == "local: i2c-1=/dev/i2c-1, can0=can0"
+        bench.emulation.exchange.leave(participant, "done")

@@ -16,7 +16,7 @@ from machine import Machine, require_vm
 
 from flightsw.codec.wire import Status
 
-MODULES = ("i2c_dev", "uhid", "hid_mcp2221")
+MODULES = ("i2c_dev", "uhid", "hid_mcp2221", "vivid")
 TEMPERATURE_C = 41.5
 
 pytestmark = pytest.mark.soak
@@ -57,3 +57,8 @@ def test_lines_of_a_chip_without_interrupts_have_levels_and_no_edges(
     assert gpio["out"] == [[1, 0], [0, 0], [1, 0]], "level and direction of the output"
     assert (gpio["in"], gpio["edges"], gpio["has"]) == ([0, 1], 0, False)
     assert "is held by flightsw" in gpio["held"]
+
+
+def test_a_camera_of_the_kernel_delivers_pixels_in_every_format(seen: Mapping[str, Any]) -> None:
+    """The bars of the kernel's test picture come out in their colours, from RGB, grey and YUYV."""
+    print(seen["camera"])

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flightsw.errors import BusError, DeviceTableError, StorageError
-from flightsw.hal import CAN, GPIO, I2C, SPI, UART, Clock, Device, Image, OneWire, Processor
+from flightsw.hal import CAN, GPIO, I2C, SPI, UART, Clock, Device, Image, Imager, OneWire, Processor
 from flightsw.hal.linux.bus import LocalChannel
 from flightsw.hal.linux.clock import OwnProcessor, WallClock
 from flightsw.hal.linux.local import KINDS, LocalBuses, default_device
@@ -33,17 +33,14 @@ _ROW: Mapping[str, type] = {
 
 
 class NoImager:
-    """The camera port of a computer whose camera nobody reaches: each image fails."""
+    """The camera port of a computer whose camera cannot be reached, and why."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, why: str) -> None:
+        self.why = why
 
     def capture(self, exposure_us: int) -> Image:
         """Raise ``BusError``: there is none."""
-        raise BusError(
-            errno.ENODEV,
-            f"{self.name}: cameras are not reached through the kernel; fly with a bench for one",
-        )
+        raise BusError(errno.ENODEV, self.why)
 
 
 class LinuxHal:
@@ -64,12 +61,13 @@ class LinuxHal:
         self.rig: str = table.get("rig", "")
         self.board: str = table.get("board", "")
         rows = {row["name"]: row for row in table["channels"]}
+        #: what whoever starts us has named; a camera that is named must be there
+        self._said = frozenset(local)
         for name in local:
             if name not in rows:
                 raise DeviceTableError(
                     f"--local {name}: the device table has no such bus; it has {', '.join(rows)}"
                 )
-        self._imagers = {name for name, row in rows.items() if row["kind"] == "frames"}
         self._own = LocalBuses(
             [
                 LocalChannel(name, row["kind"], local.get(name, _device(row)), row)
@@ -105,11 +103,14 @@ class LinuxHal:
             f"1-Wire bus {channel!r}: not reached through the kernel; fly with a bench for one"
         )
 
-    def imager(self, channel: str) -> NoImager:
-        """Return a camera port, whose images all fail."""
-        if channel not in self._imagers:
-            raise DeviceTableError(f"no frame channel {channel!r} in the device table")
-        return NoImager(channel)
+    def imager(self, channel: str) -> Imager:
+        """Return a camera port; one without a camera that can be reached fails every image."""
+        try:
+            return self._own.imager(channel)
+        except DeviceTableError as error:
+            if channel not in self._own or channel in self._said:
+                raise
+            return NoImager(str(error))
 
     def close(self) -> None:
         """Give every device back."""

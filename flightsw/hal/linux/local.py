@@ -10,6 +10,7 @@ from flightsw.codec.wire import Kind
 from flightsw.errors import DeviceTableError
 from flightsw.hal import Clock
 from flightsw.hal.linux.bus import KernelBus, LocalChannel, Tell
+from flightsw.hal.linux.camera import LinuxImager
 from flightsw.hal.linux.can import LinuxCAN
 from flightsw.hal.linux.gpio import LinuxGPIO, LinuxGPIOChip
 from flightsw.hal.linux.i2c import LinuxI2C
@@ -23,6 +24,7 @@ _B = TypeVar("_B", bound=KernelBus)
 _DEFAULTS = (
     (re.compile(r"spi-(\d+)"), r"/dev/spidev\1"),
     (re.compile(r"(can\d+)"), r"\1"),
+    (re.compile(r"csi(\d+)"), r"/dev/video\1"),
 )
 #: kind of a channel -> kind of the records that tell of it, and what it is called
 KINDS: Mapping[str, tuple[int, str]] = {
@@ -31,6 +33,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "uart": (int(Kind.UART), "UART"),
     "can": (int(Kind.CAN), "CAN"),
     "gpio": (int(Kind.GPIO), "GPIO"),
+    "frames": (int(Kind.FRAME), "frame"),
 }
 
 #: Says who is told of what crosses a bus: (channel, kind of the records).
@@ -119,6 +122,10 @@ class LocalBuses:
     def gpio(self, name: str, line: int) -> LinuxGPIO:
         """Return one line of a GPIO chip."""
         return self._bus(name, "gpio", lambda at: LinuxGPIOChip(at, *self._told(at))).line(line)
+
+    def imager(self, name: str) -> LinuxImager:
+        """Return a camera port."""
+        return self._bus(name, "frames", lambda at: LinuxImager(at, *self._told(at)))
 
     def close(self) -> None:
         """Give every device back."""

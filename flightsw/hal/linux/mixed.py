@@ -79,7 +79,8 @@ class MixedHal:
 
     def imager(self, channel: str) -> Imager:
         """Return a camera port."""
-        return self.bench.imager(channel)
+        there = self._own if channel in self._own else self.bench
+        return there.imager(channel)
 
     def close(self) -> None:
         """Give devices back and leave the bench."""

@@ -83,11 +83,17 @@ class Bench(Running):
         keys = getattr(self._flight, "keys", None)
         return keys if isinstance(keys, Path) else None
 
-    @cached_property
+    @property
     def kind(self) -> str:
-        """What was real: ``emulated``, ``board: PART=BOARD``, ``remote: ENDPOINT``."""
+        """What was real: ``emulated``, or ``board: PART=BOARD``, ``remote: ENDPOINT`` and
+        ``local: BUS=DEVICE``.
+
+        A bus is known to be the flight software's own once that has greeted.
+        """
+        own = self.emulation.exchange.observed.buses
         words = [f"board: {self._real}"] if self._real else []
         words += [f"remote: {self.endpoint}"] if self.options.flight_name == "remote" else []
+        words += [f"local: {', '.join(f'{bus}={at}' for bus, at in own.items())}"] if own else []
         return "; ".join(words) or "emulated"
 
     @property

@@ -16,9 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from flightsw.drivers import make_driver
 from flightsw.errors import BusError, DeviceTableError
 from flightsw.hal import Device
+from flightsw.hal.linux import camera
 from flightsw.hal.linux.alone import LinuxHal
 from flightsw.hal.linux.bus import LocalChannel
 from flightsw.hal.linux.clock import WallClock
@@ -189,6 +192,28 @@ def lines(path: str, adapter: Adapter) -> dict[str, Any]:
     return found
 
 
+def photographed(name: str) -> dict[str, Any]:
+    """Frames of the kernel's own test camera, whose picture has bars of known colours."""
+    camera._FORMATS = {name.encode(): {"RGB3": 3, "GREY": 1, "YUYV": 2}[name]}
+    clock, told = WallClock(), []
+    path = device("/sys/class/video4linux", "vivid-000-vid-cap")
+    channel = LocalChannel("csi0", "frames", path, {"width": 640, "height": 480})
+    port = camera.LinuxImager(channel, clock, lambda *record: told.append(record[1:3] + record[5:]))
+    before_ns = clock.now_ns()
+    images = [port.capture(10_000) for _ in range(2)]
+    port.close()
+    pixels = images[0].pixels
+    row = pixels[pixels.shape[0] // 2]
+    edges = np.flatnonzero(np.abs(np.diff(row[:, 0].astype(int))) > 4)
+    return {
+        "shape": list(pixels.shape),
+        "bars": [row[at].tolist() for at in range(pixels.shape[1] // 16, pixels.shape[1], 80)],
+        "edges": len(edges),
+        "stamped": before_ns <= images[0].t_ns + 10_000_000 < images[1].t_ns <= clock.now_ns(),
+        "told": [[status, took > 0, len(octets)] for status, took, octets in told],
+    }
+
+
 def main() -> None:
     """Do all of it, and leave the result."""
     adapter = Adapter()
@@ -198,6 +223,7 @@ def main() -> None:
     time.sleep(1.0)
     path = device("/sys/class/i2c-dev", "mcp2221")
     result = {"i2c": transactions(path), "driver": driven(path), "gpio": lines(str(chip), adapter)}
+    result["camera"] = {name: photographed(name) for name in ("RGB3", "GREY", "YUYV")}
     Path("result").write_text(json.dumps(result))
 
 

@@ -128,9 +128,10 @@ def test_own_buses_are_named_with_or_without_a_device() -> None:
 
 
 def test_what_the_kernel_does_not_reach_fails_by_name(table: Path) -> None:
-    """Images fail as those of a camera that is away; unknown buses are refused with those known."""
+    """Images fail as those of a camera that is away, unless it was named; unknown buses are refused
+    with those known."""
     with LinuxHal(read_table(table), {"i2c-1": "/dev/i2c-9"}) as hal:
-        with pytest.raises(BusError, match="csi0"):
+        with pytest.raises(BusError, match="csi0: device /dev/video0 cannot be opened"):
             hal.imager("csi0").capture(100)
         with pytest.raises(DeviceTableError, match="/dev/i2c-9"):
             hal.i2c("i2c-1")
@@ -139,6 +140,11 @@ def test_what_the_kernel_does_not_reach_fails_by_name(table: Path) -> None:
         with pytest.raises(DeviceTableError, match="1-Wire"):
             hal.onewire("w1")
         assert hal.cpu.begin("segmentation", 9) == (0, 0.0)
+    with (
+        LinuxHal(read_table(table), {"csi0": "/dev/null"}) as hal,
+        pytest.raises(DeviceTableError, match="no camera that delivers"),
+    ):
+        hal.imager("csi0")
     with pytest.raises(DeviceTableError, match="no such bus"):
         LinuxHal(read_table(table), {"i2c-7": "x"})
 
