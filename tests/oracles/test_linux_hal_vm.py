@@ -1,4 +1,4 @@
-"""I2C and GPIO of the flight software on drivers of a real kernel: a USB adapter in a guest."""
+"""I2C, GPIO and camera of the flight software on drivers of a real kernel, in a guest."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ from flightsw.codec.wire import Status
 
 MODULES = ("i2c_dev", "uhid", "hid_mcp2221", "vivid")
 TEMPERATURE_C = 41.5
+#: bars of three quarters: white, yellow, cyan, green, magenta, red, blue, black
+BARS = [
+    [191 * (not number & 2), 191 * (not number & 4), 191 * (not number & 1)] for number in range(8)
+]
 
 pytestmark = pytest.mark.soak
 
@@ -60,5 +64,23 @@ def test_lines_of_a_chip_without_interrupts_have_levels_and_no_edges(
 
 
 def test_a_camera_of_the_kernel_delivers_pixels_in_every_format(seen: Mapping[str, Any]) -> None:
-    """The bars of the kernel's test picture come out in their colours, from RGB, grey and YUYV."""
-    print(seen["camera"])
+    """The bars of the kernel's test picture come out in their colours, from RGB, grey and YUYV.
+
+    Each frame is stamped with a time of its own and told as a frame of its size.
+    """
+    found = seen["camera"]
+    for name in ("RGB3", "YUYV"):
+        assert found[name]["shape"] == [480, 640, 3]
+        off = [
+            abs(a - b)
+            for got, bar in zip(found[name]["bars"], BARS, strict=True)
+            for a, b in zip(got, bar, strict=True)
+        ]
+        assert max(off) <= 3, name
+    grey = [level for (level,) in found["GREY"]["bars"]]
+    assert grey == sorted(grey, reverse=True)
+    assert len(set(grey)) == len(BARS)
+    for name, nbytes in (("RGB3", 3), ("GREY", 1), ("YUYV", 3)):
+        before_ns, first_ns, second_ns, after_ns = found[name]["times"]
+        assert before_ns <= first_ns < second_ns <= after_ns
+        assert found[name]["told"] == [[0, True, 8 + 640 * 480 * nbytes]] * 2

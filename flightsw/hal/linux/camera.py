@@ -39,6 +39,7 @@ QBUF, DQBUF, STREAMON, STREAMOFF, S_CTRL = (
 _CAPTURE, _MMAP, _ANY_FIELD = 1, 1, 0
 _CAN_CAPTURE, _CAN_STREAM, _HAS_OWN = 0x1, 0x0400_0000, 0x8000_0000
 _MONOTONIC, _ERROR = 0x2000, 0x40
+_STAMPS, _START_OF_EXPOSURE = 0x7_0000, 0x1_0000
 _EXPOSURE_AUTO, _EXPOSURE_ABSOLUTE, _MANUAL = 0x009A_0901, 0x009A_0902, 1
 #: format -> octets a pixel, in the order in which they are asked for
 _FORMATS = {b"RGB3": 3, b"GREY": 1, b"YUYV": 2}
@@ -94,6 +95,8 @@ class LinuxImager(KernelBus):
         code, pixels = 0, np.zeros((0, 0, 1), np.uint8)
         try:
             started_ns, pixels = self._capture(exposure_us)
+            # Some drivers stamp with when a frame was due, which may not be over yet.
+            started_ns = min(started_ns, time.monotonic_ns() - exposure_us * 1000)
             t_ns = max(0, t_ns - (begun_ns - started_ns))
         except OSError as error:
             code = error.errno or errno.EIO
@@ -124,10 +127,11 @@ class LinuxImager(KernelBus):
             octets = self._maps[fields[0]][: fields[2]]
         finally:
             fcntl.ioctl(self._fd, STREAMOFF, struct.pack("=i", _CAPTURE))
-        ended_ns = fields[5] * 1_000_000_000 + fields[6] * 1000
+        stamp_ns = fields[5] * 1_000_000_000 + fields[6] * 1000
         if not fields[3] & _MONOTONIC:
-            ended_ns = time.monotonic_ns()
-        return ended_ns - exposure_us * 1000, self._pixels(octets)
+            stamp_ns = time.monotonic_ns()
+        is_start = fields[3] & _STAMPS == _START_OF_EXPOSURE
+        return stamp_ns - (0 if is_start else exposure_us * 1000), self._pixels(octets)
 
     def _expose(self, exposure_us: int) -> None:
         """Set the exposure, in steps of 100 us, where the camera has it in hand."""

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from flightsw.drivers import make_driver
 from flightsw.errors import BusError, DeviceTableError
 from flightsw.hal import Device
@@ -204,12 +202,10 @@ def photographed(name: str) -> dict[str, Any]:
     port.close()
     pixels = images[0].pixels
     row = pixels[pixels.shape[0] // 2]
-    edges = np.flatnonzero(np.abs(np.diff(row[:, 0].astype(int))) > 4)
     return {
         "shape": list(pixels.shape),
         "bars": [row[at].tolist() for at in range(pixels.shape[1] // 16, pixels.shape[1], 80)],
-        "edges": len(edges),
-        "stamped": before_ns <= images[0].t_ns + 10_000_000 < images[1].t_ns <= clock.now_ns(),
+        "times": [before_ns, *(image.t_ns for image in images), clock.now_ns()],
         "told": [[status, took > 0, len(octets)] for status, took, octets in told],
     }
 

@@ -15,7 +15,7 @@ from hil.errors import ParticipantError
 from hil.exchange import Exchange
 from hil.greeting import answer_hello
 from hil.testing.contracts.bus import ADDRESS
-from hil.testing.small_rig import GPIO, I2C, UART, SmallRig
+from hil.testing.small_rig import FRAMES, GPIO, I2C, UART, SmallRig
 from hil.time.transports.direct import DirectPort
 
 END_NS = 1_000_000_000
@@ -138,6 +138,21 @@ def test_what_waits_for_the_bench_is_bounded_and_the_loss_told(rig: SmallRig) ->
     assert told(rig, Kind.UART)[-1].payload == b"x"
 
 
+def test_an_image_is_told_though_it_is_longer_than_the_bound(rig: SmallRig) -> None:
+    """One record by itself passes; what comes behind it before the bench has heard is lost."""
+    hal = BenchHal(Call(rig.exchange), local={"csi0": "/dev/video0"})
+    image = bus_payload.FRAME_HEADER.pack(1000, 700, 3, 8, 0) + bytes(2_100_000)
+    for _ in range(2):
+        now_ns = hal.clock.now_ns()
+        hal.session.observe(Kind.FRAME, FRAMES, DONE, 0, now_ns, 40 * MS, 0, image)
+    hal.clock.sleep_until(100 * MS)
+    (record,) = told(rig, Kind.FRAME)
+    assert (record.payload, record.duration_ns) == (image, 40 * MS)
+    hal.session.observe(Kind.FRAME, FRAMES, DONE, 0, 100 * MS, MS, 0, image)
+    hal.clock.sleep_until(110 * MS)
+    assert rig.exchange.counted["observed"] == {"records": 2, "lost": 1, "after_end": 0}
+
+
 @pytest.mark.parametrize(
     ("message", "says"),
     [
@@ -146,6 +161,7 @@ def test_what_waits_for_the_bench_is_bounded_and_the_loss_told(rig: SmallRig) ->
         (pack(Kind.I2C, I2C, DONE, 0, 0, 1 << 63, payload=READ), "ns"),
         (pack(Kind.SPI, I2C, DONE, payload=READ), "no such bus of its own"),
         (pack(Kind.UART, UART, DONE, payload=b"x"), "no such bus of its own"),
+        (pack(Kind.FRAME, FRAMES, DONE, payload=b"short"), "no such bus of its own"),
         (pack(Kind.I2C, 200, DONE, payload=READ), "no such bus of its own"),
     ],
 )
