@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
-LIMIT_S = 120
+#: only a guard: programs take two seconds here, on a machine that is busy sixty times as long
+LIMIT_S = 400
 
 
 def words(folder: Path, *command: str, board: str = "raspberrypi4", clock: str = "") -> list[str]:

@@ -53,11 +53,11 @@ def test_every_board_has_a_table(board: str) -> None:
 def test_flight_software_flies_on_the_computers_own_buses_alone(
     table: Path, tmp_path: Path
 ) -> None:
-    """With a device table and no bench it starts, reads its parts for ten seconds, and stops."""
+    """With a device table and no bench it starts, reads its parts for four seconds, and stops."""
     fly = [sys.executable, "-m", "flightsw", "--devices", str(table)]
     fly += ["--storage", str(tmp_path / "storage"), "--local", "can0=/dev/ttyCAN0"]
     command = words(tmp_path, *fly)
-    command[command.index("--") : command.index("--")] = ["--duration", "10"]
+    command[command.index("--") : command.index("--")] = ["--duration", "4"]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -70,9 +70,9 @@ def test_flight_software_flies_on_the_computers_own_buses_alone(
         records = list(capture.records())
     sensors = [r for r in records if r.kind == Kind.I2C and r.address in (0x48, 0x49)]
     read = [bus_payload.unpack_i2c(r.payload, reply=True)[0][2] for r in sensors]
-    assert read.count(b"\0") >= 16, "both temperatures, once a second"
+    assert read.count(b"\0") >= 4, "both temperatures, once a second"
     kicks = [r for r in records if r.kind == Kind.GPIO and r.address == 24]
-    assert len(kicks) >= 9, "the watchdog is fed once a second"
+    assert len(kicks) >= 3, "the watchdog is fed once a second"
     assert (tmp_path / "storage" / "starts").read_text() == "1\n"
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shimmed import ROOT, board_with, words
+from shimmed import LIMIT_S, ROOT, board_with, words
 
 from flightsw.codec import bus_payload
 from flightsw.codec.wire import Flag, Kind, Record, unpack_all
@@ -55,7 +55,7 @@ class Flown:
                     lambda: str(process.returncode) if process.poll() else None,
                 )
                 coordinator.run()
-                self.code = process.wait(60)
+                self.code = process.wait(LIMIT_S)
             finally:
                 process.kill()
                 process.wait()
@@ -83,7 +83,7 @@ def temperatures(records: Sequence[Record]) -> dict[int, set[float]]:
 def test_half_of_the_buses_are_own_ones_and_the_rest_is_the_bench(tmp_path: Path) -> None:
     """The flight software reads sensors, flash and receiver on buses of its own, and power system,
     carrier and the ground's line from the bench, whose records hold both, marked."""
-    flown = Flown(tmp_path, ["i2c-1", "spi-0=/dev/spidev0", "ttyAMA1=/dev/ttyAMA1"], 6.0)
+    flown = Flown(tmp_path, ["i2c-1", "spi-0=/dev/spidev0", "ttyAMA1=/dev/ttyAMA1"], 4.0)
     assert flown.code == 0
     own = flown.of(Kind.I2C)
     assert {r.flags for r in own} == {Flag.REPLY | Flag.BOARD}
