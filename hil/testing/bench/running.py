@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from hil.boards.binding import taking_part
@@ -23,6 +26,12 @@ from hil.time.phase import Phase
 
 #: Ties at one instant: a test acts after everything else.
 SOURCE = 1 << 30
+
+
+def _forget(folder: Path) -> None:
+    """Take away what a bench has left that nobody has closed, and say so."""
+    shutil.rmtree(folder, ignore_errors=True)
+    warnings.warn("a bench was never closed: open it with `with`", ResourceWarning, stacklevel=2)
 
 
 class Running(Closing):
@@ -44,6 +53,8 @@ class Running(Closing):
         plan = checked(run)
         self._folder = folder()
         self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        forgotten = weakref.finalize(self, _forget, self._folder)
+        self._stack.callback(forgotten.detach)
         #: where the flight software writes
         self.storage = self._folder / "payload"
         stream = WatchedStream()

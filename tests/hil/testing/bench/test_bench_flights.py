@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -196,3 +197,18 @@ def test_boards_of_a_lab_file_set_the_pace(tmp_path):
     lab.write_text(LAB + 'parts = {power_monitor = "i2c0"}\n')
     assert BenchOptions(lab=lab).paced == "real"
     assert BenchOptions(lab=lab, pace="x10").paced == "x10"
+
+
+def test_a_bench_that_is_forgotten_is_noticed():
+    """Nobody closes it: a warning says so, and its folder goes all the same."""
+    opened = [Bench.open(flight="none", duration_s=60.0)]
+    folder = opened[0].storage.parent
+    assert folder.exists()
+
+    def forget() -> None:
+        opened.clear()
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="never closed"):
+        forget()
+    assert not folder.exists()
