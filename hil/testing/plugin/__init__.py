@@ -99,4 +99,5 @@ def pytest_runtest_makereport(
         reports.add(item, report)
     if report.when == "teardown":
         reports.link(item, report)
+        reports.forget(item)
     return report

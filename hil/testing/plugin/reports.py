@@ -106,3 +106,9 @@ def link(item: pytest.Item, report: pytest.TestReport) -> None:
             url = os.path.relpath(flown.capture, base)
             extras.append(pytest_html.extras.url(url, name=f"capture {flown.nth}"))
     report.extras = extras  # type: ignore[attr-defined]
+
+
+def forget(item: pytest.Item) -> None:
+    """Let go of the rigs of a test that is over: pytest keeps the test to the end of the session."""
+    if RIGS in item.stash:
+        del item.stash[RIGS]

@@ -167,6 +167,24 @@ def test_a_test_that_is_expected_to_fail_keeps_nothing(
     assert not (pytester.path / "hil-captures").exists()
 
 
+def test_a_rig_is_let_go_of_with_its_test(inner: Inner) -> None:
+    """A thousand tests do not fill the memory with the benches of those that are over."""
+    text = """
+        import gc, weakref, pytest
+        pytestmark = pytest.mark.hil(flight="none")
+        rigs = []
+
+        @pytest.mark.parametrize("n", range(3))
+        def test_a(rig, n):
+            rigs.append(weakref.ref(rig))
+
+        def test_b():
+            gc.collect()
+            assert [ref() for ref in rigs] == [None, None, None]
+        """
+    inner(text).assert_outcomes(passed=4)
+
+
 def test_the_sections_travel_with_the_report_of_a_worker(
     workers: Inner, pytester: pytest.Pytester
 ) -> None:
