@@ -109,6 +109,6 @@ def link(item: pytest.Item, report: pytest.TestReport) -> None:
 
 
 def forget(item: pytest.Item) -> None:
-    """Let go of the rigs of a test that is over: pytest keeps the test to the end of the session."""
+    """Let go of the rigs of a test that is over: pytest keeps the test until the session ends."""
     if RIGS in item.stash:
         del item.stash[RIGS]
