@@ -94,7 +94,7 @@ def test_the_commands_of_a_page_run(page: str, workshop: Workshop) -> None:
             continue
         workshop.provide(block.text)
         said = ""
-        for command in block.commands:
+        for command in together(block.commands):
             if why_not(command) or lacks_a_tool(command):
                 continue
             done = workshop.run(short(command), following is not None and following.kind == "text")
@@ -103,6 +103,13 @@ def test_the_commands_of_a_page_run(page: str, workshop: Workshop) -> None:
             assert done.code in allowed, f"{block}: {command}\n{done.said}"
             assert "Traceback" not in done.said, f"{block}: {command}\n{done.said}"
             said += done.said
+
+
+def together(commands: list[str]) -> list[str]:
+    """Return the commands; those of a block that leaves one running are one, for one shell."""
+    if not any(command.endswith(" &") for command in commands):
+        return commands
+    return ["\n".join(short(command) for command in commands)]
 
 
 def lacks_a_tool(command: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -247,6 +248,7 @@ class Workshop:
 
     def _shell(self, command: str) -> Done:
         path = f"{self._tools}:{os.environ['PATH']}:/usr/sbin"
+        command = command.replace(":5557", f":{free_port()}")
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
             cwd=self.folder,
@@ -258,6 +260,13 @@ class Workshop:
             timeout=120,
         )
         return Done(done.returncode, done.stdout)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody has."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def write_tools(folder: Path) -> Path:
