@@ -11,12 +11,12 @@ import zmq
 from strangers import Attack, Counted, Recorder
 
 from flightsw.hal.bench import DirectHal
-from flightsw.hal.channel import connect, open_channel
+from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, Lost, connect, open_channel
 from flightsw.hal.exercise import run
 from hil.testing.contracts.transport import running
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
-from hil.time.transports import door
+from hil.time.transports import ChannelLost, door
 from hil.time.transports.direct import DirectPort
 from hil.time.transports.keys import read_private
 from hil.time.transports.zeromq import ZeroMQListener
@@ -152,6 +152,52 @@ def test_the_seat_is_free_for_the_next_client(keys: Path) -> None:
             channel.send(message)
         assert not failures
         assert reached == [b"x" * 32]
+
+
+def test_a_second_program_at_ipc_is_turned_away(keys: Path) -> None:
+    """Where keys are none, within one user, the first one has the seat all the same."""
+    with ZeroMQListener("ipc") as listener:
+        channel = listener.channel()
+        first = open_channel(listener.endpoint)
+
+        def act() -> None:
+            first.exchange(b"x" * 32)
+
+        with running(act):
+            while (message := channel.recv()) is None:
+                continue
+            second = open_channel(listener.endpoint)
+            with pytest.raises(Lost, match="another client is connected"):
+                second.exchange(b"y" * 32)
+            second.close()
+            channel.send(message)
+        first.close()
+        assert listener.look()["refused_busy"] == 1
+
+
+def test_a_message_beyond_the_limit_ends_its_connection(keys: Path) -> None:
+    """What is longer than any message is not taken into memory: its sender is lost."""
+    with ZeroMQListener("tcp", keys) as listener:
+        channel = listener.channel()
+
+        def act() -> None:
+            peer = open_channel(listener.endpoint, keys / "client.key")
+            peer.exchange(b"x" * 32)
+            with pytest.raises(Lost):
+                peer.exchange(bytes(MESSAGE_LIMIT_NBYTES + 1))
+            peer.close()
+
+        with running(act) as failures:
+            while (message := channel.recv()) is None:
+                continue
+            channel.send(message)
+            try:
+                with pytest.raises(ChannelLost):
+                    all(iter(lambda: channel.recv() is None, False))
+            finally:
+                listener.close()
+        assert not failures
+        assert listener.look()["left"] == 1
 
 
 def test_who_was_refused_is_told_once_in_ten(keys: Path) -> None:
