@@ -168,7 +168,7 @@ def test_a_second_program_at_ipc_is_turned_away(keys: Path) -> None:
                 continue
             second = open_channel(listener.endpoint)
             # Its own first words may be on their way still, and take the bench's last one along.
-            with pytest.raises(Lost, match="another client is connected|closed its connection"):
+            with pytest.raises(Lost, match=r"another client is connected|closed its connection"):
                 second.exchange(b"y" * 32)
             second.close()
             channel.send(message)
