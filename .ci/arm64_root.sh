@@ -6,10 +6,11 @@ if ! command -v mmdebstrap qemu-aarch64-static aarch64-linux-gnu-gcc >/dev/null;
     apt-get install -q -y --no-install-recommends mmdebstrap qemu-user-static \
         gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 fi
-if [ ! -x "$work/root/usr/bin/gpioget" ]; then
+if [ ! -x "$work/root/bin/dash" ]; then
     rm -rf "$work/root"
     mmdebstrap --quiet --variant=extract --architectures=arm64 \
-        --include=python3,libpython3.11-dev,i2c-tools,spi-tools,gpiod bookworm "$work/root"
+        --include=python3,libpython3.11-dev,i2c-tools,spi-tools,gpiod,dash,coreutils \
+        bookworm "$work/root"
     rm -rf "$work/root/dev" # the host's is used
 fi
 if [ ! -e /proc/sys/fs/binfmt_misc/register ]; then
@@ -24,6 +25,9 @@ fi
 cross="aarch64-linux-gnu-gcc $work/root/usr/include/python3.11" # for csrc/build_hook.py
 rm -rf "$work/bin" && mkdir "$work/bin"
 ln -s "$work"/root/usr/sbin/i2c* "$work"/root/usr/bin/{gpio,spi}* "$work/bin"
+# Shell and tools, too: the preload shim is of no use to those of the host.
+ln -s "$work"/root/bin/{cat,date,dd,echo,sleep,stty,true} "$work"/root/usr/bin/{head,od,printf} "$work/bin"
+ln -s "$work/root/bin/dash" "$work/bin/sh"
 ln -s "$(command -v aarch64-linux-gnu-gcc)" "$work/bin/cc"
 ln -s "$(command -v aarch64-linux-gnu-gcc)" "$work/bin/gcc"
 python=$work/root/usr/bin/python3.11

@@ -3,7 +3,8 @@
     PYTHONPATH=.ci python -m pytest -p left_out --left-out=tests/arm64_skips.txt
 
 The list is held to be whole and true: a test that skips and is not on it fails the session, and so
-does, where all tests are collected, an entry that no test fits any more.
+does, where all tests are collected, an entry that no test fits any more. An entry that begins with
+``?`` runs its tests, and lets them skip: for what is no part of the project, and may be there.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ class Entry(NamedTuple):
 
     name: str
     reason: str
+    #: run them, but let them skip
+    may: bool = False
 
     def is_of(self, nodeid: str) -> bool:
         """Tell whether a test is one of those named."""
-        if "::" not in self.name:
-            return nodeid == self.name or nodeid.startswith((f"{self.name}::", f"{self.name}/"))
         pattern = ".*".join(map(re.escape, self.name.split("*")))
-        return re.fullmatch(rf"{pattern}(\[.*\])?", nodeid, re.DOTALL) is not None
+        rest = r"(\[.*\])?" if "::" in self.name else "((::|/).*)?"
+        return re.fullmatch(pattern + rest, nodeid, re.DOTALL) is not None
 
 
 def entries(text: str) -> list[Entry]:
-    """Return the entries of a list: a name, white space, a reason; ``#`` begins a remark."""
+    """Return the entries of a list: a name, blanks, a reason; a line with ``#`` is a remark."""
     found = []
     for line in text.splitlines():
         name, _, reason = line.strip().partition(" ")
@@ -42,7 +44,7 @@ def entries(text: str) -> list[Entry]:
             continue
         if not reason.strip():
             raise pytest.UsageError(f"left out without a reason: {name}")
-        found.append(Entry(name, reason.strip()))
+        found.append(Entry(name.removeprefix("?"), reason.strip(), may=name.startswith("?")))
     return found
 
 
@@ -59,7 +61,11 @@ class LeftOut:
         """Return what leaves out a test, noting that it does."""
         found = [entry for entry in self.listed if entry.is_of(nodeid)]
         self.used |= {entry.name for entry in found}
-        return found[0] if found else None
+        return next((entry for entry in found if not entry.may), None)
+
+    def may_skip(self, nodeid: str) -> bool:
+        """Tell whether a test is one of those that run where they can."""
+        return any(entry.may and entry.is_of(nodeid) for entry in self.listed)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Leave files and folders unread."""
@@ -75,12 +81,13 @@ class LeftOut:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a file that skips itself."""
-        if report.skipped:
+        if report.skipped and not self.may_skip(report.nodeid):
             self.skipped.append(f"{report.nodeid}: {why(report)}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a test that skips and is not on the list."""
-        if report.skipped and not hasattr(report, "wasxfail") and SAID not in why(report):
+        listed = SAID in why(report) or self.may_skip(report.nodeid)
+        if report.skipped and not hasattr(report, "wasxfail") and not listed:
             self.skipped.append(f"{report.nodeid}: {why(report)}")
 
     @pytest.hookimpl(optionalhook=True)

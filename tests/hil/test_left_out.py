@@ -78,3 +78,13 @@ def test_a_part_of_the_suite_uses_a_part_of_the_list(tmp_path: Path) -> None:
 def test_an_entry_without_a_reason_is_refused(tmp_path: Path) -> None:
     """Each name has its reason beside it."""
     assert session(tmp_path, "tests/test_some.py\n")[0] == pytest.ExitCode.USAGE_ERROR
+
+
+def test_what_may_skip_runs_where_it_can(tmp_path: Path) -> None:
+    """An entry with a question mark lets its tests run, and skip."""
+    listed = WHOLE.replace("tests/test_some.py::test_skips", "?tests/test_*.py::test_[sp]*")
+    assert session(tmp_path, listed)[0] == 1  # brackets are letters of a name
+    listed = WHOLE.replace("tests/test_some.py::test_skips", "?tests/test_*.py")
+    (tmp_path / "again").mkdir()
+    code, said = session(tmp_path / "again", listed)
+    assert (code, "1 passed, 3 skipped" in said) == (0, True), said
