@@ -54,6 +54,11 @@ class BenchRefusedError(FlightError):
     exit_code = 3
 
 
+class HandshakeBrokenError(BenchRefusedError):
+    """A connection ended in its handshake: keys of another bench, or a link that broke just then.
+    The two look the same from here."""
+
+
 class SessionOverError(BenchLostError):
     """The bench was found again, but has ended this incarnation: a reset, or it began anew."""
 

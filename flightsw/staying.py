@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from flightsw.errors import BenchLostError, SessionOverError, Shutdown
+from flightsw.errors import BenchLostError, HandshakeBrokenError, SessionOverError, Shutdown
 from flightsw.notify import Notifier
 
 #: How long it waits before it looks for the bench again, seconds: the first time, and at most.
@@ -43,7 +43,7 @@ def stay(
             except SessionOverError as error:
                 _say(f"{error}: starting anew")
                 pause_s = PAUSE_S
-            except BenchLostError as error:
+            except (BenchLostError, HandshakeBrokenError) as error:
                 _say(str(error))
                 notifier.status(str(error))
                 pause_s = min(2 * pause_s, PAUSE_MOST_S)

@@ -14,7 +14,7 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from flightsw.errors import BenchRefusedError
+from flightsw.errors import BenchRefusedError, HandshakeBrokenError
 from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, SLICE_MS, Lost
 
 HEARTBEAT_MS = 250
@@ -188,7 +188,8 @@ class ZeroMQChannel:
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and told["value"] == _BUSY:
                 raise Lost("another client is connected to it")
             if event & self._refusals:
-                raise BenchRefusedError(
+                is_told = event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+                raise (BenchRefusedError if is_told else HandshakeBrokenError)(
                     f"the bench at {self.endpoint} refused our key: "
                     "copy its client.key again, or add our public key to its clients.allow"
                 )

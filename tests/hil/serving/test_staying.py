@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flightsw.codec.wire import HEADER_NBYTES, Kind, Status, pack
-from flightsw.errors import BenchLostError, SessionOverError, Shutdown
+from flightsw.errors import BenchLostError, HandshakeBrokenError, SessionOverError, Shutdown
 from flightsw.hal.channel import Lost
 from flightsw.hal.channel.zeromq import ZeroMQChannel
 from flightsw.staying import PAUSE_MOST_S, stay
@@ -21,6 +22,7 @@ from hil.options import Options
 from hil.session import fly
 from hil.time.transports.keys import make_keys
 from tests.hil.serving.pairs import bench
+from tests.hil.serving.trouble import Relay
 
 SHORT = Options(transport="tcp", inference="threshold", duration_s=40.0, pin=False)
 
@@ -41,7 +43,8 @@ def staying(endpoint: str, storage: Path, keys: Path) -> Iterator[subprocess.Pop
         try:
             yield process
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0, said
         finally:
             process.kill()
 
@@ -110,7 +113,8 @@ def test_a_peer_of_another_protocol_is_refused_and_the_next_flies(
 def test_whoever_stays_waits_longer_for_a_bench_that_is_away_longer() -> None:
     """Pauses grow up to a limit while there is no bench, and begin anew when there was one."""
     pauses: list[float] = []
-    ends = iter([BenchLostError("away")] * 7 + [None, SessionOverError("reset"), Shutdown("15")])
+    away = [BenchLostError("away"), HandshakeBrokenError("away")] * 4
+    ends = iter([*away[:7], None, SessionOverError("reset"), Shutdown("15")])
 
     def flown(*, alive: object) -> None:
         end = next(ends)
@@ -121,3 +125,35 @@ def test_whoever_stays_waits_longer_for_a_bench_that_is_away_longer() -> None:
     assert pauses[:7] == sorted(pauses[:7])
     assert pauses[6] == PAUSE_MOST_S
     assert pauses[7] == pauses[8] < pauses[0]
+
+
+@pytest.mark.soak
+def test_a_link_that_is_away_too_long_ends_as_a_dead_computer_does(
+    tmp_path: Path, keys: Path
+) -> None:
+    """The watchdog is held while the link is away, until the limit; then it resets, and flight
+    software that comes back begins anew."""
+    options = replace(SHORT, pace="x20", duration_s=330.0, out=tmp_path / "run")
+    with bench(options, keys, away_limit_s=30.0) as there:
+        host, _, port = there.endpoint.removeprefix("tcp://").rpartition(":")
+        with Relay((host, int(port))) as relay, staying(relay.endpoint, tmp_path / "pi", keys):
+
+            def pull(counted: dict[str, int]) -> None:
+                if counted["pieces"] == 5000:
+                    relay._down = True
+
+            def plug(line: str) -> None:
+                if "its link was away for" in line:
+                    relay.up()
+
+            relay.on_piece, there.on_line = pull, plug
+            outcome = there.join()
+    events = [
+        json.loads(line) for line in (outcome.run_dir / "events.jsonl").read_text().splitlines()
+    ]
+    bench_says = [e["name"] for e in events if e.get("source") == "bench"]
+    wanted = ["UUT_START", "LINK_LOST", "WATCHDOG_EXCUSED", "UUT_LOST", "WATCHDOG_RESET"]
+    assert bench_says == [*wanted, "UUT_START"]
+    came = json.loads((outcome.run_dir / "run.json").read_text())["came"]
+    assert came[0]["ended"].startswith("its link was away for 30")
+    assert len(came) == 2
