@@ -61,7 +61,7 @@ class RemoteFlight:
         self.coordinator = Coordinator(supervisor.rig.exchange, self._gone)
         self.participant: Participant | None = None
         self.leg: Leg | None = None
-        self._awaited = False
+        self._awaited = self._looks = False
         self._away_ns: int | None = None
         #: who has flown, one for each incarnation
         self.came: list[dict[str, Any]] = []
@@ -85,7 +85,7 @@ class RemoteFlight:
             self._join()
         else:
             self._awaited = True
-            self._look(self.supervisor.rig.kernel.now_ns)
+            self._look_soon()
 
     def _join(self) -> None:
         self._awaited = False
@@ -100,19 +100,26 @@ class RemoteFlight:
         self.supervisor.started()
         self.participant = self.coordinator.add(leg, NAME, None, math.inf)
 
+    def _look_soon(self) -> None:
+        """Look before long, and again until there is nothing to look for."""
+        kernel = self.supervisor.rig.kernel
+        if self.rate is not None and not self._looks:
+            self._looks = True
+            kernel.at(kernel.now_ns + LOOK_NS, Phase.CHECK, SOURCE, self._look)
+
     def _look(self, t_ns: int) -> None:
-        """See whether the flight software has come, or is back, now and then until it is."""
-        if self._awaited:
-            self.link.look()
-            if self.link.waiting is not None:
-                self._join()
-        elif self._away_ns is not None and self.leg is not None:
+        """See whether the flight software has come, or is back; answer who came too early."""
+        self._looks = False
+        if self._away_ns is not None:
             self.link.look()
             if self._away_ns is not None:
                 self._still_away(t_ns - self._away_ns)
-        if self._awaited or self._away_ns is not None:
-            kernel = self.supervisor.rig.kernel
-            kernel.at(t_ns + LOOK_NS, Phase.CHECK, SOURCE, self._look)
+        elif self.leg is None:
+            self.link.look()
+            if self._awaited and self.link.waiting is not None:
+                self._join()
+        if self.leg is None or self._away_ns is not None:
+            self._look_soon()
 
     def _went(self, leg: Leg, reason: str) -> None:
         """Go on without the flight software, whose link is away."""
@@ -122,7 +129,7 @@ class RemoteFlight:
             self.participant.inputs_limit_nbytes = AWAY_INPUTS_NBYTES
         rig.event(now_ns, "bench", 3, "LINK_LOST", reason=reason, boot=self.supervisor.starts)
         self.link.told(f"the run goes on without the flight software: {reason}")
-        rig.kernel.at(now_ns + LOOK_NS, Phase.CHECK, SOURCE, self._look)
+        self._look_soon()
 
     def _came_back(self, leg: Leg, anew: bool) -> dict[str, Any]:
         """Go on with the flight software; return what it is told."""
@@ -164,6 +171,7 @@ class RemoteFlight:
             self.link.end(self.leg, reason)
             self.coordinator.remove(self.participant, reason)
             self.leg = self.participant = None
+        self._look_soon()
 
     def _gone(self, participant: Participant, reason: str) -> None:
         if self.leg is not None:
@@ -171,6 +179,7 @@ class RemoteFlight:
         self.leg = self.participant = self._away_ns = None
         self.link.told(f"the flight software is gone: {reason}")
         self.supervisor.lost(reason, "outside")
+        self._look_soon()
 
     def close(self) -> None:
         """Let go of the peer; the listener is its owner's."""

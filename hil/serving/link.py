@@ -128,7 +128,11 @@ class Link(Closing):
         return self.waiting
 
     def look(self) -> None:
-        """See to what has come, without a wait."""
+        """See to what has come, without a wait; forget who came and left again."""
+        if self.waiting is not None:
+            if self._receive(None, wait=False) is not None:
+                self.counters["strays"] += 1
+            return
         while self.waiting is None and self._take(wait=False):
             pass
 
@@ -229,6 +233,7 @@ class Link(Closing):
             message = self._channel.recv() if wait else self._channel.recv_now()
         except ChannelLost as error:
             if leg is None:
+                self.waiting = None
                 self._reopen()
             else:
                 self._lose(leg, str(error))

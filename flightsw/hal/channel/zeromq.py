@@ -32,6 +32,8 @@ _REFUSALS = (
 )
 #: What a bench answers to a second client while one is connected (RFC 27): not now.
 _BUSY = 500
+#: What it answers when it cannot tell whose key it is, as while it ends (RFC 27).
+_NOT_NOW = 300
 
 
 def read_key_file(path: Path) -> dict[str, str]:
@@ -187,6 +189,8 @@ class ZeroMQChannel:
             event = told["event"]
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and told["value"] == _BUSY:
                 raise Lost("another client is connected to it")
+            if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and told["value"] == _NOT_NOW:
+                raise Lost("it cannot look at keys now")
             if event & self._refusals:
                 is_told = event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
                 raise (BenchRefusedError if is_told else HandshakeBrokenError)(

@@ -283,8 +283,10 @@ class Door(Closing):
     def _judge(self, frames: list[bytes]) -> tuple[bytes, str]:
         """Return the code of the answer, and who it is."""
         seat = self._seat
-        if len(frames) < _QUESTION_NFRAMES or seat is None:
+        if len(frames) < _QUESTION_NFRAMES:
             return b"400", ""
+        if seat is None:
+            return b"500", ""  # between two incarnations: come back
         address = frames[3].decode(errors="replace")
         whom = f", from {address}" if address else ""
         client = ""
