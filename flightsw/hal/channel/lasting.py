@@ -134,7 +134,7 @@ class LastingChannel:
         if not self._asked_s:
             more = {"given_up": self._given_up, "counted": self.tell()}
             hello = json.dumps({**self._hello, **more}).encode()
-            if self._channel.ask(pack(Kind.HELLO, payload=hello), left_s):
+            if self._channel.knock(pack(Kind.HELLO, payload=hello), left_s):
                 self._asked_s = time.monotonic()
             return None
         reply = self._channel.hear(left_s)

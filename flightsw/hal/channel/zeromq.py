@@ -146,6 +146,18 @@ class ZeroMQChannel:
         """Send a message if the connection is there, or comes within a wait; tell whether so."""
         return self._guarded(zmq.POLLOUT, wait_s) and self._put(message)
 
+    def knock(self, message: bytes, wait_s: float) -> bool:
+        """Send a first message once a connection is there; what broke before does not count."""
+        limit_s = time.monotonic() + wait_s
+        while True:
+            left_ms = math.ceil(max(0.0, limit_s - time.monotonic()) * 1000)
+            ready = self._socket.poll(min(left_ms, SLICE_MS // 10), zmq.POLLOUT)
+            self._check(joined=False)
+            if ready:
+                return self._put(message)
+            if left_ms <= 0:
+                return False
+
     def hear(self, wait_s: float) -> bytes | None:
         """Return the next message, None when none came within a wait."""
         return self._recv() if self._guarded(zmq.POLLIN, wait_s) else None
@@ -183,7 +195,7 @@ class ZeroMQChannel:
             except zmq.Again:
                 continue
 
-    def _check(self) -> None:
+    def _check(self, joined: bool = True) -> None:
         while self._monitor.poll(0):
             told = recv_monitor_message(self._monitor)
             event = told["event"]
@@ -197,7 +209,8 @@ class ZeroMQChannel:
                     f"the bench at {self.endpoint} refused our key: "
                     "copy its client.key again, or add our public key to its clients.allow"
                 )
-            raise Lost("it closed its connection")
+            if joined:
+                raise Lost("it closed its connection")
         # inproc has no connection and so no events of one.
         if self._shared and self._joined and not self._socket.poll(0, zmq.POLLOUT):
             raise Lost("it closed its socket")
