@@ -143,7 +143,7 @@ def test_a_link_that_is_away_too_long_ends_as_a_dead_computer_does(
                     relay._down = True
 
             def plug(line: str) -> None:
-                if "its link was away for" in line:
+                if line.startswith("the flight software is gone"):
                     relay.up()
 
             relay.on_piece, there.on_line = pull, plug
