@@ -53,6 +53,7 @@ class Flown:
                     listener.channel(),
                     "fsw",
                     lambda: str(process.returncode) if process.poll() else None,
+                    LIMIT_S,
                 )
                 coordinator.run()
                 self.code = process.wait(LIMIT_S)
