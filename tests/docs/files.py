@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import re
 import subprocess
@@ -85,7 +86,8 @@ def _board(text: str, path: Path) -> object:
 
 def _mission(text: str, path: Path) -> object:
     """Load the default profile with the keys of a block in the place of its own."""
-    base = (ROOT / "hil" / "missions" / "tiansuan_bupt1.toml").read_text()
+    profile = importlib.resources.files("hil.missions") / "tiansuan_bupt1.toml"
+    base = profile.read_text()
     for line in text.splitlines():
         key = line.partition(" ")[0]
         base, count = re.subn(rf"^{key} = .*$", lambda _, line=line: line, base, flags=re.MULTILINE)
