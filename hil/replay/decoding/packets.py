@@ -111,7 +111,7 @@ def _body(lead: str, struct: Any, data: bytes) -> Fields:
         values = struct.parse_stream(stream)
     except (ConstructError, FlatsatError, ValueError):
         return octets(f"{lead}.data", data)
-    labels = _labels(struct)
+    labels = labels_of(struct)
     told = {
         name: labels.get(name, {}).get(value, value) if isinstance(value, int) else value
         for name, value in flat("", values).items()
@@ -121,7 +121,7 @@ def _body(lead: str, struct: Any, data: bytes) -> Fields:
 
 
 @cache
-def _labels(struct: Any) -> Mapping[str, Mapping[int, str]]:
+def labels_of(struct: Any) -> Mapping[str, Mapping[int, str]]:
     """Return the names of the values of each field whose text says ``see Enum``."""
     found: dict[str, dict[int, str]] = {}
     for field in struct.subcons:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from flightsw.codec.wire import Flag, Record, Status, unpack_all, unpack_from
@@ -16,7 +17,7 @@ from hil.replay.naming import meant
 from hil.replay.rules import HEADER_FIELDS
 from hil.rig import channel_names
 from hil.testing.bench.log import SECOND, Entry, Mark, seconds
-from hil.testing.bench.telemetry import cut
+from hil.testing.bench.telemetry import WIDTH, cut
 from hil.testing.bench.wanted import fits, told
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: of a failure: how many transactions are shown
 SHOWN = 8
+#: how like a known name one is that was meant to be it
+_SLIP = 0.85
 
 
 class RigBus:
@@ -92,10 +95,13 @@ class RigBus:
         for_: int,
         **fields: Any,
     ) -> None:
-        """Let virtual time pass, and raise ``ExpectationError`` at once if such a one comes."""
+        """Let virtual time pass, and raise ``ExpectationError`` at once if such a one comes.
+
+        Raises ``UsageError`` for a time ``for_`` that is none, or longer than the run.
+        """
         bench = self._bench
         begun_ns = bench.now_ns
-        found = self._await(self._fit(wanted, fields), for_)
+        found = self._await(self._fit(wanted, fields), bench.stay(for_))
         if found is None:
             return
         raise ExpectationError(
@@ -117,6 +123,8 @@ class RigBus:
     ) -> Callable[[Transaction], bool]:
         function = wanted if callable(wanted) else None
         pairs = _pairs(wanted, fields)
+        for name, _ in pairs:
+            self._check(name)
 
         def fit(entry: Transaction) -> bool:
             if function is not None and not function(entry):
@@ -129,9 +137,22 @@ class RigBus:
 
         return fit
 
+    def _check(self, name: str) -> None:
+        """Raise ``UnknownNameError`` for a field that is a slip of the pen: it would never fit."""
+        known = (*HEADER_FIELDS, *self._bench.emulation.wiring.parts)
+        head = name.partition(".")[0]
+        if head in known or any(meant(name, entry.values) for entry in self._catch_up()):
+            return
+        near = get_close_matches(head[:WIDTH], known, n=1, cutoff=_SLIP)
+        if near:
+            raise UnknownNameError(
+                f"{self.name}: no transaction has a field {name!r}; did you mean {near[0]!r}?"
+            )
+
     def _await(self, fit: Callable[[Transaction], bool], within: int) -> Transaction | None:
         """Look at each record as it is made, and stop behind the one that fits."""
         bench = self._bench
+        self._catch_up()  # what was before is known to the decoder, and is not lost to `seen`
         found: list[Transaction] = []
         wrong: list[Exception] = []
 
@@ -206,4 +227,6 @@ def bus_named(bench: Bench, name: str) -> RigBus:
         raise UnknownNameError(
             f"board {bench.board} has no bus {name!r}{hint}; it has {', '.join(buses)}"
         )
-    return bench.buses.setdefault(name, RigBus(bench, name))
+    if name not in bench.buses:
+        bench.buses[name] = RigBus(bench, name)
+    return bench.buses[name]

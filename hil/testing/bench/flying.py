@@ -20,8 +20,38 @@ from hil.uut import NAME, PROGRAM, DirectFlight, ProcessFlight
 
 #: Files in memory, and what must be free there.
 MEMORY, MEMORY_LEAST_NBYTES = "/dev/shm", 256 << 20  # noqa: S108 - mkdtemp makes it ours
+#: How often a flight function may go on when it was told that its flight is over.
+TOLD_LIMIT = 1000
 #: What a flight function is given: a ``flightsw.hal.Hal``.
 Fly = Callable[[Any], object]
+
+
+class Unheeded(BaseException):
+    """A function was told again and again that its flight is over: ``except Exception`` in its
+    loop takes that for one more error of a bus, and no time passes any more."""
+
+
+class _Leaving(DirectPort):
+    """A port that tells a function so often, and not forever, that the bench is gone."""
+
+    _told = 0
+
+    def sleep(self, t_ns: int) -> bool:
+        """Let time pass to ``t_ns``; False if the run is over by then."""
+        return super().sleep(t_ns) or self._over()
+
+    def request(self, message: bytes) -> bytes:
+        """Do what a message asks; nothing if the run is over for the caller."""
+        reply = super().request(message)
+        if not reply:
+            self._over()
+        return reply
+
+    def _over(self) -> bool:
+        self._told += 1
+        if self._told > TOLD_LIMIT:
+            raise Unheeded
+        return False
 
 
 class FunctionFlight:
@@ -43,12 +73,12 @@ class FunctionFlight:
                 exchange.disturbed = False
                 exchange.advance()
             else:
-                self._call(DirectPort(exchange, participant))
+                self._call(_Leaving(exchange, participant))
 
     def _call(self, port: DirectPort) -> None:
         hal: Any = importlib.import_module(f"{PROGRAM}.hal.bench")
         shutdown: Any = importlib.import_module(f"{PROGRAM}.errors").Shutdown
-        with contextlib.suppress(shutdown):
+        with contextlib.suppress(shutdown, Unheeded):
             self._fly(hal.DirectHal(port))
         self.supervisor.rig.exchange.leave(port.participant, "its function has returned")
 

@@ -191,10 +191,19 @@ def is_stale(entry: Entry, mark: Mark) -> bool:
     return entry.sampled_ns is not None and entry.sampled_ns < mark.t_ns
 
 
+_LAYOUTS = {one.name: one.struct for one in dictionary.STRUCTURES} | {
+    f"event.{one.name}": one.struct for one in dictionary.EVENTS
+}
+
+
+def words_of(entry: str, field: str) -> Mapping[int, str]:
+    """Return the names of the values of a field of the dictionary; nothing: they have none."""
+    struct = _LAYOUTS.get(entry)
+    return {} if struct is None else packets.labels_of(struct).get(f".{field}", {})
+
+
 def _dictionary() -> Iterable[tuple[str, Name]]:
-    layouts = [(one.name, one.struct) for one in dictionary.STRUCTURES]
-    layouts += [(f"event.{one.name}", one.struct) for one in dictionary.EVENTS]
-    for name, struct in layouts:
+    for name, struct in _LAYOUTS.items():
         yield name, Name(name, None)
         for each in struct.subcons:
             yield f"{name}.{each.name}", Name(name, each.name)

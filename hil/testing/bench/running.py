@@ -26,6 +26,8 @@ from hil.time.phase import Phase
 
 #: Ties at one instant: a test acts after everything else.
 SOURCE = 1 << 30
+#: what is shorter was meant to be longer: a number without its unit
+LEAST_STAY_NS = 1_000
 
 
 def _forget(folder: Path) -> None:
@@ -49,6 +51,10 @@ class Running(Closing):
         self._found: Entry | None = None
         self._complaint: Exception | None = None
         self._stop_event: Any = None
+        #: the present turn came to the instant that it was to come to
+        self._is_there = False
+        #: what ended the flight before its time
+        self._failure = ""
         run = options.as_options
         plan = checked(run)
         self._folder = folder()
@@ -160,6 +166,22 @@ class Running(Closing):
             )
         self._run_to(int(t_ns))
 
+    def stay(self, for_ns: int) -> int:
+        """Return a time in which something is to stay away, if it is one and the run has it.
+
+        Raises ``UsageError``: in no time, or behind the end of the run, everything stays away.
+        """
+        if for_ns != int(for_ns) or for_ns < LEAST_STAY_NS:
+            raise UsageError(
+                f"for_={for_ns!r} nanoseconds: nothing can come; say 10 * s or 50 * ms"
+            )
+        if self.now_ns + for_ns > self.end_ns:
+            raise UsageError(
+                f"for_={seconds(int(for_ns))} from {seconds(self.now_ns)} on: the run ends at "
+                f"{seconds(self.end_ns)}; open the bench with a longer duration_s"
+            )
+        return int(for_ns)
+
     def wait(self, fits: Callable[[Entry], bool], within_ns: int) -> Entry | None:
         """Let virtual time pass until an entry of the log fits; None: none did in time."""
         self._awaited, self._found, self._complaint = fits, None, None
@@ -178,12 +200,22 @@ class Running(Closing):
         self._stop_event = kernel.at(t_ns, Phase.CHECK, SOURCE, self._stop)
         if self._pacer is not None:
             self._pacer.anew()  # the test has had its time, for which the run is not late
+        self._is_there = False
         try:
             self._turns.turn()
+        except Exception as error:
+            self._failure = f" by {type(error).__name__}: {error}"
+            raise
         finally:
             kernel.cancel(self._stop_event)
+        if not self._is_there and self.now_ns < t_ns:
+            raise UsageError(
+                f"time stands at {seconds(self.now_ns)}: the flight was ended{self._failure}; "
+                "open another bench"
+            )
 
     def _stop(self, t_ns: int) -> None:
+        self._is_there = True
         self._turns.back()
 
     def _heard(self, entry: Entry) -> None:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import SequenceMatcher
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from hil.config import nearest
 from hil.errors import ExpectationError, UnknownNameError
-from hil.testing.bench.log import SECOND, Entry, Evidence, Log, Mark, Name, is_stale, seconds
+from hil.testing.bench.log import (
+    DICTIONARY,
+    SECOND,
+    Entry,
+    Evidence,
+    Log,
+    Mark,
+    Name,
+    is_stale,
+    seconds,
+    words_of,
+)
 from hil.testing.bench.wanted import distance, fits, told
 
 if TYPE_CHECKING:
@@ -49,7 +61,7 @@ class Telemetry:
         :class:`~hil.errors.ExpectationError`, which is an AssertionError.
         """
         mark = self._log.acted if since is None else since
-        what = self.meant(name)
+        what = self._wanted(name, wanted)
         for entry in self._log.since(mark):
             found = self._fits(what, wanted, entry)
             if found is not None:
@@ -79,13 +91,16 @@ class Telemetry:
         return [one for entry in entries if (one := what.of(entry))]
 
     def never(self, name: str, wanted: Any = None, *, for_: int) -> None:
-        """Let virtual time pass, and raise ``ExpectationError`` at once if the value comes."""
-        what, mark = self.meant(name), self._log.mark()
+        """Let virtual time pass, and raise ``ExpectationError`` at once if the value comes.
+
+        Raises ``UsageError`` for a time ``for_`` that is none, or longer than the run.
+        """
+        what, mark = self._wanted(name, wanted), self._log.mark()
 
         def awaited(entry: Entry) -> bool:
             return not is_stale(entry, mark) and self._fits(what, wanted, entry) is not None
 
-        entry = self._bench.wait(awaited, for_)
+        entry = self._bench.wait(awaited, self._bench.stay(for_))
         if entry is None:
             return
         found = what.of(entry)
@@ -108,6 +123,27 @@ class Telemetry:
             listed = ", ".join(map(str, found[:_MEANINGS]))
             raise UnknownNameError(f"{name!r} may be any of {listed}; say more of its name")
         raise UnknownNameError(f"nothing here is called {name!r}{near_names(name, names)}")
+
+    def _wanted(self, name: str, wanted: Any) -> Name:
+        """Return what a name means, where what is wanted of it can ever be.
+
+        Raises ``UnknownNameError`` for a value of an event, or a word, that the dictionary has not.
+        """
+        what = self.meant(name)
+        if not self._bench.has_dictionary:
+            return what
+        asked = wanted if isinstance(wanted, Mapping) else {what.field: wanted}
+        known = {one.field for one in DICTIONARY.values() if one.entry == what.entry and one.field}
+        came = known.union(*(e.values for e in self._log.entries if e.name == what.entry))
+        for key, value in asked.items():
+            if known and key is not None and key not in came:
+                raise UnknownNameError(
+                    f"{what.entry} has no {key!r}{nearest(key, known)}; it has "
+                    f"{', '.join(sorted(known))}"
+                )
+            if key is not None:
+                _check_word(what.entry, key, value)
+        return what
 
     def _fits(self, what: Name, wanted: Any, entry: Entry) -> Evidence | None:
         found = what.of(entry)
@@ -142,6 +178,19 @@ class Telemetry:
         if self._bench.over:
             lines.append("the run has come to its end: open the bench with a longer duration_s")
         return "\n".join([*lines, self._bench.state()])
+
+
+def _check_word(entry: str, key: str, value: Any) -> None:
+    """Raise ``UnknownNameError`` for a value that a field which is told by name never has."""
+    words = words_of(entry, key)
+    if isinstance(value, Enum) or not words:
+        return
+    if isinstance(value, int) and value in words:
+        raise UnknownNameError(f"{entry}.{key} is told by name: say {words[value]!r}, not {value}")
+    if isinstance(value, str) and value not in words.values():
+        listed = ", ".join(words.values())
+        hint = nearest(value.upper(), words.values())
+        raise UnknownNameError(f"{entry}.{key} is never {value!r}{hint}; it is one of {listed}")
 
 
 def near_names(name: str, names: Mapping[str, Any]) -> str:

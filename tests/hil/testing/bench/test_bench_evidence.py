@@ -169,3 +169,16 @@ def test_a_link_that_is_cut_brings_nothing_and_comes_back():
             rig.part("ttc").set(locked=1.0)
         rig.plug()
         assert rig.tm.expect("event.PASS_BEGIN", within=20 * s).value["pass_number"] == 2
+
+
+def test_what_the_dictionary_never_says_is_refused():
+    """A word or a value of an event that there is not would stay away forever, and be green."""
+    with Bench.open(duration_s=60.0) as rig:
+        for wanted, why in (("NOMNAL", "did you mean 'NOMINAL'"), (2, "say 'SAFE', not 2")):
+            with pytest.raises(UnknownNameError, match=why):
+                rig.tm.never("status.mode", wanted, for_=20 * s)
+        with pytest.raises(UnknownNameError, match="did you mean 'boot_count'"):
+            rig.tm.never("event.BOOT", {"boot_cout": 1}, for_=20 * s)
+        with pytest.raises(UnknownNameError, match="did you mean 'TEMP_CHIP'"):
+            rig.tm.expect("event.PART_MISSING", {"role": "TEMP_CHP"})
+        assert rig.now_ns == 0

@@ -87,6 +87,33 @@ def test_what_flies_may_fail_where_the_test_waits():
         rig.run_for(1 * s)
         with pytest.raises(ZeroDivisionError, match="my filter has no taps"):
             rig.run_for(5 * s)
+        # Nothing is green behind it because no time passes any more.
+        with pytest.raises(UsageError, match=r"stands at 2.0 s: .* ZeroDivisionError: my filter"):
+            rig.run_for(5 * s)
+        with pytest.raises(UsageError, match="open another bench"):
+            rig.bus("i2c-1").never(address=0x50, for_=5 * s)
+
+
+def test_a_loop_that_catches_everything_ends_with_the_bench():
+    """Flight code whose loop has ``except Exception`` can be killed, and holds up no end."""
+    beats: list[int] = []
+
+    def stubborn(hal: Any) -> None:
+        while True:
+            try:
+                hal.clock.sleep_until(hal.clock.now_ns() + 1 * s)
+                hal.i2c("i2c-1").transfer(0x48, b"\0", 2)
+            except Exception:  # noqa: BLE001 - what this is about
+                beats.append(hal.clock.now_ns())
+
+    with Bench.open(flight=stubborn, duration_s=60.0) as rig:
+        rig.run_for(3500 * ms)
+        assert not beats
+        rig.faults.kill(after_ns=1 * s)
+        rig.tm.expect("bench.UUT_LOST", within=2 * s)
+        rig.run_for(2 * s)
+        assert rig.now_ns == 6500 * ms
+    assert beats
 
 
 def test_one_from_outside_is_flown_with_keys(tmp_path):
