@@ -196,11 +196,19 @@ def carry_out(plan: Plan) -> list[str]:
 
 
 def _run(command: list[str]) -> str:
-    said = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S)  # noqa: S603 - systemctl and words of ours
+    _ask(command)
+    return f"ran {shlex.join(command)}"
+
+
+def _ask(command: list[str]) -> str:
+    """Run a command of the manager, a list of words and no shell; return what it says."""
+    said = subprocess.run(  # noqa: S603 - words of ours
+        command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S
+    )
     if said.returncode != 0:
         why = (said.stderr.strip() or f"exit code {said.returncode}").splitlines()[-1]
         raise HostError(f"`{shlex.join(command)}` failed: {why}; see `journalctl -xe`")
-    return f"ran {shlex.join(command)}"
+    return said.stdout
 
 
 def state(kind: str, for_user: bool) -> dict[str, dict[str, str]]:
@@ -210,12 +218,8 @@ def state(kind: str, for_user: bool) -> dict[str, dict[str, str]]:
     fields = ("Id", "LoadState", "ActiveState", "SubState", "StatusText", "NRestarts", "MainPID")
     which = UNIT_OF[kind].replace("@", "@*")
     command = systemctl(for_user, "show", which, f"--property={','.join(fields)}")
-    said = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S)  # noqa: S603 - as above
-    if said.returncode != 0:
-        why = (said.stderr.strip() or f"exit code {said.returncode}").splitlines()[-1]
-        raise HostError(f"`{shlex.join(command)}` failed: {why}")
     found = {}
-    for block in said.stdout.split("\n\n"):
+    for block in _ask(command).split("\n\n"):
         row = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if row.get("LoadState") == "loaded":
             found[row["Id"]] = row
