@@ -26,7 +26,7 @@ cross="aarch64-linux-gnu-gcc $work/root/usr/include/python3.11" # for csrc/build
 rm -rf "$work/bin" && mkdir "$work/bin"
 ln -s "$work"/root/usr/sbin/i2c* "$work"/root/usr/bin/{gpio,spi}* "$work/bin"
 # Shell and tools, too: the preload shim is of no use to those of the host.
-ln -s "$work"/root/bin/{cat,date,dd,echo,sleep,stty,true} "$work"/root/usr/bin/{head,od,printf} "$work/bin"
+ln -s "$work"/root/bin/{cat,date,dd,echo,ls,sleep,stty,true} "$work"/root/usr/bin/{head,od,printf} "$work/bin"
 ln -s "$work/root/bin/dash" "$work/bin/sh"
 ln -s "$(command -v aarch64-linux-gnu-gcc)" "$work/bin/cc"
 ln -s "$(command -v aarch64-linux-gnu-gcc)" "$work/bin/gcc"
