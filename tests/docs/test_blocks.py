@@ -20,7 +20,13 @@ NOT_RUN_ONE_IN = 4
 #: A verb that ends in a verdict may say that it is a bad one: what is flown here is short.
 VERDICTS = {"run", "replay", "diff", "bisect", "codec"}
 #: Pages whose blocks take longer than the suite has.
-LONG = {"docs/faults.md", "docs/replay.md", "docs/tutorials/replay.md"}
+LONG = {
+    f"docs/{name}.md"
+    for name in (
+        *("faults", "replay", "sysfs", "diff", "slcan", "board-telemetry", "real-time"),
+        "tutorials/replay",
+    )
+}
 
 
 @pytest.fixture(scope="session")
