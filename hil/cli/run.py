@@ -24,6 +24,27 @@ def parser() -> argparse.ArgumentParser:
         "`hil run -- CMD` runs an unmodified program on the emulated buses instead of the flight "
         "software; `hil run --help --` has its options.",
     )
+    add_course_options(p)
+    p.add_argument("--transport", choices=TRANSPORTS, default="ipc", help="(default ipc)")
+    p.add_argument("--pace", default="max", help="max, real or xN, N times real (default max)")
+    add_board_options(p)
+    add_capture_options(p)
+    p.add_argument(
+        "--snapshots",
+        metavar="TIME",
+        help="keep the whole state every TIME of virtual time (needs --transport direct)",
+    )
+    p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
+    add_pace_options(p)
+    add_world_options(p)
+    p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
+    p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    return p
+
+
+def add_course_options(p: argparse.ArgumentParser) -> None:
+    """Add what is flown: board, mission, seed, duration, faults."""
     p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
     p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
     p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
@@ -33,8 +54,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="virtual time, in seconds or as '10 min', '1.5 h' (default: profile)",
     )
-    p.add_argument("--transport", choices=TRANSPORTS, default="ipc", help="(default ipc)")
-    p.add_argument("--pace", default="max", help="max, real or xN, N times real (default max)")
     p.add_argument(
         "--inference",
         choices=("onnx", "threshold"),
@@ -55,20 +74,6 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the link is a cable, up from the beginning to the end, instead of passes",
     )
-    add_board_options(p)
-    add_capture_options(p)
-    p.add_argument(
-        "--snapshots",
-        metavar="TIME",
-        help="keep the whole state every TIME of virtual time (needs --transport direct)",
-    )
-    p.add_argument("--no-pin", action="store_true", help="do not keep the run on one core")
-    add_pace_options(p)
-    add_world_options(p)
-    p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
-    p.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
-    p.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-    return p
 
 
 def add_board_options(p: argparse.ArgumentParser) -> None:

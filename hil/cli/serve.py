@@ -10,6 +10,7 @@ from pathlib import Path
 from hil.cli.run import (
     add_board_options,
     add_capture_options,
+    add_course_options,
     add_pace_options,
     add_world_options,
     summary,
@@ -57,35 +58,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long its link may be away, in virtual time, until it counts as dead (default 60)",
     )
-    p.add_argument("--board", default="raspberrypi4", help="board file, by name or path")
-    p.add_argument("--mission", default="tiansuan_bupt1", help="mission profile, by name or path")
-    p.add_argument("--seed", type=int, default=1, help="seed of everything random (default 1)")
-    p.add_argument("--out", type=Path, help="run directory (default runs/MISSION-NUMBER)")
-    p.add_argument(
-        "--duration",
-        metavar="TIME",
-        help="virtual time, in seconds or as '10 min', '1.5 h' (default: profile)",
-    )
+    add_course_options(p)
     p.add_argument("--pace", default="real", help="max, real or xN, N times real (default real)")
-    p.add_argument(
-        "--inference",
-        choices=("onnx", "threshold"),
-        default="onnx",
-        help="what the flight software is told to use: the network, or a one-line rule",
-    )
-    p.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="ROW",
-        help="one fault: BUS:KIND,KEY=VALUE,...; repeatable",
-    )
-    p.add_argument("--faults", type=Path, metavar="FILE", help="a fault plan (TOML)")
-    p.add_argument(
-        "--umbilical",
-        action="store_true",
-        help="the link to the ground is a cable, up from the beginning to the end",
-    )
     add_board_options(p)
     add_capture_options(p)
     add_pace_options(p)
