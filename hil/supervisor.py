@@ -110,9 +110,9 @@ class Supervisor:
                 raise UsageError(f"fault kill@{t_ns / SECOND:g}: the run ends at {end_s:g} s")
             self.inject_kill(t_ns)
 
-    def inject_kill(self, t_ns: int) -> None:
-        """Schedule a SIGKILL of the flight software at ``t_ns``."""
-        self.rig.kernel.at(t_ns, Phase.CHECK, SOURCE, self._kill)
+    def inject_kill(self, t_ns: int) -> Any:
+        """Schedule a SIGKILL of the flight software at ``t_ns``; return what the kernel cancels."""
+        return self.rig.kernel.at(t_ns, Phase.CHECK, SOURCE, self._kill)
 
     def _kill(self, t_ns: int) -> None:
         if not self.alive or self.flight is None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hil.buses.faults import FOREVER, BusFault, FaultTable
 from hil.config import nearest
-from hil.errors import UnknownNameError
+from hil.errors import UnknownNameError, UsageError
 from hil.faults.plan import Plan, Row, apply, kill_ns, read_rows, time_ns
+from hil.testing.bench.log import seconds
 
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
@@ -32,11 +33,17 @@ class PlantedFault:
         return self.row if hits is None else f"{self.row} ({hits} hits)"
 
 
-class _Next(BusFault):
-    """A row that acts on the next ``left`` transactions that it fits, and on no other."""
+class _Counted(BusFault):
+    """A row that counts where it acts, and acts on ``left`` transactions that it fits."""
 
-    left: int = 0
+    left: int = FOREVER
     done: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is this very row: of two that say the same each is another one."""
+        return self is other
+
+    __hash__ = object.__hash__
 
     def hits(self, index: int, t_ns: int, address: int) -> bool:
         """Tell whether it acts on the transaction, and count it."""
@@ -58,6 +65,8 @@ class Faults:
         self._bench = bench
         #: what was added and not removed
         self.active: list[PlantedFault] = []
+        #: kills that were asked for, done or to come
+        self._kills: list[Any] = []
 
     def add(self, text: str, **values: Any) -> PlantedFault:
         """Add the fault of a row: ``BUS:KIND,KEY=VALUE,...``; ``values`` are more of its keys.
@@ -68,10 +77,8 @@ class Faults:
         (row,) = read_rows([text])
         row = row._replace(kind=SHORT.get(row.kind, row.kind), values={**row.values, **values})
         if not row.on:
-            self.kill(kill_ns(row))
-            return PlantedFault(
-                text, lambda: None, lambda: self._bench.supervisor.stops["injected"]
-            )
+            return self._killing(text, kill_ns(row))
+        count = self._count(row)
         part: Any = rig.wiring.parts.get(row.on)
         if part is not None and not hasattr(part, "pulse"):
             spec = next(one for one in rig.board.parts if one.name == row.on)
@@ -90,10 +97,29 @@ class Faults:
         before = list(table)
         apply(Plan(rows=(self._absolute(row, table),)), _Now(self._bench))
         added = [one for one in table if not any(one is other for other in before)]
-        planted = self._planted(text, table, added[-1], row)
+        planted = self._planted(text, table, added[-1], row, count)
         self.active.append(planted)
         self._bench.act("FAULT_ADDED", row=text, t_add_ns=now_ns)
         return planted
+
+    @staticmethod
+    def _count(row: Row) -> int:
+        """Return for how many transactions a row is. Raises ``ConfigError``."""
+        text = str(row.values.get("count", FOREVER)).strip()
+        if not text.isdecimal() or int(text) < 1:
+            raise row.complain("count", f"{text!r} is no number of transactions; give 1 or more")
+        return int(text)
+
+    def _killing(self, text: str, after_ns: int) -> PlantedFault:
+        event = self.kill(after_ns)
+        stops = self._bench.supervisor.stops
+        before = stops["injected"]
+
+        def remove() -> None:
+            self._bench.emulation.kernel.cancel(event)
+            self._bench.act("FAULT_REMOVED", row=text)
+
+        return PlantedFault(text, remove, lambda: stops["injected"] - before)
 
     def _table(self, on: str) -> Any:
         wiring = self._bench.emulation.wiring
@@ -118,10 +144,9 @@ class Faults:
             values.setdefault("from", bench.now_ns / 1e9)
         return row._replace(values=values)
 
-    def _planted(self, text: str, table: Any, fault: Any, row: Row) -> PlantedFault:
-        count = row.values.get("count")
-        if count is not None and isinstance(table, FaultTable):
-            fault = _swap(table, fault, int(str(count), 0))
+    def _planted(self, text: str, table: Any, fault: Any, row: Row, count: int) -> PlantedFault:
+        if isinstance(table, FaultTable):
+            fault = _swap(table, fault, count)
 
         bus = self._bench.emulation.wiring.buses.get(row.on)
 
@@ -131,7 +156,7 @@ class Faults:
             self._bench.act("FAULT_REMOVED", row=text)
 
         def hits() -> int | None:
-            if isinstance(fault, _Next):
+            if isinstance(fault, _Counted):
                 return fault.done
             now = _hits(bus, table, row.kind)
             return None if now is None else now - (before or 0)
@@ -142,15 +167,27 @@ class Faults:
         return planted
 
     def clear(self) -> None:
-        """Take out every fault that was added here."""
+        """Take out every fault that was added here, and every kill that is to come."""
         for planted in list(self.active):
             planted.remove()
+        while self._kills:
+            self._bench.emulation.kernel.cancel(self._kills.pop())
 
-    def kill(self, after_ns: int = 0) -> None:
-        """SIGKILL the flight software, now or after so much virtual time."""
+    def kill(self, after_ns: int = 0) -> Any:
+        """SIGKILL the flight software, now or after so much virtual time.
+
+        Raises ``UsageError`` for a time that is past, or behind the end of the run.
+        """
         bench = self._bench
+        t_ns = bench.now_ns + after_ns
+        if not bench.now_ns <= t_ns <= bench.end_ns:
+            raise UsageError(
+                f"kill at {seconds(t_ns)}: it is {seconds(bench.now_ns)}, and the run ends at "
+                f"{seconds(bench.end_ns)}"
+            )
         bench.act("KILL", after_ns=after_ns)
-        bench.supervisor.inject_kill(bench.now_ns + after_ns)
+        self._kills.append(bench.supervisor.inject_kill(t_ns))
+        return self._kills[-1]
 
 
 class _Now:
@@ -171,9 +208,9 @@ def _hits(bus: Any, table: Any, kind: str) -> int | None:
     return int(counted[kind]) if kind in counted else None
 
 
-def _swap(table: FaultTable, fault: BusFault, count: int) -> _Next:
+def _swap(table: FaultTable, fault: BusFault, count: int) -> _Counted:
     """Put a row that counts in the place of one that does not."""
-    counting = _Next(*fault._replace(first=0, last=FOREVER, unit="index"))
+    counting = _Counted(*fault)
     counting.left = count
     table.rows[next(i for i, one in enumerate(table.rows) if one is fault)] = counting
     return counting

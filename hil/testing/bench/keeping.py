@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from hil.about import about, attach, note_end
 from hil.capture.writer import CaptureWriter
+from hil.config import visible
+from hil.errors import RunDirectoryError
 from hil.options import checked
 from hil.rundir import CAPTURE, RunDirectory, host_errors
 
@@ -29,6 +31,12 @@ def keep(bench: Bench, folder: Path) -> Path:
     rig, options = bench.emulation, bench.options.as_options
     if (folder / CAPTURE).is_file():
         with host_errors(folder):
+            others = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+            if others:
+                raise RunDirectoryError(
+                    f"{folder}: not empty: {visible(others[0])} lies beside an older capture; move "
+                    "one of them, or keep captures elsewhere"
+                )
             for name in FILES:
                 (folder / name).unlink(missing_ok=True)
     epoch_ns = round(rig.mission.start_utc.timestamp()) * SECOND

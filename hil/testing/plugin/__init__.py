@@ -99,5 +99,6 @@ def pytest_runtest_makereport(
         reports.add(item, report)
     if report.when == "teardown":
         reports.link(item, report)
+        reports.let_go(item)
         reports.forget(item)
     return report

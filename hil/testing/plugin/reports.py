@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import HilError
+from hil.testing.plugin import markers, seeds
 from hil.testing.plugin.options import CHOICES, Settings
 from hil.testing.plugin.rigs import RIGS, Flown, Rigs
 
@@ -26,12 +27,15 @@ def add(item: pytest.Item, report: pytest.TestReport) -> None:
     if rigs is None or not rigs.flown or rigs.told:
         return
     rigs.told = True
-    rigs.wanted()
+    wrong = rigs.wanted()
+    report.user_properties = list(item.user_properties)  # a capture may have come to them now
     for flown in rigs.flown:
+        if not flown.settings["events"]:
+            continue
         of = "" if len(rigs.flown) == 1 else f" of rig {flown.nth}"
         found = events(flown)
         report.sections.append((f"last {max(len(found) - 1, 0)} bus events{of}", "\n".join(found)))
-    report.sections.append(("reproduce", "\n".join(reproduce(item, rigs))))
+    report.sections.append(("reproduce", "\n".join([*reproduce(item, rigs), *wrong])))
 
 
 def events(flown: Flown) -> list[str]:
@@ -56,9 +60,10 @@ def _decoder(flown: Flown) -> Decoder:
 
 def reproduce(item: pytest.Item, rigs: Rigs) -> list[str]:
     """Return the commands that fly a test again and that show what was recorded."""
-    first, config = rigs.flown[0], item.config
-    where: Any = config.cwd_relative_nodeid  # its type is another in each version of pytest
-    lines = [shlex.join(["pytest", str(where(item.nodeid)), *_flags(first)])]
+    where: Any = item.config.cwd_relative_nodeid  # its type is another in each version of pytest
+    # What the test itself asks of its rigs it asks again.
+    flags = _flags(markers.settings_for(item))
+    lines = [shlex.join(["pytest", str(where(seeds.plain_id(item))), *flags])]
     for flown in rigs.flown:
         if flown.folder is None:
             lines.append("no capture was kept; --hil-capture=failed keeps one")
@@ -67,9 +72,8 @@ def reproduce(item: pytest.Item, rigs: Rigs) -> list[str]:
     return lines
 
 
-def _flags(flown: Flown) -> list[str]:
+def _flags(settings: Settings) -> list[str]:
     """Return what to say again: board and seed, and whatever else was not the default."""
-    settings: Settings = flown.settings
     flags = []
     for choice in CHOICES:
         if choice.name not in _SAID:
@@ -81,6 +85,12 @@ def _flags(flown: Flown) -> list[str]:
         values = value if choice.kind == "list" else (value,)
         flags += [f"{choice.flag}={shown(str(one))}" for one in values]
     return flags
+
+
+def let_go(item: pytest.Item) -> None:
+    """Let go of the rigs of a test that is over: a session has thousands, and each its records."""
+    if RIGS in item.stash:
+        del item.stash[RIGS]
 
 
 def shown(path: str) -> str:

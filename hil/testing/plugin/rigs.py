@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.errors import HilError
 from hil.testing.plugin import checking, hardware, keeping, markers, seeds
 from hil.testing.plugin.options import Said, Settings
 
@@ -31,6 +32,8 @@ class Flown:
     nth: int
     #: where its capture is, or will be; None: nobody wants it
     folder: Path | None = None
+    #: it is closed: what it has recorded is all there is
+    is_closed: bool = False
 
     @property
     def capture(self) -> str:
@@ -47,6 +50,8 @@ class Rigs:
     failed: bool = False
     #: the report of a phase has the sections: that of a later one need not
     told: bool = False
+    #: properties that were added to the test
+    noted: list[tuple[str, object]] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def open(self, given: dict[str, Any] | None = None) -> Bench:
@@ -64,7 +69,7 @@ class Rigs:
         self._stack.callback(self._keep, flown)
         self._stack.callback(bench.close)
         self.flown.append(flown)
-        _note(self.item, flown, board=bench.board, seed=bench.seed, flight=settings["flight"])
+        self._note(flown, board=bench.board, seed=bench.seed, flight=settings["flight"])
         return bench
 
     def _settings(self, nth: int, given: dict[str, Any]) -> Settings:
@@ -79,11 +84,26 @@ class Rigs:
         checking.check_rig(settings)
         return settings
 
-    def wanted(self) -> None:
-        """Have the captures kept of a test that has failed."""
+    def wanted(self) -> list[str]:
+        """Have the captures kept of a test that has failed; return why one could not be.
+
+        Where a fixture fails behind the rig, that is closed already: its capture is written now.
+        """
         self.failed = True
+        wrong = []
         for flown in self.flown:
+            had = flown.folder
             self._choose(flown)
+            if not flown.is_closed or flown.folder is None or had is not None:
+                continue
+            try:
+                keeping.save(flown.bench, flown.folder)
+            except (HilError, OSError) as error:
+                wrong.append(f"no capture was kept: {' '.join(str(error).split())}")
+                flown.folder = None
+            else:
+                self._note(flown, capture=flown.capture)
+        return wrong
 
     def _choose(self, flown: Flown) -> None:
         which = flown.settings["capture"]
@@ -92,15 +112,23 @@ class Rigs:
             flown.folder = Path(flown.settings["captures"]) / name
 
     def _keep(self, flown: Flown) -> None:
+        flown.is_closed = True
         self._choose(flown)
         told = {"kind": flown.bench.kind, "digest": flown.bench.digest}
         if flown.folder is not None:
             keeping.save(flown.bench, flown.folder)
             told["capture"] = flown.capture
-        _note(self.item, flown, **told)
+        self._note(flown, **told)
         for one in flown.bench.measurements:
             facts = {name: value for name, value in one.as_json().items() if name != "name"}
-            _note(self.item, flown, **{f"measure_{one.name}": json.dumps(facts)})
+            self._note(flown, **{f"measure_{one.name}": json.dumps(facts)})
+
+    def _note(self, flown: Flown, **told: object) -> None:
+        """Add properties for JUnit; ``record_property`` would warn, and means the same."""
+        end = "" if flown.nth == 1 else f"_{flown.nth}"
+        new = [(f"hil_{name}{end}", str(value)) for name, value in told.items()]
+        self.noted += new
+        self.item.user_properties += new
 
     def close(self) -> None:
         """Close every rig, the last first, and keep the captures that are wanted."""
@@ -110,17 +138,17 @@ class Rigs:
 RIGS: pytest.StashKey[Rigs] = pytest.StashKey()
 
 
+#: what a test that may be run again has said of its rigs
+_NOTED: pytest.StashKey[list[tuple[str, object]]] = pytest.StashKey()
+
+
 def rigs_of(item: pytest.Item) -> Rigs:
-    """Return the rigs of a test."""
-    if RIGS not in item.stash:
-        item.stash[RIGS] = Rigs(item)
-    return item.stash[RIGS]
-
-
-def _note(item: pytest.Item, flown: Flown, **told: object) -> None:
-    """Add properties for JUnit; ``record_property`` would warn, and means the same."""
-    end = "" if flown.nth == 1 else f"_{flown.nth}"
-    item.user_properties += [(f"hil_{name}{end}", str(value)) for name, value in told.items()]
+    """Return what is to be the rigs of a test, none yet: also where it is run again."""
+    before = item.stash.get(_NOTED, [])
+    item.user_properties[:] = [one for one in item.user_properties if one not in before]
+    rigs = item.stash[RIGS] = Rigs(item)
+    item.stash[_NOTED] = rigs.noted
+    return rigs
 
 
 def folder_name(nodeid: str, nth: int) -> str:

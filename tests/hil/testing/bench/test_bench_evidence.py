@@ -151,6 +151,10 @@ def test_keeping_takes_nothing_away_but_an_older_capture(tmp_path):
         rig.run_for(1 * s)
         kept = rig.keep(tmp_path / "kept")
         told = json.loads((kept / "run.json").read_text())
+        (kept / "notes.txt").write_text("mine")
+        with pytest.raises(RunDirectoryError, match=r"not empty: notes\.txt lies beside"):
+            rig.keep(tmp_path / "kept")
+        assert (kept / "capture.mcap").is_file()
     assert told["virtual_s"] == 2.0
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 

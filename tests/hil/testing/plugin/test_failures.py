@@ -114,7 +114,9 @@ def test_the_command_that_is_printed_fails_the_same_way(
     assert first["hil_digest"] == again["hil_digest"]
 
 
-def test_what_fails_before_or_behind_the_test_is_shown_as_well(inner: Inner) -> None:
+def test_what_fails_before_or_behind_the_test_is_shown_as_well(
+    inner: Inner, pytester: pytest.Pytester
+) -> None:
     """A fixture that fails with a rig in its hand, and one that fails afterwards, say the same."""
     result = inner(
         """
@@ -136,6 +138,9 @@ def test_what_fails_before_or_behind_the_test_is_shown_as_well(inner: Inner) -> 
     )
     result.assert_outcomes(passed=1, errors=2)
     assert result.stdout.str().count("- reproduce -") == 2
+    kept = [Path(word) for word in re.findall(r"^hil tap (\S+)", result.stdout.str(), re.MULTILINE)]
+    assert len(kept) == 2
+    assert all((pytester.path / path).is_file() for path in kept)
 
 
 def test_several_rigs_of_a_test_are_told_apart(inner: Inner, pytester: pytest.Pytester) -> None:
