@@ -60,16 +60,22 @@ def _decoder(flown: Flown) -> Decoder:
 
 def reproduce(item: pytest.Item, rigs: Rigs) -> list[str]:
     """Return the commands that fly a test again and that show what was recorded."""
-    where: Any = item.config.cwd_relative_nodeid  # its type is another in each version of pytest
     # What the test itself asks of its rigs it asks again.
     flags = _flags(markers.settings_for(item))
-    lines = [shlex.join(["pytest", str(where(seeds.plain_id(item))), *flags])]
+    lines = [shlex.join(["pytest", _name(item), *flags])]
     for flown in rigs.flown:
         if flown.folder is None:
             lines.append("no capture was kept; --hil-capture=failed keeps one")
             continue
         lines.append(shlex.join(["hil", "tap", shown(flown.capture), "--decode"]))
     return lines
+
+
+def _name(item: pytest.Item) -> str:
+    """Return what selects a test from where the session was begun; its id is from the root on."""
+    path, mark, rest = seeds.plain_id(item).partition("::")
+    begun = item.config.invocation_params.dir
+    return os.path.relpath(item.config.rootpath / path, begun) + mark + rest
 
 
 def _flags(settings: Settings) -> list[str]:

@@ -67,6 +67,20 @@ def test_a_failure_shows_the_buses_and_how_to_see_it_again(
         assert capture.count > 10
 
 
+def test_a_failure_is_shown_from_a_folder_inside_the_project_too(
+    inner: Inner, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commands name test and capture as they are reached from where the session was begun."""
+    pytester.makeini("[pytest]")
+    monkeypatch.chdir(pytester.mkdir("below"))
+    result = inner(FAILS, "../test_it.py")
+    result.assert_outcomes(failed=1, passed=1)
+    command, tap = re.findall(r"-+ reproduce -+\n(.*)\n(.*)\n", result.stdout.str())[0]
+    assert shlex.split(command)[:2] == ["pytest", "../test_it.py::test_a"]
+    assert f"--hil-seed={SEED}" in command
+    assert Path(shlex.split(tap)[2]).is_file()
+
+
 def test_only_the_captures_of_failed_tests_are_kept_unless_told_otherwise(
     inner: Inner, pytester: pytest.Pytester
 ) -> None:
