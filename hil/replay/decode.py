@@ -11,7 +11,7 @@ from hil.board import Board
 from hil.capture.topics import JSON_KINDS, topic_of
 from hil.missions import Mission
 from hil.replay.decoding import parts
-from hil.replay.decoding.flat import Fields, flat, octets, said
+from hil.replay.decoding.flat import Fields, flat, octets, said, troubles
 from hil.replay.decoding.lines import GnssLine, Line, TelecommandLine, TelemetryLine, Unit
 from hil.replay.rules import HEADER_FIELDS
 from hil.replay.verdict import FieldChange, Value, changes
@@ -56,8 +56,9 @@ class Decoder:
         return told
 
     def describe(self, record: Record) -> str:
-        """Return what a record says in one line, without its time and number."""
-        return f"{topic_of(record.kind, record.channel, self.names)} {self.says(record)}".rstrip()
+        """Return what a record says in one line, without its time and number, and how it failed."""
+        topic = topic_of(record.kind, record.channel, self.names)
+        return " ".join([f"{topic} {self.says(record)}".rstrip(), *troubles(record)])
 
     def says(self, record: Record) -> str:
         """Return what a record says in one line, without its topic."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from flightsw.codec.wire import Flag, Record, Status
 from hil.printable import printable
 from hil.replay.verdict import Value
 
@@ -65,6 +66,18 @@ def said(fields: Mapping[str, Value]) -> str:
         lead = ".".join(name.split(".")[: 2 if name.count(".") > 1 else 1])
         words.append(f"{shown} {value:.6g}" if isinstance(value, float) else f"{shown} {value}")
     return printable(", ".join([*words, *_row(row, digits)]))
+
+
+def troubles(record: Record) -> list[str]:
+    """Return what was not as usual with a record, a word each: status, fault, real hardware."""
+    known = Status.__members__.values()
+    told = (
+        []
+        if not record.status
+        else [Status(record.status).name if record.status in known else f"status {record.status}"]
+    )
+    told += ["[faulted]"] if record.flags & Flag.FAULTED else []
+    return told + (["[board]"] if record.flags & Flag.BOARD else [])
 
 
 def _row(name: str, digits: str) -> list[str]:

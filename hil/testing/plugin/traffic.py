@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from flightsw.codec import bus_payload
 from flightsw.codec.errors import FlatsatError
-from flightsw.codec.wire import Flag, Kind, Record, Status, unpack_all
+from flightsw.codec.wire import Flag, Kind, Record, unpack_all
 from hil.config import visible
-from hil.replay.decoding.flat import said
+from hil.replay.decoding.flat import said, troubles
 from hil.replay.rules import HEADER_FIELDS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _line(record: Record, decoded: str, decoder: Decoder) -> str:
     octets = _octets(record)
     if decoded.startswith(("payload ", "in payload ")) and octets:
         decoded = ""
-    words = [octets, decoded.removeprefix("in "), *_troubles(record)]
+    words = [octets, decoded.removeprefix("in "), *troubles(record)]
     head = f"{record.seq:>8} {record.t_ns / 1e9:>13.6f}  {bus or Kind(record.kind).name.lower():<9}"
     line = f"{head} {_way(record):<3} {_id(record):<8} {'  '.join(w for w in words if w)}"
     line = visible(line.rstrip())
@@ -116,15 +116,3 @@ def _octets(record: Record) -> str:
 
 def _hex(data: bytes) -> str:
     return data[:_OCTETS].hex(" ") + (f" (+{len(data) - _OCTETS})" if len(data) > _OCTETS else "")
-
-
-def _troubles(record: Record) -> list[str]:
-    """Return what was not as usual."""
-    known = Status.__members__.values()
-    told = (
-        []
-        if not record.status
-        else [Status(record.status).name if record.status in known else f"status {record.status}"]
-    )
-    told += ["[faulted]"] if record.flags & Flag.FAULTED else []
-    return told + (["[board]"] if record.flags & Flag.BOARD else [])

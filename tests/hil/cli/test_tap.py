@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec.wire import Kind, Record
+from flightsw.codec.bus_payload import i2c_failure
+from flightsw.codec.wire import Flag, Kind, Record, Status
 from hil.capture.writer import CaptureWriter
 from hil.cli import main
 from hil.cli.tap_wireshark import MARK
@@ -74,6 +75,21 @@ def flight(tmp_path: Path) -> Iterator[Flight]:
     found.writer.abandon()
     if found.directory.path.exists():
         found.directory.__exit__(None, None, None)
+
+
+def test_a_line_says_how_a_transaction_failed(
+    flight: Flight, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A read that nobody acknowledged does not look like one that went well."""
+    read, nak = i2c_failure(0x48, b"\0", 2), Status.NAK_ADDRESS
+    flight.writer.write(
+        Record(Kind.I2C, 0, 0, Status.OK, 1_000, 0, 0, 0x48, read).pack()
+        + Record(Kind.I2C, 0, Flag.FAULTED, nak, 2_000, 0, 1, 0x48, read).pack()
+    )
+    assert main(["tap", str(flight.end()), "--decode"]) == 0
+    good, bad = capfd.readouterr().out.splitlines()
+    assert "NAK" not in good
+    assert bad.endswith(" NAK_ADDRESS [faulted]")
 
 
 def test_lines_come_while_the_run_flies_and_end_with_it(flight: Flight, tmp_path: Path) -> None:
