@@ -78,6 +78,8 @@ class Ended:
     boards: Mapping[str, Any] = field(default_factory=dict)
     #: records that are not in the capture, by topic
     lost: Mapping[str, int] = field(default_factory=dict)
+    #: signals that came meanwhile and were handed on to it
+    signals: tuple[int, ...] = ()
 
 
 def shim_path() -> Path:
@@ -223,6 +225,7 @@ def serve(
             write_programs(programs := home / "bin")
         begin_s = time.perf_counter()
         came: dict[str, Any] = {}
+        heard: list[int] = []
         try:
             # With little bus time to wait for, waking another core would be most of a transaction.
             pin = pinned(options.pin and options.pace != "real")
@@ -230,12 +233,12 @@ def serve(
             with _board_desk(rig, wait_s, host, path, taking, came), pin:
                 prepare(host)
                 words, env = face.start(command, home / "bench", programs)
-                code, over = _run(host, words, env, stdout, stderr)
+                code, over = _run(host, words, env, heard, stdout, stderr)
         finally:
             host.close()
         wall_s = time.perf_counter() - begin_s
         pace, clock = dict(host.present.snapshot()), host.present.clock
-        return Ended(code, path, wall_s, pace, clock, over, came)
+        return Ended(code, path, wall_s, pace, clock, over, came, signals=tuple(heard))
     finally:
         private.remove()
 
@@ -286,10 +289,14 @@ def _run(
     host: Host,
     command: Sequence[str],
     env: Mapping[str, str],
+    heard: list[int],
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> tuple[int, bool]:
-    """Serve a program until it ends; return its exit code, and whether the run ended first."""
+    """Serve a program until it ends; return its exit code, and whether the run ended first.
+
+    ``heard`` takes the signals that came meanwhile.
+    """
     started: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
@@ -300,7 +307,7 @@ def _run(
             early.append(number)
 
     # Before the program starts: it may be heard, and signalled, before its start returns here.
-    with _signals_to(send):
+    with _signals_to(send, heard):
         try:
             child = subprocess.Popen(command, env=env, stdout=stdout, stderr=stderr)
         except OSError as error:
@@ -339,13 +346,15 @@ def _end(child: subprocess.Popen[bytes], variable: str) -> None:
 
 
 @contextmanager
-def _signals_to(send: Callable[[int], None]) -> Iterator[None]:
+def _signals_to(send: Callable[[int], None], heard: list[int]) -> Iterator[None]:
     """Hand signals on to the program. SIGINT of the terminal reaches it by itself."""
 
     def forward(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
         send(number)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
         if not _on_terminal():
             send(number)
 

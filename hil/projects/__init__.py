@@ -52,6 +52,6 @@ def project(kind: str, name: str, ci: str | None = "github") -> list[Written]:
         files[place] = template
     here = resources.files("hil.projects")
     return [
-        Written(place, here.joinpath(template).read_text().replace("@NAME@", name))
+        Written(place, here.joinpath(template).read_text("utf-8").replace("@NAME@", name))
         for place, template in sorted(files.items())
     ]

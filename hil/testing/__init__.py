@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
+    from hil.testing.bench.buses import Transaction
     from hil.testing.bench.log import Entry, Evidence, Mark
     from hil.testing.bench.options import BenchOptions
     from hil.testing.bench.wanted import above, below, between, ms, s, us
@@ -25,6 +26,7 @@ __all__ = [
     "Entry",
     "Evidence",
     "Mark",
+    "Transaction",
     "above",
     "below",
     "between",
@@ -45,6 +47,7 @@ _HOMES = {
     "Entry": "hil.testing.bench.log",
     "Evidence": "hil.testing.bench.log",
     "Mark": "hil.testing.bench.log",
+    "Transaction": "hil.testing.bench.buses",
     "above": "hil.testing.bench.wanted",
     "below": "hil.testing.bench.wanted",
     "between": "hil.testing.bench.wanted",

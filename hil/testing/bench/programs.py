@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,8 @@ def run_program(bench: Bench, argv: Sequence[str], within: int) -> Ran:
                 exchange.over = False
                 exchange.end_ns = before_ns
         stdout, stderr = _text(out), _text(err)
+    for number in ended.signals:
+        signal.raise_signal(number)  # the program has had it: it was meant for the test as well
     took_ns = bench.now_ns - begun_ns
     if ended.over:
         said = "".join(

@@ -23,6 +23,12 @@ LOOK_S = 0.2
 LEAVE_S = 10.0
 
 
+_WITHIN = (
+    "time cannot pass within itself: a function that looks at what comes, or that flies, cannot "
+    "wait for more with the handle of the test"
+)
+
+
 class Abandoned(BaseException):
     """The test is over and its bench is not: no error, and nothing may take it for one."""
 
@@ -33,6 +39,7 @@ class AloneTurns:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._is_back = False
+        self._is_away = False
 
     @property
     def over(self) -> bool:
@@ -46,10 +53,16 @@ class AloneTurns:
 
     def turn(self) -> None:
         """Let time pass until somebody hands back, or the run ends."""
+        if self._is_away:
+            raise UsageError(_WITHIN)
         exchange, self._is_back = self._exchange, False
-        while not (self._is_back or exchange.over):
-            exchange.disturbed = False
-            exchange.advance()
+        self._is_away = True
+        try:
+            while not (self._is_back or exchange.over):
+                exchange.disturbed = False
+                exchange.advance()
+        finally:
+            self._is_away = False
 
     def back(self) -> None:
         """Stop with the present instant."""
@@ -85,10 +98,7 @@ class Turns:
         if self.over:
             return
         if threading.current_thread() is self._thread:
-            raise UsageError(
-                "time cannot pass within itself: a function that looks at what comes, or that "
-                "flies, cannot wait for more with the handle of the test"
-            )
+            raise UsageError(_WITHIN)
         if self._is_away:
             raise ParticipantError("the bench was interrupted while it ran; open another one")
         self._is_away = True

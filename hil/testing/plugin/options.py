@@ -145,7 +145,14 @@ def _said(config: pytest.Config, choice: Choice) -> Said:
         return Said(parsed(choice, flag, choice.flag, here), "flag")
     if (text := os.environ.get(choice.variable)) is not None:
         return Said(parsed(choice, text, choice.variable, here), "env")
-    ini = config.getini(choice.key)
+    try:
+        ini = config.getini(choice.key)
+    except (
+        TypeError,
+        ValueError,
+        pytest.UsageError,
+    ) as wrong:  # of pytest, which does not say of what
+        raise pytest.UsageError(f"ini key {choice.key}: {wrong}; give {choice.help}") from None
     if ini is not None and ini != "":
         folder = config.inipath.parent if config.inipath else config.rootpath
         where = f"{config.inipath.name if config.inipath else 'ini'}: {choice.key}"

@@ -80,3 +80,12 @@ def test_who_flies_has_the_buses():
             rig.smbus(1)
         with pytest.raises(UsageError, match='flight="none"'):
             rig.program(["true"])
+
+
+def test_a_program_keeps_no_interrupt_to_itself():
+    """Who interrupts a test while a program runs interrupts the test, too."""
+    said = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(9)"
+    with Bench.open(flight="none", duration_s=60.0) as rig:
+        with pytest.raises(KeyboardInterrupt):
+            rig.program([sys.executable, "-c", said])
+        rig.run_for(1 * s)

@@ -214,6 +214,11 @@ def test_time_does_not_pass_within_itself():
         pytest.raises(UsageError, match="time cannot pass within itself"),
     ):
         rig.tm.expect("status.mode", lambda mode: rig.run_for(1 * s), within=20 * s)
+    with (
+        Bench.open(duration_s=60.0, flight="none") as rig,
+        pytest.raises(UsageError, match="time cannot pass within itself"),
+    ):
+        rig.bus("can0").never(lambda frame: rig.run_for(1 * s), for_=20 * s)
 
 
 def test_boards_of_a_lab_file_set_the_pace(tmp_path):

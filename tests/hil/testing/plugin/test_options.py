@@ -97,3 +97,13 @@ def test_a_wrong_ini_key_names_its_file(settings: Told, pytester: pytest.Pyteste
     pytester.makeini("[pytest]\nhil_capture = sometimes")
     with pytest.raises(pytest.UsageError, match=r"tox.ini: hil_capture: 'sometimes'"):
         settings()
+
+
+@pytest.mark.parametrize("row", ["hil_seed = abc", "hil_require_hw = maybe"])
+def test_what_pytest_refuses_of_an_ini_key_names_the_key(
+    settings: Told, pytester: pytest.Pytester, row: str
+) -> None:
+    """pytest reads numbers and truths of ini files itself, and does not say of which key."""
+    pytester.makeini(f"[pytest]\n{row}")
+    with pytest.raises(pytest.UsageError, match=row.partition(" ")[0]):
+        settings()
