@@ -68,6 +68,9 @@ def reproduce(item: pytest.Item, rigs: Rigs) -> list[str]:
             lines.append("no capture was kept; --hil-capture=failed keeps one")
             continue
         lines.append(shlex.join(["hil", "tap", shown(flown.capture), "--decode"]))
+        if flown.bench.options.flight_name in ("flightsw", "process"):
+            # The software alone, answered from the capture: under a debugger, or changed.
+            lines.append(shlex.join(["hil", "replay", shown(str(flown.folder)), "--mode", "mock"]))
     return lines
 
 

@@ -127,7 +127,7 @@ def test_a_capture_tells_what_the_test_did(tmp_path, capsys):
         rig.part("temp_chip").set(temperature_c=50.0)
         rig.tc.send("ENTER_SAFE")
         rig.faults.add("i2c-1:nak,address=0x48,count=1")
-        rig.run_for(2 * s)
+        rig.run_until(20 * s)  # at which the software reads a part
     with Capture(kept / "capture.mcap") as capture:
         assert capture.metadata["flatsat"]["test"] == "test_mine.py::test_it"
         said = [json.loads(r.payload) for r in capture.records() if r.kind == Kind.EVENT]

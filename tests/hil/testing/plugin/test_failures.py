@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hil.capture.reader import Capture
+from hil.cli import main
 from hil.testing.plugin.seeds import seed_of
 
 Inner = Callable[..., pytest.RunResult]
@@ -155,6 +156,23 @@ def test_what_fails_before_or_behind_the_test_is_shown_as_well(
     kept = [Path(word) for word in re.findall(r"^hil tap (\S+)", result.stdout.str(), re.MULTILINE)]
     assert len(kept) == 2
     assert all((pytester.path / path).is_file() for path in kept)
+
+
+def test_the_flight_software_of_a_failure_replays(inner: Inner, pytester: pytest.Pytester) -> None:
+    """Where ours flew the report has the command that answers it from the capture, and it does."""
+    result = inner(
+        """
+        from hil.testing import s
+
+        def test_a(rig):
+            rig.run_for(20 * s)
+            assert False
+        """
+    )
+    result.assert_outcomes(failed=1)
+    command = re.search(r"^hil (replay .*)$", result.stdout.str(), re.MULTILINE)
+    assert command is not None
+    assert main(command.group(1).split()) == 0
 
 
 def test_several_rigs_of_a_test_are_told_apart(inner: Inner, pytester: pytest.Pytester) -> None:
