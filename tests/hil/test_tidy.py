@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -144,3 +146,15 @@ def test_each_test_says_what_must_hold(path: Path) -> None:
 def test_each_module_says_what_it_is(path: Path) -> None:
     """Every module that holds code starts with a docstring."""
     assert not tree(path).body or ast.get_docstring(tree(path))
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    """The top of the repository holds the rooms and a handful of files, and no leftovers."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("no repository: what an archive holds is what was put into it")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    rooms = {".ci", "boards", "csrc", "docs", "flightsw", "hil", "tests"}
+    files = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", ".gitignore"}
+    assert {name.split("/")[0] for name in listed.stdout.split("\0") if name} <= rooms | files
