@@ -44,6 +44,8 @@ from hil.units import parse_quantity
 
 SECOND = 1_000_000_000
 KILL = "kill"
+#: short names of kinds
+SHORT = {"nak": "nak_address"}
 #: the faults of buses on which things happen by themselves, by the kind of bus
 WINDOWED: Mapping[str, type[Any]] = {
     "uart": LineFault,
@@ -106,7 +108,8 @@ def read_rows(texts: Iterable[str] = (), path: Path | None = None) -> list[Row]:
     Raises :class:`~hil.errors.ConfigError` for what is no row.
     """
     rows = [] if path is None else _rows_of(load_toml(path))
-    return rows + [_row_of(text) for text in texts]
+    rows += [_row_of(text) for text in texts]
+    return [row._replace(kind=SHORT.get(row.kind, row.kind)) for row in rows]
 
 
 def rows_toml(rows: Iterable[Row]) -> str:

@@ -12,12 +12,12 @@ from typing import NamedTuple
 #: what the user's code is -> its files: where they go, which template they are
 _SHARED = {
     "board.toml": "board.toml.in",
-    ".gitignore": "gitignore.in",
 }
 KINDS: dict[str, dict[str, str]] = {
     "python": {
         **{name: f"python/{name}.in" for name in ("README.md", "payload.py", "pyproject.toml")},
         "tests/test_payload.py": "python/tests/test_payload.py.in",
+        ".gitignore": "gitignore.in",
         **_SHARED,
     },
     "c": {
@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, str]] = {
         },
         "tests/conftest.py": "c/tests/conftest.py.in",
         "tests/test_payload.py": "c/tests/test_payload.py.in",
+        ".gitignore": "c/gitignore.in",
         **_SHARED,
     },
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from flightsw.codec.dictionary import Role
+from hil.config import nearest
+from hil.errors import UsageError
 from hil.faces.smbus2 import SMBus
 from hil.faces.spidev import SpiDev
 from hil.testing.bench.buses import RigBus, bus_named
@@ -41,6 +43,11 @@ class Bench(Running):
         Raises ``UsageError`` or ``ConfigError`` for what cannot be, ``BoardError`` for a board that
         is not there.
         """
+        known = [one.name for one in fields(BenchOptions)]
+        for name in changes:
+            if name not in known:
+                hint = nearest(name, known) or f"; there are {', '.join(known)}"
+                raise UsageError(f"a bench has no option {name!r}{hint}")
         return cls(replace(options or BenchOptions(), **changes))
 
     def __init__(self, options: BenchOptions) -> None:

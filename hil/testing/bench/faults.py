@@ -15,9 +15,6 @@ from hil.testing.bench.log import seconds
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
 
-#: Short names of kinds.
-SHORT = {"nak": "nak_address"}
-
 
 @dataclass(frozen=True)
 class PlantedFault:
@@ -75,7 +72,7 @@ class Faults:
         """
         rig, now_ns = self._bench.emulation, self._bench.now_ns
         (row,) = read_rows([text])
-        row = row._replace(kind=SHORT.get(row.kind, row.kind), values={**row.values, **values})
+        row = row._replace(values={**row.values, **values})
         if not row.on:
             return self._killing(text, kill_ns(row))
         count = self._count(row)

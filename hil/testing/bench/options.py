@@ -56,6 +56,9 @@ class BenchOptions:
     def __post_init__(self) -> None:
         for name in ("board", "mission"):
             object.__setattr__(self, name, str(getattr(self, name)))
+        for name in ("faults", "bind"):
+            rows = getattr(self, name)
+            object.__setattr__(self, name, (rows,) if isinstance(rows, str) else tuple(rows))
         for name in ("lab", "keys", "capture"):
             given = getattr(self, name)
             object.__setattr__(self, name, None if given is None else Path(given))

@@ -69,7 +69,7 @@ def _check_rig(key: tuple[tuple[str, Any, str], ...]) -> None:
 
     settings = Settings({name: Said(value, by) for name, value, by in key})
     flight = settings["flight"]
-    if flight not in FLIGHTS and not _FUNCTION.fullmatch(flight):
+    if isinstance(flight, str) and flight not in FLIGHTS and not _FUNCTION.fullmatch(flight):
         hint = nearest(flight, FLIGHTS) or f": say {', '.join(FLIGHTS)} or MODULE:FUNCTION"
         raise UsageError(f"flight {flight!r} is none{hint}")
     board, mission = board_of(settings["board"]), mission_of(settings["mission"])

@@ -69,7 +69,8 @@ class Rigs:
         self._stack.callback(self._keep, flown)
         self._stack.callback(bench.close)
         self.flown.append(flown)
-        self._note(flown, board=bench.board, seed=bench.seed, flight=settings["flight"])
+        flight = bench.options.flight_name
+        self._note(flown, board=bench.board, seed=bench.seed, flight=flight)
         return bench
 
     def _settings(self, nth: int, given: dict[str, Any]) -> Settings:

@@ -65,3 +65,9 @@ def test_a_new_project_passes(kind: str, tmp_path: Path, as_installed: dict[str,
     )
     assert said.returncode == 0, said.stdout + said.stderr
     assert "3 passed" in said.stdout
+    if shutil.which("git"):
+        git = ["git", "-C", str(tmp_path / "mine")]
+        subprocess.run([*git, "init", "-q"], check=True)
+        told = subprocess.run([*git, "add", "-An"], capture_output=True, text=True, check=True)
+        written = {row.removeprefix("add '").removesuffix("'") for row in told.stdout.splitlines()}
+        assert written == {*KINDS[kind], CI["github"][0]}, "what was built is no source"

@@ -49,3 +49,11 @@ def test_a_kill_that_is_taken_back_does_not_come():
         rig.tm.never("bench.UUT_LOST", for_=20 * s)
         with pytest.raises(UsageError, match="the run ends at 60"):
             rig.faults.add("kill@100")
+
+
+def test_options_are_taken_as_they_are_said():
+    """One row need not be a tuple, short names hold from the start on, and a slip is told."""
+    with Bench.open(faults="i2c-1:nak,address=0x49", duration_s=60.0) as rig:
+        assert rig.bus("i2c-1").expect(address=0x49).values["status"] != 0
+    with pytest.raises(UsageError, match="no option 'sed'; did you mean 'seed'"):
+        Bench.open(sed=3)

@@ -127,3 +127,26 @@ def test_rig_factory_refuses_what_it_does_not_know(inner: Inner) -> None:
                 rig_factory(bord="raspberrypi5")
         """
     inner(text).assert_outcomes(passed=1)
+
+
+def test_a_function_of_the_test_file_flies(inner: Inner, pytester: pytest.Pytester) -> None:
+    """A marker takes flight code as it is, and a factory too; reports name it by its module."""
+    inner(
+        """
+        import pytest
+        from hil.testing import s
+
+        def fly(hal):
+            hal.clock.sleep_until(1 * s)
+            hal.can("can0").send(0x7, b"up")
+
+        @pytest.mark.hil(flight=fly)
+        def test_a(rig):
+            rig.bus("can0").expect(address=0x7)
+
+        def test_b(rig_factory):
+            rig_factory(flight=fly).bus("can0").expect(address=0x7)
+        """,
+        "--junit-xml=report.xml",
+    ).assert_outcomes(passed=2)
+    assert (pytester.path / "report.xml").read_text().count('value="test_it:fly"') == 2
