@@ -141,7 +141,12 @@ class Bench(Running):
     # --- acting -------------------------------------------------------------------------------
 
     def act(self, name: str, **values: Any) -> None:
-        """Put what the test does into the records; what is waited for next comes after it."""
+        """Put what the test does into the records; what is waited for next comes after it.
+
+        Raises ``UsageError`` where the bench is closed.
+        """
+        if self._closed:
+            raise UsageError(f"{name}: this bench is closed; open another one")
         self.emulation.event(self.now_ns, "test", 1, name, **values)
         self.log.acted = self.log.mark()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from hil.errors import LimitError, UsageError
@@ -39,8 +40,9 @@ def measured(
     name: str, value: float, unit: str, limit: tuple[float | None, float | None]
 ) -> Measurement:
     """Return a measurement. Raises ``UsageError`` for what is no number or no limits."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise UsageError(f"measurement {name!r}: {value!r} is no number")
+    value = int(value) if isinstance(value, Integral) else float(value)  # as JSON has them
     low, high = limit
     if low is not None and high is not None and low > high:
         raise UsageError(f"measurement {name!r}: limits {low:g} to {high:g} hold no number")

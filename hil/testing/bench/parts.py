@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from hil.config import nearest
@@ -10,6 +11,9 @@ from hil.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from hil.testing.bench.bench import Bench
     from hil.wiring import Wiring
+
+#: nothing is to be set
+_UNSET = object()
 
 
 class RigPart:
@@ -25,24 +29,22 @@ class RigPart:
     def set(self, **values: float) -> None:
         """Pin physical inputs, in the units of :meth:`quantities`.
 
-        Raises ``UsageError`` for a part that is real: nobody here sets what it feels.
+        Raises ``UsageError`` for a part that is real: nobody here sets what it feels; and for a
+        value that it cannot feel, before any is set.
         """
         if self.name in self._bench.real:
             raise UsageError(
                 f"part {self.name!r} is real here ({self._bench.kind}): what it feels is set where "
                 "it lies, or with the part emulated"
             )
-        for quantity in values:
-            self._check(quantity)
+        for quantity, value in values.items():
+            self._check(quantity, value)
         bench = self._bench
         if "locked" in values and self.emulated is bench.emulation.wiring.of_type("ttc"):
             raise UsageError(
                 f"{self.name}.locked follows the link every second: cut it with rig.unplug(), and "
                 "let it be up again with rig.plug()"
             )
-        for quantity, value in values.items():
-            if value != value:
-                self.emulated.set(quantity, value)  # it says why it takes none
         bench.act("SET", part=self.name, values=values)
         for quantity, value in values.items():
             before = self.emulated.values.get(quantity)
@@ -79,13 +81,21 @@ class RigPart:
         """Return the counters of the part."""
         return self.emulated.snapshot()
 
-    def _check(self, quantity: str) -> None:
+    def _check(self, quantity: str, value: object = _UNSET) -> None:
         known = self.emulated.QUANTITIES
         if quantity not in known:
             hint = nearest(quantity, known)
             ranges = "; ".join(f"{name}: {range_}" for name, range_ in self.quantities().items())
             raise UnknownNameError(
                 f"part {self.name!r} has no {quantity!r}{hint}; what can be set: {ranges or 'none'}"
+            )
+        if value is _UNSET:
+            return
+        one = known[quantity]
+        if not isinstance(value, Real) or not one.lower <= float(value) <= one.upper:
+            raise UsageError(
+                f"{self.name}.{quantity} cannot be {value!r}; give {one.lower:g} to {one.upper:g} "
+                f"{one.unit}"
             )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from hil.config import nearest
 from hil.errors import ExpectationError, UnknownNameError
 from hil.testing.bench.log import (
+    BENCH,
     DICTIONARY,
     SECOND,
     Entry,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 #: of a failure: lines of what was seen instead, and characters of each
 SHOWN, WIDTH = 8, 160
 _MEANINGS = 6
+#: how like a known name one is that was meant to be it
+_SLIP = 0.85
 
 
 class Telemetry:
@@ -116,6 +119,11 @@ class Telemetry:
         if len(found) == 1:
             return found[0]
         if not found and not self._bench.has_dictionary:
+            near = get_close_matches(name, BENCH, n=1, cutoff=_SLIP)
+            if near:
+                raise UnknownNameError(
+                    f"nothing here is called {name!r}; did you mean {near[0]!r}?"
+                )
             lead, dot, last = name.rpartition(".")
             return Name(lead, last) if dot else Name(name, None)
         names = self._log.names()
