@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import resource
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +131,16 @@ def _answers(endpoint: str) -> bool:
     return True
 
 
+def _check_free(path: str) -> None:
+    """Raise ``TransportError`` for what is no path of our own: ZeroMQ would remove a file there,
+    and anybody may connect to an abstract name."""
+    if path.startswith(("@", "*")):
+        raise TransportError(f"ipc://{path[:64]} is no path, which has rights: give ipc:///PATH")
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise TransportError(f"{path} is there and is no socket: give a path that is free")
+
+
 def _ask_for_descriptors() -> None:
     """Let this process have as many descriptors as it may: each connection of a stranger is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -146,6 +158,7 @@ class ZeroMQListener(Closing):
         self._made: PrivateDirectory | None = None
         self._door: Door | None = None
         self._seat: Seat | None = None
+        self._is_bound = False
         #: who came, was let in and was refused; see ``hil.time.transports.door``
         self.counters: dict[str, int] = {}
         self._keys: dict[str, str] = {}
@@ -164,6 +177,7 @@ class ZeroMQListener(Closing):
             self.endpoint = f"{scheme}://{place or self._default_place(scheme)}"
             if scheme == "ipc":
                 check_path(place, self._made is not None)
+                _check_free(place)
             if scheme == "tcp":
                 self._keys = self._read_keys(keys)
                 _ask_for_descriptors()
@@ -228,6 +242,7 @@ class ZeroMQListener(Closing):
                 if self.endpoint.startswith("ipc://") and _answers(self.endpoint):
                     raise zmq.ZMQError(zmq.EADDRINUSE)
                 peer.bind(self.endpoint)
+                self._is_bound = True
                 if self.endpoint.startswith("ipc://"):
                     Path(self.endpoint.removeprefix("ipc://")).chmod(0o600)
                 break
@@ -267,6 +282,6 @@ class ZeroMQListener(Closing):
             self._context.destroy(linger=SLICE_MS)
         if self._made is not None:
             self._made.remove()
-        elif self.endpoint.startswith("ipc://"):
+        elif self._is_bound and self.endpoint.startswith("ipc://"):
             with contextlib.suppress(FileNotFoundError):
                 Path(self.endpoint.removeprefix("ipc://")).unlink()

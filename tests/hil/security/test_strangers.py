@@ -13,6 +13,7 @@ from strangers import Attack, Counted, Recorder
 from flightsw.hal.bench import DirectHal
 from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, Lost, connect, open_channel
 from flightsw.hal.exercise import run
+from hil.errors import TransportError
 from hil.testing.contracts.transport import running
 from hil.testing.small_rig import SmallRig
 from hil.time.coordinator import Coordinator
@@ -174,6 +175,26 @@ def test_a_second_program_at_ipc_is_turned_away(keys: Path) -> None:
             channel.send(message)
         first.close()
         assert listener.look()["refused_busy"] >= 1
+
+
+def test_a_second_bench_at_a_path_leaves_the_first_its_socket(tmp_path: Path) -> None:
+    """Who is refused an address that another bench has does not take it away from that."""
+    at = tmp_path / "bench"
+    with ZeroMQListener(f"ipc://{at}"):
+        with pytest.raises(TransportError, match="cannot listen"):
+            ZeroMQListener(f"ipc://{at}")
+        assert at.is_socket()
+    assert not at.exists()
+
+
+@pytest.mark.parametrize("place", ["{}/notes", "@name", "*"])
+def test_nothing_but_a_socket_of_a_bench_is_replaced(tmp_path: Path, place: str) -> None:
+    """A file at the path of a socket is left as it is, and a name without rights is refused."""
+    notes = tmp_path / "notes"
+    notes.write_text("of a year")
+    with pytest.raises(TransportError, match="path"):
+        ZeroMQListener(f"ipc://{place.format(tmp_path)}")
+    assert notes.read_text() == "of a year"
 
 
 def test_a_message_beyond_the_limit_ends_its_connection(keys: Path) -> None:
