@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,8 +99,9 @@ def _install(args: argparse.Namespace, more: list[str]) -> Plan:
     _check(args, endpoint, more)
     _, files = installing.folders(args.user)
     keys = args.keys or files / ("keys" if bench else "client.key")
-    if re.search(r"[\s%$\\\"';]", str(keys.absolute())):
-        raise UsageError(f"--keys {keys}: a unit takes no path with spaces, quotes, % or $")
+    for what, path in (("--keys", keys), ("the Python of this installation,", sys.executable)):
+        if re.search(r"[\s%$\\\"';]", str(Path(path).absolute())):
+            raise UsageError(f"{what} {path}: a unit takes no path with spaces, quotes, % or $")
     wanted = installing.wanted_here(
         args.what,
         args.user,

@@ -22,7 +22,8 @@ SYSTEM_FILES = Path("/etc/flatsat")
 #: Where devices of a graphics processor are: their drivers have no name to allow them by.
 GPUS = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/nvmap")
 _OTHERS_ENTER, _OTHERS_READ = 0o001, 0o004
-COMMAND_LIMIT_S = 60.0
+#: Longer than a unit may take to start: `enable --now` waits for it.
+COMMAND_LIMIT_S = 150.0
 
 
 @dataclass
@@ -202,9 +203,15 @@ def _run(command: list[str]) -> str:
 
 def _ask(command: list[str]) -> str:
     """Run a command of the manager, a list of words and no shell; return what it says."""
-    said = subprocess.run(  # noqa: S603 - words of ours
-        command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S
-    )
+    try:
+        said = subprocess.run(  # noqa: S603 - words of ours
+            command, capture_output=True, text=True, timeout=COMMAND_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise HostError(
+            f"`{shlex.join(command)}` has not ended within {COMMAND_LIMIT_S:g} s; "
+            "see `systemctl list-jobs` and `journalctl -xe`"
+        ) from None
     if said.returncode != 0:
         why = (said.stderr.strip() or f"exit code {said.returncode}").splitlines()[-1]
         raise HostError(f"`{shlex.join(command)}` failed: {why}; see `journalctl -xe`")

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,6 +148,15 @@ def test_what_no_unit_can_say_is_refused(words: list[str], capsys: Capture) -> N
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_python_whose_path_no_unit_can_say_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Blanks and specifiers in the path of the installation end with one line, not a bad unit."""
+    monkeypatch.setattr(sys, "executable", "/home/a b/100%/bin/python")
+    assert main(["service", "install", "--dry-run", "bench"]) == 2
+    assert "/home/a b/100%" in capsys.readouterr().err
+
+
 #: Stands in the place of the manager, which no test may speak to: keeps what it is told.
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "$TOLD"
@@ -190,6 +200,16 @@ def test_a_service_is_made_changed_shown_and_removed(
     enabled = ["--user daemon-reload", "--user enable --now flatsat-payload.service"]
     disabled = ["--user disable --now flatsat-payload.service", "--user daemon-reload"]
     assert acts == [*enabled, *enabled, *disabled]
+
+
+@pytest.mark.usefixtures("manager")
+def test_a_manager_that_does_not_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """A start that takes longer than it may ends with one line that says where to look."""
+    monkeypatch.setattr(installing, "COMMAND_LIMIT_S", 0.0)
+    assert main(["service", "install", "payload", "--user", *WHERE[PAYLOAD]]) == 3
+    assert "systemctl list-jobs" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("manager")
