@@ -106,7 +106,8 @@ class Observed:
     def release(self, participant: Participant) -> None:
         """Give the buses of a participant that leaves back to their emulated parts."""
         for index in participant.own:
-            self.counters["held_back"] = self._held_back.pop(index, 0)
+            count = self._held_back.pop(index, 0)
+            self.counters["held_back"] = self.counters.get("held_back", 0) + count
         participant.own = frozenset()
 
     def note(

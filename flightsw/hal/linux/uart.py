@@ -77,7 +77,7 @@ class LinuxUART(KernelBus):
                 f"{self.name}: {self.device} cannot be set to {self.params.get('baud', 115_200)} "
                 f"baud ({os.strerror(code)}); name another tty with --local"
             ) from None
-        self._fd, self._before = fd, _counts(fd)
+        self._fd, self._before = fd, _counts(fd) or [0] * 20
 
     @property
     def overruns(self) -> int:
@@ -97,9 +97,10 @@ class LinuxUART(KernelBus):
 
     def _counts(self) -> list[int]:
         """Return the kernel's counts since start, all 0 where it keeps none."""
-        if self._fd < 0:
+        found = _counts(self._fd) if self._fd >= 0 else None
+        if found is None:  # it keeps none, or it is gone with what it had counted
             return self._counted
-        pairs = zip(self._counted, _counts(self._fd), self._before, strict=True)
+        pairs = zip(self._counted, found, self._before, strict=True)
         return [kept + now - before for kept, now, before in pairs]
 
     def write(self, data: bytes) -> None:
@@ -194,8 +195,8 @@ def _set_any_baud(fd: int, baud: int) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
-def _counts(fd: int) -> list[int]:
+def _counts(fd: int) -> list[int] | None:
     try:
         return list(_ICOUNT.unpack(fcntl.ioctl(fd, TIOCGICOUNT, bytes(_ICOUNT.size))))
     except OSError:  # pseudo-terminals and some drivers keep none
-        return [0] * 20
+        return None

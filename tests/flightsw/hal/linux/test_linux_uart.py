@@ -109,6 +109,16 @@ def test_a_line_that_goes_away_is_counted_and_nothing_raises(pair: Pair) -> None
     line.close()
 
 
+def test_a_line_that_is_gone_takes_nothing_off_its_counts(pair: Pair) -> None:
+    """What a driver had counted before us is not taken off once its line tells nothing more."""
+    line = pair.line(baud=115_200)
+    line._before = [7] * 20
+    pair.close()
+    assert line.read() == b""
+    assert (line.losses, line.overruns, line.framing_errors, line.parity_errors) == (1, 0, 0, 0)
+    line.close()
+
+
 def test_a_line_that_comes_back_is_used_again(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """When there is a device by its name again, octets pass again and the loss stays counted."""
     monkeypatch.setattr("flightsw.hal.linux.uart.RETRY_NS", 0)

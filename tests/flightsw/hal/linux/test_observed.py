@@ -200,6 +200,18 @@ def test_the_next_one_may_have_the_bench_for_all(rig: SmallRig) -> None:
     assert rig.exchange.held_back == {}
 
 
+def test_what_was_held_back_is_counted_over_all_buses_and_participants(rig: SmallRig) -> None:
+    """The count of one bus, or of one who left, does not take the place of the others'."""
+    local = {"i2c-1": "/dev/i2c-1", "ttyAMA1": "/dev/ttyS0", "gpiochip0": "/dev/gpiochip0"}
+    emit = rig.exchange.emitter(UART, Kind.UART)
+    for _ in range(2):
+        first = Call(rig.exchange)
+        BenchHal(first, local=local)
+        emit(0, 0, Flag.INPUT, 0, 0, b"emulated")
+        rig.exchange.leave(first.participant, "killed")
+    assert rig.exchange.counted["observed"]["held_back"] == 2
+
+
 def test_a_failed_transaction_keeps_its_outcome(rig: SmallRig, hal: BenchHal) -> None:
     """The status of a transaction that nobody answered is in its record."""
     payload = bus_payload.i2c_failure(0x22, b"\x00", 2)
