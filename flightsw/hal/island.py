@@ -38,6 +38,7 @@ COUNTERS = (
     "answers_unheard",
     "posts_dropped",
     "loads_untold",
+    "files_unsent",
 )
 _NAME = struct.Struct("<H")
 _LOAD = int(Kind.LOAD)
@@ -77,9 +78,12 @@ class LinkedSession(Session):
         count = 0
         try:
             for name, octets in files:
+                self.link.on_wait()  # many files take long, and we are well
                 if len(octets) <= FILE_LIMIT_NBYTES and self.link.is_up:
                     self.link.exchange(_stored(name, octets))
                     count += 1
+                else:
+                    self.counters["files_unsent"] += 1
             if self.link.is_up:
                 self.link.exchange(_stored("", json.dumps(self.link_status()).encode()))
         except (Lost, SessionOverError):  # the bench has counted how many it got

@@ -203,6 +203,7 @@ class RemoteFlight:
         limit_s = time.monotonic() + STORAGE_S
         try:
             while time.monotonic() < limit_s and not self.keeping.is_whole:
+                self.link.alive()
                 message = leg.recv()
                 if message is None:
                     continue

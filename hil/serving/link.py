@@ -53,6 +53,8 @@ class Leg:
         #: number of the last message that was taken, and the answer to it
         self.taken = 0
         self.answer = b""
+        #: the last message that its peer has given up, and whether it had been taken
+        self.given_up = (0, True)
         #: why it is over; "" while it is not
         self.ended = ""
         #: when its connection was lost, seconds of the steady clock; None: it is there
@@ -336,7 +338,10 @@ class Link(Closing):
         self.counters["resumed"] += 1
         given_up = number(said.get("given_up"))
         taken, anew = given_up <= leg.taken, bool(given_up) or leg.away
+        if given_up and given_up == leg.given_up[0]:
+            taken = leg.given_up[1]  # our word of it was lost: say the same again
         if given_up:
+            leg.given_up = given_up, taken
             leg.taken, leg.answer = given_up, b""
         leg.counted = counted_by(said.get("counted"))
         leg.away, leg.lost_s, leg.since_s = False, None, time.monotonic()

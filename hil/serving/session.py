@@ -35,7 +35,6 @@ class ServedSession(Session):
         counted["link"], counted["link.storage"] = self.link.counters, keeping.counters
         counted["link.peer"] = flight.peer
         counted["listener"] = self.link.listener.counters
-        counted["listener"] = self.link.listener.counters
         return flight
 
     def _watch(self, rig: Rig) -> None:

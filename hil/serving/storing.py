@@ -35,7 +35,7 @@ class Keeping:
             self.is_whole = True
             try:
                 self.counted = counted_by(json.loads(octets or b"{}"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.counters["files_refused"] += 1
             return
         counters = self.counters

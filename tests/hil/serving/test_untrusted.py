@@ -47,6 +47,15 @@ def test_a_file_is_written_once_and_the_last_one_has_no_name(tmp_path: Path) -> 
     assert keeping.counted == {"islands": 2, "bad": 0}
 
 
+@pytest.mark.parametrize("octets", [b"[" * 1_000_000, b"{", b'{"a":' * 1_000_000])
+def test_counters_that_cannot_be_read_are_refused(tmp_path: Path, octets: bytes) -> None:
+    """The end of a storage counts as the end, however its counters are nested."""
+    keeping = Keeping(tmp_path)
+    keeping.take(stored(b"", octets))
+    assert keeping.is_whole
+    assert keeping.counters["files_refused"] == 1
+
+
 @given(st.binary(max_size=80))
 def test_no_payload_makes_a_file_elsewhere(payload: bytes) -> None:
     """Whatever the octets, a name is none, nothing, or plain."""

@@ -1,0 +1,63 @@
+"""Coming back to a bench, message by message: what each end says of what the other has missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from flightsw.codec.wire import HEADER_NBYTES, Kind, pack
+from flightsw.hal.channel.lasting import lasting
+from flightsw.hal.channel.zeromq import ZeroMQChannel
+from flightsw.hal.island import LinkedSession
+from hil.serving.link import Link
+from hil.time.transports.zeromq import ZeroMQListener
+
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    with ZeroMQListener("ipc") as listener, Link(listener, 60.0) as link:
+        link.on_back = lambda leg, anew: {"t_ns": 0}
+        yield link
+
+
+@pytest.fixture
+def channel(link: Link) -> Iterator[ZeroMQChannel]:
+    channel = ZeroMQChannel(link.listener.endpoint, None, WAIT_S)
+    yield channel
+    channel.close()
+
+
+def greet(channel: ZeroMQChannel, **more: object) -> None:
+    hello = json.dumps({"protocol": 1, "name": "fsw", "link": 1, **more}).encode()
+    assert channel.ask(pack(Kind.HELLO, payload=hello), WAIT_S)
+
+
+def test_a_word_that_is_said_again_is_the_same(link: Link, channel: ZeroMQChannel) -> None:
+    """Whether a message that was given up had arrived is told alike, however often it is asked."""
+    greet(channel)
+    assert link.await_peer() is not None
+    leg = link.begin()
+    assert leg.recv() is not None
+    leg.send(pack(Kind.WELCOME))
+    assert channel.hear(WAIT_S) is not None
+    for _ in range(3):
+        greet(channel, session=leg.token, given_up=1)
+        before = link.counters["resumed"]
+        while link.counters["resumed"] == before:
+            leg.recv()
+        welcome = channel.hear(WAIT_S)
+        assert welcome is not None
+        assert json.loads(welcome[HEADER_NBYTES:])["link"]["taken"] is False
+
+
+def test_files_that_the_bench_does_not_get_are_counted(channel: ZeroMQChannel) -> None:
+    """What is left of a storage when its link is away is told as unsent."""
+    link = lasting(channel, "fsw", {"session": "none"})
+    session = LinkedSession(link, {"t_ns": 0, "rig": "small"})
+    link.drop()
+    assert session.hand_over([("one", b"1"), ("two", b"2")]) == 0
+    assert session.link_status()["files_unsent"] == 2
