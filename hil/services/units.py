@@ -96,15 +96,17 @@ def _about(wanted: Wanted) -> Section:
 def _command(wanted: Wanted) -> Section:
     """Return what is run; keys come by a credential, which nobody else's process can read."""
     python, state = wanted.python, f"%S/{_state(wanted)}"
+    # Not %d, which is unknown before systemd 250, as on the Ubuntu 22.04 of a Jetson.
+    given_at = "${CREDENTIALS_DIRECTORY}"
     rows = [("EnvironmentFile", f"-{place(wanted)}")]
     if wanted.kind == BENCH:
-        keys = wanted.keys if wanted.for_user else "%d"
+        keys = wanted.keys if wanted.for_user else given_at
         rows += [
             ("ExecStart", f"{python} -m hil serve --keys {keys} $OPTIONS"),
             ("WorkingDirectory", state),
         ]
     else:
-        keys = wanted.keys if wanted.for_user else "%d/client.key"
+        keys = wanted.keys if wanted.for_user else f"{given_at}/client.key"
         rows += [
             (
                 "ExecStart",
