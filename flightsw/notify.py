@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 class Notifier:
     """Tells systemd that we are ready, well, and stopping.
 
-    ``WATCHDOG_USEC`` is how long it waits for a sign of life; half of that lies between ours.
+    ``WATCHDOG_USEC`` is how long it waits for a sign of life; a quarter of that lies between ours,
+    or more where we do something long, such as look for a bench.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class Notifier:
         self._path = environ.get("NOTIFY_SOCKET", "")
         usec = environ.get("WATCHDOG_USEC", "")
         ours = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
-        self._every_s = int(usec) / 2e6 if usec.isdigit() and ours else None
+        self._every_s = int(usec) / 4e6 if usec.isdigit() and ours else None
         self._clock = clock
         self._told_s = float("-inf")
         #: words that could not be said

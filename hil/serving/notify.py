@@ -22,8 +22,8 @@ class Notifier:
         path, usec = environ.get("NOTIFY_SOCKET", ""), environ.get("WATCHDOG_USEC", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
         ours = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
-        # Half of what it waits for a sign of life lies between ours.
-        self._every_s = int(usec) / 2e6 if usec.isdigit() and ours else None
+        # A quarter of what it waits for a sign of life lies between ours, at least.
+        self._every_s = int(usec) / 4e6 if usec.isdigit() and ours else None
         self._clock = clock
         self._told_s = float("-inf")
         #: words that could not be said
