@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 #: What is written, and taken away again where an older one lies.
 FILES = (CAPTURE, "events.jsonl", "run.json")
+#: a test has no command line of a run: where it says another folder
+_REMEDY = ("with --out", "with --hil-captures, capture= or keep()")
 
 
 def keep(bench: Bench, folder: Path) -> Path:
@@ -28,6 +30,13 @@ def keep(bench: Bench, folder: Path) -> Path:
     Files: ``capture.mcap``, ``events.jsonl`` and ``run.json``. Raises ``RunDirectoryError`` where
     the disk does not take it, and for a folder that holds anything else.
     """
+    try:
+        return _kept(bench, folder)
+    except RunDirectoryError as wrong:
+        raise type(wrong)(str(wrong).replace(*_REMEDY)) from wrong
+
+
+def _kept(bench: Bench, folder: Path) -> Path:
     rig, options = bench.emulation, bench.options.as_options
     if (folder / CAPTURE).is_file():
         with host_errors(folder):
