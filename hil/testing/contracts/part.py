@@ -44,10 +44,11 @@ def sweep(
     for point in range(points):
         value = lower + (upper - lower) * point / (points - 1)
         part.set(quantity, value)
-        error = abs(read() - value)
+        got = read()
+        error = abs(got - value)
         assert error <= bound, (
-            f"{part.name}.{quantity} at {value:g} {spec.unit}: the driver reads {value + error:g} "
-            f"or {value - error:g}, off by {error:g}, more than {bound:g}"
+            f"{part.name}.{quantity} at {value:g} {spec.unit}: the driver reads {got:g}, off by "
+            f"{error:g}, more than {bound:g}"
         )
         worst = max(worst, error)
     return worst

@@ -144,5 +144,5 @@ def test_sweep_tells_quantity_and_error() -> None:
     """A reading off by more than epsilon fails the sweep with part, quantity and value."""
     part = Sound("gauge")
     assert sweep(part, "level_m", lambda: part.values["level_m"] + 0.005) == pytest.approx(0.005)
-    with pytest.raises(AssertionError, match=r"gauge.level_m at 0 m"):
+    with pytest.raises(AssertionError, match=r"level_m at 0 m: the driver reads 0.02, off by 0.02"):
         sweep(part, "level_m", lambda: part.values["level_m"] + 0.02)
