@@ -52,7 +52,7 @@ class Supervisor:
         #: what keeps the supply of the payload computer off: ``reset``, ``switch``, ``supply``
         self.off: set[str] = set()
         #: counts power cycles, so that a boot which another one has cut does not end
-        self._cycle = 0
+        self.cycle = 0
         #: why it stopped, each time: ``injected`` by a fault plan, from ``outside`` (SIGKILL of a
         #: person or of the host), ``supply`` (EPS, brown-out), or by a ``crash`` of its own
         self.stops: Counter[str] = Counter()
@@ -153,7 +153,7 @@ class Supervisor:
     def _power_off(self, why: str, reason: str, cause: str) -> None:
         """Take the supply away: the software stops, and what the controllers hold is lost."""
         self.off.add(why)
-        self._cycle += 1
+        self.cycle += 1
         if self.alive and self.flight is not None:
             self.flight.stop(reason)
             self.lost(reason, cause)
@@ -173,9 +173,9 @@ class Supervisor:
         payload = self.rig.world.payload
         payload.set_powered(True)
         boot_ns = round(payload.boot_time_s * SECOND)
-        boot = partial(self._boot, self._cycle)
+        boot = partial(self._boot, self.cycle)
         self.rig.kernel.at(t_ns + boot_ns, Phase.CHECK, SOURCE, boot)
 
     def _boot(self, cycle: int, t_ns: int) -> None:
-        if cycle == self._cycle and not self.alive and self.flight is not None:
+        if cycle == self.cycle and not self.alive and self.flight is not None:
             self.flight.start()

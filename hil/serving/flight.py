@@ -62,6 +62,8 @@ class RemoteFlight:
         self.participant: Participant | None = None
         self.leg: Leg | None = None
         self._awaited = self._looks = False
+        #: the power cycle in which it is awaited
+        self._cycle = 0
         self._away_ns: int | None = None
         #: who has flown, one for each incarnation
         self.came: list[dict[str, Any]] = []
@@ -84,7 +86,7 @@ class RemoteFlight:
         if self.rate is None or self.link.waiting is not None:
             self._join()
         else:
-            self._awaited = True
+            self._awaited, self._cycle = True, self.supervisor.cycle
             self._look_soon()
 
     def _join(self) -> None:
@@ -116,6 +118,8 @@ class RemoteFlight:
                 self._still_away(t_ns - self._away_ns)
         elif self.leg is None:
             self.link.look()
+            # Without power nothing starts, whoever comes: the end of the next boot does.
+            self._awaited = self._awaited and self._cycle == self.supervisor.cycle
             if self._awaited and self.link.waiting is not None:
                 self._join()
         if self.leg is None or self._away_ns is not None:

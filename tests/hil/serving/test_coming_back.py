@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,14 @@ from flightsw.codec.wire import HEADER_NBYTES, Kind, pack
 from flightsw.hal.channel.lasting import lasting
 from flightsw.hal.channel.zeromq import ZeroMQChannel
 from flightsw.hal.island import LinkedSession
+from hil.board import load_board
+from hil.missions import load as load_mission
+from hil.rig import SECOND, Rig
+from hil.serving.flight import RemoteFlight
 from hil.serving.link import Link
+from hil.serving.storing import Keeping
+from hil.supervisor import PAYLOAD_SWITCH, Supervisor
+from hil.time.phase import Phase
 from hil.time.transports.zeromq import ZeroMQListener
 
 WAIT_S = 10.0
@@ -52,6 +60,31 @@ def test_a_word_that_is_said_again_is_the_same(link: Link, channel: ZeroMQChanne
         welcome = channel.hear(WAIT_S)
         assert welcome is not None
         assert json.loads(welcome[HEADER_NBYTES:])["link"]["taken"] is False
+
+
+def test_nobody_starts_without_power(link: Link, channel: ZeroMQChannel, tmp_path: Path) -> None:
+    """Flight software that comes while its computer is off waits for the end of the next boot."""
+    board, mission = load_board("raspberrypi4"), load_mission("tiansuan_bupt1")
+    rig = Rig(board, mission, seed=1, duration_s=300.0)
+    supervisor = Supervisor(rig)
+    rig.wiring.of_type("watchdog").on_reset = lambda t_ns: None
+    supervisor.flight = flight = RemoteFlight(supervisor, link, Keeping(tmp_path), rate=1.0)
+
+    def come(t_ns: int) -> None:
+        greet(channel)
+        link.await_peer()
+
+    for t_s, act in (
+        (10, lambda t_ns: supervisor._switched(t_ns, PAYLOAD_SWITCH, False)),
+        (12, come),
+        (50, lambda t_ns: supervisor._switched(t_ns, PAYLOAD_SWITCH, True)),
+    ):
+        rig.kernel.at(t_s * SECOND, Phase.PART, 1 << 10, act)
+    flight.start()
+    rig.kernel.run_until(49 * SECOND)
+    assert not supervisor.alive
+    rig.kernel.run_until(100 * SECOND)
+    assert supervisor.alive
 
 
 def test_files_that_the_bench_does_not_get_are_counted(channel: ZeroMQChannel) -> None:
