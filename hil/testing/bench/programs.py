@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from hil.errors import ExpectationError, UsageError
 from hil.faces.beside import record_beside
+from hil.faces.computer_tables import COMPUTERS
 from hil.hosting import Face, serve
 from hil.testing.bench.buses import Transaction
 from hil.testing.bench.log import seconds
@@ -51,6 +53,13 @@ def run_program(bench: Bench, argv: Sequence[str], within: int) -> Ran:
     if not argv:
         raise UsageError("no program: give its words, such as ['i2cdetect', '-y', '1']")
     words = [str(word) for word in argv]
+    computer = bench.emulation.board.computer
+    # A Jetson brings programs of its own, which this host has not.
+    has_more = computer is not None and COMPUTERS[computer].jetson
+    if not has_more and shutil.which(words[0]) is None:
+        raise UsageError(
+            f"program {words[0]!r} is not there, or may not be executed: give its path, or build it"
+        )
     face = Face.of(words)
     if face.static:
         raise UsageError(f"{words[0]} is a static program: virtual time does not reach it")

@@ -89,3 +89,11 @@ def test_a_program_keeps_no_interrupt_to_itself():
         with pytest.raises(KeyboardInterrupt):
             rig.program([sys.executable, "-c", said])
         rig.run_for(1 * s)
+
+
+def test_a_program_that_is_not_there_is_no_program_that_failed():
+    """A misspelt program is told before time passes; its exit code could be what is wanted."""
+    with Bench.open(flight="none", duration_s=60.0) as rig:
+        with pytest.raises(UsageError, match="'i2cdetekt' is not there"):
+            rig.program(["i2cdetekt", "-y", "1"])
+        assert rig.now_ns == 0
