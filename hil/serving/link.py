@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from flightsw.codec.wire import HEADER, HEADER_NBYTES, Kind, Status, pack
+from flightsw.codec.wire import HEADER, HEADER_NBYTES, Flag, Kind, Status, pack, unpack_all
 from hil.closing import Closing
 from hil.serving.greeting import Hello, counted_by, fields_of, number, read_hello, text
 from hil.time.transports import ChannelAway, ChannelLost
@@ -37,6 +37,7 @@ COUNTERS = (
     "refused",
     "strays",
     "islands",
+    "inputs_lost",
 )
 
 
@@ -341,6 +342,10 @@ class Link(Closing):
         if given_up and given_up == leg.given_up[0]:
             taken = leg.given_up[1]  # our word of it was lost: say the same again
         if given_up:
+            # What rode on an answer that nobody waits for is lost with it.
+            self.counters["inputs_lost"] += sum(
+                bool(record.flags & Flag.INPUT) for record in unpack_all(leg.answer)
+            )
             leg.given_up = given_up, taken
             leg.taken, leg.answer = given_up, b""
         leg.counted = counted_by(said.get("counted"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flightsw.codec.wire import HEADER_NBYTES, Kind, pack
+from flightsw.codec.wire import HEADER_NBYTES, Flag, Kind, pack
 from flightsw.hal.channel.lasting import lasting
 from flightsw.hal.channel.zeromq import ZeroMQChannel
 from flightsw.hal.island import LinkedSession
@@ -60,6 +60,27 @@ def test_a_word_that_is_said_again_is_the_same(link: Link, channel: ZeroMQChanne
         welcome = channel.hear(WAIT_S)
         assert welcome is not None
         assert json.loads(welcome[HEADER_NBYTES:])["link"]["taken"] is False
+
+
+def test_inputs_of_an_answer_that_was_given_up_are_counted(
+    link: Link, channel: ZeroMQChannel
+) -> None:
+    """What came in with a grant that its flight software did not wait for is told as lost, once."""
+    greet(channel)
+    assert link.await_peer() is not None
+    leg = link.begin()
+    assert leg.recv() is not None
+    leg.send(pack(Kind.WELCOME))
+    assert channel.ask(pack(Kind.NUMBER, seq=1) + pack(Kind.NEXT), WAIT_S)
+    while leg.recv() is None:
+        pass
+    octets = pack(Kind.UART, flags=Flag.INPUT, payload=b"came in")
+    leg.send(octets + octets + pack(Kind.GRANT))
+    for resumed in (1, 2):
+        greet(channel, session=leg.token, given_up=1)
+        while link.counters["resumed"] < resumed:
+            leg.recv()
+    assert link.counters["inputs_lost"] == 2
 
 
 def test_nobody_starts_without_power(link: Link, channel: ZeroMQChannel, tmp_path: Path) -> None:
