@@ -97,8 +97,7 @@ def greet(channel: Channel, name: str, local: Mapping[str, str] = NO_LOCAL) -> d
     except Lost as error:
         channel.close()
         raise BenchLostError(
-            f"no answer from the bench at {channel.endpoint}: {error}; "
-            "start the bench first, or see why it ended"
+            f"no answer from the bench at {channel.endpoint}: {error}; {error.advice}"
         ) from None
     except BaseException:
         channel.close()

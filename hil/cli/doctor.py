@@ -98,7 +98,7 @@ def orbit_packages() -> Finding:
     missing = [name for name, (module, _) in ORBIT.items() if not _importable(module)]
     if missing:
         detail = "; ".join(f"no {name}: {ORBIT[name][1]}" for name in missing)
-        detail += "; `hil run -- CMD` and `hil checkout` do without"
+        detail += "; `hil run -- CMD`, `hil checkout` and tests with pytest do without"
         return Finding("orbit packages", BAD, detail, install_command())
     versions = ", ".join(f"{name} {_version(name) or '(version unknown)'}" for name in ORBIT)
     return Finding("orbit packages", GOOD, versions)

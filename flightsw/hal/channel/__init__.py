@@ -30,6 +30,15 @@ MESSAGE_LIMIT_NBYTES = 64 << 20
 class Lost(Exception):  # noqa: N818 - a cause, turned into BenchLostError where the time is known
     """The bench is gone; the text says how that was seen."""
 
+    #: what whoever started us does next
+    advice = "start the bench first, or see why it ended"
+
+
+class OccupiedError(Lost):
+    """The bench is there and flies with another client."""
+
+    advice = "wait until that has left, or end it"
+
 
 class Channel(Protocol):
     """A connection to a bench."""

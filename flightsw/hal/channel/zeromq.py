@@ -15,7 +15,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from flightsw.errors import BenchRefusedError, HandshakeBrokenError
-from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, SLICE_MS, Lost
+from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, SLICE_MS, Lost, OccupiedError
 
 HEARTBEAT_MS = 250
 HEARTBEAT_TIMEOUT_MS = 1000
@@ -200,7 +200,7 @@ class ZeroMQChannel:
             told = recv_monitor_message(self._monitor)
             event = told["event"]
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and told["value"] == _BUSY:
-                raise Lost("another client is connected to it")
+                raise OccupiedError("another client is connected to it")
             if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and told["value"] == _NOT_NOW:
                 raise Lost("it cannot look at keys now")
             if event & self._refusals:

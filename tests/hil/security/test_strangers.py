@@ -10,9 +10,11 @@ import strangers
 import zmq
 from strangers import Attack, Counted, Recorder
 
+from flightsw.errors import BenchLostError
 from flightsw.hal.bench import DirectHal
 from flightsw.hal.channel import MESSAGE_LIMIT_NBYTES, Lost, connect, open_channel
 from flightsw.hal.exercise import run
+from flightsw.hal.session import greet
 from hil.errors import TransportError
 from hil.testing.contracts.transport import running
 from hil.testing.small_rig import SmallRig
@@ -169,9 +171,9 @@ def test_a_second_program_at_ipc_is_turned_away(keys: Path) -> None:
                 continue
             second = open_channel(listener.endpoint)
             # Its own first words may be on their way still, and take the bench's last one along.
-            with pytest.raises(Lost, match=r"another client is connected|closed its connection"):
-                second.exchange(b"y" * 32)
-            second.close()
+            told = r"another client is connected to it; wait until|closed its connection"
+            with pytest.raises(BenchLostError, match=told):
+                greet(second, "second")
             channel.send(message)
         first.close()
         assert listener.look()["refused_busy"] >= 1
