@@ -128,6 +128,8 @@ def _replay(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> i
     for line in (*run.gaps, *run.differences()):
         say(f"differs: {line}")
     _check_program(run, program)
+    if mode == "mock" and not program:
+        _check_flight(run)
     options = _options(run, args, mode, program)
     unknown = _unknown(run, options)
     with ExitStack() as stack:
@@ -167,6 +169,18 @@ def _check_program(run: Flown, program: tuple[str, ...]) -> None:
     words = program or (run.program if run.program is not None and run.path.is_dir() else ())
     if words and shutil.which(words[0]) is None:
         raise UsageError(f"{words[0]}: is no program here; name one behind --")
+
+
+def _check_flight(run: Flown) -> None:
+    """Raise ``UsageError`` where a test flew code of its own: ours would answer in its place."""
+    who = run.run.get("flight")
+    if isinstance(who, str) and ":" in who:
+        from hil.config import one_line
+
+        raise UsageError(
+            f"{run.path}: a test flew {one_line(who)}, which is no program that can be answered; "
+            f"run the test once more, or read it with `hil tap {run.capture} --decode`"
+        )
 
 
 def _bar(run: Flown, args: argparse.Namespace, program: tuple[str, ...]) -> TimeProgress:

@@ -139,6 +139,20 @@ def test_a_capture_tells_what_the_test_did(tmp_path, capsys):
     assert main(["diff", str(kept), str(kept)]) == 0
 
 
+def test_what_a_function_of_ones_own_flew_is_answered_by_nobody_else(tmp_path, capsys):
+    """The flight software of the package is not held against records of other code."""
+
+    def fly(hal):
+        hal.clock.sleep_until(1 * s)
+
+    with Bench.open(duration_s=60.0, flight=fly, capture=tmp_path / "kept") as rig:
+        rig.run_for(2 * s)
+    assert main(["replay", str(tmp_path / "kept")]) == 2
+    told = capsys.readouterr().err
+    assert "a test flew" in told
+    assert "hil tap" in told
+
+
 def test_keeping_takes_nothing_away_but_an_older_capture(tmp_path):
     """A folder with something else in it stays as it is; that of an earlier test is replaced."""
     (tmp_path / "mine").mkdir()
