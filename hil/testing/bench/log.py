@@ -97,7 +97,9 @@ class Name(NamedTuple):
 
 
 def seconds(t_ns: int) -> str:
-    """Return a time as seconds, without zeros that say nothing."""
+    """Return a time as seconds, without zeros that say nothing; one too short for that as it is."""
+    if 0 < abs(t_ns) < 1_000:
+        return f"{t_ns} ns"
     text = f"{t_ns / SECOND:.6f}".rstrip("0")
     return f"{text}0 s" if text.endswith(".") else f"{text} s"
 
