@@ -21,6 +21,12 @@ settings.register_profile(
 )
 
 
+def pytest_configure() -> None:
+    """Hear SIGINT, and let programs that tests start hear it: background jobs begin without."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_finish() -> None:
     """Refuse to begin where an import has broken pipes end the process: a test would take all."""
     if signal.getsignal(signal.SIGPIPE) != signal.SIG_IGN:
