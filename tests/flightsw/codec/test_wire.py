@@ -73,4 +73,6 @@ def test_every_kind_flag_and_status_has_its_own_number():
         "OPEN",
         "ATTRIBUTE",
         "LINES",
+        "NUMBER",
+        "STORED",
     }
