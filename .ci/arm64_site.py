@@ -4,7 +4,7 @@ Packages without machine code are copied. Of the others the same version is fetc
 build, or built here with the cross compiler where only sources are published. What exists in
 neither form is named on stderr and left out: tests with it are on the list of those left out.
 
-    .venv/bin/python .ci/arm64_site.py WORK      # reads WORK/root, writes WORK/wheels and WORK/site
+    .venv/bin/python .ci/arm64_site.py WORK    # reads WORK/debian, writes WORK/wheels, WORK/site
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> None:
     for package in pure:
         copy(package, site)
     for name in fetch(built, wheels):
-        if not cross_build(name, built[name], work / "root", wheels):
+        if not cross_build(name, built[name], work / "debian", wheels):
             print(f"arm64: no package for {name}=={built[name]}", file=sys.stderr)
     wanted = {(name.replace("-", "_"), version) for name, version in built.items()}
     for wheel in sorted(wheels.glob("*.whl")):

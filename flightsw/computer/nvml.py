@@ -10,9 +10,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from flightsw.closing import Closing
 from flightsw.computer.reading import Absent, Reading, Result
 
 LIBRARY = "libnvidia-ml.so.1"
@@ -52,7 +52,7 @@ class Refused(Exception):  # noqa: N818 - a cause, turned into Absent where the 
     """A call of the library did not succeed; the text says how, as a clause."""
 
 
-class Nvml:
+class Nvml(Closing):
     """The library, initialised. Raises :class:`Refused` where there is none or it fails."""
 
     def __init__(self, library: str = LIBRARY) -> None:
@@ -69,17 +69,6 @@ class Nvml:
             self._open = False
             with suppress(Refused):  # a GPU that is lost has nothing left to let go of
                 self._call("nvmlShutdown")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def readings(self) -> list[Result]:
         """Return what each GPU tells, ``gpu0.temperature``, and the driver's version."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from flightsw.closing import Closing
 from flightsw.errors import DeviceTableError
 from flightsw.hal import Device
 from flightsw.hal.channel import Channel
@@ -37,7 +37,7 @@ _PORTS: Mapping[str, type[BenchPort]] = {
 }
 
 
-class _WelcomedHal:
+class _WelcomedHal(Closing):
     """A hal as a bench described it in its welcome."""
 
     def __init__(self, session: Session) -> None:
@@ -119,17 +119,6 @@ class _WelcomedHal:
     def close(self) -> None:
         """Leave the bench without a word; after the end of a run nothing is left to do."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class BenchHal(_WelcomedHal):

@@ -13,10 +13,9 @@ from hil.cli.run import (
     add_course_options,
     add_pace_options,
     add_world_options,
+    options,
     summary,
 )
-from hil.cli.times import seconds
-from hil.options import Options
 from hil.outcome import Outcome
 
 
@@ -66,36 +65,9 @@ def parser() -> argparse.ArgumentParser:
     add_world_options(p)
     p.add_argument("--stall-limit", type=float, default=60.0, metavar="S", help=argparse.SUPPRESS)
     p.add_argument("--json", action="store_true", help="one JSON object a run on stdout")
+    # It comes over the network and keeps its own time.
+    p.set_defaults(transport="tcp", no_pin=True, snapshots=None)
     return p
-
-
-def options(args: argparse.Namespace) -> Options:
-    """Turn parsed arguments into the options of its runs."""
-    return Options(
-        board=args.board,
-        mission=args.mission,
-        seed=args.seed,
-        out=args.out,
-        duration_s=None if args.duration is None else seconds(args.duration, "duration"),
-        transport="tcp",
-        pace=args.pace,
-        inference=args.inference,
-        faults=tuple(args.fault),
-        plan=args.faults,
-        pin=False,
-        fifo=args.fifo,
-        tell_lateness=args.tell_lateness,
-        measured_power=args.measured_power,
-        stall_limit_s=args.stall_limit,
-        umbilical=args.umbilical,
-        lab=args.lab,
-        bind=tuple(args.bind),
-        front=tuple(args.front),
-        boards_wait_s=args.boards_wait,
-        capture_compression=args.capture_compression,
-        capture_full=args.capture_full,
-        capture=not args.no_capture,
-    )
 
 
 def main(argv: list[str]) -> int:

@@ -11,9 +11,9 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from flightsw.closing import Closing
 from flightsw.errors import BusError, DeviceTableError, StorageError
 from flightsw.hal import CAN, GPIO, I2C, SPI, UART, Clock, Device, Image, Imager, OneWire, Processor
 from flightsw.hal.linux.bus import LocalChannel
@@ -43,7 +43,7 @@ class NoImager:
         raise BusError(errno.ENODEV, self.why)
 
 
-class LinuxHal:
+class LinuxHal(Closing):
     """Everything on the computer's own buses. Mission time is CLOCK_MONOTONIC.
 
     ``table`` is a device table that has been read; ``local`` (bus -> device) takes the place of
@@ -115,17 +115,6 @@ class LinuxHal:
     def close(self) -> None:
         """Give every device back."""
         self._own.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _device(row: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from flightsw.closing import Closing
 from flightsw.errors import DeviceTableError
 from flightsw.hal import CAN, GPIO, I2C, SPI, UART, Clock, Device, Imager, OneWire
 from flightsw.hal.bench import BenchHal, DirectHal
@@ -19,7 +19,7 @@ from flightsw.hal.linux.clock import SharedClock
 from flightsw.hal.linux.local import LocalBuses, check_kinds
 
 
-class MixedHal:
+class MixedHal(Closing):
     """A hal on a bench, but for the buses of ``local`` (bus -> device), which are the kernel's.
 
     The bench has been told which these are: see ``local`` of :class:`~flightsw.hal.bench.BenchHal`.
@@ -86,14 +86,3 @@ class MixedHal:
         """Give devices back and leave the bench."""
         self._own.close()
         self.bench.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
